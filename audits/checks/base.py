@@ -1,0 +1,114 @@
+"""What a check is: its own config, its units of work, and what it concludes from them.
+
+To add a check: one file beside this one, its class in `checks/__init__.py`, one test. Another
+package adds its own through the entry-point group `fillblanks.checks`.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field, PositiveInt
+
+from audits.data.imageset import ImageSet
+from audits.evidence import Evidence
+from audits.store import Part
+from audits.strict import Strict
+from fillblanks import Classifier, Plan
+
+_MOST_CLASSES_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A piece of work: some images of the data set, by their indices."""
+
+    number: int
+    indices: tuple[int, ...]
+    shown: tuple[int, ...] = ()  # those of which pictures are kept
+
+    def __str__(self) -> str:
+        return f"unit {self.number} ({len(self.indices)} images from {self.indices[0]})"
+
+
+@dataclass(frozen=True)
+class AuditContext:
+    """What a check sees of the audit. The model is there in the worker only."""
+
+    images: ImageSet  # labels in the model's class order, images in the model's shape
+    seed: int
+    plan: Plan
+    model: Classifier | None = None
+
+    @property
+    def classifier(self) -> Classifier:
+        if self.model is None:
+            raise RuntimeError("The model lives in the worker: use it in measure and conclude.")
+        return self.model
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.images.classes
+
+
+class Check(Strict):
+    """Base of all checks; a check is frozen and holds nothing but its config.
+
+    `measure` and `conclude` run in the worker. They raise NotApplicable where the check makes no
+    sense for the model or the data.
+    """
+
+    version: ClassVar[int]
+    """Raised whenever the same config would give other figures; part of every part's key."""
+
+    kind: str
+    label: str | None = Field(
+        default=None,
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="name in metrics and conditions, where the kind alone is not enough",
+    )
+    images: PositiveInt | None = Field(
+        default=None, description="audit this many images, evenly over the classes; default all"
+    )
+
+    @property
+    def name(self) -> str:
+        return self.label or self.kind
+
+    def chosen(self, audit: AuditContext) -> np.ndarray:
+        """Indices of the images this check looks at, int64."""
+        return np.sort(audit.images.balanced_order[: self.images])
+
+    def units(self, audit: AuditContext) -> list[Unit]:
+        """The work in pieces of `unit_images`; without the model."""
+        chosen, size = self.chosen(audit).tolist(), self.unit_images()
+        shown = set(self._first_of_classes(audit))
+        pieces = [tuple(chosen[at : at + size]) for at in range(0, len(chosen), size)]
+        return [
+            Unit(number, piece, tuple(i for i in piece if i in shown))
+            for number, piece in enumerate(pieces)
+        ]
+
+    def _first_of_classes(self, audit: AuditContext) -> list[int]:
+        order = audit.images.balanced_order[: self.images]
+        _, first = np.unique(audit.images.labels[order], return_index=True)
+        found: list[int] = order[np.sort(first)][:_MOST_CLASSES_SHOWN].tolist()
+        return found
+
+    @abstractmethod
+    def unit_images(self) -> int:
+        """Images in a unit: what may be lost when an audit is killed."""
+
+    @abstractmethod
+    def passes(self, images: int) -> int:
+        """Masked or plain images that go through the model for so many images, at the least."""
+
+    @abstractmethod
+    def measure(self, audit: AuditContext, unit: Unit) -> Part:
+        """Runs the model over one unit."""
+
+    @abstractmethod
+    def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
+        """Evidence from the parts of all units, in their order."""

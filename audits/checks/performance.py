@@ -1,0 +1,54 @@
+"""How often the model is right on whole images."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from audits.checks.base import AuditContext, Check, Unit
+from audits.checks.recognition import recognise
+from audits.evidence import Evidence
+from audits.statistics import scores
+from audits.store import Part
+
+_UNIT_IMAGES = 1000
+
+
+class Performance(Check):
+    """Accuracy, macro and weighted F1 on the labelled images, by scikit-learn."""
+
+    kind: Literal["performance"] = "performance"
+    version: ClassVar[int] = 1
+
+    def unit_images(self) -> int:
+        return _UNIT_IMAGES
+
+    def passes(self, images: int) -> int:
+        return images
+
+    def measure(self, audit: AuditContext, unit: Unit) -> Part:
+        predicted = []
+        for at in range(0, len(unit.indices), audit.plan.chunk):
+            images = audit.images.tensor(unit.indices[at : at + audit.plan.chunk])
+            everywhere = torch.ones(len(images), dtype=torch.bool)
+            predicted.append(recognise(audit, images, everywhere))
+        return {
+            "index": np.array(unit.indices),
+            "label": audit.images.labels[list(unit.indices)],
+            "predicted": np.concatenate(predicted),
+        }
+
+    def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        table = pd.DataFrame(columns).set_index("index")
+        metrics = scores(columns["label"], columns["predicted"], len(audit.classes))
+        right = metrics["accuracy"].value
+        return Evidence(
+            check=self.name,
+            sentence=f"The model names {right:.1%} of {len(table)} images right.",
+            metrics=metrics,
+            images=table,
+            passes=len(table),
+        )

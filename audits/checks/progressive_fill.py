@@ -1,0 +1,112 @@
+"""Progressive fill (section 4.2) and whether its end is recognised (section 4.3)."""
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from audits.checks.base import AuditContext, Unit
+from audits.checks.pictures import picture, sliders
+from audits.checks.recognition import FillCheck, consistency, recognise, table_of
+from audits.evidence import Evidence
+from audits.statistics import proportion, scores
+from audits.store import Part
+from fillblanks import fill_regions, progressive_fill, shuffled
+from fillblanks.fill import StepLabel
+
+_UNIT_IMAGES = 256
+
+
+class ProgressiveFill(FillCheck):
+    """Consistency of images that the model has filled in group by group, until all is its own.
+
+    `accuracy` takes the true label: an image whose first masked image is not predicted right is a
+    miss. `agreement` is section 4.3 to the letter, with the model's own first prediction as label;
+    a model that always gives one answer reaches 1 there.
+    """
+
+    kind: Literal["progressive_fill"] = "progressive_fill"
+    version: ClassVar[int] = 1
+    groups: Annotated[int, Field(ge=2)] = 4
+    step_label: StepLabel = "step"
+
+    def unit_images(self) -> int:
+        return _UNIT_IMAGES
+
+    def passes(self, images: int) -> int:
+        return images * self.groups
+
+    def measure(self, audit: AuditContext, unit: Unit) -> Part:
+        indices = torch.tensor(unit.indices)
+        images = audit.images.tensor(unit.indices)
+        labels = torch.from_numpy(audit.images.labels[list(unit.indices)])
+        fill = progressive_fill(
+            audit.classifier,
+            images,
+            labels,
+            groups=self.groups,
+            patch_size=self.patch_size,
+            seed=audit.seed,
+            label=self.step_label,
+            normalise=self.normalise,
+            binarise=self.binarise,
+            blank_value=self.blank_value,
+            indices=indices,
+            plan=audit.plan,
+        )
+        regions = fill_regions(
+            images, groups=self.groups, patch_size=self.patch_size, seed=audit.seed, indices=indices
+        )
+        null = shuffled(fill.prototype, regions, seed=audit.seed, indices=indices)
+        everywhere = torch.ones_like(fill.found)
+        own = recognise(audit, fill.prototype, everywhere)
+        shown = np.flatnonzero(np.isin(unit.indices, unit.shown))
+        return {
+            "index": indices.numpy(),
+            "label": labels.numpy(),
+            "first": fill.label.numpy(),
+            "filled": own,
+            "recognised": np.where(fill.found.numpy(), own, -1),
+            "recognised_null": recognise(audit, null, fill.found),
+            "shown_label": labels.numpy()[shown],
+            "shown": np.stack(
+                [
+                    np.stack([picture(fill.masked[i]), *(picture(step) for step in fill.steps[i])])
+                    for i in shown
+                ]
+            )
+            if len(shown)
+            else np.zeros((0, self.groups + 1, 0, 0, 3), np.uint8),
+        }
+
+    def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
+        table = table_of(parts, ("label", "first", "filled", "recognised", "recognised_null"))
+        classes = len(audit.classes)
+        covered = table[table["first"] == table["label"]]
+        # An answer that is not finite (-1) agrees with nothing, not even with another one.
+        filled = np.where(table["filled"] < 0, -2, table["filled"])
+        agreement = scores(table["first"].to_numpy(), filled, classes)
+        metrics = {
+            **consistency(table, "recognised", classes),
+            "coverage": proportion((table["first"] == table["label"]).to_numpy()),
+            "accuracy_covered": proportion((covered["recognised"] == covered["label"]).to_numpy()),
+            "agreement": agreement["accuracy"],
+            "agreement_f1_macro": agreement["f1_macro"],
+            "agreement_f1_weighted": agreement["f1_weighted"],
+        }
+        accuracy = metrics["accuracy"]
+        share = [f"filled {(i + 1) / self.groups:.0%}" for i in range(self.groups)]
+        return Evidence(
+            check=self.name,
+            sentence=(
+                f"Images that the model has filled in wholly are recognised as their class for "
+                f"{accuracy.value:.1%} of {accuracy.n} images, against "
+                f"{metrics['accuracy_null'].value:.1%} with the same pixels at random places."
+            ),
+            metrics=metrics,
+            images=table,
+            pictures=sliders(parts, self.name, "", audit.classes, ["masked", *share]),
+            passes=self.passes(len(table)),
+        )

@@ -1,0 +1,168 @@
+"""Expected fill over random masks (section 4.1) and whether it is recognised (section 4.3)."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveInt
+
+from audits.checks.base import AuditContext, Unit
+from audits.checks.pictures import picture, signed_picture, sliders
+from audits.checks.recognition import FillCheck, consistency, recognise, table_of
+from audits.evidence import Evidence, Picture
+from audits.statistics import mean, proportion
+from audits.store import Part
+from audits.strict import Ratio
+from fillblanks import expected_fill, shuffled, threshold
+from fillblanks.averages import Average
+from fillblanks.fill import Fill
+
+_UNIT_DRAWS = 20_000
+_CAPTIONS = ("image", "masked", "update", "prototype", "composite", "class mean")
+_COLUMNS = (
+    "label",
+    "accepted",
+    "drawn",
+    "prototype",
+    "prototype_null",
+    "composite",
+    "composite_null",
+)
+
+
+class RandomFill(FillCheck):
+    """Consistency of prototypes and composites of the expected update over random masks.
+
+    Lift over the null counts: a composite is mostly the original image, and the same number of
+    white pixels at random places is often recognised as well.
+    """
+
+    kind: Literal["random_fill"] = "random_fill"
+    version: ClassVar[int] = 1
+    mask_ratio: Ratio = 0.25
+    samples: PositiveInt = 10_000
+    max_draws: PositiveInt | None = Field(
+        default=None, description="most draws an image; default 4 x samples"
+    )
+    average: Average = "per_blank"
+
+    def unit_images(self) -> int:
+        return max(1, min(64, _UNIT_DRAWS // self.samples))
+
+    def passes(self, images: int) -> int:
+        return images * self.samples
+
+    def measure(self, audit: AuditContext, unit: Unit) -> Part:
+        indices = torch.tensor(unit.indices)
+        images = audit.images.tensor(unit.indices)
+        labels = torch.from_numpy(audit.images.labels[list(unit.indices)])
+        fill = expected_fill(
+            audit.classifier,
+            images,
+            labels,
+            mask_ratio=self.mask_ratio,
+            patch_size=self.patch_size,
+            samples=self.samples,
+            max_draws=self.max_draws,
+            seed=audit.seed,
+            average=self.average,
+            normalise=self.normalise,
+            binarise=self.binarise,
+            blank_value=self.blank_value,
+            indices=indices,
+            plan=audit.plan,
+        )
+        everywhere = torch.ones_like(fill.blank)
+        null = partial(shuffled, seed=audit.seed, indices=indices)
+        prototype_null = null(fill.prototype, everywhere)
+        composite_null = null(fill.composite, fill.blank)
+        composite_null = torch.where(fill.blank, composite_null, fill.masked)
+        classes = labels[fill.found].unique()
+        shown = np.flatnonzero(np.isin(unit.indices, unit.shown))
+        largest = fill.update.abs().amax(dim=(1, 2, 3))
+        return {
+            "index": indices.numpy(),
+            "label": labels.numpy(),
+            "accepted": fill.accepted.numpy(),
+            "drawn": fill.drawn.numpy(),
+            "prototype": recognise(audit, fill.prototype, fill.found),
+            "prototype_null": recognise(audit, prototype_null, fill.found),
+            "composite": recognise(audit, fill.composite, fill.found),
+            "composite_null": recognise(audit, composite_null, fill.found),
+            "standard_error": (fill.standard_error.mean(dim=(1, 2, 3)) / largest).numpy(),
+            "class": classes.numpy(),
+            "class_update": np.stack(
+                [fill.update[fill.found & (labels == c)].double().sum(0).numpy() for c in classes]
+            )
+            if len(classes)
+            else np.zeros((0, *images.shape[1:])),
+            "shown_label": labels.numpy()[shown],
+            "shown": np.stack([_pictures(images[i], fill, i) for i in shown.tolist()])
+            if len(shown)
+            else np.zeros((0, 0, 0, 0, 3), np.uint8),
+        }
+
+    def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
+        table = table_of(parts, _COLUMNS)
+        classes = len(audit.classes)
+        found = (table["accepted"] > 0).to_numpy()
+        errors = np.concatenate([part["standard_error"] for part in parts])[found]
+        metrics = {
+            **consistency(table, "prototype", classes, "prototype_"),
+            **consistency(table, "composite", classes, "composite_"),
+            "coverage": proportion(found),
+            "complete": proportion((table["accepted"] == self.samples).to_numpy()),
+            "acceptance_rate": mean((table["accepted"] / table["drawn"]).to_numpy()),
+            "relative_standard_error": mean(errors),
+        }
+        prototype = metrics["prototype_accuracy"]
+        return Evidence(
+            check=self.name,
+            sentence=(
+                f"What the model fills in is recognised as the class of the image for "
+                f"{prototype.value:.1%} of {prototype.n} images, against "
+                f"{metrics['prototype_accuracy_null'].value:.1%} with the same pixels at random "
+                "places."
+            ),
+            metrics=metrics,
+            images=table,
+            pictures=self._sliders(audit, parts),
+            passes=int(table["drawn"].sum()),
+        )
+
+    def _sliders(self, audit: AuditContext, parts: Sequence[Part]) -> tuple[Picture, ...]:
+        # The mean update of a class draws its prototype; the last step of each slider.
+        sums: dict[int, np.ndarray] = {}
+        for part in parts:
+            for label, update in zip(part["class"].tolist(), part["class_update"], strict=True):
+                sums[label] = sums.get(label, 0) + update
+        result = []
+        for part in parts:
+            last = [self._class_mean(sums.get(c), part) for c in part["shown_label"].tolist()]
+            if last:
+                shown = np.concatenate([part["shown"], np.stack(last)[:, None]], axis=1)
+                result.append({"shown_label": part["shown_label"], "shown": shown})
+        return sliders(result, self.name, "class_", audit.classes, _CAPTIONS)
+
+    def _class_mean(self, update: np.ndarray | None, part: Part) -> np.ndarray:
+        if update is None:
+            return picture(torch.full((1, *part["shown"].shape[2:4]), torch.nan))
+        values = torch.from_numpy(update)[None]
+        blank = torch.ones_like(values[:, :1], dtype=torch.bool)
+        return picture(
+            threshold(values, blank, normalise=self.normalise, binarise=self.binarise)[0]
+        )
+
+
+def _pictures(image: torch.Tensor, fill: Fill, i: int) -> np.ndarray:
+    return np.stack(
+        [
+            picture(image),
+            picture(fill.masked[i]),
+            signed_picture(fill.update[i]),
+            picture(fill.prototype[i]),
+            picture(fill.composite[i]),
+        ]
+    )

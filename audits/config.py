@@ -1,0 +1,120 @@
+"""AuditConfig: everything an audit is told. YAML maps to it one to one."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+
+import yaml
+from pydantic import Field, PositiveFloat, ValidationError, field_validator
+
+from audits.checks import check_classes
+from audits.checks.base import Check
+from audits.data import AnyData
+from audits.errors import AuditError
+from audits.strict import Strict, closest_key
+from audits.verdict import Policy
+
+if TYPE_CHECKING:
+    AnyCheck = Check
+else:
+    AnyCheck = Annotated[Union[check_classes()], Field(discriminator="kind")]  # noqa: UP007
+
+
+class Preprocessing(Strict):
+    """What stands between an image in [0, 1] and the network; overrides the model's metadata."""
+
+    mean: tuple[float, ...] | None = None
+    std: tuple[PositiveFloat, ...] | None = None
+    classes: tuple[str, ...] | None = None  # in the order of the logits
+
+
+class Limits(Strict):
+    """What the child process that holds the model may take before it is stopped."""
+
+    load_seconds: PositiveFloat = 300.0
+    unit_seconds: PositiveFloat = 1800.0
+    memory_gib: PositiveFloat | None = None
+
+
+class AuditConfig(Strict):
+    """One audit: a registered model, a data set, checks and a policy."""
+
+    model: str = Field(
+        description="models:/name/3, models:/name@alias, models:/name/latest or models:/m-<id>"
+    )
+    data: AnyData
+    checks: tuple[AnyCheck, ...] = Field(min_length=1)
+    policy: Policy = Policy()
+    preprocessing: Preprocessing = Preprocessing()
+    limits: Limits = Limits()
+    trust_pickle_sha256: str | None = Field(
+        default=None,
+        pattern="^[0-9a-f]{64}$",
+        description="sha256 of the one pickled model file that was reviewed and may be loaded",
+    )
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    experiment: str = "audits"
+    store: str | None = Field(
+        default=None, description="folder (any fsspec path) for finished units; a cache by default"
+    )
+
+    @field_validator("checks")
+    @classmethod
+    def _names_differ(cls, checks: tuple[Check, ...]) -> tuple[Check, ...]:
+        names = [check.name for check in checks]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two checks are called {name!r}; give one of them a 'label'")
+        return checks
+
+    def passes(self, images: int) -> int:
+        """Images that go through the model in an audit of so many, at the least."""
+        return sum(check.passes(min(images, check.images or images)) for check in self.checks)
+
+
+def read_config(path: str | Path, **overrides: Any) -> AuditConfig:
+    """The config in a YAML file; `overrides` replace its top-level keys.
+
+    Raises AuditError, one line for each thing that is wrong.
+    """
+    try:
+        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise AuditError(f"Expected a config file at {path}, found none.") from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise AuditError(f"Expected YAML in {path}, got: {reason}") from error
+    if not isinstance(data, dict):
+        raise AuditError(f"Expected a mapping in {path}, got {type(data).__name__}.")
+    return parse_config({**data, **overrides}, origin=str(path))
+
+
+def parse_config(data: dict[str, Any], origin: str = "config") -> AuditConfig:
+    """The config in plain values, as YAML and JSON have them. Raises AuditError."""
+    try:
+        return AuditConfig.model_validate_json(json.dumps(data, allow_nan=False))
+    except ValidationError as error:
+        lines = [f"{origin}: {_place(e['loc'])}{_message(e)}" for e in error.errors()]
+        raise AuditError("\n".join(lines)) from None
+    except (TypeError, ValueError) as error:
+        raise AuditError(f"{origin}: expected plain YAML values, got: {error}") from error
+
+
+def dump_config(config: AuditConfig) -> str:
+    """The resolved config as YAML, every default written out."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) + ": " if location else ""
+
+
+def _message(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        close = closest_key(str(error["loc"][-1]))
+        return "unknown key." + (f" Did you mean {close!r}?" if close else "")
+    message: str = error["msg"].removeprefix("Value error, ")
+    if error["type"] in ("value_error", "missing") or isinstance(error.get("input"), dict):
+        return message
+    return f"{message}, got {error.get('input')!r}"

@@ -1,0 +1,154 @@
+"""ImageSet: labelled images, read one by one, and fitted to what a model wants."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from audits.errors import AuditError
+
+# ITU-R BT.601, as torchvision and Pillow convert colour to grey.
+_LUMA = (0.299, 0.587, 0.114)
+
+Shape = tuple[int | None, int | None, int | None]  # channels, height, width; None: any
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """N labelled images; an image's index here is its identity for masks.
+
+    `read(i)` gives image i as uint8, uint16 or float in [0, 1], shape (H, W) or (H, W, C);
+    `content(i)` the bytes that stand for it in digests. `labels` are int64 (N,), positions in
+    `classes`.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    read: Callable[[int], np.ndarray]
+    content: Callable[[int], bytes]
+    shape: Shape = (None, None, None)
+
+    def __post_init__(self) -> None:
+        if len(self.labels) == 0:
+            raise AuditError(f"Expected images in {self.name}, found none. Check its path.")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= len(self.classes):
+            raise AuditError(
+                f"Expected labels from 0 to {len(self.classes) - 1} in {self.name} (it has "
+                f"{len(self.classes)} classes), got {low if low < 0 else high}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def for_model(self, classes: Sequence[str] | None, shape: Shape) -> "ImageSet":
+        """This set with labels in the model's class order and images in the model's shape.
+
+        Raises AuditError for a class that the model does not have.
+        """
+        if classes is None:
+            return replace(self, shape=shape)
+        unknown = [name for name in self.classes if name not in classes]
+        if unknown:
+            raise AuditError(
+                f"Expected classes that the model knows ({_few(classes)}), got {unknown[0]!r} in "
+                f"{self.name}. Name the model's classes, in the order of its logits, under "
+                "preprocessing.classes."
+            )
+        order = np.array([classes.index(name) for name in self.classes], dtype=np.int64)
+        return replace(self, classes=tuple(classes), labels=order[self.labels], shape=shape)
+
+    def tensor(self, indices: Sequence[int] | np.ndarray) -> Tensor:
+        """Images as float32 (n, C, H, W) in [0, 1], resized and recoloured to `shape`."""
+        images = [self._image(int(i)) for i in indices]
+        sizes = {tuple(image.shape) for image in images}
+        if len(sizes) > 1:
+            raise AuditError(
+                f"Expected images of one size in {self.name}, got {_few(sorted(sizes))}, and the "
+                "model's signature names no size. Resize the images."
+            )
+        return torch.stack(images)
+
+    def adaptations(self) -> list[str]:
+        """What is done to the images for the model, in words; judged by the first image."""
+        raw = _to_tensor(self.read(0), self.name)
+        fitted = _fit(raw, self.shape)
+        done = []
+        if raw.shape[0] != fitted.shape[0]:
+            done.append(f"Images are turned from {raw.shape[0]} to {fitted.shape[0]} channel(s).")
+        if raw.shape[1:] != fitted.shape[1:]:
+            done.append(
+                f"Images are resized from {raw.shape[1]}x{raw.shape[2]} (the first) to "
+                f"{fitted.shape[1]}x{fitted.shape[2]}."
+            )
+        return done
+
+    def digest(self, indices: Sequence[int] | np.ndarray) -> str:
+        """sha256 of these images and labels, their indices, the class names and the shape."""
+        digest = hashlib.sha256(repr((self.classes, self.shape)).encode())
+        for i in indices:
+            content = self.content(int(i))
+            digest.update(f"{int(i)} {int(self.labels[i])} {len(content)} ".encode())
+            digest.update(content)
+        return digest.hexdigest()
+
+    @cached_property
+    def balanced_order(self) -> np.ndarray:
+        """All indices, the first of each class first, then the second of each, and so on."""
+        rank = np.zeros(len(self), dtype=np.int64)
+        for label in np.unique(self.labels):
+            of_class = np.flatnonzero(self.labels == label)
+            rank[of_class] = np.arange(len(of_class))
+        return np.lexsort((np.arange(len(self)), self.labels, rank))
+
+    def _image(self, index: int) -> Tensor:
+        return _fit(_to_tensor(self.read(index), f"{self.name}, image {index}"), self.shape)
+
+
+def _to_tensor(image: np.ndarray, name: str) -> Tensor:
+    """(H, W) or (H, W, C) of uint8, uint16 or float -> float32 (C, H, W) in [0, 1]."""
+    if image.ndim == 2:
+        image = image[:, :, None]
+    if image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
+        raise AuditError(
+            f"Expected images of shape (H, W), (H, W, 1) or (H, W, 3), got {image.shape} in {name}."
+        )
+    if image.dtype in (np.uint8, np.uint16):
+        image = image / np.float32(np.iinfo(image.dtype).max)
+    elif not np.issubdtype(image.dtype, np.floating):
+        raise AuditError(f"Expected uint8, uint16 or float images, got {image.dtype} in {name}.")
+    elif not (image.min() >= 0 and image.max() <= 1):
+        raise AuditError(
+            f"Expected float images in [0, 1], got values from {image.min()} to {image.max()} in "
+            f"{name}. Divide by 255, or store them as uint8."
+        )
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32))
+
+
+def _fit(image: Tensor, shape: Shape) -> Tensor:
+    channels, height, width = (want or got for want, got in zip(shape, image.shape, strict=True))
+    if image.shape[0] == 3 and channels == 1:
+        image = (image * torch.tensor(_LUMA).view(3, 1, 1)).sum(0, keepdim=True)
+    elif image.shape[0] == 1 and channels == 3:
+        image = image.expand(3, -1, -1)
+    elif image.shape[0] != channels:
+        raise AuditError(
+            f"Expected a model of 1 or 3 channels for images of {image.shape[0]}, got one of "
+            f"{channels}."
+        )
+    if image.shape[1:] != (height, width):
+        image = functional.interpolate(
+            image[None], size=(height, width), mode="bilinear", antialias=True
+        )[0]
+    return image.clamp(0, 1)
+
+
+def _few(items: Sequence[object]) -> str:
+    shown = ", ".join(str(item) for item in items[:5])
+    return shown + (", ..." if len(items) > 5 else "")

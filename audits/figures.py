@@ -1,0 +1,66 @@
+"""The contact sheet: all pictures of an audit on one wide picture."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from audits.evidence import Evidence, Picture
+
+_CELL, _GAP, _MARGIN, _LABEL, _HEAD = 72, 4, 16, 96, 44
+_SMALLEST_SIDE = 224
+
+
+def enlarge(image: np.ndarray, side: int = _SMALLEST_SIDE) -> np.ndarray:
+    """Whole-number enlargement of uint8 (H, W, C) to about `side`, without blurring its pixels."""
+    factor = max(1, round(side / max(image.shape[:2])))
+    return image.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "png", optimize=True)
+    return buffer.getvalue()
+
+
+def contact_sheet(evidence: Sequence[Evidence], title: str) -> Image.Image | None:
+    """A block a check, side by side: a column a slider, a row a step; None without pictures."""
+    blocks = [_block(e.check, e.pictures) for e in evidence if e.pictures]
+    if not blocks:
+        return None
+    width = sum(b.width for b in blocks) + _MARGIN * (len(blocks) + 1)
+    sheet = Image.new("RGB", (width, max(b.height for b in blocks) + _HEAD + _MARGIN), "white")
+    ImageDraw.Draw(sheet).text((_MARGIN, _GAP * 3), title, fill="black", font=_font(18))
+    at = _MARGIN
+    for block in blocks:
+        sheet.paste(block, (at, _HEAD))
+        at += block.width + _MARGIN
+    return sheet
+
+
+def _block(check: str, pictures: Sequence[Picture]) -> Image.Image:
+    keys = list(dict.fromkeys(p.key for p in pictures))
+    steps = {p.step: p.caption for p in pictures}
+    size = (_LABEL + len(keys) * (_CELL + _GAP), _HEAD + len(steps) * (_CELL + _GAP))
+    block = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(block)
+    draw.text((0, 0), check, fill="black", font=_font(15))
+    for column, key in enumerate(keys):
+        name = key.rsplit("/", 1)[-1].removeprefix("class_")[:11]
+        draw.text((_LABEL + column * (_CELL + _GAP), 22), name, fill="dimgray", font=_font(13))
+    for row, step in enumerate(sorted(steps)):
+        top = _HEAD + row * (_CELL + _GAP)
+        draw.text((0, top + _CELL // 2 - 8), steps[step], fill="dimgray", font=_font(13))
+        for picture in pictures:
+            if picture.step == step:
+                left = _LABEL + keys.index(picture.key) * (_CELL + _GAP)
+                cell = Image.fromarray(picture.image)
+                resample = Image.Resampling.NEAREST if cell.width <= _CELL else Image.Resampling.BOX
+                block.paste(cell.resize((_CELL, _CELL), resample), (left, top))
+                draw.rectangle((left, top, left + _CELL - 1, top + _CELL - 1), outline="lightgray")
+    return block
+
+
+def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size)

@@ -1,0 +1,84 @@
+"""The store of finished units: one atomic .npz file a part, named by the digest of its causes."""
+
+import hashlib
+import io
+import json
+import os
+import uuid
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+
+Part = dict[str, np.ndarray]
+"""What measuring one unit gives: small named arrays, no objects."""
+
+
+def key_of(**causes: Any) -> str:
+    """sha256 of everything a part depends on; plain JSON values, no time and no uuid."""
+    text = json.dumps(causes, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def default_folder() -> str:
+    """`fillblanks` in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return str(Path(cache) / "fillblanks")
+
+
+class Store:
+    """Parts under a folder, which may be any fsspec path so that machines can share it.
+
+    A local folder is made readable by its user only. Files are written under another name and
+    moved, and read without pickle.
+    """
+
+    def __init__(self, folder: str | None = None):
+        self.folder = folder or default_folder()
+        self._files, self._root = fsspec.core.url_to_fs(self.folder)
+        self._files.makedirs(self._root, exist_ok=True)
+        if self._local:
+            os.chmod(self._root, 0o700)
+
+    @property
+    def _local(self) -> bool:
+        return bool({"file", "local"} & set(_protocols(self._files)))
+
+    def has(self, key: str) -> bool:
+        """Whether a part is there and whole."""
+        return self.get(key) is not None
+
+    def get(self, key: str) -> Part | None:
+        """The part, or None where there is none or its file is damaged."""
+        try:
+            with self._files.open(self._path(key), "rb") as file:
+                data = file.read()
+            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive}
+        except (FileNotFoundError, zipfile.BadZipFile, ValueError, EOFError):
+            return None
+
+    def put(self, key: str, part: Part) -> None:
+        """Writes a part; it is there whole or not at all."""
+        for name, array in part.items():
+            if array.dtype.hasobject:
+                raise TypeError(f"Expected plain arrays in a part, got objects in {name!r}.")
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **part)
+        temporary = f"{self._path(key)}.{uuid.uuid4().hex}.tmp"
+        with self._files.open(temporary, "wb") as file:
+            file.write(buffer.getvalue())
+        if self._local:
+            os.replace(temporary, self._path(key))
+        else:
+            self._files.mv(temporary, self._path(key))
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{key}.npz"
+
+
+def _protocols(files: fsspec.AbstractFileSystem) -> tuple[str, ...]:
+    protocol = files.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)

@@ -1,0 +1,149 @@
+"""Conditions on metrics -> verdict. It fails closed: what was not shown has not passed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from audits.evidence import Evidence
+from audits.statistics import Estimate, images_needed
+from audits.strict import Share, Strict
+
+Outcome = Literal["passed", "failed", "not_judged"]
+Word = Literal["passed", "failed", "undecided"]
+
+
+class Condition(Strict):
+    """One bound on one metric, `<check>/<metric>`; exactly one of `min`, `max`, `min_lift`."""
+
+    metric: str = Field(pattern=r"^[^/]+/[^/]+$")
+    min: float | None = None
+    max: float | None = None
+    min_lift: float | None = Field(
+        default=None, description="bound on the metric's lift over its null, <metric>_lift"
+    )
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if sum(b is not None for b in (self.min, self.max, self.min_lift)) != 1:
+            raise ValueError(f"expected exactly one of min, max, min_lift for {self.metric!r}")
+        return self
+
+    @property
+    def judged_metric(self) -> str:
+        return self.metric if self.min_lift is None else f"{self.metric}_lift"
+
+    @property
+    def bound(self) -> float:
+        return next(b for b in (self.min, self.max, self.min_lift) if b is not None)
+
+    def __str__(self) -> str:
+        return f"{self.judged_metric} {'<=' if self.max is not None else '>='} {self.bound:g}"
+
+
+class Policy(Strict):
+    """When a model may go out: every condition passes, each on the worse end of its interval."""
+
+    conditions: tuple[Condition, ...] = ()
+    min_coverage: Share = Field(
+        default=0.5, description="least share of images a check must cover for its metrics to count"
+    )
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of one condition."""
+
+    condition: Condition
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer, its reason in one line, and every condition's outcome."""
+
+    word: Word
+    reason: str
+    judgements: tuple[Judgement, ...] = ()
+
+
+def decide(policy: Policy, evidence: Sequence[Evidence]) -> Verdict:
+    """`failed` if a condition failed; `passed` only if there are conditions and all passed.
+
+    Anything else is `undecided`, also when a check outside the policy ended with an error: an audit
+    that did not finish does not pass.
+    """
+    judgements = tuple(_judge(c, policy.min_coverage, evidence) for c in policy.conditions)
+    failed = [j for j in judgements if j.outcome == "failed"]
+    open_ = [j for j in judgements if j.outcome == "not_judged"]
+    errors = [e for e in evidence if e.status == "error"]
+    if failed:
+        return Verdict("failed", _sentence(failed), judgements)
+    if open_:
+        return Verdict("undecided", _sentence(open_), judgements)
+    if errors:
+        reason = f"{errors[0].check} did not finish: {errors[0].reason}"
+        return Verdict("undecided", reason, judgements)
+    if not judgements:
+        return Verdict("undecided", "The policy has no condition; add some under policy.")
+    count = len(judgements)
+    reason = f"All {count} conditions hold." if count > 1 else judgements[0].reason
+    return Verdict("passed", reason, judgements)
+
+
+def _sentence(judgements: Sequence[Judgement]) -> str:
+    return "; ".join(j.reason for j in judgements)
+
+
+def _judge(condition: Condition, min_coverage: float, evidence: Sequence[Evidence]) -> Judgement:
+    check, metric = condition.judged_metric.split("/")
+    found = next((e for e in evidence if e.check == check), None)
+
+    def not_judged(why: str) -> Judgement:
+        return Judgement(condition, "not_judged", f"{condition}: not judged, {why}")
+
+    if found is None:
+        return not_judged(f"the audit has no check {check!r}")
+    if found.status != "ok":
+        return not_judged(f"{check} is {found.status}: {found.reason}")
+    estimate = found.metrics.get(metric)
+    if estimate is None:
+        return not_judged(f"{check} has no such metric, it has {', '.join(found.metrics)}")
+    if not estimate.finite:
+        return not_judged(f"its value is {estimate.value} over {estimate.n} images")
+    judgement = _compare(condition, estimate)
+    coverage = found.metrics.get("coverage")
+    if judgement.outcome != "passed" or coverage is None:
+        return judgement
+    if not (coverage.finite and coverage.value >= min_coverage):
+        return not_judged(
+            f"coverage {coverage.value:.3f} is below {min_coverage:g}: for too few images does the "
+            "model see the right class in the masked image"
+        )
+    return judgement
+
+
+def _compare(condition: Condition, estimate: Estimate) -> Judgement:
+    shown = f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+    bound = condition.bound
+    if condition.max is not None:
+        passed, failed = estimate.high <= bound, estimate.low > bound
+    else:
+        passed, failed = estimate.low >= bound, estimate.high < bound
+    if passed:
+        return Judgement(condition, "passed", f"{condition}: passed with {shown}")
+    if failed:
+        return Judgement(condition, "failed", f"{condition}: failed with {shown}")
+    needed = images_needed(estimate, bound)
+    advice = (
+        "no number of images would settle it"
+        if needed is None
+        else (f"about {max(needed - estimate.n, 1)} more images would settle it")
+    )
+    return Judgement(
+        condition,
+        "not_judged",
+        f"{condition}: not judged, {shown} straddles the bound; {advice}",
+    )

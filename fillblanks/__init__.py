@@ -1,0 +1,27 @@
+"""Ask an image classifier to fill in the blanks (De Silva et al. 2024, arXiv 2411.10273).
+
+The method: tensors in, tensors out. It needs torch and numpy and touches no file and no network.
+"""
+
+from fillblanks.classifier import Classifier
+from fillblanks.engine import Plan, default_plan, find_device
+from fillblanks.fill import Fill, expected_fill, fill_regions, progressive_fill
+from fillblanks.nulls import shuffled
+from fillblanks.threshold import threshold
+from fillblanks.update import first_order
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Classifier",
+    "Fill",
+    "Plan",
+    "default_plan",
+    "expected_fill",
+    "fill_regions",
+    "find_device",
+    "first_order",
+    "progressive_fill",
+    "shuffled",
+    "threshold",
+]

@@ -1,0 +1,161 @@
+"""Classifier: any network as a function from images in [0, 1] to logits."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import torch
+from torch import Tensor, nn
+
+PerChannel = float | Sequence[float]
+
+
+class Classifier:
+    """A network together with its own normalisation, so that masks live in pixel space.
+
+    `net` maps float images (N, C, H, W) to logits (N, K). `mean` and `std` are what it was trained
+    with, one number or one a channel: the network is given `(images - mean) / std`. `classes` are
+    the K names in the order of the logits. The network stays where it is (its device and its dtype
+    are used); nothing of it is changed outside `steady()`.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        mean: PerChannel = 0.0,
+        std: PerChannel = 1.0,
+        classes: Sequence[str] | None = None,
+    ):
+        self.net = net
+        parameter = next(net.parameters(), None)
+        self.device = torch.device("cpu") if parameter is None else parameter.device
+        self.dtype = torch.get_default_dtype() if parameter is None else parameter.dtype
+        self.mean = self._per_channel(mean)
+        self.std = self._per_channel(std)
+        if not (self.std > 0).all():
+            raise ValueError(f"Expected std > 0, got {std}.")
+        if self.mean.numel() != self.std.numel() and 1 not in (self.mean.numel(), self.std.numel()):
+            raise ValueError(f"Expected mean and std of one length, got {mean} and {std}.")
+        self.classes = None if classes is None else tuple(classes)
+
+    def _per_channel(self, value: PerChannel) -> Tensor:
+        tensor = torch.as_tensor(value, dtype=self.dtype, device=self.device)
+        return tensor.reshape(-1, 1, 1)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits (N, K) of images (N, C, H, W) in [0, 1]; differentiable."""
+        return self.net((images - self.mean) / self.std)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Predicted class of each image, int64 (N,); -1 where a logit is not finite."""
+        with torch.no_grad():
+            return predicted_class(self(images))
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """Evaluation mode and frozen weights inside; everything as it was afterwards.
+
+        It changes the shared network for its duration, so two threads must not enter it at once.
+        """
+        modes = [(module, module.training) for module in self.net.modules()]
+        frozen = [p for p in self.net.parameters() if p.requires_grad]
+        try:
+            # Exported programs refuse eval(): their mode was fixed when they were exported.
+            with suppress(NotImplementedError):
+                self.net.eval()
+            for parameter in frozen:
+                parameter.requires_grad_(False)
+            yield
+        finally:
+            for parameter in frozen:
+                parameter.requires_grad_(True)
+            for module, mode in modes:
+                module.training = mode
+
+    def to_input(self, images: Tensor) -> Tensor:
+        """`images` on the network's device and in its dtype.
+
+        Raises ValueError unless they are a float (N, C, H, W) with N >= 1 and lie in [0, 1].
+        """
+        if images.ndim != 4 or 0 in images.shape:
+            raise ValueError(
+                f"Expected images of shape (N, C, H, W) with N >= 1, got {tuple(images.shape)}."
+            )
+        if not images.is_floating_point():
+            raise ValueError(
+                f"Expected float images in [0, 1], got {images.dtype}. Convert to float and divide "
+                "by 255."
+            )
+        channels = max(self.mean.numel(), self.std.numel())
+        if channels not in (1, images.shape[1]):
+            raise ValueError(
+                f"Expected images of {channels} channels, as mean and std have, got "
+                f"{images.shape[1]}."
+            )
+        low, high = images.min().item(), images.max().item()
+        if not (low >= 0 and high <= 1):
+            cure = " Divide by 255." if low >= 0 and 1 < high <= 255 else ""
+            worst = f"a maximum of {high}" if high > 1 else f"a minimum of {low}"
+            raise ValueError(f"Expected images in [0, 1], got {worst}.{cure}")
+        return images.to(self.device, self.dtype)
+
+    def probe(self, images: Tensor) -> int:
+        """Runs a few images and returns K, the number of classes.
+
+        Raises ValueError unless the output is finite logits (N, K), K as many as the class names,
+        not probabilities, and the answer for an image is the same alone and in a batch (which every
+        gradient here relies on).
+        """
+        with torch.no_grad():
+            batch = torch.cat([images[:2], 1 - images[:2]])
+            logits = self._run(batch)
+            alone = self._run(batch[:1])
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(batch):
+            got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise ValueError(
+                f"Expected logits of shape ({len(batch)}, K), got {got}. Wrap the network so that "
+                "it returns one row of logits an image."
+            )
+        count = logits.shape[1]
+        if count < 2:
+            raise ValueError(
+                f"Expected logits of at least 2 classes, got {count}. Give a single-output network "
+                "a second logit of 0."
+            )
+        if self.classes is not None and count != len(self.classes):
+            raise ValueError(
+                f"Expected logits of {len(self.classes)} classes, as there are class names, got "
+                f"{count}."
+            )
+        if not logits.isfinite().all():
+            raise ValueError(
+                "Expected finite logits, got NaN or infinity. Check the weights, mean and std."
+            )
+        sums = logits.float().sum(1)
+        if logits.min() >= 0 and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
+            raise ValueError(
+                "Expected logits, got probabilities (no value below 0, rows that sum to 1). Take "
+                "the network without its final softmax."
+            )
+        tolerance = 1e-3 * float(logits.abs().max().clamp(min=1))
+        if (logits[:1] - alone).abs().max() > tolerance:
+            raise ValueError(
+                "Expected the same logits for an image alone and in a batch, got different ones. "
+                "Was the network exported in training mode? Call net.eval() before it is logged."
+            )
+        return count
+
+    def _run(self, images: Tensor) -> Tensor:
+        try:
+            return self(images)
+        except (RuntimeError, AssertionError, ValueError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise ValueError(
+                f"Expected a network that takes {len(images)} image(s) of shape "
+                f"{tuple(images.shape[1:])}, got {type(error).__name__}: {first}"
+            ) from error
+
+
+def predicted_class(logits: Tensor) -> Tensor:
+    """argmax of each row, int64 (N,); -1, which is no class, where a logit is not finite."""
+    return torch.where(logits.isfinite().all(1), logits.argmax(1), -1)

@@ -1,0 +1,87 @@
+"""Which patches are blank: a pure function of (seed, image, draw, patch).
+
+Nothing here is a random stream. Every patch of every draw of every image has its own 64-bit key, so
+the same seed gives the same masks on any device, in any chunk, shard or process. Keys come from
+splitmix64 (Steele, Lea and Flood, OOPSLA 2014) in int64 arithmetic, which CPU and GPU do alike.
+"""
+
+import torch
+from torch import Tensor
+
+_GAMMA = 0x9E3779B97F4A7C15 - (1 << 64)
+_MIX1 = 0xBF58476D1CE4E5B9 - (1 << 64)
+_MIX2 = 0x94D049BB133111EB - (1 << 64)
+
+
+def _shift_right(x: Tensor, bits: int) -> Tensor:
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _finalise(x: Tensor) -> Tensor:
+    x = (x ^ _shift_right(x, 30)) * _MIX1
+    x = (x ^ _shift_right(x, 27)) * _MIX2
+    return x ^ _shift_right(x, 31)
+
+
+def splitmix64(state: Tensor) -> Tensor:
+    """Next output of splitmix64 for each state: int64 in, int64 out (the unsigned value's bits)."""
+    return _finalise(state + _GAMMA)
+
+
+def keys(seed: int, images: Tensor, draws: Tensor, count: int) -> Tensor:
+    """One key for each of `count` patches (or pixels) of each (image, draw).
+
+    `images` and `draws` are int64 (N,); returns int64 (N, count). The keys of a row are `count`
+    successive outputs of one splitmix64 stream, hence all different: there are no ties.
+    """
+    start = torch.tensor(_as_int64(seed), dtype=torch.int64, device=images.device)
+    start = splitmix64(splitmix64(splitmix64(start) ^ images) ^ draws)
+    steps = torch.arange(count, dtype=torch.int64, device=images.device) * _GAMMA
+    return splitmix64(start[:, None] + steps)
+
+
+def _as_int64(seed: int) -> int:
+    if not -(1 << 63) <= seed < 1 << 63:
+        raise ValueError(f"Expected a seed that fits in 64 bits, got {seed}.")
+    return seed
+
+
+def grid_shape(height: int, width: int, patch_size: int) -> tuple[int, int]:
+    """Rows and columns of the patch grid: ceil(H / p) x ceil(W / p); edge patches are cut."""
+    if patch_size < 1:
+        raise ValueError(f"Expected patch_size >= 1, got {patch_size}.")
+    return -(-height // patch_size), -(-width // patch_size)
+
+
+def blank_count(mask_ratio: float, patches: int) -> int:
+    """m = round(mask_ratio * P) patches are blank (halves to even); at least 1, at most P - 1."""
+    count = round(mask_ratio * patches)
+    if not 0 < count < patches:
+        raise ValueError(
+            f"Expected a mask_ratio that blanks 1 to {patches - 1} of {patches} patches, got "
+            f"{mask_ratio}, which blanks {count}. Change mask_ratio or take a smaller patch_size."
+        )
+    return count
+
+
+def blank_patches(patch_keys: Tensor, count: int) -> Tensor:
+    """The `count` smallest keys of each row are blank: (N, P) keys -> (N, P) bool, True = blank."""
+    # kthvalue, not argsort: 4-6 times faster at 196 patches.
+    return patch_keys <= patch_keys.kthvalue(count, dim=1, keepdim=True).values
+
+
+def fill_groups(patch_keys: Tensor, groups: int) -> Tensor:
+    """A random partition of the patches into k groups (4.2): rank * k // P, int64 (N, P)."""
+    patches = patch_keys.shape[1]
+    if not 1 < groups <= patches:
+        raise ValueError(f"Expected 2 to {patches} groups for {patches} patches, got {groups}.")
+    ranks = patch_keys.argsort(dim=1).argsort(dim=1)
+    return ranks * groups // patches
+
+
+def to_pixels(patch_values: Tensor, height: int, width: int, patch_size: int) -> Tensor:
+    """Values on the patch grid, (N, P), spread over their pixels: (N, 1, H, W)."""
+    rows, columns = grid_shape(height, width, patch_size)
+    grid = patch_values.view(-1, 1, rows, columns)
+    grid = grid.repeat_interleave(patch_size, 2).repeat_interleave(patch_size, 3)
+    return grid[:, :, :height, :width]

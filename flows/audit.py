@@ -1,0 +1,45 @@
+"""The audit told to Prefect: one task a unit of work, one a conclusion.
+
+Tasks are given names and numbers, never models or tensors: a task in another process opens the same
+audit for itself (`attach`).
+"""
+
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from audits import AuditResult, parse_config, run_audit
+from audits.attach import attach
+from audits.checks import Check, Unit
+from audits.evidence import Evidence
+from audits.session import Session
+
+
+@flow(name="audit", flow_run_name="audit {model}", validate_parameters=False)
+def audit(model: str, config: dict[str, Any]) -> AuditResult:
+    """Audits `model` (models:/...) as `config`, the plain values of an AuditConfig, says."""
+    return run_audit(parse_config({**config, "model": model}), measure=_measure, conclude=_conclude)
+
+
+def _measure(session: Session, check: Check, unit: Unit) -> None:
+    measure(session.reference, check.name, unit.number)
+
+
+def _conclude(session: Session, check: Check) -> Evidence:
+    return conclude(session.reference, check.name)
+
+
+@task(task_run_name="{check} {unit}", cache_policy=NO_CACHE, persist_result=False)
+def measure(reference: str, check: str, unit: int) -> None:
+    """Measures one unit of a check; its part goes to the store."""
+    session = attach(reference)
+    found = session.check(check)
+    session.measure(found, session.units(found)[unit])
+
+
+@task(task_run_name="{check} conclusion", cache_policy=NO_CACHE, persist_result=False)
+def conclude(reference: str, check: str) -> Evidence:
+    """Concludes from all parts of a check."""
+    session = attach(reference)
+    return session.conclude(session.check(check))

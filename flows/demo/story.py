@@ -1,0 +1,150 @@
+"""The demo: two versions of one model with the same accuracy, of which one has learnt its classes."""
+
+import hashlib
+import logging
+import time
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import torch
+import yaml
+from mlflow.entities import Run
+from rich.console import Console
+from rich.table import Table
+
+from audits import AuditResult
+from audits.data import load
+from audits.data.kinds import Digits
+from flows.audit import audit
+from flows.console import show_progress
+from flows.demo.train import train
+
+log = logging.getLogger(__name__)
+
+NAME = "digits"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one version is trained."""
+
+    title: str
+    noise: float  # largest standard deviation of the noise on inputs in [0, 1]
+    seed: int
+    epochs: int = 20
+
+
+def recipes(seed: int) -> tuple[Recipe, Recipe]:
+    """The demo's two versions: the same training without and with noise on the inputs."""
+    return Recipe("plain", 0.0, seed), Recipe("noise on inputs", 1.0, seed)
+
+
+def demo(folder: Path, seed: int = 0) -> None:
+    """Trains, registers and audits two versions; everything lands in `folder`."""
+    started = time.monotonic()
+    console, progress = Console(), show_progress()
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    config = folder / "audit.yaml"
+    config.write_text(files("flows.demo").joinpath("audit.yaml").read_text(encoding="utf-8"))
+
+    versions = [(recipe, registered(recipe, folder)) for recipe in recipes(seed)]
+    values = yaml.safe_load(config.read_text()) | {"store": str(folder / "store")}
+    results = [(recipe, audit(f"models:/{NAME}/{version}", values)) for recipe, version in versions]
+    progress.done()
+    console.print(_table(results))
+    pictures = [_picture(result, folder) for _, result in results]
+
+    client = mlflow.MlflowClient()
+    for _, result in results:
+        if result.verdict.word == "passed" and result.model.version:
+            client.set_registered_model_alias(NAME, "champion", result.model.version)
+            console.print(f"Alias champion is on {result.model}.")
+    console.print(f"Policy    {config}", soft_wrap=True)
+    for picture in pictures:
+        console.print(f"Pictures  {picture}", soft_wrap=True)
+    console.print(f"Done in {time.monotonic() - started:.0f} s. See it all in the MLflow UI:")
+    console.print(f"mlflow ui --backend-store-uri {uri}", soft_wrap=True)
+
+
+def registered(recipe: Recipe, folder: Path) -> str:
+    """The version that was trained by this recipe; trained and registered now if there is none."""
+    client = mlflow.MlflowClient()
+    key = hashlib.sha256(repr(asdict(recipe)).encode()).hexdigest()
+    for version in client.search_model_versions(f"name = '{NAME}'"):
+        if version.tags.get("demo.recipe") == key:
+            log.info("%s v%s is there already", NAME, version.version)
+            return str(version.version)
+
+    data = load(Digits(split="train"))
+    images = data.tensor(range(len(data)))
+    mean, std = float(images.mean()), float(images.std())
+    net = train(
+        images,
+        torch.from_numpy(data.labels),
+        noise=recipe.noise,
+        seed=recipe.seed,
+        epochs=recipe.epochs,
+        mean=mean,
+        std=std,
+        name=f"training {NAME} ({recipe.title})",
+    )
+    log.info("registering %s (%s)", NAME, recipe.title)
+    with mlflow.start_run(experiment_id=_experiment(folder), run_name=f"{NAME}, {recipe.title}"):
+        mlflow.log_params(asdict(recipe))
+        info = mlflow.pytorch.log_model(
+            net,
+            name=NAME,
+            input_example=images[:2].numpy().astype(np.float32),
+            metadata={"classes": list(data.classes), "mean": [mean], "std": [std]},
+            pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
+            registered_model_name=NAME,
+        )
+    version = str(info.registered_model_version)
+    client.set_model_version_tag(NAME, version, "demo.recipe", key)
+    return version
+
+
+def _experiment(folder: Path) -> str:
+    found = mlflow.get_experiment_by_name("training")
+    if found is not None:
+        return found.experiment_id
+    return mlflow.create_experiment(
+        "training", artifact_location=(folder / "mlartifacts" / "training").as_uri()
+    )
+
+
+def _table(results: list[tuple[Recipe, AuditResult]]) -> Table:
+    table = Table()
+    for heading in ("version", "test accuracy", "macro F1", "consistency", "its null", "verdict"):
+        table.add_column(heading)
+    for recipe, result in results:
+        metrics = {k: m for e in result.evidence for k, m in e.named_metrics.items()}
+        consistency = metrics["progressive_fill/accuracy"]
+        table.add_row(
+            f"{result.model} ({recipe.title})",
+            f"{metrics['performance/accuracy'].value:.3f}",
+            f"{metrics['performance/f1_macro'].value:.3f}",
+            f"{consistency.value:.3f} [{consistency.low:.3f}, {consistency.high:.3f}]",
+            f"{metrics['progressive_fill/accuracy_null'].value:.3f}",
+            f"{result.verdict.word}: {result.verdict.reason}",
+        )
+    return table
+
+
+def _picture(result: AuditResult, folder: Path) -> Path:
+    """A copy of the contact sheet where a person looks for it."""
+    client = mlflow.MlflowClient()
+    run: Run = client.get_run(result.run_id)
+    target = folder / "pictures"
+    target.mkdir(exist_ok=True)
+    source = Path(client.download_artifacts(run.info.run_id, "contact_sheet.png"))
+    copy = target / f"{result.model.name}_v{result.model.version}.png"
+    copy.write_bytes(source.read_bytes())
+    return copy

@@ -1,0 +1,42 @@
+"""Settings of MLflow and Prefect for a command line; set before either is imported.
+
+Only noise is turned down, and only where the user has not said otherwise.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+
+_MLFLOW = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+_TEMPORARY_PREFECT = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_LEVEL": "ERROR",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+}
+
+
+def quieten() -> None:
+    """Turns down MLflow's progress bars and the log of Prefect's temporary server.
+
+    Where a Prefect server is configured, its users want its log: then Prefect is left alone.
+    """
+    settings = dict(_MLFLOW)
+    if not _prefect_server():
+        settings |= _TEMPORARY_PREFECT
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+
+
+def _prefect_server() -> bool:
+    if os.environ.get("PREFECT_API_URL"):
+        return True
+    home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect")
+    profiles = home / "profiles.toml"
+    if not profiles.is_file():
+        return False
+    content = tomllib.loads(profiles.read_text(encoding="utf-8"))
+    name = os.environ.get("PREFECT_PROFILE") or content.get("active")
+    return "PREFECT_API_URL" in content.get("profiles", {}).get(name, {})
