@@ -24,7 +24,7 @@ def attach(reference: str) -> Session:
         atexit.register(session.__exit__)
         if session.digest != wanted["digest"]:
             raise AuditError(
-                f"Expected the audit {wanted['digest'][:12]}, got {session.digest[:12]} here: model "
-                "or data differ between the machines. Give both the same."
+                f"Expected the audit {wanted['digest'][:12]}, got {session.digest[:12]} here: "
+                "model or data differ between the machines. Give both the same."
             )
     return open_sessions[reference]

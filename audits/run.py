@@ -190,7 +190,7 @@ def _evidence_json(
             "word": verdict.word,
             "reason": verdict.reason,
             "conditions": [
-                {"condition": str(j.condition), "outcome": j.outcome, "reason": j.reason}
+                {"condition": str(j.condition), "outcome": j.outcome, "finding": j.finding}
                 for j in verdict.judgements
             ],
         },

@@ -53,11 +53,15 @@ class Policy(Strict):
 
 @dataclass(frozen=True)
 class Judgement:
-    """What became of one condition."""
+    """What became of one condition, and the figures or the reason behind it."""
 
     condition: Condition
     outcome: Outcome
-    reason: str
+    finding: str
+
+    def __str__(self) -> str:
+        word = "not judged, " if self.outcome == "not_judged" else f"{self.outcome} with "
+        return f"{self.condition}: {word}{self.finding}"
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,12 @@ def decide(policy: Policy, evidence: Sequence[Evidence]) -> Verdict:
     if not judgements:
         return Verdict("undecided", "The policy has no condition; add some under policy.")
     count = len(judgements)
-    reason = f"All {count} conditions hold." if count > 1 else judgements[0].reason
+    reason = f"All {count} conditions hold." if count > 1 else str(judgements[0])
     return Verdict("passed", reason, judgements)
 
 
 def _sentence(judgements: Sequence[Judgement]) -> str:
-    return "; ".join(j.reason for j in judgements)
+    return "; ".join(str(j) for j in judgements)
 
 
 def _judge(condition: Condition, min_coverage: float, evidence: Sequence[Evidence]) -> Judgement:
@@ -102,7 +106,7 @@ def _judge(condition: Condition, min_coverage: float, evidence: Sequence[Evidenc
     found = next((e for e in evidence if e.check == check), None)
 
     def not_judged(why: str) -> Judgement:
-        return Judgement(condition, "not_judged", f"{condition}: not judged, {why}")
+        return Judgement(condition, "not_judged", why)
 
     if found is None:
         return not_judged(f"the audit has no check {check!r}")
@@ -132,18 +136,11 @@ def _compare(condition: Condition, estimate: Estimate) -> Judgement:
         passed, failed = estimate.high <= bound, estimate.low > bound
     else:
         passed, failed = estimate.low >= bound, estimate.high < bound
-    if passed:
-        return Judgement(condition, "passed", f"{condition}: passed with {shown}")
-    if failed:
-        return Judgement(condition, "failed", f"{condition}: failed with {shown}")
+    if passed or failed:
+        return Judgement(condition, "passed" if passed else "failed", shown)
     needed = images_needed(estimate, bound)
-    advice = (
-        "no number of images would settle it"
-        if needed is None
-        else (f"about {max(needed - estimate.n, 1)} more images would settle it")
-    )
-    return Judgement(
-        condition,
-        "not_judged",
-        f"{condition}: not judged, {shown} straddles the bound; {advice}",
-    )
+    if needed is None:
+        advice = "no number of images would settle it"
+    else:
+        advice = f"about {max(needed - estimate.n, 1)} more images would settle it"
+    return Judgement(condition, "not_judged", f"{shown} straddles the bound; {advice}")

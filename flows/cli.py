@@ -78,7 +78,7 @@ def _audit(options: argparse.Namespace) -> int:
     result = audit(config.model, config.model_dump(mode="json"))
     progress.done()
     for judgement in result.verdict.judgements:
-        print(f"{judgement.outcome.replace('_', ' '):>10}  {judgement.reason}")
+        print(judgement)
     print(f"{result.model}: {result.verdict.word}. {result.verdict.reason}")
     print(f"Run {result.run_id} in {_where(result.page)}")
     return EXIT[result.verdict.word]

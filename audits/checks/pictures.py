@@ -48,9 +48,13 @@ def sliders(
 ) -> tuple[Picture, ...]:
     """One slider a class from the parts' `shown_label` (n,) and `shown` (n, steps, H, W, 3)."""
     keys = slugs(classes)
-    return tuple(
-        Picture(f"{check}/{prefix}{keys[label]}", step, image, captions[step])
+    shown = {
+        label: steps
         for part in parts
         for label, steps in zip(part["shown_label"].tolist(), part["shown"], strict=True)
-        for step, image in enumerate(steps)
+    }
+    return tuple(
+        Picture(f"{check}/{prefix}{keys[label]}", step, image, captions[step])
+        for label in sorted(shown)
+        for step, image in enumerate(shown[label])
     )

@@ -1,4 +1,4 @@
-"""The demo: two versions of one model with the same accuracy, of which one has learnt its classes."""
+"""The demo: two versions with the same accuracy, of which one has learnt its classes."""
 
 import hashlib
 import logging
@@ -34,15 +34,15 @@ class Recipe:
     title: str
     noise: float  # largest standard deviation of the noise on inputs in [0, 1]
     seed: int
-    epochs: int = 20
+    epochs: int = 40
 
 
 def recipes(seed: int) -> tuple[Recipe, Recipe]:
     """The demo's two versions: the same training without and with noise on the inputs."""
-    return Recipe("plain", 0.0, seed), Recipe("noise on inputs", 1.0, seed)
+    return Recipe("plain", 0.0, seed), Recipe("noise on inputs", 1.5, seed)
 
 
-def demo(folder: Path, seed: int = 0) -> None:
+def demo(folder: Path, seed: int = 0) -> list[tuple[Recipe, AuditResult]]:
     """Trains, registers and audits two versions; everything lands in `folder`."""
     started = time.monotonic()
     console, progress = Console(), show_progress()
@@ -71,6 +71,7 @@ def demo(folder: Path, seed: int = 0) -> None:
         console.print(f"Pictures  {picture}", soft_wrap=True)
     console.print(f"Done in {time.monotonic() - started:.0f} s. See it all in the MLflow UI:")
     console.print(f"mlflow ui --backend-store-uri {uri}", soft_wrap=True)
+    return results
 
 
 def registered(recipe: Recipe, folder: Path) -> str:
@@ -106,9 +107,9 @@ def registered(recipe: Recipe, folder: Path) -> str:
             pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
             registered_model_name=NAME,
         )
-    version = str(info.registered_model_version)
-    client.set_model_version_tag(NAME, version, "demo.recipe", key)
-    return version
+    number = str(info.registered_model_version)
+    client.set_model_version_tag(NAME, number, "demo.recipe", key)
+    return number
 
 
 def _experiment(folder: Path) -> str:
