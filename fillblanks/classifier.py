@@ -97,7 +97,7 @@ class Classifier:
             cure = " Divide by 255." if low >= 0 and 1 < high <= 255 else ""
             worst = f"a maximum of {high}" if high > 1 else f"a minimum of {low}"
             raise ValueError(f"Expected images in [0, 1], got {worst}.{cure}")
-        return images.to(self.device, self.dtype)
+        return images.detach().to(self.device, self.dtype)
 
     def probe(self, images: Tensor) -> int:
         """Runs a few images and returns K, the number of classes.
@@ -142,6 +142,13 @@ class Classifier:
             raise ValueError(
                 "Expected the same logits for an image alone and in a batch, got different ones. "
                 "Was the network exported in training mode? Call net.eval() before it is logged."
+            )
+        with torch.inference_mode(False), torch.enable_grad():
+            answer = self._run(batch[:1].clone().requires_grad_(True))
+        if not answer.requires_grad:
+            raise ValueError(
+                "Expected a network whose logits have a gradient at its input, got one without. "
+                "Take out no_grad, detach or numpy on the way."
             )
         return count
 

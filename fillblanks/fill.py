@@ -22,7 +22,8 @@ BlankValue = float | Literal["mean"]
 class Fill:
     """What came out for N images; every tensor is on the CPU.
 
-    An image without an accepted draw has NaN for pictures: no network recognises it, it is a miss.
+    An image without an accepted draw is a miss: its update, prototype and composite are NaN, its
+    `masked` is the first draw.
     """
 
     update: (
@@ -176,12 +177,15 @@ class _Setup:
         self.indices = torch.arange(count) if indices is None else _whole(indices, count, "indices")
         self.indices = self.indices.to(classifier.device)
         self.target = target
-        if blank_value == "mean":
-            self.blank_value = classifier.mean
-        else:
-            if not 0 <= blank_value <= 1:
-                raise ValueError(f"Expected a blank_value in [0, 1], got {blank_value}.")
-            self.blank_value = torch.full_like(classifier.mean, blank_value)
+        self.blank_value = (
+            classifier.mean
+            if blank_value == "mean"
+            else torch.full_like(classifier.mean, float(blank_value))
+        )
+        if not ((self.blank_value >= 0) & (self.blank_value <= 1)).all():
+            raise ValueError(
+                f"Expected a blank_value in [0, 1], got {self.blank_value.flatten().tolist()}."
+            )
 
     def probe(self) -> None:
         """Runs the network on a few images; checks labels and target against its classes."""
@@ -206,7 +210,8 @@ class _Setup:
         return masks.to_pixels(patch_values, self.height, self.width, self.patch_size)
 
     def targets(self, labels: Tensor) -> Tensor:
-        return labels if self.target is None else torch.full_like(labels, self.target)
+        # A reference of -1 (logits that are not finite) is never hit; 0 stands in for its loss.
+        return labels.clamp(min=0) if self.target is None else torch.full_like(labels, self.target)
 
     def mask(self, images: Tensor, blank: Tensor) -> Tensor:
         """M(x): the images with their blanks blanked."""
@@ -246,7 +251,7 @@ def _expected_window(
         step = first_order(
             setup.classifier, setup.mask(images[rows], blank), setup.targets(reference[rows])
         )
-        hit = step.predicted == reference[rows]
+        hit = _hits(step.predicted, reference[rows])
         sums.add(rows[hit], step.update[hit], blank[hit])
 
         hits = hit.cpu().numpy()
@@ -324,11 +329,16 @@ def _progressive_window(
         masked=masked_images[0].cpu(),
         blank=(group == 0).cpu(),
         label=first.cpu(),
-        accepted=(first == reference).long().cpu(),
+        accepted=_hits(first, reference).long().cpu(),
         drawn=torch.ones(len(images), dtype=torch.int64),
         steps=torch.stack(filled_images, dim=1).cpu(),
         step_labels=torch.stack([step.label for step in passes], dim=1).cpu(),
     )
+
+
+def _hits(predicted: Tensor, reference: Tensor) -> Tensor:
+    """Where the prediction is the reference; -1, logits that are not finite, hits nothing."""
+    return (predicted == reference) & (predicted >= 0)
 
 
 def _whole(values: Tensor, count: int, name: str) -> Tensor:

@@ -42,7 +42,7 @@ def keys(seed: int, images: Tensor, draws: Tensor, count: int) -> Tensor:
 
 def _as_int64(seed: int) -> int:
     if not -(1 << 63) <= seed < 1 << 63:
-        raise ValueError(f"Expected a seed that fits in 64 bits, got {seed}.")
+        raise ValueError(f"Expected a seed from -2**63 to 2**63 - 1, got {seed}.")
     return seed
 
 

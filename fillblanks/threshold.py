@@ -28,6 +28,8 @@ def threshold(
     normalising range is 0 gets 0 everywhere. `binarise`: a number (1 above it, 0 otherwise), "otsu"
     (Otsu's threshold over the blanks of each image, 256 bins), or None (values are kept).
     """
+    if not (binarise is None or binarise == "otsu" or 0 <= binarise <= 1):
+        raise ValueError(f'Expected binarise in [0, 1], "otsu" or None, got {binarise!r}.')
     value = _normalise(torch.where(blank, update, 0), normalise)
     if binarise is not None:
         cut = otsu(value, blank) if binarise == "otsu" else binarise
@@ -64,6 +66,10 @@ def otsu(values: Tensor, blank: Tensor) -> Tensor:
     high = inside.nan_to_num(nan=-torch.inf).amax(1, keepdim=True)
     width = (high - low) / _BINS
     bins = ((pixels - low) / width).nan_to_num(0).floor().clamp(0, _BINS - 1).long()
+    # Rounding puts some values on a bin's edge into the bin before or after.
+    edges = low + width * torch.arange(_BINS + 1, device=values.device)
+    bins = bins - ((pixels < edges.gather(1, bins)) & (bins > 0)).long()
+    bins = bins + ((pixels >= edges.gather(1, bins + 1)) & (bins < _BINS - 1)).long()
     counts = torch.zeros(len(pixels), _BINS, dtype=torch.float64, device=values.device)
     counts.scatter_add_(1, bins, weight)
     centres = low + width * (torch.arange(_BINS, device=values.device) + 0.5)

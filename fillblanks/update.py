@@ -23,11 +23,11 @@ def first_order(classifier: Classifier, masked: Tensor, labels: Tensor | None = 
     `masked` is (N, C, H, W) in [0, 1]; `labels` int64 (N,), or None for each image's own predicted
     class. The rows of a batch do not touch: each row's update is that of its image alone.
     """
-    masked = masked.detach().requires_grad_(True)
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():
+        masked = masked.detach().clone().requires_grad_(True)
         logits = classifier(masked)
         predicted = predicted_class(logits.detach())
         label = predicted.clamp(min=0) if labels is None else labels
         loss = functional.cross_entropy(logits, label, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, masked)
+        (gradient,) = torch.autograd.grad(loss, masked)
     return Step(-gradient, predicted, label)

@@ -108,14 +108,15 @@ class RandomFill(FillCheck):
         table = table_of(parts, _COLUMNS)
         classes = len(audit.classes)
         found = (table["accepted"] > 0).to_numpy()
-        errors = np.concatenate([part["standard_error"] for part in parts])[found]
+        errors = np.concatenate([part["standard_error"] for part in parts])
         metrics = {
             **consistency(table, "prototype", classes, "prototype_"),
             **consistency(table, "composite", classes, "composite_"),
             "coverage": proportion(found),
             "complete": proportion((table["accepted"] == self.samples).to_numpy()),
             "acceptance_rate": mean((table["accepted"] / table["drawn"]).to_numpy()),
-            "relative_standard_error": mean(errors),
+            # Of the images that enough draws tell of.
+            "relative_standard_error": mean(errors[np.isfinite(errors)]),
         }
         prototype = metrics["prototype_accuracy"]
         return Evidence(

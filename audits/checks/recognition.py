@@ -13,7 +13,7 @@ from audits.checks.base import AuditContext, Check
 from audits.statistics import Estimate, difference, proportion, scores
 from audits.store import Part
 from audits.strict import Share
-from fillblanks.threshold import Binarise, Normalise
+from fillblanks.threshold import Normalise
 
 
 class FillCheck(Check):
@@ -21,7 +21,7 @@ class FillCheck(Check):
 
     patch_size: PositiveInt = 2
     normalise: Normalise = "positive"
-    binarise: Binarise = 0.1
+    binarise: Share | Literal["otsu"] | None = 0.1
     blank_value: Share | Literal["mean"] = 0.0
 
 

@@ -1,0 +1,201 @@
+"""Models that hang, crash or cannot be opened; uploads that fail; audits that are killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+from nets import Constant, Crashing, Hanging
+from torch import nn
+
+from audits import AuditError, parse_config, run_audit
+from audits.attach import attach
+from audits.session import Session
+from flows.demo.network import ResNet
+
+
+def _tags(result_or_version):
+    return mlflow.MlflowClient().get_model_version("m", result_or_version).tags
+
+
+@pytest.mark.parametrize(
+    ("net", "reason"),
+    [(Hanging, "took more than 3 s and was stopped"), (Crashing, "died (exit code 3)")],
+)
+def test_a_model_that_hangs_or_crashes_is_undecided(net, reason, registry, register, demo_config):
+    uri, sha256 = register(net(), "m", pickled=True)
+    limits = {"unit_seconds": 3.0}
+    result = run_audit(
+        parse_config({**demo_config, "model": uri, "trust_pickle_sha256": sha256, "limits": limits})
+    )
+    assert result.verdict.word == "undecided"
+    assert {e.status for e in result.evidence} == {"error"}
+    assert reason in result.verdict.reason
+    assert _tags("1")["audit.verdict"] == "undecided"
+
+
+class _Probabilities(ResNet):
+    def forward(self, x):
+        return super().forward(x).softmax(1)
+
+
+class _Normalised(nn.Module):
+    """Each answer depends on the whole batch, as after an export in training mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(28 * 28, 10)
+
+    def forward(self, x):
+        return self.head((x - x.mean(0)).flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("net", "reason"),
+    [
+        (_Probabilities(), "got probabilities"),
+        (ResNet(classes=7), "Expected logits of 10 classes, as there are class names, got 7"),
+        (_Normalised(), "same logits for an image alone and in a batch"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_undecided_with_one_line(
+    net, reason, registry, register, demo_config
+):
+    uri, _ = register(net, "m")
+    result = run_audit(parse_config({**demo_config, "model": uri}))
+    assert result.verdict.word == "undecided"
+    assert reason in result.verdict.reason
+    assert "\n" not in result.verdict.reason
+    run = mlflow.get_run(result.run_id)
+    assert run.info.status == "FINISHED"
+    assert json.loads(_tags("1")["audit"])["reason"] == result.verdict.reason
+
+
+def test_an_upload_that_fails_leaves_no_passed(registry, register, demo_config, tmp_path):
+    uri, _ = register(ResNet(), "m")
+    client = mlflow.MlflowClient()
+    client.set_model_version_tag("m", "1", "audit.verdict", "passed")
+    client.set_model_version_tag("m", "1", "audit", json.dumps({"verdict": "passed"}))
+    client.update_model_version("m", "1", "Our best model.")
+    blocked = tmp_path / "a file, no folder"
+    blocked.touch()
+    client.create_experiment("audits", artifact_location=(blocked / "artifacts").as_uri())
+    conditions = [{"metric": "performance/accuracy", "min": 0.0}]
+    config = {**demo_config, "model": uri, "policy": {"conditions": conditions}}
+    with pytest.raises(OSError, match="Not a directory"):
+        run_audit(parse_config({**config, "checks": [{"kind": "performance"}]}))
+
+    tags = _tags("1")
+    assert tags["audit.verdict"] == "undecided"
+    assert json.loads(tags["audit"])["verdict"] == "undecided"
+    (run,) = mlflow.search_runs(experiment_names=["audits"], output_format="list")
+    assert run.info.status == "FAILED"
+    description = client.get_model_version("m", "1").description
+    assert description.startswith("Our best model.")
+    assert "passed" not in description
+
+
+def test_the_description_keeps_its_words_and_one_block_of_ours(registry, register, demo_config):
+    uri, _ = register(ResNet(), "m")
+    client = mlflow.MlflowClient()
+    client.update_model_version("m", "1", "Our best model.")
+    config = parse_config({**demo_config, "model": uri, "checks": [{"kind": "performance"}]})
+    for _ in range(2):
+        run_audit(config)
+    description = client.get_model_version("m", "1").description
+    assert description.startswith("Our best model.\n\n<!--")
+    assert description.count("Audit:") == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model": "models:/m/9"}, "Expected a model at models:/m/9"),
+        ({"model": "models:/m@champion"}, "Expected a model at models:/m@champion"),
+        ({"model": "m/1"}, "Expected models:/<name>/<version>"),
+        ({"data": {"kind": "npz", "path": "nowhere.npz"}}, "Expected a file at nowhere.npz"),
+    ],
+)
+def test_what_is_not_found_raises_and_records_nothing(
+    values, message, registry, register, demo_config
+):
+    uri, _ = register(ResNet(), "m")
+    with pytest.raises(AuditError, match=message):
+        run_audit(parse_config({**demo_config, "model": uri, **values}))
+    assert "audit.verdict" not in _tags("1")
+    assert mlflow.get_experiment_by_name("audits") is None
+
+
+_AUDIT = """
+import sys, yaml
+from audits import parse_config, run_audit
+if __name__ == "__main__":
+    print(run_audit(parse_config(yaml.safe_load(open(sys.argv[1])))).verdict.word)
+"""
+
+
+def test_a_killed_audit_resumes_without_measuring_again(
+    registry, register, demo_config, tmp_path: Path
+):
+    uri, _ = register(Constant(), "m")
+    # Ten units of one image, which take long enough to be killed in the middle.
+    check = {"kind": "random_fill", "samples": 10_001, "max_draws": 10_001, "images": 10}
+    config = {**demo_config, "model": uri, "checks": [check], "store": str(tmp_path / "store")}
+    file, script = tmp_path / "config.json", tmp_path / "audit.py"
+    file.write_text(json.dumps(config))
+    script.write_text(_AUDIT)
+    process = subprocess.Popen([sys.executable, script, file], start_new_session=True)
+    store = tmp_path / "store"
+    try:
+        deadline = time.monotonic() + 120
+        while len(list(store.glob("*.npz"))) < 2:
+            assert process.poll() is None, "it ended before it was killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
+    _wait_until_gone(process.pid)
+    kept = {part: part.stat().st_mtime_ns for part in store.glob("*.npz")}
+    assert 2 <= len(kept) < 10
+
+    subprocess.run([sys.executable, script, file], check=True, timeout=600)
+    after = {part: part.stat().st_mtime_ns for part in store.glob("*.npz")}
+    assert {part: after[part] for part in kept} == kept
+    assert len(after) == 10
+    assert _tags("1")["audit.verdict"] in {"failed", "undecided"}
+
+
+def _wait_until_gone(group: int) -> None:
+    """Waits until no process of the group is left: the model's process follows its parent."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.2)
+    os.killpg(group, signal.SIGKILL)
+    pytest.fail("the model's process outlived the killed audit")
+
+
+def test_another_process_opens_the_same_audit_from_its_reference(registry, register, demo_config):
+    uri, _ = register(ResNet(), "m")
+    seen = []
+
+    def measure(session, check, unit):
+        seen.append(session.reference)
+        session.measure(check, unit)
+
+    config = parse_config({**demo_config, "model": uri, "checks": [{"kind": "performance"}]})
+    result = run_audit(config, measure=measure)
+    with attach(seen[0]) as again:
+        assert isinstance(again, Session)
+        assert again.digest == result.digest
+        evidence = again.conclude(again.check("performance"))
+    assert evidence.metrics == result.evidence[0].metrics

@@ -1,0 +1,43 @@
+"""Dead models never pass: each goes through the whole audit with the demo's policy."""
+
+import numpy as np
+import pytest
+import torch
+from nets import Constant
+
+from audits import parse_config, run_audit
+from audits.data import load
+from audits.data.kinds import Digits
+from flows.demo.network import ResNet
+from flows.demo.train import train
+
+
+def _random_weights():
+    torch.manual_seed(0)
+    return ResNet()
+
+
+def _shuffled_labels():
+    data = load(Digits(split="train"))
+    labels = torch.from_numpy(np.random.default_rng(0).permutation(data.labels))
+    images = data.tensor(range(len(data)))
+    return train(images, labels, noise=0.5, seed=0, epochs=3, mean=0.3, std=0.35)
+
+
+@pytest.mark.parametrize("make", [Constant, _random_weights, _shuffled_labels])
+def test_a_dead_model_does_not_pass(make, registry, register, demo_config):
+    uri, _ = register(make(), "dead")
+    result = run_audit(parse_config({**demo_config, "model": uri}))
+    metrics = {name: m for e in result.evidence for name, m in e.named_metrics.items()}
+    assert [e.status for e in result.evidence] == ["ok"] * 3
+    assert result.verdict.word == "failed"
+    assert metrics["progressive_fill/accuracy"].high < 0.6
+    assert metrics["random_fill/prototype_accuracy"].high < 0.6
+
+    # Not even without the condition on plain accuracy.
+    conditions = [
+        c for c in demo_config["policy"]["conditions"] if c["metric"] != "performance/accuracy"
+    ]
+    policy = {**demo_config["policy"], "conditions": conditions}
+    again = run_audit(parse_config({**demo_config, "model": uri, "policy": policy}))
+    assert again.verdict.word == "failed"
