@@ -43,7 +43,7 @@ class AuditConfig(Strict):
         description="models:/name/3, models:/name@alias, models:/name/latest or models:/m-<id>"
     )
     data: AnyData
-    checks: tuple[AnyCheck, ...] = Field(min_length=1)
+    checks: tuple[AnyCheck, ...]
     policy: Policy = Policy()
     preprocessing: Preprocessing = Preprocessing()
     limits: Limits = Limits()
@@ -62,6 +62,8 @@ class AuditConfig(Strict):
     @field_validator("checks")
     @classmethod
     def _names_differ(cls, checks: tuple[Check, ...]) -> tuple[Check, ...]:
+        if not checks:
+            raise ValueError("expected at least one check, got none")
         names = [check.name for check in checks]
         for name in names:
             if names.count(name) > 1:

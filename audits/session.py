@@ -41,8 +41,8 @@ class Session:
         self._images = images
         self._open = ExitStack()
         self._warm = False
-        self._started = time.monotonic()
         self._passes_done = self._passes_measured = 0
+        self._measuring_seconds = 0.0
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
@@ -109,7 +109,9 @@ class Session:
         key = self._key(check, unit)
         cached = self.store.has(key)
         if not cached:
+            started = time.monotonic()
             self._in_worker(bench.measure, check, unit, key)
+            self._measuring_seconds += time.monotonic() - started
         self._tell(check, unit, cached)
 
     def conclude(self, check: Check) -> Evidence:
@@ -142,13 +144,12 @@ class Session:
         self._passes_done += passes
         self._passes_measured += 0 if cached else passes
         left = self.config.passes(len(self.images)) - self._passes_done
-        seconds = time.monotonic() - self._started
-        rate = self._passes_measured / seconds
         done = f"{self.model}: {check.name} {unit.number + 1}/{len(self.units(check))}"
         if cached:
             log.info("%s, kept from before", done)
         else:
-            log.info("%s, about %.0f s left", done, left / rate)
+            seconds = left * self._measuring_seconds / self._passes_measured
+            log.info("%s, about %.0f s left", done, seconds)
 
     def _key(self, check: Check, unit: Unit) -> str:
         return key_of(

@@ -5,12 +5,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.environment import quieten
+
 EXIT = {"passed": 0, "failed": 1, "undecided": 2}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0 passed, 1 failed, 2 undecided or bad input."""
     options = _parser().parse_args(arguments)
+    # All that the demo writes goes to the one folder, Prefect's files included.
+    folder: Path | None = getattr(options, "folder", None)
+    quieten(prefect_home=folder / "prefect" if folder else None)
     try:
         import audits
     except ImportError as error:
@@ -18,9 +23,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"fillblanks needs {error.name} here: pip install 'fillblanks[audit]'", file=sys.stderr
         )
         return EXIT["undecided"]
-    from flows.environment import quieten
-
-    quieten()
     try:
         result: int = options.command(options)
     except audits.AuditError as error:

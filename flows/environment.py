@@ -18,14 +18,18 @@ _TEMPORARY_PREFECT = {
 }
 
 
-def quieten() -> None:
+def quieten(prefect_home: Path | None = None) -> None:
     """Turns down MLflow's progress bars and the log of Prefect's temporary server.
 
-    Where a Prefect server is configured, its users want its log: then Prefect is left alone.
+    That server keeps its files in `prefect_home`, where given. Where a Prefect server is
+    configured, its users want its log: then Prefect is left alone.
     """
     settings = dict(_MLFLOW)
     if not _prefect_server():
         settings |= _TEMPORARY_PREFECT
+        if prefect_home is not None:
+            prefect_home.mkdir(parents=True, exist_ok=True)
+            settings["PREFECT_HOME"] = str(prefect_home.resolve())
     for name, value in settings.items():
         os.environ.setdefault(name, value)
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import yaml
 from mlflow.entities import Run
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -59,6 +60,8 @@ def demo(folder: Path, seed: int = 0) -> list[tuple[Recipe, AuditResult]]:
     results = [(recipe, audit(f"models:/{NAME}/{version}", values)) for recipe, version in versions]
     progress.done()
     console.print(_table(results))
+    for _, result in results:
+        console.print(f"{result.model} {result.verdict.word}: {result.verdict.reason}")
     pictures = [_picture(result, folder) for _, result in results]
 
     client = mlflow.MlflowClient()
@@ -105,11 +108,13 @@ def registered(recipe: Recipe, folder: Path) -> str:
             input_example=images[:2].numpy().astype(np.float32),
             metadata={"classes": list(data.classes), "mean": [mean], "std": [std]},
             pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
-            registered_model_name=NAME,
         )
-    number = str(info.registered_model_version)
-    client.set_model_version_tag(NAME, number, "demo.recipe", key)
-    return number
+    if not client.search_registered_models(f"name = '{NAME}'"):
+        client.create_registered_model(NAME)
+    made = client.create_model_version(
+        NAME, info.model_uri, run_id=info.run_id, tags={"demo.recipe": key}, model_id=info.model_id
+    )
+    return str(made.version)
 
 
 def _experiment(folder: Path) -> str:
@@ -122,19 +127,19 @@ def _experiment(folder: Path) -> str:
 
 
 def _table(results: list[tuple[Recipe, AuditResult]]) -> Table:
-    table = Table()
-    for heading in ("version", "test accuracy", "macro F1", "consistency", "its null", "verdict"):
-        table.add_column(heading)
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("version", "accuracy", "macro F1", "consistency", "its null", "verdict"):
+        table.add_column(heading, no_wrap=True)
     for recipe, result in results:
         metrics = {k: m for e in result.evidence for k, m in e.named_metrics.items()}
         consistency = metrics["progressive_fill/accuracy"]
         table.add_row(
-            f"{result.model} ({recipe.title})",
+            f"{result.model}\n{recipe.title}",
             f"{metrics['performance/accuracy'].value:.3f}",
             f"{metrics['performance/f1_macro'].value:.3f}",
-            f"{consistency.value:.3f} [{consistency.low:.3f}, {consistency.high:.3f}]",
+            f"{consistency.value:.3f}\n{consistency.low:.3f} to {consistency.high:.3f}",
             f"{metrics['progressive_fill/accuracy_null'].value:.3f}",
-            f"{result.verdict.word}: {result.verdict.reason}",
+            result.verdict.word,
         )
     return table
 

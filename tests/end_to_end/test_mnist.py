@@ -9,6 +9,7 @@ from audits.data.kinds import Torchvision
 from flows.demo.train import train
 
 _TRAIN_IMAGES, _AUDITED = 20_000, 200
+_FILLED = 1000  # progressive fill is cheap; more images, less chance
 
 
 @pytest.mark.slow
@@ -21,11 +22,11 @@ def test_noise_training_is_seen_by_progressive_fill_alone(
     checks = [
         {"kind": "performance", "images": _AUDITED},
         {"kind": "random_fill", "images": _AUDITED, "samples": 1024, "max_draws": 1536},
-        {"kind": "progressive_fill", "images": _AUDITED},
+        {"kind": "progressive_fill", "images": _FILLED},
     ]
     metrics = {}
-    for noise in (0.0, 0.9):
-        net = train(images, labels, noise=noise, seed=0, epochs=3, mean=0.3, std=0.35)
+    for noise in (0.0, 2.0):
+        net = train(images, labels, noise=noise, seed=0, epochs=8, mean=0.3, std=0.35)
         uri, _ = register(net, "mnist")
         result = run_audit(
             parse_config(
@@ -39,9 +40,10 @@ def test_noise_training_is_seen_by_progressive_fill_alone(
         )
         assert [e.status for e in result.evidence] == ["ok"] * 3, result.verdict
         metrics[noise] = {n: m.value for e in result.evidence for n, m in e.named_metrics.items()}
-        print(noise, metrics[noise], result.seconds)
 
-    accuracy, consistency = "performance/accuracy", "progressive_fill/accuracy"
-    assert min(metrics[noise][accuracy] for noise in metrics) > 0.95
-    assert metrics[0.9][consistency] >= 0.88
-    assert metrics[0.9][consistency] - metrics[0.0][consistency] >= 0.35
+    assert min(metrics[noise]["performance/accuracy"] for noise in metrics) > 0.95
+    # `agreement` is the paper's figure; `accuracy` also asks for the true class.
+    assert metrics[2.0]["progressive_fill/agreement"] >= 0.88
+    for figure in ("agreement", "accuracy"):
+        name = f"progressive_fill/{figure}"
+        assert metrics[2.0][name] - metrics[0.0][name] >= 0.35

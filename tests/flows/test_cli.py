@@ -1,0 +1,119 @@
+"""The command line as it is typed, in processes of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.demo.network import ResNet
+
+_ROOT = Path(__file__).parents[2]
+_PERFORMANCE = {"checks": [{"kind": "performance"}]}
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory, shared_registry, register):
+    """A function that runs `fillblanks ...` against a registry with an untrained model."""
+    register(ResNet(), "m")
+    home = tmp_path_factory.mktemp("home")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    environment["PREFECT_HOME"] = str(home)
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+
+    def run(*arguments, command=("fillblanks",), cwd=home):
+        return subprocess.run(
+            [*command, *map(str, arguments)],
+            env=environment,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture
+def config(demo_config, tmp_path):
+    """Writes the demo's config with changes to a file; returns its path."""
+
+    def written(**changes):
+        file = tmp_path / "audit.yaml"
+        file.write_text(yaml.safe_dump({**demo_config, **changes}))
+        return file
+
+    return written
+
+
+def _policy(least):
+    return {"conditions": [{"metric": "performance/accuracy", "min": least}]}
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "word"),
+    [(_policy(0.0), 0, "passed"), (_policy(0.99), 1, "failed"), ({}, 2, "undecided")],
+)
+def test_the_exit_code_is_the_verdict(policy, code, word, typed, config):
+    done = typed("audit", "models:/m/1", "--config", config(policy=policy, **_PERFORMANCE))
+    assert done.returncode == code, done.stderr
+    assert f"m v1: {word}." in done.stdout
+    assert "Traceback" not in done.stderr
+    assert "mlflow ui" in done.stdout
+
+
+def test_bad_input_is_one_line_and_not_a_pass(typed, config):
+    done = typed(
+        "audit", "models:/m/1", "--config", config(checks=[{"kind": "performance", "b": 1}])
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "unknown key" in done.stderr
+
+
+def test_a_dry_run_counts_passes_and_records_nothing(typed, config):
+    file = config()
+    done = typed("audit", "models:/m/latest", "--config", file, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "random_fill: 50 images in 1 units, 800 passes or more" in done.stdout
+    assert f"{450 + 50 * 16 + 450 * 4:,} passes or more" in done.stdout
+    assert not Path(yaml.safe_load(file.read_text())["store"]).exists()
+
+
+def test_the_schema_is_a_json_schema_that_names_every_check(typed):
+    schema = json.loads(typed("schema").stdout)
+    assert schema["type"] == "object"
+    kinds = {d.get("properties", {}).get("kind", {}).get("const") for d in schema["$defs"].values()}
+    assert {"performance", "random_fill", "progressive_fill", "digits", "folder"} <= kinds
+
+
+def test_help_does_not_load_what_it_does_not_need():
+    code = (
+        "import sys, contextlib\n"
+        "from flows.cli import main\n"
+        "with contextlib.suppress(SystemExit): main(['--help'])\n"
+        "print({'torch', 'mlflow', 'prefect', 'pandas', 'pydantic'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_an_mlflow_project_runs_the_audit(typed, config, tmp_path):
+    file = config(policy=_policy(0.0), **_PERFORMANCE)
+    parameters = ["-P", "model_uri=models:/m/1", "-P", f"config={file}", "--env-manager", "local"]
+    done = typed("run", _ROOT, "-e", "audit", *parameters, command=("mlflow",), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "m v1: passed." in done.stdout
+
+
+def test_our_packages_are_the_ones_imported():
+    import audits
+    import fillblanks
+    import flows
+
+    for package in (fillblanks, audits, flows):
+        assert Path(package.__file__).parents[1] == _ROOT
