@@ -92,7 +92,7 @@ def _examine(
             return _Outcome(
                 evidence,
                 digest=session.digest,
-                data_digest=session.images.digest(range(len(images))),
+                data_digest=session.data_digest,
                 notes=session.notes,
                 setting=vars(session.setting),
                 model_digest=session.files.digest,

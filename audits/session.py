@@ -41,6 +41,8 @@ class Session:
         self._images = images
         self._open = ExitStack()
         self._warm = False
+        self._units: dict[str, list[Unit]] = {}
+        self._keys: dict[tuple[str, Unit], str] = {}
         self._passes_done = self._passes_measured = 0
         self._measuring_seconds = 0.0
 
@@ -78,11 +80,16 @@ class Session:
         return key_of(
             model=self.files.digest,
             preprocessing=self._preprocessing(),
-            data=self.images.digest(range(len(self.images))),
+            data=self.data_digest,
             checks=[self._check_identity(check) for check in self.config.checks],
             policy=self.config.policy.model_dump(mode="json"),
             seed=self.config.seed,
         )
+
+    @cached_property
+    def data_digest(self) -> str:
+        """sha256 of all images and labels as the model gets them."""
+        return self.images.digest(range(len(self.images)))
 
     @cached_property
     def reference(self) -> str:
@@ -99,7 +106,9 @@ class Session:
         return next(check for check in self.config.checks if check.name == name)
 
     def units(self, check: Check) -> list[Unit]:
-        return check.units(self.context)
+        if check.name not in self._units:
+            self._units[check.name] = check.units(self.context)
+        return self._units[check.name]
 
     def measure(self, check: Check, unit: Unit) -> None:
         """Measures one unit, unless its part is in the store.
@@ -152,15 +161,17 @@ class Session:
             log.info("%s, about %.0f s left", done, seconds)
 
     def _key(self, check: Check, unit: Unit) -> str:
-        return key_of(
-            model=self.files.digest,
-            preprocessing=self._preprocessing(),
-            images=self.images.digest(unit.indices),
-            unit=asdict(unit),
-            check=self._check_identity(check),
-            seed=self.config.seed,
-            setting=asdict(self.setting),
-        )
+        if (check.name, unit) not in self._keys:
+            self._keys[check.name, unit] = key_of(
+                model=self.files.digest,
+                preprocessing=self._preprocessing(),
+                images=self.images.digest(unit.indices),
+                unit=asdict(unit),
+                check=self._check_identity(check),
+                seed=self.config.seed,
+                setting=asdict(self.setting),
+            )
+        return self._keys[check.name, unit]
 
     def _preprocessing(self) -> dict[str, object]:
         return {"mean": self.files.mean, "std": self.files.std, "classes": self.images.classes}
