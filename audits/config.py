@@ -27,6 +27,13 @@ class Preprocessing(Strict):
     std: tuple[PositiveFloat, ...] | None = None
     classes: tuple[str, ...] | None = None  # in the order of the logits
 
+    @field_validator("classes")
+    @classmethod
+    def _classes_differ(cls, classes: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if classes is not None and len(set(classes)) < len(classes):
+            raise ValueError("expected different class names, got one twice")
+        return classes
+
 
 class Limits(Strict):
     """What the child process that holds the model may take before it is stopped."""
@@ -84,6 +91,8 @@ def read_config(path: str | Path, **overrides: Any) -> AuditConfig:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise AuditError(f"Expected a config file at {path}, found none.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise AuditError(f"Expected a UTF-8 text file at {path}: {error}") from error
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise AuditError(f"Expected YAML in {path}, got: {reason}") from error
@@ -105,7 +114,7 @@ def parse_config(data: dict[str, Any], origin: str = "config") -> AuditConfig:
 
 def dump_config(config: AuditConfig) -> str:
     """The resolved config as YAML, every default written out."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
 def _place(location: tuple[int | str, ...]) -> str:

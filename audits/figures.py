@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from audits.evidence import Evidence, Picture
 
@@ -29,8 +29,11 @@ def contact_sheet(evidence: Sequence[Evidence], title: str) -> Image.Image | Non
     blocks = [_block(e.check, e.pictures) for e in evidence if e.pictures]
     if not blocks:
         return None
-    width = sum(b.width for b in blocks) + _MARGIN * (len(blocks) + 1)
-    sheet = Image.new("RGB", (width, max(b.height for b in blocks) + _HEAD + _MARGIN), "white")
+    height = max(b.height for b in blocks) + _HEAD + _MARGIN
+    room = sum(b.width for b in blocks) + _MARGIN * (len(blocks) + 1)
+    title_width = round(_font(18).getlength(title)) + 2 * _MARGIN
+    # Wider than high also for a few classes, since MLflow shows it in a wide pane.
+    sheet = Image.new("RGB", (max(room, title_width, 3 * height // 2), height), "white")
     ImageDraw.Draw(sheet).text((_MARGIN, _GAP * 3), title, fill="black", font=_font(18))
     at = _MARGIN
     for block in blocks:
@@ -55,11 +58,17 @@ def _block(check: str, pictures: Sequence[Picture]) -> Image.Image:
         for picture in pictures:
             if picture.step == step:
                 left = _LABEL + keys.index(picture.key) * (_CELL + _GAP)
-                cell = Image.fromarray(picture.image)
-                resample = Image.Resampling.NEAREST if cell.width <= _CELL else Image.Resampling.BOX
-                block.paste(cell.resize((_CELL, _CELL), resample), (left, top))
+                block.paste(_cell(picture.image), (left, top))
                 draw.rectangle((left, top, left + _CELL - 1, top + _CELL - 1), outline="lightgray")
     return block
+
+
+def _cell(image: np.ndarray) -> Image.Image:
+    """The picture in a square cell, whole and in its proportions."""
+    source = Image.fromarray(image).convert("RGB")
+    small = max(source.size) <= _CELL
+    resample = Image.Resampling.NEAREST if small else Image.Resampling.BOX
+    return ImageOps.pad(source, (_CELL, _CELL), method=resample, color="white")
 
 
 def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:

@@ -22,8 +22,8 @@ from audits.errors import AuditError, ModelRefused
 from fillblanks import Classifier
 
 _URI = re.compile(
-    r"^models:/(?:(?P<model_id>m-[0-9a-f]{32})"
-    r"|(?P<name>[^/@]+)(?:/(?:(?P<version>\d+)|(?P<latest>latest))|@(?P<alias>[^/@]+)))$"
+    r"models:/(?:(?P<model_id>m-[0-9a-f]{32})"
+    r"|(?P<name>[^/@]+)(?:/(?:(?P<version>\d+)|(?P<latest>latest))|@(?P<alias>[^/@]+)))"
 )
 _PICKLE_MODULES = {"mlflow.pytorch.pickle_module", "pickle", "cloudpickle"}
 
@@ -57,7 +57,7 @@ class ModelFiles:
 
 def resolve(uri: str) -> Resolved:
     """The version or logged model behind `models:/...`. Raises AuditError where there is none."""
-    match = _URI.match(uri)
+    match = _URI.fullmatch(uri)
     if match is None:
         raise AuditError(
             "Expected models:/<name>/<version>, models:/<name>@<alias>, models:/<name>/latest or "
@@ -91,7 +91,8 @@ def resolve(uri: str) -> Resolved:
 
 def _latest(client: mlflow.MlflowClient, name: str) -> Any:
     client.get_registered_model(name)  # raises where there is no such name
-    versions = client.search_model_versions(f"name = '{name}'")
+    quote = '"' if "'" in name else "'"
+    versions = client.search_model_versions(f"name = {quote}{name}{quote}")
     if not versions:
         raise AuditError(f"Expected a version of {name!r} in the registry, found none.")
     return max(versions, key=lambda v: int(v.version))
@@ -104,7 +105,12 @@ def fetch(model: Resolved, folder: Path) -> Path:
 
 def inspect(folder: Path, preprocessing: Preprocessing, trust_sha256: str | None) -> ModelFiles:
     """Reads what the files say and refuses what must not be loaded. Raises ModelRefused."""
-    conf = Model.load(str(folder))
+    try:
+        conf = Model.load(str(folder))
+    except MlflowException as error:
+        raise ModelRefused(
+            f"Expected an MLflow model with a file MLmodel: {error.message}"
+        ) from error
     flavours = dict(conf.flavors)
     if "pytorch" not in flavours:
         raise ModelRefused(
@@ -163,7 +169,10 @@ def load(files: ModelFiles, device: str) -> Classifier:
         net = _to_cuda(net, files)
     for parameter in net.parameters():
         parameter.requires_grad_(False)
-    return Classifier(net, mean=files.mean, std=files.std, classes=files.classes)
+    try:
+        return Classifier(net, mean=files.mean, std=files.std, classes=files.classes)
+    except ValueError as error:
+        raise ModelRefused(str(error)) from error
 
 
 def _to_cuda(net: Any, files: ModelFiles) -> Any:
@@ -195,7 +204,8 @@ def _check_serialization(data: Path, trust_sha256: str | None) -> bool:
             "Expected a pt2 model, got a pickle, which can run any code when loaded. Log it with "
             f"serialization_format='pt2', or review it and set trust_pickle_sha256: {sha256}{given}"
         )
-    module = (data / "pickle_module_info.txt").read_text().strip()
+    info = data / "pickle_module_info.txt"
+    module = info.read_text().strip() if info.is_file() else ""
     if module not in _PICKLE_MODULES:
         raise ModelRefused(
             f"Expected a pickle module among {', '.join(sorted(_PICKLE_MODULES))}, got {module!r}."

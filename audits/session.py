@@ -54,7 +54,12 @@ class Session:
                 fetched, self.config.preprocessing, self.config.trust_pickle_sha256
             )
             self.images = self._images.for_model(self.files.classes, self.files.shape)
-            self.notes = self.files.notes + tuple(self.images.adaptations())
+            self.notes = (*self.files.notes, *self.images.adaptations())
+            if self.files.classes is None:
+                self.notes += (
+                    "Neither the model's metadata nor the config names the classes: the data's are "
+                    "taken for its logits, in this order: " + ", ".join(self.images.classes),
+                )
             for note in self.notes:
                 log.warning(note)
             self.store = Store(self.config.store)

@@ -21,9 +21,9 @@ class Estimate:
 
     @property
     def finite(self) -> bool:
-        """Whether value and interval are numbers in order, from at least one image."""
+        """Whether low <= value <= high are numbers, from at least one image."""
         bounds = (self.low, self.value, self.high)
-        return bool(np.isfinite(bounds).all() and self.low <= self.high and self.n > 0)
+        return bool(np.isfinite(bounds).all() and self.low <= self.value <= self.high and self.n)
 
 
 def proportion(hits: np.ndarray) -> Estimate:
@@ -57,7 +57,8 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
 def scores(truth: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, Estimate]:
     """Accuracy, macro F1 and weighted F1 over all images, by scikit-learn with labels=range(K).
 
-    `truth` and `predicted` are int (n,); a prediction of -1 is no class and thus a miss. Accuracy
+    `truth` and `predicted` are int (n,); a prediction of -1 is no class and thus a miss, and so is
+    an image whose truth is -1, which takes its share off F1. Accuracy
     has Wilson's interval, F1 the bootstrap over images, taken no narrower than accuracy's.
     """
     n, labels = len(truth), range(classes)
@@ -67,7 +68,10 @@ def scores(truth: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, 
         if n == 0:
             result[f"f1_{average}"] = accuracy
             continue
-        value = float(f1_score(truth, predicted, labels=labels, average=average, zero_division=0))
+        known = float((truth >= 0).mean())
+        value = known * float(
+            f1_score(truth, predicted, labels=labels, average=average, zero_division=0)
+        )
         low, high = np.quantile(
             bootstrap_f1(truth, predicted, classes, average),
             [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2],
@@ -96,21 +100,21 @@ def bootstrap_f1(
     total = support + drawn @ is_predicted.astype(float)
     f1 = np.divide(2 * true_positive, total, out=np.zeros_like(total), where=total > 0)
     if average == "macro":
-        return f1.mean(1)
+        return f1.mean(1) * support.sum(1) / n
     return (f1 * support).sum(1) / n
 
 
 def images_needed(estimate: Estimate, bound: float) -> int | None:
-    """About how many images in all would move the interval off `bound`; None if the value is on it.
+    """About how many images in all would move the interval off `bound`; None if it is on it.
 
     Intervals shrink with the root of n.
     """
     distance = abs(estimate.value - bound)
+    if distance < 1e-9:
+        return None
     reach = (
         estimate.value - estimate.low if estimate.value > bound else estimate.high - estimate.value
     )
-    if distance == 0:
-        return None
     return int(np.ceil(estimate.n * (reach / distance) ** 2)) + 1
 
 

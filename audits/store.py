@@ -3,9 +3,11 @@
 import hashlib
 import io
 import json
+import logging
 import os
 import uuid
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,13 @@ import numpy as np
 
 Part = dict[str, np.ndarray]
 """What measuring one unit gives: small named arrays, no objects."""
+
+
+log = logging.getLogger(__name__)
+
+# What numpy and zipfile raise for bytes that are no archive, or not the one that was written.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, NotImplementedError)
+_PREFIX = "part."  # savez has parameters of its own, whose names an array may have
 
 
 def key_of(**causes: Any) -> str:
@@ -29,15 +38,16 @@ def default_folder() -> str:
 
 
 class Store:
-    """Parts under a folder, which may be any fsspec path so that machines can share it.
+    """Parts in `parts/` under a folder, which may be any fsspec path so that machines can share it.
 
-    A local folder is made readable by its user only. Files are written under another name and
-    moved, and read without pickle.
+    On a local disk only the user can read them: whoever could write them could write verdicts.
+    Files are written under another name and moved, and read without pickle.
     """
 
     def __init__(self, folder: str | None = None):
         self.folder = folder or default_folder()
-        self._files, self._root = fsspec.core.url_to_fs(self.folder)
+        self._files, root = fsspec.core.url_to_fs(self.folder)
+        self._root = f"{root.rstrip('/')}/parts"
         self._files.makedirs(self._root, exist_ok=True)
         if self._local:
             os.chmod(self._root, 0o700)
@@ -56,8 +66,11 @@ class Store:
             with self._files.open(self._path(key), "rb") as file:
                 data = file.read()
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive}
-        except (FileNotFoundError, zipfile.BadZipFile, ValueError, EOFError):
+                return {name.removeprefix(_PREFIX): archive[name] for name in archive}
+        except FileNotFoundError:
+            return None
+        except _DAMAGE:
+            log.warning("%s is damaged and will be measured again", self._path(key))
             return None
 
     def put(self, key: str, part: Part) -> None:
@@ -66,7 +79,8 @@ class Store:
             if array.dtype.hasobject:
                 raise TypeError(f"Expected plain arrays in a part, got objects in {name!r}.")
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **part)
+        prefixed: Any = {_PREFIX + name: array for name, array in part.items()}
+        np.savez_compressed(buffer, allow_pickle=False, **prefixed)
         temporary = f"{self._path(key)}.{uuid.uuid4().hex}.tmp"
         with self._files.open(temporary, "wb") as file:
             file.write(buffer.getvalue())

@@ -2,22 +2,24 @@
 
 A model may hang, crash or eat all memory; in a process of its own each of these is an answer and
 not the end. The process is spawned, kept warm between calls, killed when a call outlasts its time,
-and started anew after that. It watches its parent and ends with it.
+and started anew after that. It ends with its parent, however that ends.
 """
 
+import fcntl
 import os
+import pickle
 import resource
-import threading
-import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import TimeoutError
+from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any, Self
 
 from pebble import ProcessExpired, ProcessPool
 
-from audits.errors import AuditError
+from audits.errors import AuditError, ModelRefused, NotApplicable
 
 _GIB = 1 << 30
 
@@ -34,13 +36,18 @@ class Worker:
     """One child process; `call` runs a module-level function in it."""
 
     def __init__(self, memory_gib: float | None = None):
-        memory = None if memory_gib is None else int(memory_gib * _GIB)
         self._memory_gib = memory_gib
-        self._pool = ProcessPool(
+        # The child holds the reading end: it learns from the kernel when this end is gone.
+        self._life, self._lifeline = get_context("spawn").Pipe(duplex=False)
+        self._pool = self._new_pool()
+
+    def _new_pool(self) -> ProcessPool:
+        memory = None if self._memory_gib is None else int(self._memory_gib * _GIB)
+        return ProcessPool(
             max_workers=1,
             context=get_context("spawn"),
             initializer=_start,
-            initargs=(os.getpid(), memory),
+            initargs=(os.getpid(), self._life, memory),
         )
 
     def __enter__(self) -> Self:
@@ -49,6 +56,8 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self._pool.stop()
         self._pool.join()
+        self._lifeline.close()
+        self._life.close()
 
     def call(self, function: Callable[..., Any], *args: Any, seconds: float) -> Any:
         """`function(*args)`, in the child, within `seconds`.
@@ -56,23 +65,64 @@ class Worker:
         Raises AuditError as the function raised it, and WorkerFailure for anything else that went
         wrong: time, memory, a crash of the process, another exception.
         """
-        error = (future := self._pool.schedule(function, args=args, timeout=seconds)).exception()
-        if error is None:
-            return future.result()
-        if isinstance(error, AuditError):
-            raise error
-        raise self._failure(error, seconds) from error
-
-    def _failure(self, error: BaseException, seconds: float) -> WorkerFailure:
+        if not self._pool.active:
+            self._pool = self._new_pool()
+        future = self._pool.schedule(_run, args=(function, args), timeout=seconds)
+        error = future.exception()
         if isinstance(error, TimeoutError):
-            return WorkerFailure(f"it took more than {seconds:g} s and was stopped")
+            raise WorkerFailure(f"it took more than {seconds:g} s and was stopped") from error
         if isinstance(error, ProcessExpired):
-            return WorkerFailure(f"the process that held the model died ({_died(error.exitcode)})")
-        detail = getattr(error, "traceback", None) or "".join(traceback.format_exception(error))
-        reason = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
-        if self._memory_gib and (isinstance(error, MemoryError) or "allocate memory" in str(error)):
-            reason = f"it needed more than limits.memory_gib = {self._memory_gib:g} ({reason})"
-        return WorkerFailure(reason, detail)
+            died = _died(error.exitcode)
+            raise WorkerFailure(f"the process that held the model died ({died})") from error
+        if error is not None:
+            raise WorkerFailure(_one_line(error)) from error
+        answer = future.result()
+        if isinstance(answer, _Raised):
+            raise answer.refusal or WorkerFailure(self._reason(answer), answer.detail)
+        return pickle.loads(answer)
+
+    def _reason(self, raised: "_Raised") -> str:
+        if self._memory_gib and raised.memory:
+            limit = f"limits.memory_gib = {self._memory_gib:g}"
+            return f"it needed more than {limit} ({raised.reason})"
+        return raised.reason
+
+
+@dataclass(frozen=True)
+class _Raised:
+    """An exception in the child, as text, since not every exception survives pickling."""
+
+    reason: str
+    detail: str
+    memory: bool
+    refusal: AuditError | None
+
+
+def _run(function: Callable[..., Any], args: tuple[Any, ...]) -> bytes | _Raised:
+    """Runs in the child: the pickled result, or what was raised instead."""
+    try:
+        answer = pickle.dumps(function(*args))
+        pickle.loads(answer)
+        return answer
+    except Exception as error:
+        # The one place that catches all: whatever a model raises becomes a failure over there.
+        return _Raised(
+            reason=_one_line(error),
+            detail=traceback.format_exc(),
+            memory=isinstance(error, MemoryError) or "allocate memory" in str(error),
+            refusal=_refusal(error),
+        )
+
+
+def _refusal(error: Exception) -> AuditError | None:
+    for kind in (NotApplicable, ModelRefused, AuditError):
+        if isinstance(error, kind):
+            return kind(str(error))
+    return None
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
 
 
 def _died(exit_code: int | None) -> str:
@@ -81,15 +131,15 @@ def _died(exit_code: int | None) -> str:
     return f"exit code {exit_code}"
 
 
-def _start(parent: int, memory: int | None) -> None:
+def _start(parent: int, life: Connection, memory: int | None) -> None:
     """First thing in the child: limits memory and ends the child when its parent is gone."""
     if memory is not None:
         # Data, not address space: CUDA reserves far more addresses than it uses.
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+    # When the other end of the pipe closes, the kernel sends SIGIO, which ends a process that does
+    # not handle it, even one stuck in C code; a thread of our own would wait for the interpreter.
+    descriptor = os.dup(life.fileno())
+    fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
+    if os.getppid() != parent:
+        os._exit(1)

@@ -4,10 +4,13 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from audits.evidence import Picture
 from audits.store import Part
+
+_LONGEST = 80  # characters of a class name in file names and metric keys
 
 
 def picture(image: Tensor) -> np.ndarray:
@@ -27,7 +30,7 @@ def signed_picture(update: Tensor) -> np.ndarray:
     value = update.double().sum(0).numpy()
     largest = np.abs(value).max()
     if not np.isfinite(largest):
-        return picture(update[:1])
+        return picture(update.sum(0, keepdim=True) * torch.nan)
     strength = np.abs(value) / largest if largest > 0 else np.zeros_like(value)
     fading = ((1 - strength) * 255).round().astype(np.uint8)
     full = np.full_like(fading, 255)
@@ -37,10 +40,13 @@ def signed_picture(update: Tensor) -> np.ndarray:
 
 def slugs(names: Sequence[str]) -> list[str]:
     """Names fit for metric and image keys, all different."""
-    plain = [re.sub(r"[^0-9A-Za-z_.-]+", "_", name).strip("_") or "class" for name in names]
-    return [
-        slug if plain.count(slug) == 1 else f"{slug}_{number}" for number, slug in enumerate(plain)
-    ]
+    result: list[str] = []
+    for number, name in enumerate(names):
+        slug = re.sub(r"[^0-9A-Za-z_.-]+", "_", name)[:_LONGEST].strip("_.") or "class"
+        while slug in result:
+            slug += f"_{number}"
+        result.append(slug)
+    return result
 
 
 def sliders(

@@ -37,6 +37,9 @@ class ImageSet:
     def __post_init__(self) -> None:
         if len(self.labels) == 0:
             raise AuditError(f"Expected images in {self.name}, found none. Check its path.")
+        if len(set(self.classes)) < len(self.classes):
+            twice = next(name for name in self.classes if self.classes.count(name) > 1)
+            raise AuditError(f"Expected different class names in {self.name}, got {twice!r} twice.")
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < 0 or high >= len(self.classes):
             raise AuditError(

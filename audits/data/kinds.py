@@ -3,6 +3,8 @@
 A new kind is a config class and a reader here, and a member of `AnyData`.
 """
 
+import zipfile
+import zlib
 from functools import singledispatch
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -140,20 +142,21 @@ def _folder(config: Folder) -> ImageSet:
 @load.register
 def _npz(config: Npz) -> ImageSet:
     path = _existing(config.path)
+    wanted = [config.images, config.labels] + ([config.classes] if config.classes else [])
     try:
         with np.load(path, allow_pickle=False) as archive:
-            wanted = [config.images, config.labels] + ([config.classes] if config.classes else [])
-            for key in wanted:
-                if key not in archive:
-                    raise AuditError(
-                        f"Expected an array {key!r} in {path}, found: {', '.join(archive)}."
-                    )
-            arrays = [archive[key] for key in wanted]
-    except (ValueError, OSError) as error:
-        if isinstance(error, AuditError):
-            raise
+            found = {key: archive[key] for key in wanted if key in archive}
+            names = ", ".join(archive)
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise AuditError(f"Expected a NumPy archive without pickles at {path}: {error}") from error
-    images, labels = arrays[:2]
+    for key in wanted:
+        if key not in found:
+            raise AuditError(f"Expected an array {key!r} in {path}, found: {names}.")
+    images, labels = found[config.images], found[config.labels]
+    if images.ndim not in (3, 4):
+        raise AuditError(
+            f"Expected images of shape (N, H, W) or (N, H, W, C) in {path}, got {images.shape}."
+        )
     if (
         labels.ndim != 1
         or len(labels) != len(images)
@@ -164,16 +167,19 @@ def _npz(config: Npz) -> ImageSet:
             f"{labels.dtype}."
         )
     if config.classes:
-        classes = [str(name) for name in arrays[2]]
+        classes = [str(name) for name in np.atleast_1d(found[config.classes])]
     else:
-        classes = [str(n) for n in range(int(labels.max(initial=-1)) + 1)]
+        classes = [str(n) for n in range(int(labels.max()) + 1 if len(labels) else 0)]
     return _from_arrays(f"npz {path.name}", images, labels, classes)
 
 
 @load.register
 def _csv(config: Csv) -> ImageSet:
     path = _existing(config.path)
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise AuditError(f"Expected a UTF-8 table with a header at {path}: {error}") from error
     for column in (config.path_column, config.label_column):
         if column not in table:
             raise AuditError(
@@ -221,6 +227,10 @@ def _read_image(file: Path) -> np.ndarray:
         with Image.open(file) as image:
             if image.mode == "I;16":
                 return np.asarray(image)
+            if image.mode in ("I", "F"):
+                raise AuditError(
+                    f"Expected an image of 8 or 16 bits a channel at {file}, got 32. Convert it."
+                )
             grey = image.mode in ("1", "L")
             return np.asarray(image.convert("L" if grey else "RGB"))
     except OSError as error:

@@ -153,7 +153,7 @@ def test_a_killed_audit_resumes_without_measuring_again(
     store = tmp_path / "store"
     try:
         deadline = time.monotonic() + 120
-        while len(list(store.glob("*.npz"))) < 2:
+        while len(list(store.rglob("*.npz"))) < 2:
             assert process.poll() is None, "it ended before it was killed"
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -161,11 +161,11 @@ def test_a_killed_audit_resumes_without_measuring_again(
         process.kill()
         process.wait()
     _wait_until_gone(process.pid)
-    kept = {part: part.stat().st_mtime_ns for part in store.glob("*.npz")}
+    kept = {part: part.stat().st_mtime_ns for part in store.rglob("*.npz")}
     assert 2 <= len(kept) < 10
 
     subprocess.run([sys.executable, script, file], check=True, timeout=600)
-    after = {part: part.stat().st_mtime_ns for part in store.glob("*.npz")}
+    after = {part: part.stat().st_mtime_ns for part in store.rglob("*.npz")}
     assert {part: after[part] for part in kept} == kept
     assert len(after) == 10
     assert _tags("1")["audit.verdict"] in {"failed", "undecided"}

@@ -13,7 +13,7 @@ from flows.demo.story import demo
 def shown(tmp_path_factory, prefect_server, shared_registry):
     folder = tmp_path_factory.mktemp("demo")
     first = demo(folder)
-    parts = {file: file.stat().st_mtime_ns for file in (folder / "store").glob("*.npz")}
+    parts = {file: file.stat().st_mtime_ns for file in (folder / "store").rglob("*.npz")}
     second = demo(folder)
     return folder, first, second, parts
 
@@ -36,7 +36,7 @@ def test_a_second_run_trains_and_measures_nothing_again(shown):
     folder, first, second, parts = shown
     assert [r.model for _, r in second] == [r.model for _, r in first]
     assert [r.digest for _, r in second] == [r.digest for _, r in first]
-    now = {file: file.stat().st_mtime_ns for file in (folder / "store").glob("*.npz")}
+    now = {file: file.stat().st_mtime_ns for file in (folder / "store").rglob("*.npz")}
     assert parts == now
     assert len(parts) > 0
 

@@ -1,0 +1,57 @@
+"""Image sets, evidence and a process that holds a model, shared by the tests."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from audits.data import ImageSet
+from audits.evidence import Evidence
+from audits.statistics import Estimate
+from audits.worker import Worker
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Passes here are so small that on a busy machine a second thread is only waited for."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def image_set() -> Callable[..., ImageSet]:
+    """Makes an ImageSet of arrays in memory; of classes "a", "b", ... unless they are given."""
+
+    def make(images, labels, classes=None, **fields) -> ImageSet:
+        labels = np.asarray(labels, dtype=np.int64)
+        return ImageSet(
+            name="arrays",
+            classes=tuple(classes or "abcdefghij"[: labels.max() + 1]),
+            labels=labels,
+            read=lambda i: images[i],
+            content=lambda i: images[i].tobytes(),
+            **fields,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def evidence_of() -> Callable[..., Evidence]:
+    """Makes evidence of one check from `name=(value, low, high, n)`."""
+
+    def make(check="fill", status="ok", reason="", **metrics) -> Evidence:
+        estimates = {name: Estimate(*values) for name, values in metrics.items()}
+        return Evidence(check, "A sentence.", status, reason, estimates)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    """One worker for the tests of a module: what one test does to it must not harm the next."""
+    with Worker() as shared:
+        yield shared
