@@ -62,7 +62,7 @@ def test_a_part_comes_back_as_it_was(where, tmp_path):
 
 
 def test_a_part_in_memory_is_one_file(tmp_path):
-    store = Store(f"memory://{tmp_path.name}/parts")
+    store = Store(f"memory://{tmp_path.name}")
     store.put(KEY, PART)
     names = fsspec.filesystem("memory").ls(f"/{tmp_path.name}/parts", detail=False)
     assert [name.rsplit("/", 1)[-1] for name in names] == [f"{KEY}.npz"]
