@@ -6,7 +6,7 @@ import json
 from audits import data
 from audits.config import parse_config
 from audits.errors import AuditError
-from audits.models import Resolved
+from audits.registry import Resolved
 from audits.session import Session, open_sessions
 
 
@@ -21,10 +21,11 @@ def attach(reference: str) -> Session:
         config = parse_config(wanted["config"])
         session = Session(config, Resolved(**wanted["model"]), data.load(config.data))
         session.__enter__()
-        atexit.register(session.__exit__)
-        if session.digest != wanted["digest"]:
+        if session.reference != reference:
+            session.__exit__()
             raise AuditError(
-                f"Expected the audit {wanted['digest'][:12]}, got {session.digest[:12]} here: "
-                "model or data differ between the machines. Give both the same."
+                "Expected the same model, data and kind of device as where the audit began, got "
+                "others here. Give all machines the same."
             )
+        atexit.register(session.__exit__)
     return open_sessions[reference]

@@ -22,7 +22,7 @@ from fillblanks import default_plan, find_device
 
 @dataclass(frozen=True)
 class Job:
-    """All that the child needs to open model and data: small, hashable, no tensors."""
+    """All that the child needs to open model and data: small, no tensors."""
 
     config: AuditConfig
     files: ModelFiles
@@ -34,6 +34,7 @@ class Setting:
 
     device: str
     dtype: str
+    torch: str  # its version
     plan: dict[str, int]
 
 
@@ -43,7 +44,8 @@ def open_model(job: Job) -> Setting:
     classifier = context.classifier
     try:
         with classifier.steady():
-            count = classifier.probe(classifier.to_input(context.images.tensor([0])))
+            first = classifier.to_input(context.images.tensor([0]))
+            count = classifier.probe(first, context.plan.chunk)
     except ValueError as error:
         raise ModelRefused(str(error)) from error
     if count != len(context.classes):
@@ -54,13 +56,29 @@ def open_model(job: Job) -> Setting:
     return Setting(
         device=_device_name(classifier.device),
         dtype=str(classifier.dtype).removeprefix("torch."),
+        torch=torch.__version__,
         plan={"chunk": context.plan.chunk},
     )
 
 
-def measure(job: Job, check: Check, unit: Unit, key: str) -> None:
-    """Measures one unit and puts its part into the store."""
-    Store(job.config.store).put(key, check.measure(_context(job), unit))
+def measure(job: Job, check: Check, unit: Unit, key: str, digest: str) -> None:
+    """Measures one unit and puts its part into the store.
+
+    Raises AuditError where its images are not those of `digest`, before or after measuring.
+    """
+    context = _context(job)
+    _expect_images(context, unit, digest)
+    part = check.measure(context, unit)
+    _expect_images(context, unit, digest)
+    Store(job.config.store).put(key, part)
+
+
+def _expect_images(context: AuditContext, unit: Unit, digest: str) -> None:
+    if context.images.digest(unit.indices) != digest:
+        raise AuditError(
+            f"Expected {context.images.name} to stay as it was when the audit began, but its "
+            "images have changed. Run the audit again."
+        )
 
 
 def conclude(job: Job, check: Check, keys: Sequence[str]) -> Evidence:
@@ -77,17 +95,22 @@ def conclude(job: Job, check: Check, keys: Sequence[str]) -> Evidence:
     return check.conclude(_context(job), parts)
 
 
-@lru_cache(maxsize=1)
 def _context(job: Job) -> AuditContext:
-    device = find_device().type if job.config.device == "auto" else job.config.device
+    return _opened(job.config.model_dump_json(), job.files)
+
+
+@lru_cache(maxsize=1)
+def _opened(config_json: str, files: ModelFiles) -> AuditContext:
+    config = AuditConfig.model_validate_json(config_json)
+    device = find_device().type if config.device == "auto" else config.device
     if device == "cuda" and not torch.cuda.is_available():
         raise AuditError("Expected a GPU for device: cuda, found none. Set device: auto or cpu.")
-    classifier = models.load(job.files, device)
-    images = data.load(job.config.data).for_model(job.files.classes, job.files.shape)
+    classifier = models.load(files, device)
+    images = data.load(config.data).for_model(files.classes, files.shape)
     channels, height, width = images.tensor([0]).shape[1:]
     return AuditContext(
         images=images,
-        seed=job.config.seed,
+        seed=config.seed,
         plan=default_plan(channels, height, width),
         model=classifier,
     )

@@ -2,10 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 
 import yaml
-from pydantic import Field, PositiveFloat, ValidationError, field_validator
+from pydantic import Field, PositiveFloat, ValidationError, field_validator, model_validator
 
 from audits.checks import check_classes
 from audits.checks.base import Check
@@ -72,10 +72,28 @@ class AuditConfig(Strict):
         if not checks:
             raise ValueError("expected at least one check, got none")
         names = [check.name for check in checks]
+        taken = {kind.model_fields["kind"].default for kind in check_classes()} | {"cost"}
+        for check in checks:
+            if check.label in taken - {check.kind}:
+                raise ValueError(
+                    f"a {check.kind} check must not be called {check.label!r}, which means another"
+                )
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two checks are called {name!r}; give one of them a 'label'")
         return checks
+
+    @model_validator(mode="after")
+    def _conditions_have_checks(self) -> Self:
+        names = [check.name for check in self.checks]
+        for condition in self.policy.conditions:
+            check = condition.metric.split("/")[0]
+            if check not in names:
+                raise ValueError(
+                    f"the policy has a condition on {condition.metric!r}, but there is no check "
+                    f"{check!r}; there are: {', '.join(names)}"
+                )
+        return self
 
     def passes(self, images: int) -> int:
         """Images that go through the model in an audit of so many, at the least."""
@@ -88,7 +106,7 @@ def read_config(path: str | Path, **overrides: Any) -> AuditConfig:
     Raises AuditError, one line for each thing that is wrong.
     """
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        data = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except FileNotFoundError:
         raise AuditError(f"Expected a config file at {path}, found none.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -99,6 +117,19 @@ def read_config(path: str | Path, **overrides: Any) -> AuditConfig:
     if not isinstance(data, dict):
         raise AuditError(f"Expected a mapping in {path}, got {type(data).__name__}.")
     return parse_config({**data, **overrides}, origin=str(path))
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping: the later one would win unseen."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
 
 
 def parse_config(data: dict[str, Any], origin: str = "config") -> AuditConfig:
@@ -125,6 +156,9 @@ def _message(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         close = closest_key(str(error["loc"][-1]))
         return "unknown key." + (f" Did you mean {close!r}?" if close else "")
+    if error["type"] == "union_tag_invalid":
+        kinds = error["ctx"]["expected_tags"]
+        return f"unknown kind {error['ctx']['tag']!r}. Expected one of {kinds}."
     message: str = error["msg"].removeprefix("Value error, ")
     if error["type"] in ("value_error", "missing") or isinstance(error.get("input"), dict):
         return message

@@ -35,6 +35,7 @@ class Evidence:
     images: pd.DataFrame | None = None  # a row an image, indexed by the image's index
     pictures: tuple[Picture, ...] = ()
     passes: int = 0  # images that went through the model for it
+    detail: str = ""  # the traceback, where there is one
 
     @property
     def named_metrics(self) -> dict[str, Estimate]:
@@ -47,6 +48,7 @@ class Evidence:
             "check": self.check,
             "status": self.status,
             "reason": self.reason,
+            "detail": self.detail,
             "sentence": self.sentence,
             "metrics": {name: estimate_json(e) for name, e in self.metrics.items()},
             "passes": self.passes,
@@ -60,7 +62,7 @@ def estimate_json(estimate: Estimate) -> dict[str, Any]:
     return {k: v if np.isfinite(v) else None for k, v in values.items()} | {"n": estimate.n}
 
 
-def failed_evidence(check: str, status: Status, reason: str) -> Evidence:
+def failed_evidence(check: str, status: Status, reason: str, detail: str = "") -> Evidence:
     """Evidence of a check that has nothing to show, and why."""
     word = "does not apply" if status == "not_applicable" else "did not finish"
-    return Evidence(check, f"The check {word}: {reason}", status, reason)
+    return Evidence(check, f"The check {word}: {reason}", status, reason, detail=detail)

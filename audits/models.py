@@ -1,44 +1,28 @@
-"""Registered models: which version an URI means, what its files say, and how it is loaded safely.
+"""A model's files: what they say, what in them is refused, and how they are loaded safely.
 
-`resolve`, `fetch` and `inspect` run in the auditing process and never load the model; `load` runs
-in the child process only.
+`inspect` runs in the auditing process and never loads the model; `load` runs in the child process
+only.
 """
 
 import hashlib
 import json
+import math
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mlflow
+import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
+from audits.archive import check_archive
 from audits.config import Preprocessing
 from audits.data.imageset import Shape
-from audits.errors import AuditError, ModelRefused
+from audits.errors import ModelRefused
 from fillblanks import Classifier
 
-_URI = re.compile(
-    r"models:/(?:(?P<model_id>m-[0-9a-f]{32})"
-    r"|(?P<name>[^/@]+)(?:/(?:(?P<version>\d+)|(?P<latest>latest))|@(?P<alias>[^/@]+)))"
-)
 _PICKLE_MODULES = {"mlflow.pytorch.pickle_module", "pickle", "cloudpickle"}
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """The one model that an URI meant when it was resolved; aliases may move afterwards."""
-
-    uri: str  # pinned: models:/<name>/<version>, or models:/m-<id>
-    name: str
-    version: str | None  # None for a logged model that was addressed by its id
-    model_id: str | None  # the logged model; None for versions registered without one
-
-    def __str__(self) -> str:
-        return f"{self.name} v{self.version}" if self.version else f"{self.name} {self.model_id}"
 
 
 @dataclass(frozen=True)
@@ -46,6 +30,7 @@ class ModelFiles:
     """What the files of a model say, without loading it."""
 
     folder: str
+    data: str  # the folder of the weights, inside `folder`
     digest: str  # sha256 of weights and model configuration
     trusted_pickle: bool
     shape: Shape  # of one image, from the signature; None: any
@@ -55,56 +40,19 @@ class ModelFiles:
     notes: tuple[str, ...]
 
 
-def resolve(uri: str) -> Resolved:
-    """The version or logged model behind `models:/...`. Raises AuditError where there is none."""
-    match = _URI.fullmatch(uri)
-    if match is None:
-        raise AuditError(
-            "Expected models:/<name>/<version>, models:/<name>@<alias>, models:/<name>/latest or "
-            f"models:/m-<id>, got {uri!r}."
-        )
-    client = mlflow.MlflowClient()
-    try:
-        if match["model_id"]:
-            logged = client.get_logged_model(match["model_id"])
-            return Resolved(uri, logged.name, None, logged.model_id)
-        if match["alias"]:
-            found = client.get_model_version_by_alias(match["name"], match["alias"])
-        elif match["latest"]:
-            found = _latest(client, match["name"])
-        else:
-            found = client.get_model_version(match["name"], match["version"])
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise
-        raise AuditError(
-            f"Expected a model at {uri} in the registry {mlflow.get_registry_uri()}, found none: "
-            f"{error.message}"
-        ) from error
-    source = str(found.source or "")
-    model_id = found.model_id or (
-        source.removeprefix("models:/") if source.startswith("models:/m-") else None
-    )
-    version = str(found.version)
-    return Resolved(f"models:/{found.name}/{version}", found.name, version, model_id)
-
-
-def _latest(client: mlflow.MlflowClient, name: str) -> Any:
-    client.get_registered_model(name)  # raises where there is no such name
-    quote = '"' if "'" in name else "'"
-    versions = client.search_model_versions(f"name = {quote}{name}{quote}")
-    if not versions:
-        raise AuditError(f"Expected a version of {name!r} in the registry, found none.")
-    return max(versions, key=lambda v: int(v.version))
-
-
-def fetch(model: Resolved, folder: Path) -> Path:
-    """Copies the model's files into `folder`."""
-    return Path(mlflow.artifacts.download_artifacts(model.uri, dst_path=str(folder)))
-
-
 def inspect(folder: Path, preprocessing: Preprocessing, trust_sha256: str | None) -> ModelFiles:
     """Reads what the files say and refuses what must not be loaded. Raises ModelRefused."""
+    try:
+        return _inspect(folder, preprocessing, trust_sha256)
+    except (AttributeError, KeyError, OSError, TypeError, yaml.YAMLError, MlflowException) as error:
+        reason = " ".join(str(error).split())
+        raise ModelRefused(
+            f"Expected an MLflow model whose MLmodel can be read, got {type(error).__name__}: "
+            f"{reason}"
+        ) from error
+
+
+def _inspect(folder: Path, preprocessing: Preprocessing, trust_sha256: str | None) -> ModelFiles:
     try:
         conf = Model.load(str(folder))
     except MlflowException as error:
@@ -133,6 +81,7 @@ def inspect(folder: Path, preprocessing: Preprocessing, trust_sha256: str | None
     classes = preprocessing.classes or _names(metadata.get("classes"))
     return ModelFiles(
         folder=str(folder),
+        data=str(data),
         digest=_digest(folder, data, conf),
         trusted_pickle=trusted,
         shape=_signature_shape(conf),
@@ -146,8 +95,9 @@ def inspect(folder: Path, preprocessing: Preprocessing, trust_sha256: str | None
 def load(files: ModelFiles, device: str) -> Classifier:
     """Loads the model; only ever called in the child process, whose environment it guards.
 
-    MLflow's guards refuse pickles, also those hidden in a pt2 archive. They default to allow and
-    are environment variables, hence set here and nowhere else.
+    MLflow's guards refuse pickles, also those hidden in a pt2 archive; what else such an archive
+    could run was read by `inspect`. The guards default to allow and are environment variables,
+    hence set here and nowhere else.
     """
     import mlflow.pytorch
     import torch
@@ -172,7 +122,7 @@ def load(files: ModelFiles, device: str) -> Classifier:
     try:
         return Classifier(net, mean=files.mean, std=files.std, classes=files.classes)
     except ValueError as error:
-        raise ModelRefused(str(error)) from error
+        raise ModelRefused(f"{error} Set preprocessing.mean and preprocessing.std.") from error
 
 
 def _to_cuda(net: Any, files: ModelFiles) -> Any:
@@ -184,8 +134,8 @@ def _to_cuda(net: Any, files: ModelFiles) -> Any:
     # guarded load has passed by now.
     from torch.export.passes import move_to_device_pass
 
-    archive = next(Path(files.folder).rglob("model.pt2"))
-    return move_to_device_pass(torch.export.load(archive), "cuda").module()
+    program = torch.export.load(Path(files.data) / "model.pt2")
+    return move_to_device_pass(program, "cuda").module()
 
 
 def _check_serialization(data: Path, trust_sha256: str | None) -> bool:
@@ -196,6 +146,7 @@ def _check_serialization(data: Path, trust_sha256: str | None) -> bool:
             raise ModelRefused(
                 "Expected model.pt2 or model.pth in the model's data, found neither."
             )
+        check_archive(data / "model.pt2")
         return False
     sha256 = _sha256(pickled)
     if sha256 != trust_sha256:
@@ -219,6 +170,8 @@ def _signature_shape(conf: Model) -> Shape:
         return (None, None, None)
     specs = inputs.inputs
     shape = getattr(specs[0], "shape", None)
+    if len(specs) == 1 and shape is not None and specs[0].type.kind != "f":
+        raise ModelRefused(f"Expected a model of float images, got a signature of {specs[0].type}.")
     if len(specs) != 1 or shape is None or len(shape) != 4:
         raise ModelRefused(
             "Expected a signature of one image tensor (N, C, H, W), got "
@@ -243,10 +196,11 @@ def _normalisation(
     mean = preprocessing.mean or _numbers(metadata.get("mean"), "mean")
     std = preprocessing.std or _numbers(metadata.get("std"), "std")
     notes = []
-    if mean is None and std is None:
+    missing = [name for name, value in (("mean", mean), ("std", std)) if value is None]
+    if missing:
         notes.append(
-            "Neither the model's metadata nor the config names mean and std: the model is given "
-            "images in [0, 1]."
+            f"Neither the model's metadata nor the config names {' and '.join(missing)}: 0 is "
+            "taken for mean and 1 for std."
         )
     return mean or (0.0,), std or (1.0,), tuple(notes)
 
@@ -255,7 +209,7 @@ def _numbers(value: Any, name: str) -> tuple[float, ...] | None:
     if value is None:
         return None
     values = value if isinstance(value, list) else [value]
-    if not values or not all(isinstance(v, int | float) for v in values):
+    if not values or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
         raise ModelRefused(f"Expected numbers as {name!r} in the model's metadata, got {value!r}.")
     return tuple(float(v) for v in values)
 
@@ -263,7 +217,7 @@ def _numbers(value: Any, name: str) -> tuple[float, ...] | None:
 def _names(value: Any) -> tuple[str, ...] | None:
     if value is None:
         return None
-    if not isinstance(value, list) or len({str(v) for v in value}) != len(value):
+    if not isinstance(value, list) or not value or len({str(v) for v in value}) != len(value):
         raise ModelRefused(
             f"Expected a list of different class names in the model's metadata, got {value!r}."
         )

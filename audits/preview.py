@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from audits import data, models
+from audits import data, models, registry
 from audits.checks.base import AuditContext
 from audits.config import AuditConfig
 from audits.store import default_folder
@@ -15,10 +15,10 @@ def preview(config: AuditConfig) -> str:
 
     Raises AuditError where model or data are not found or the model would be refused.
     """
-    model = models.resolve(config.model)
+    model = registry.resolve(config.model)
     images = data.load(config.data)
     with tempfile.TemporaryDirectory(prefix="fillblanks-") as folder:
-        fetched = models.fetch(model, Path(folder))
+        fetched = registry.fetch(model, Path(folder))
         files = models.inspect(fetched, config.preprocessing, config.trust_pickle_sha256)
     images = images.for_model(files.classes, files.shape)
     context = AuditContext(images, config.seed, Plan(chunk=1))
@@ -27,7 +27,9 @@ def preview(config: AuditConfig) -> str:
         f"data    {images.name}, {len(images)} images of {len(images.classes)} classes",
         f"store   {config.store or default_folder()}",
     ]
-    lines += [f"note    {note}" for note in (*files.notes, *images.adaptations())]
+    lines += [
+        f"note    {note}" for note in (*files.notes, *images.adaptations(), *images.weaknesses())
+    ]
     for check in config.checks:
         chosen = len(check.chosen(context))
         lines.append(

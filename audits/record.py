@@ -6,11 +6,13 @@ only then do the tags say the verdict. Whatever goes wrong before that leaves `u
 
 import hashlib
 import json
+import logging
 import os
 import re
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -25,20 +27,28 @@ from mlflow.entities import (
     LoggedModelInput,
     Metric,
 )
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from audits.errors import AuditError
 from audits.evidence import Picture
-from audits.models import Resolved
+from audits.registry import Resolved
 from audits.verdict import Verdict
+
+log = logging.getLogger(__name__)
 
 VERDICT_TAG, AUDIT_TAG = "audit.verdict", "audit"
 _BEGIN, _END = "<!-- fillblanks audit: begin -->", "<!-- fillblanks audit: end -->"
+_LONGEST_REASON = 2000
 _BLOCK = re.compile(rf"\n*{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
 
 
 class RecordingError(RuntimeError):
     """The run that was read back is not what was logged."""
+
+
+class OvertakenError(AuditError):
+    """Another audit of the same version began while this one ran."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +88,13 @@ class Recorder:
         )
         self.run_id = run.info.run_id
         self._experiment_id = experiment.experiment_id
-        self._tag(VERDICT_TAG, "running")
-        self._tag(AUDIT_TAG, json.dumps({"verdict": "running", "run_id": self.run_id}))
-        self._describe("running", "The audit has begun.")
+        with ExitStack() as opening:
+            opening.push(self.__exit__)
+            self._end_stale_run()
+            self._tag(AUDIT_TAG, _tag_json("running", self.run_id))
+            self._tag(VERDICT_TAG, "running")
+            self._describe("running", "The audit has begun.")
+            opening.pop_all()
         return self
 
     def __exit__(
@@ -88,16 +102,27 @@ class Recorder:
     ) -> None:
         if self._finished:
             return
-        first = (str(error).strip() or "no message").splitlines()[0] if error else "no result"
-        reason = f"The audit broke off ({kind.__name__ if kind else 'left early'}): {first}"
-        self._tag(VERDICT_TAG, "undecided")
-        self._tag(
-            AUDIT_TAG,
-            _tag_json({"verdict": "undecided", "run_id": self.run_id, "reason": reason}),
-        )
-        self._describe("undecided", reason)
-        self._client.set_tag(self.run_id, VERDICT_TAG, "undecided")
-        self._client.set_terminated(self.run_id, "FAILED")
+        if isinstance(error, KeyboardInterrupt):
+            reason = "The audit was interrupted; run it again and it goes on."
+        else:
+            first = next(iter(str(error).strip().splitlines()), "no message")
+            reason = f"The audit broke off: {kind.__name__ if kind else 'Left early'}: {first}"
+        undo = [
+            lambda: self._client.set_tag(self.run_id, VERDICT_TAG, "undecided"),
+            lambda: self._client.set_terminated(self.run_id, "FAILED"),
+        ]
+        if not isinstance(error, OvertakenError):
+            undo += [
+                lambda: self._tag(VERDICT_TAG, "undecided"),
+                lambda: self._tag(AUDIT_TAG, _tag_json("undecided", self.run_id, reason)),
+                lambda: self._describe("undecided", reason),
+            ]
+        for step in undo:
+            # Each is tried, whatever became of the others; the first error is the one to raise.
+            try:
+                step()
+            except (MlflowException, OSError) as failure:
+                log.error("Could not take back what the audit had recorded: %s", failure)
 
     @property
     def page(self) -> str:
@@ -105,28 +130,51 @@ class Recorder:
         return f"#/experiments/{self._experiment_id}/runs/{self.run_id}"
 
     def finish(self, record: Record) -> None:
-        """Logs everything, reads it back, and says the verdict. Raises RecordingError."""
+        """Logs everything, reads it back, and says the verdict.
+
+        Raises RecordingError, and OvertakenError where another audit of the version has begun.
+        """
         self._log(record)
         self._read_back(record)
+        self._expect_own_tag()
         word, reason = record.verdict.word, record.verdict.reason
         self._client.set_tag(self.run_id, VERDICT_TAG, word)
         self._client.set_terminated(self.run_id, "FINISHED")
-        self._describe(word, reason)
-        self._tag(
-            AUDIT_TAG,
-            _tag_json(
-                {
-                    "verdict": word,
-                    "run_id": self.run_id,
-                    "digest": record.digest,
-                    "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                    "evidence_sha256": hashlib.sha256(record.files["evidence.json"]).hexdigest(),
-                    "reason": reason,
-                }
-            ),
-        )
+        details = {
+            "digest": record.digest,
+            "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "evidence_sha256": hashlib.sha256(record.files["evidence.json"]).hexdigest(),
+        }
+        self._tag(AUDIT_TAG, _tag_json(word, self.run_id, reason, **details))
         self._tag(VERDICT_TAG, word)
+        self._expect_own_tag()
+        self._describe(word, reason)
         self._finished = True
+
+    def _end_stale_run(self) -> None:
+        """Ends the run of an earlier audit of this version that was killed while it ran.
+
+        Should it be alive, it finds that its tag is another's and does not record its verdict.
+        """
+        before = json.loads(self._tags().get(AUDIT_TAG, "{}"))
+        if before.get("verdict") == "running":
+            self._client.set_terminated(before["run_id"], "KILLED")
+
+    def _expect_own_tag(self) -> None:
+        run_id = json.loads(self._tags().get(AUDIT_TAG, "{}")).get("run_id")
+        if run_id != self.run_id:
+            raise OvertakenError(
+                f"Expected to be the only audit of {self._model}, but another one (run {run_id}) "
+                "has begun meanwhile. Its verdict stands; run this one again if it is wanted."
+            )
+
+    def _tags(self) -> dict[str, str]:
+        if self._model.version is not None:
+            version = self._client.get_model_version(self._model.name, self._model.version)
+            return dict(version.tags)
+        if self._model.model_id is not None:
+            return dict(self._client.get_logged_model(self._model.model_id).tags)
+        return {}
 
     def _log(self, record: Record) -> None:
         client, now, model_id = self._client, int(time.time() * 1000), self._model.model_id
@@ -187,7 +235,7 @@ class Recorder:
         version = self._client.get_model_version(self._model.name, self._model.version)
         own = _BLOCK.sub("", version.description or "")
         block = (
-            f"{_BEGIN}\n**Audit: {word}.** {_markdown(reason)}\n\n"
+            f"{_BEGIN}\n**Audit: {word}.** {_markdown(reason[:_LONGEST_REASON])}\n\n"
             f"[Evidence and pictures]({self.page})\n{_END}"
         )
         self._client.update_model_version(
@@ -195,9 +243,9 @@ class Recorder:
         )
 
 
-def _tag_json(values: dict[str, Any]) -> str:
-    # MLflow keeps 5,000 characters of a tag; a longer reason is cut, it stands in evidence.json.
-    values["reason"] = values["reason"][:2000]
+def _tag_json(verdict: str, run_id: str, reason: str = "", **details: str | None) -> str:
+    # MLflow keeps 5,000 characters of a tag; a longer reason stands whole in evidence.json.
+    values = {"verdict": verdict, "run_id": run_id, **details, "reason": reason[:_LONGEST_REASON]}
     return json.dumps(values)
 
 

@@ -10,14 +10,14 @@ from importlib.metadata import version
 
 import pandas as pd
 
-from audits import data, figures, models
+from audits import data, figures, registry
 from audits.checks.base import Check, Unit
 from audits.config import AuditConfig, dump_config
 from audits.data import ImageSet
 from audits.errors import AuditError, NotApplicable
 from audits.evidence import SCHEMA_VERSION, Evidence, failed_evidence
-from audits.models import Resolved
 from audits.record import Record, Recorder
+from audits.registry import Resolved
 from audits.report import report
 from audits.session import Session
 from audits.verdict import Verdict, decide
@@ -57,7 +57,7 @@ def run_audit(
     spawned. Raises AuditError, with nothing recorded, where model or data are not found.
     """
     started = time.monotonic()
-    model = models.resolve(config.model)
+    model = registry.resolve(config.model)
     images = data.load(config.data)
     with Recorder(model, config.experiment) as recorder:
         outcome = _examine(config, model, images, measure, conclude)
@@ -99,9 +99,10 @@ def _examine(
                 classes=session.images.classes,
             )
     except (AuditError, WorkerFailure) as error:
-        log.error("%s could not be audited: %s", model, error)
-        failed = tuple(failed_evidence(c.name, "error", str(error)) for c in config.checks)
-        return _Outcome(failed, refusal=f"{model} could not be audited: {error}")
+        detail = error.detail if isinstance(error, WorkerFailure) else ""
+        reason = "the model could not be opened"
+        failed = tuple(failed_evidence(c.name, "error", reason, detail) for c in config.checks)
+        return _Outcome(failed, refusal=str(error))
 
 
 def _run_check(session: Session, check: Check, measure: Measure, conclude: Conclude) -> Evidence:
@@ -118,8 +119,7 @@ def _run_check(session: Session, check: Check, measure: Measure, conclude: Concl
     except AuditError as error:
         return failed_evidence(check.name, "error", f"{where}{error}")
     except WorkerFailure as error:
-        log.error("%s: %s%s\n%s", check.name, where, error.reason, error.detail)
-        return failed_evidence(check.name, "error", f"{where}{error.reason}")
+        return failed_evidence(check.name, "error", f"{where}{error.reason}", error.detail)
 
 
 def _record(

@@ -11,12 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from audits import bench, models
+from audits import bench, models, registry
 from audits.checks.base import AuditContext, Check, Unit
 from audits.config import AuditConfig
 from audits.data import ImageSet
 from audits.evidence import Evidence
-from audits.models import Resolved
+from audits.registry import Resolved
 from audits.store import Store, default_folder, key_of
 from audits.worker import Worker, WorkerFailure
 from fillblanks import Plan
@@ -43,18 +43,24 @@ class Session:
         self._warm = False
         self._units: dict[str, list[Unit]] = {}
         self._keys: dict[tuple[str, Unit], str] = {}
+        self._digests: dict[tuple[int, ...], str] = {}
         self._passes_done = self._passes_measured = 0
         self._measuring_seconds = 0.0
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
+            log.info("%s: opening model and data", self.model)
             folder = opening.enter_context(tempfile.TemporaryDirectory(prefix="fillblanks-"))
-            fetched = models.fetch(self.model, Path(folder))
+            fetched = registry.fetch(self.model, Path(folder))
             self.files = models.inspect(
                 fetched, self.config.preprocessing, self.config.trust_pickle_sha256
             )
             self.images = self._images.for_model(self.files.classes, self.files.shape)
-            self.notes = (*self.files.notes, *self.images.adaptations())
+            self.notes = (
+                *self.files.notes,
+                *self.images.adaptations(),
+                *self.images.weaknesses(),
+            )
             if self.files.classes is None:
                 self.notes += (
                     "Neither the model's metadata nor the config names the classes: the data's are "
@@ -104,6 +110,7 @@ class Session:
                 "config": self.config.model_dump(mode="json"),
                 "model": asdict(self.model),
                 "digest": self.digest,
+                "setting": asdict(self.setting),
             }
         )
 
@@ -124,7 +131,8 @@ class Session:
         cached = self.store.has(key)
         if not cached:
             started = time.monotonic()
-            self._in_worker(bench.measure, check, unit, key)
+            digest = self._images_digest(unit)
+            self._in_worker(bench.measure, check, unit, key, digest)
             self._measuring_seconds += time.monotonic() - started
         self._tell(check, unit, cached)
 
@@ -162,7 +170,7 @@ class Session:
         if cached:
             log.info("%s, kept from before", done)
         else:
-            seconds = left * self._measuring_seconds / self._passes_measured
+            seconds = left * self._measuring_seconds / max(self._passes_measured, 1)
             log.info("%s, about %.0f s left", done, seconds)
 
     def _key(self, check: Check, unit: Unit) -> str:
@@ -170,9 +178,10 @@ class Session:
             self._keys[check.name, unit] = key_of(
                 model=self.files.digest,
                 preprocessing=self._preprocessing(),
-                images=self.images.digest(unit.indices),
+                images=self._images_digest(unit),
                 unit=asdict(unit),
-                check=self._check_identity(check),
+                # The unit says which images and the store needs no name.
+                check=self._check_identity(check, exclude={"images", "label"}),
                 seed=self.config.seed,
                 setting=asdict(self.setting),
             )
@@ -181,5 +190,11 @@ class Session:
     def _preprocessing(self) -> dict[str, object]:
         return {"mean": self.files.mean, "std": self.files.std, "classes": self.images.classes}
 
-    def _check_identity(self, check: Check) -> dict[str, object]:
-        return check.model_dump(mode="json") | {"version": check.version}
+    def _images_digest(self, unit: Unit) -> str:
+        if unit.indices not in self._digests:
+            self._digests[unit.indices] = self.images.digest(unit.indices)
+        return self._digests[unit.indices]
+
+    @staticmethod
+    def _check_identity(check: Check, exclude: set[str] | None = None) -> dict[str, object]:
+        return check.model_dump(mode="json", exclude=exclude) | {"version": check.version}

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 # What numpy and zipfile raise for bytes that are no archive, or not the one that was written.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, NotImplementedError)
+_SHA256 = 32  # bytes of checksum behind the archive, which readers of zip files pass over
 _PREFIX = "part."  # savez has parameters of its own, whose names an array may have
 
 
@@ -65,7 +66,9 @@ class Store:
         try:
             with self._files.open(self._path(key), "rb") as file:
                 data = file.read()
-            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            if _sha256(data[:-_SHA256]) != data[-_SHA256:]:
+                raise ValueError("its checksum is another")
+            with np.load(io.BytesIO(data[:-_SHA256]), allow_pickle=False) as archive:
                 return {name.removeprefix(_PREFIX): archive[name] for name in archive}
         except FileNotFoundError:
             return None
@@ -83,7 +86,7 @@ class Store:
         np.savez_compressed(buffer, allow_pickle=False, **prefixed)
         temporary = f"{self._path(key)}.{uuid.uuid4().hex}.tmp"
         with self._files.open(temporary, "wb") as file:
-            file.write(buffer.getvalue())
+            file.write(buffer.getvalue() + _sha256(buffer.getvalue()))
         if self._local:
             os.replace(temporary, self._path(key))
         else:
@@ -91,6 +94,10 @@ class Store:
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}.npz"
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
 
 
 def _protocols(files: fsspec.AbstractFileSystem) -> tuple[str, ...]:

@@ -111,19 +111,27 @@ def _judge(condition: Condition, min_coverage: float, evidence: Sequence[Evidenc
     if found is None:
         return not_judged(f"the audit has no check {check!r}")
     if found.status != "ok":
-        return not_judged(f"{check} is {found.status}: {found.reason}")
+        ended = "ended with an error" if found.status == "error" else "does not apply"
+        return not_judged(f"{check} {ended}: {found.reason}")
     estimate = found.metrics.get(metric)
     if estimate is None:
         return not_judged(f"{check} has no such metric, it has {', '.join(found.metrics)}")
     if not estimate.finite:
         return not_judged(f"its value is {estimate.value} over {estimate.n} images")
     judgement = _compare(condition, estimate)
+    lift = found.metrics.get(f"{metric}_lift")
+    if judgement.outcome == "passed" and lift is not None and not lift.low > 0:
+        return not_judged(
+            f"{judgement.finding} is no better than its null: the lift is {lift.value:.3f} "
+            f"[{lift.low:.3f}, {lift.high:.3f}]"
+        )
     coverage = found.metrics.get("coverage")
     if judgement.outcome != "passed" or coverage is None:
         return judgement
-    if not (coverage.finite and coverage.value >= min_coverage):
+    if not (coverage.finite and coverage.low >= min_coverage):
         return not_judged(
-            f"coverage {coverage.value:.3f} is below {min_coverage:g}: for too few images does the "
+            f"coverage {coverage.value:.3f} [{coverage.low:.3f}, {coverage.high:.3f}] may be below "
+            f"{min_coverage:g}: for too few images does the "
             "model see the right class in the masked image"
         )
     return judgement

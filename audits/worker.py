@@ -75,7 +75,9 @@ class Worker:
             died = _died(error.exitcode)
             raise WorkerFailure(f"the process that held the model died ({died})") from error
         if error is not None:
-            raise WorkerFailure(_one_line(error)) from error
+            limit = f"limits.memory_gib = {self._memory_gib:g} may be too little; "
+            reason = (limit if self._memory_gib else "") + _one_line(error)
+            raise WorkerFailure(f"the process for the model did not start: {reason}") from error
         answer = future.result()
         if isinstance(answer, _Raised):
             raise answer.refusal or WorkerFailure(self._reason(answer), answer.detail)

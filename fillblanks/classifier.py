@@ -56,7 +56,10 @@ class Classifier:
         """Evaluation mode and frozen weights inside; everything as it was afterwards.
 
         It changes the shared network for its duration, so two threads must not enter it at once.
+        Raises ValueError on leaving when the network has changed a buffer of its own: a network
+        with a memory can give its first answer back, and its answers depend on their order.
         """
+        buffers = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
         modes = [(module, module.training) for module in self.net.modules()]
         frozen = [p for p in self.net.parameters() if p.requires_grad]
         try:
@@ -66,6 +69,12 @@ class Classifier:
             for parameter in frozen:
                 parameter.requires_grad_(False)
             yield
+            for name, buffer in self.net.named_buffers():
+                if name not in buffers or not torch.equal(buffer, buffers[name]):
+                    raise ValueError(
+                        "Expected a network that stays as it is while it answers, got one that "
+                        f"changed its buffer {name!r}. Take out what it remembers."
+                    )
         finally:
             for parameter in frozen:
                 parameter.requires_grad_(True)
@@ -77,6 +86,8 @@ class Classifier:
 
         Raises ValueError unless they are a float (N, C, H, W) with N >= 1 and lie in [0, 1].
         """
+        if not isinstance(images, Tensor):
+            raise ValueError(f"Expected images as a torch tensor, got {type(images).__name__}.")
         if images.ndim != 4 or 0 in images.shape:
             raise ValueError(
                 f"Expected images of shape (N, C, H, W) with N >= 1, got {tuple(images.shape)}."
@@ -99,17 +110,25 @@ class Classifier:
             raise ValueError(f"Expected images in [0, 1], got {worst}.{cure}")
         return images.detach().to(self.device, self.dtype)
 
-    def probe(self, images: Tensor) -> int:
-        """Runs a few images and returns K, the number of classes.
+    def probe(self, images: Tensor, rows: int = 4) -> int:
+        """Runs a few images in a batch of `rows` and returns K, the number of classes.
 
         Raises ValueError unless the output is finite logits (N, K), K as many as the class names,
         not probabilities, and the answer for an image is the same alone and in a batch (which every
         gradient here relies on).
         """
         with torch.no_grad():
-            batch = torch.cat([images[:2], 1 - images[:2]])
-            logits = self._run(batch)
+            some = torch.cat([images[:2], 1 - images[:2]])
+            batch = some.repeat(-(-max(rows, 2) // len(some)), 1, 1, 1)[: max(rows, 2)]
             alone = self._run(batch[:1])
+            try:
+                logits = self._run(batch)
+            except ValueError as error:
+                raise ValueError(
+                    "Expected a network that takes batches of any size, got one that takes 1 image "
+                    f"and not {len(batch)}. If it was exported or logged, do it again with an "
+                    f"example of at least 2 rows. ({error})"
+                ) from error
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(batch):
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise ValueError(

@@ -167,6 +167,11 @@ class _Setup:
         indices: Tensor | None,
         plan: Plan | None,
     ):
+        if not isinstance(classifier, Classifier):
+            raise ValueError(
+                f"Expected a fillblanks.Classifier, got {type(classifier).__name__}. Wrap the "
+                "network: fillblanks.Classifier(net, mean=..., std=...)."
+            )
         self.classifier = classifier
         self.images = classifier.to_input(images)
         count, channels, self.height, self.width = images.shape
@@ -189,7 +194,7 @@ class _Setup:
 
     def probe(self) -> None:
         """Runs the network on a few images; checks labels and target against its classes."""
-        count = self.classifier.probe(self.images)
+        count = self.classifier.probe(self.images, self.plan.chunk)
         if self.target is not None and not 0 <= self.target < count:
             raise ValueError(f"Expected a target from 0 to {count - 1}, got {self.target}.")
         if self.labels is not None:

@@ -55,6 +55,8 @@ def grid_shape(height: int, width: int, patch_size: int) -> tuple[int, int]:
 
 def blank_count(mask_ratio: float, patches: int) -> int:
     """m = round(mask_ratio * P) patches are blank (halves to even); at least 1, at most P - 1."""
+    if patches < 2:
+        raise ValueError("Expected at least 2 patches an image, got 1. Take a smaller patch_size.")
     count = round(mask_ratio * patches)
     if not 0 < count < patches:
         raise ValueError(

@@ -14,12 +14,21 @@ from audits.attach import attach
 from audits.checks import Check, Unit
 from audits.evidence import Evidence
 from audits.session import Session
+from flows.environment import temporary_server
+from flows.interrupt import leave
 
 
 @flow(name="audit", flow_run_name="audit {model}", validate_parameters=False)
 def audit(model: str, config: dict[str, Any]) -> AuditResult:
     """Audits `model` (models:/...) as `config`, the plain values of an AuditConfig, says."""
-    return run_audit(parse_config({**config, "model": model}), measure=_measure, conclude=_conclude)
+    try:
+        parsed = parse_config({**config, "model": model})
+        return run_audit(parsed, measure=_measure, conclude=_conclude)
+    except KeyboardInterrupt:
+        # By now the run is closed and the model's process has ended.
+        if temporary_server():
+            leave()
+        raise
 
 
 def _measure(session: Session, check: Check, unit: Unit) -> None:

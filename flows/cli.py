@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result: int = options.command(options)
     except audits.AuditError as error:
         print(error, file=sys.stderr)
+        return EXIT["undecided"]
+    except Exception:
+        # Python's own exit code would be 1, which means that the model failed.
+        traceback.print_exc()
         return EXIT["undecided"]
     return result
 
@@ -66,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from audits import read_config
+    from audits import data, read_config, registry
     from audits.preview import preview
     from flows.console import show_progress
 
@@ -74,14 +79,18 @@ def _audit(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(preview(config))
         return 0
+    # Said here in one line, before Prefect can say it in many.
+    registry.resolve(config.model)
+    data.load(config.data)
     from flows.audit import audit
 
     progress = show_progress()
     result = audit(config.model, config.model_dump(mode="json"))
     progress.done()
-    for judgement in result.verdict.judgements:
-        print(judgement)
     print(f"{result.model}: {result.verdict.word}. {result.verdict.reason}")
+    if result.verdict.word != "undecided":
+        for judgement in result.verdict.judgements:
+            print(f"  {judgement}")
     print(f"Run {result.run_id} in {_where(result.page)}")
     return EXIT[result.verdict.word]
 
@@ -92,7 +101,8 @@ def _where(page: str) -> str:
     uri = mlflow.get_tracking_uri()
     if uri.startswith("http"):
         return f"{uri.rstrip('/')}/{page}"
-    return f"{uri}, page {page} of: mlflow ui --backend-store-uri {uri}"
+    mlflow_command = Path(sys.executable).parent / "mlflow"
+    return f"{uri}, page {page} of: {mlflow_command} ui --backend-store-uri {uri}"
 
 
 def _schema(_: argparse.Namespace) -> int:

@@ -1,6 +1,6 @@
 """Settings of MLflow and Prefect for a command line; set before either is imported.
 
-Only noise is turned down, and only where the user has not said otherwise.
+Only noise and telemetry are turned down, and only where the user has not said otherwise.
 """
 
 import os
@@ -8,12 +8,14 @@ import tomllib
 from pathlib import Path
 
 _MLFLOW = {
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
 }
 _TEMPORARY_PREFECT = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_LOGGING_LEVEL": "ERROR",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",  # what goes wrong is said by the command, in one line
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
 }
 
@@ -25,7 +27,7 @@ def quieten(prefect_home: Path | None = None) -> None:
     configured, its users want its log: then Prefect is left alone.
     """
     settings = dict(_MLFLOW)
-    if not _prefect_server():
+    if temporary_server():
         settings |= _TEMPORARY_PREFECT
         if prefect_home is not None:
             prefect_home.mkdir(parents=True, exist_ok=True)
@@ -34,13 +36,14 @@ def quieten(prefect_home: Path | None = None) -> None:
         os.environ.setdefault(name, value)
 
 
-def _prefect_server() -> bool:
+def temporary_server() -> bool:
+    """Whether no Prefect server is configured, so that Prefect starts one for the occasion."""
     if os.environ.get("PREFECT_API_URL"):
-        return True
+        return False
     home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect")
     profiles = home / "profiles.toml"
     if not profiles.is_file():
-        return False
+        return True
     content = tomllib.loads(profiles.read_text(encoding="utf-8"))
     name = os.environ.get("PREFECT_PROFILE") or content.get("active")
-    return "PREFECT_API_URL" in content.get("profiles", {}).get(name, {})
+    return "PREFECT_API_URL" not in content.get("profiles", {}).get(name, {})

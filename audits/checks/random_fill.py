@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from audits.checks.base import AuditContext, Unit
 from audits.checks.pictures import picture, signed_picture, sliders
 from audits.checks.recognition import FillCheck, consistency, recognise, table_of
 from audits.evidence import Evidence, Picture
-from audits.statistics import mean, proportion
+from audits.statistics import mean, mean_share, proportion
 from audits.store import Part
 from audits.strict import Ratio
 from fillblanks import expected_fill, shuffled, threshold
@@ -47,6 +47,14 @@ class RandomFill(FillCheck):
         default=None, description="most draws an image; default 4 x samples"
     )
     average: Average = "per_blank"
+
+    @model_validator(mode="after")
+    def _enough_draws(self) -> Self:
+        if self.max_draws is not None and self.max_draws < self.samples:
+            raise ValueError(
+                f"expected max_draws >= samples ({self.samples}), got {self.max_draws}"
+            )
+        return self
 
     def unit_images(self) -> int:
         return max(1, min(64, _UNIT_DRAWS // self.samples))
@@ -91,7 +99,7 @@ class RandomFill(FillCheck):
             "prototype_null": recognise(audit, prototype_null, fill.found),
             "composite": recognise(audit, fill.composite, fill.found),
             "composite_null": recognise(audit, composite_null, fill.found),
-            "standard_error": (fill.standard_error.mean(dim=(1, 2, 3)) / largest).numpy(),
+            "standard_error": (fill.standard_error.nanmean(dim=(1, 2, 3)) / largest).numpy(),
             "class": classes.numpy(),
             "class_update": np.stack(
                 [fill.update[fill.found & (labels == c)].double().sum(0).numpy() for c in classes]
@@ -114,7 +122,7 @@ class RandomFill(FillCheck):
             **consistency(table, "composite", classes, "composite_"),
             "coverage": proportion(found),
             "complete": proportion((table["accepted"] == self.samples).to_numpy()),
-            "acceptance_rate": mean((table["accepted"] / table["drawn"]).to_numpy()),
+            "acceptance_rate": mean_share((table["accepted"] / table["drawn"]).to_numpy()),
             # Of the images that enough draws tell of.
             "relative_standard_error": mean(errors[np.isfinite(errors)]),
         }

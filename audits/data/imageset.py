@@ -92,6 +92,20 @@ class ImageSet:
             )
         return done
 
+    def weaknesses(self) -> list[str]:
+        """What makes these images say less than their number does, in words."""
+        found = []
+        contents = {hashlib.sha256(self.content(i)).digest() for i in range(len(self))}
+        if len(contents) < len(self):
+            copies = len(self) - len(contents)
+            found.append(
+                f"{copies} of {len(self)} images are copies of others; intervals count them."
+            )
+        absent = [self.classes[i] for i in range(len(self.classes)) if i not in self.labels]
+        if absent:
+            found.append(f"No image is of class {_few(absent)}: nothing is said about it.")
+        return found
+
     def digest(self, indices: Sequence[int] | np.ndarray) -> str:
         """sha256 of these images and labels, their indices, the class names and the shape."""
         digest = hashlib.sha256(repr((self.classes, self.shape)).encode())

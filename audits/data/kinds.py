@@ -136,7 +136,7 @@ def _folder(config: Folder) -> ImageSet:
             f"Expected one folder a class with images under {path}: {error}"
         ) from error
     files = [Path(file) for file, _ in found.samples]
-    return _from_files(f"folder {path.name}", files, [n for _, n in found.samples], found.classes)
+    return _from_files(f"{path.name} (folder)", files, [n for _, n in found.samples], found.classes)
 
 
 @load.register
@@ -170,7 +170,7 @@ def _npz(config: Npz) -> ImageSet:
         classes = [str(name) for name in np.atleast_1d(found[config.classes])]
     else:
         classes = [str(n) for n in range(int(labels.max()) + 1 if len(labels) else 0)]
-    return _from_arrays(f"npz {path.name}", images, labels, classes)
+    return _from_arrays(path.name, images, labels, classes)
 
 
 @load.register
@@ -191,7 +191,7 @@ def _csv(config: Csv) -> ImageSet:
         raise AuditError(f"Expected the images that {path} names, {missing} is not there.")
     classes = sorted(set(table[config.label_column]))
     labels = [classes.index(name) for name in table[config.label_column]]
-    return _from_files(f"csv {path.name}", files, labels, classes)
+    return _from_files(path.name, files, labels, classes)
 
 
 def _existing(path: str) -> Path:

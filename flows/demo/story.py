@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import sys
 import time
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -46,7 +47,7 @@ def recipes(seed: int) -> tuple[Recipe, Recipe]:
 def demo(folder: Path, seed: int = 0) -> list[tuple[Recipe, AuditResult]]:
     """Trains, registers and audits two versions; everything lands in `folder`."""
     started = time.monotonic()
-    console, progress = Console(), show_progress()
+    console, progress = Console(highlight=False), show_progress()
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     uri = f"sqlite:///{folder / 'mlflow.db'}"
@@ -61,7 +62,7 @@ def demo(folder: Path, seed: int = 0) -> list[tuple[Recipe, AuditResult]]:
     progress.done()
     console.print(_table(results))
     for _, result in results:
-        console.print(f"{result.model} {result.verdict.word}: {result.verdict.reason}")
+        console.print(f"{result.model}: {result.verdict.reason}", soft_wrap=True)
     pictures = [_picture(result, folder) for _, result in results]
 
     client = mlflow.MlflowClient()
@@ -73,7 +74,8 @@ def demo(folder: Path, seed: int = 0) -> list[tuple[Recipe, AuditResult]]:
     for picture in pictures:
         console.print(f"Pictures  {picture}", soft_wrap=True)
     console.print(f"Done in {time.monotonic() - started:.0f} s. See it all in the MLflow UI:")
-    console.print(f"mlflow ui --backend-store-uri {uri}", soft_wrap=True)
+    command = Path(sys.executable).parent / "mlflow"
+    console.print(f"{command} ui --backend-store-uri {uri}", soft_wrap=True)
     return results
 
 

@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from audits import AuditError, models
+from audits import registry as models_registry
 from audits.config import Preprocessing
 from audits.errors import ModelRefused
 
@@ -72,7 +73,7 @@ def fetched(store, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fetched")
     uris = ["digits/1", "digits/2", "digits/3", "digits/4", "trees/1"]
     for uri in uris:
-        models.fetch(models.resolve(f"models:/{uri}"), folder / uri)
+        models_registry.fetch(models_registry.resolve(f"models:/{uri}"), folder / uri)
     return {uri: folder / uri for uri in uris}
 
 
@@ -83,13 +84,13 @@ def copy(fetched, tmp_path):
 
 
 def test_a_version_an_alias_and_the_latest_are_pinned(store):
-    first = models.resolve("models:/digits/1")
+    first = models_registry.resolve("models:/digits/1")
     assert (first.uri, first.name, first.version) == ("models:/digits/1", "digits", "1")
     assert first.model_id == store[0].model_id
     assert str(first) == "digits v1"
-    assert models.resolve("models:/digits@champion").uri == "models:/digits/2"
-    assert models.resolve("models:/digits@champion").model_id == store[1].model_id
-    assert models.resolve("models:/digits/latest").uri == "models:/digits/4"
+    assert models_registry.resolve("models:/digits@champion").uri == "models:/digits/2"
+    assert models_registry.resolve("models:/digits@champion").model_id == store[1].model_id
+    assert models_registry.resolve("models:/digits/latest").uri == "models:/digits/4"
 
 
 def test_the_latest_is_by_number_and_not_by_text(registry):
@@ -97,13 +98,13 @@ def test_the_latest_is_by_number_and_not_by_text(registry):
     client.create_registered_model("many")
     for _ in range(10):
         client.create_model_version("many", "file:///nowhere")
-    assert models.resolve("models:/many/latest").version == "10"
-    assert models.resolve("models:/many/latest").model_id is None
+    assert models_registry.resolve("models:/many/latest").version == "10"
+    assert models_registry.resolve("models:/many/latest").model_id is None
 
 
 def test_a_logged_model_is_found_by_its_id(store):
     uri = f"models:/{store[0].model_id}"
-    found = models.resolve(uri)
+    found = models_registry.resolve(uri)
     assert (found.uri, found.version, found.model_id) == (uri, None, store[0].model_id)
 
 
@@ -127,7 +128,7 @@ def test_a_logged_model_is_found_by_its_id(store):
 )
 def test_what_is_no_uri_of_a_model_is_refused(uri):
     with pytest.raises(AuditError, match="Expected models:/<name>/<version>") as refused:
-        models.resolve(uri)
+        models_registry.resolve(uri)
     assert repr(uri) in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -146,7 +147,7 @@ def test_what_is_no_uri_of_a_model_is_refused(uri):
 )
 def test_what_is_not_in_the_registry_is_said_in_one_line(uri, store):
     with pytest.raises(AuditError, match=r"Expected a (model|version)") as refused:
-        models.resolve(uri)
+        models_registry.resolve(uri)
     assert "found none" in str(refused.value)
     assert "\n" not in str(refused.value)
 

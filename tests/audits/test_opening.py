@@ -3,7 +3,6 @@
 import hashlib
 import io
 import os
-import re
 import shutil
 import zipfile
 from contextlib import suppress
@@ -20,7 +19,6 @@ from audits import AuditError, models, parse_config
 from audits.bench import Job, Setting, open_model
 from audits.config import Preprocessing
 from audits.errors import ModelRefused
-from audits.worker import WorkerFailure
 
 METADATA = {"mean": [0.3], "std": [0.35], "classes": list("0123456789")}
 GUARDS = ("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "MLFLOW_ALLOW_MODEL_CODE_EXECUTION")
@@ -102,7 +100,9 @@ def _refused(worker, files, error=ModelRefused, **values):
 
 def test_a_pt2_opens_and_says_how_it_runs(saved, worker):
     setting = _open(worker, _inspect(saved / "pt2"))
-    assert setting == Setting(device="cpu", dtype="float32", plan={"chunk": 256})
+    assert setting == Setting(
+        device="cpu", dtype="float32", torch=torch.__version__, plan={"chunk": 256}
+    )
 
 
 def test_a_trusted_pickle_opens_and_trust_ends_with_it(saved, copy, worker, tmp_path):
@@ -163,9 +163,9 @@ def test_the_guards_are_set_in_the_worker_and_not_here(saved, worker):
 
 def test_a_pt2_of_one_row_takes_no_batches_and_is_refused(saved, worker):
     reason = _refused(worker, _inspect(saved / "row"))
-    assert re.match(
-        r"Expected a network that takes \d image\(s\) of shape \(1, 8, 8\), got", reason
-    )
+    assert reason.startswith("Expected a network that takes batches of any size, got one that")
+    assert "at least 2 rows" in reason
+    assert "\n" not in reason
 
 
 @pytest.mark.parametrize(
@@ -207,11 +207,12 @@ def test_a_model_without_names_must_have_as_many_classes_as_the_data(copy, worke
     assert "preprocessing.classes" in reason
 
 
-def test_a_damaged_pt2_is_refused_in_one_line(copy, worker):
+def test_a_damaged_pt2_is_refused_in_one_line(copy):
     folder = copy("pt2")
     file = folder / "data" / "model.pt2"
     file.write_bytes(file.read_bytes()[:3000])
-    assert _refused(worker, _inspect(folder), (AuditError, WorkerFailure))
+    with pytest.raises(ModelRefused, match=r"Expected a torch\.export archive, got a broken one"):
+        _inspect(folder)
 
 
 def test_the_gpu_that_is_not_there_is_named(saved, worker):

@@ -75,7 +75,7 @@ BAD = {
     "one std 0": Bad("Expected std > 0, got [1, 0].", classifier={"std": [1, 0]}),
     "std NaN": Bad("Expected std > 0, got nan.", classifier={"std": torch.nan}),
     "size of images": Bad(
-        "Expected a network that takes 4 image(s) of shape (3, 6, 6), got RuntimeError",
+        "Expected a network that takes 1 image(s) of shape (3, 6, 6), got RuntimeError",
         images(3, channels=3),
     ),
     "probabilities": Bad(
@@ -83,10 +83,11 @@ BAD = {
     ),
     "one logit": Bad("Expected logits of at least 2 classes, got 1.", net=lambda: Net(classes=1)),
     "one row in all": Bad(
-        "Expected logits of shape (4, K), got (3,).", net=lambda: Net(lambda logits: logits.sum(0))
+        "Expected logits of shape (256, K), got (3,).",
+        net=lambda: Net(lambda logits: logits.sum(0)),
     ),
     "a tuple": Bad(
-        "Expected logits of shape (4, K), got tuple.", net=lambda: Net(lambda logits: (logits,))
+        "Expected logits of shape (256, K), got tuple.", net=lambda: Net(lambda logits: (logits,))
     ),
     "class names": Bad(
         "Expected logits of 2 classes, as there are class names, got 3.",

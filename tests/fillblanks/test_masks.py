@@ -93,7 +93,9 @@ def test_exactly_the_rounded_share_of_patches_is_blank(ratio, height, width, pat
     patches = rows * columns
     expected = round(ratio * patches)
     if not 0 < expected < patches:
-        with pytest.raises(ValueError, match="Expected a mask_ratio that blanks 1 to"):
+        with pytest.raises(
+            ValueError, match=r"Expected (a mask_ratio that blanks|at least 2 patches)"
+        ):
             masks.blank_count(ratio, patches)
         return
     count = masks.blank_count(ratio, patches)

@@ -2,10 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import mlflow
 import pytest
 import yaml
 
@@ -24,15 +27,20 @@ def typed(tmp_path_factory, shared_registry, register):
     environment["PREFECT_HOME"] = str(home)
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
 
-    def run(*arguments, command=("fillblanks",), cwd=home):
-        return subprocess.run(
+    def run(*arguments, command=("fillblanks",), cwd=home, wait=True, **changes):
+        process = subprocess.Popen(
             [*command, *map(str, arguments)],
-            env=environment,
+            env={**environment, **changes},
             cwd=cwd,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=300,
+            start_new_session=True,
         )
+        if not wait:
+            return process
+        stdout, stderr = process.communicate(timeout=300)
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
     return run
 
@@ -66,13 +74,58 @@ def test_the_exit_code_is_the_verdict(policy, code, word, typed, config):
 
 
 def test_bad_input_is_one_line_and_not_a_pass(typed, config):
-    done = typed(
-        "audit", "models:/m/1", "--config", config(checks=[{"kind": "performance", "b": 1}])
-    )
+    checks = [{"kind": "performance", "b": 1}]
+    done = typed("audit", "models:/m/1", "--config", config(checks=checks, policy={}))
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert "unknown key" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("http://127.0.0.1:9", "Expected an MLflow server at http://127.0.0.1:9, got no answer"),
+        ("sqlite:///nowhere.db", "Expected MLflow's database at"),
+    ],
+)
+def test_a_registry_that_is_not_there_is_one_line(uri, message, typed, config, tmp_path):
+    file = config(policy={}, **_PERFORMANCE)
+    done = typed("audit", "models:/m/1", "--config", file, MLFLOW_TRACKING_URI=uri, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.glob("*.db"))
+
+
+def test_ctrl_c_ends_it_at_once_and_says_so(typed, config):
+    check = {"kind": "random_fill", "samples": 20_000, "max_draws": 20_000}
+    file = config(checks=[check], policy={})
+    process = typed("audit", "models:/m/1", "--config", file, wait=False)
+    for line in process.stderr:
+        if "random_fill 1/" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait(timeout=30) == 130
+    assert rest.splitlines()[-1].startswith("Interrupted.")
+    assert "Traceback" not in rest
+    tags = mlflow.MlflowClient().get_model_version("m", "1").tags
+    assert tags["audit.verdict"] == "undecided"
+    assert "interrupted" in tags["audit"]
+    _wait_until_gone(process.pid)
+
+
+def _wait_until_gone(group):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.2)
+    os.killpg(group, signal.SIGKILL)
+    pytest.fail("something of the audit outlived it")
 
 
 def test_a_dry_run_counts_passes_and_records_nothing(typed, config):

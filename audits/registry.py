@@ -1,0 +1,110 @@
+"""The registry: which version an URI means, and where its files come from.
+
+It runs in the auditing process and loads no model.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import requests
+from mlflow.exceptions import MlflowException
+
+from audits.errors import AuditError, ModelRefused
+
+_URI = re.compile(
+    r"models:/(?:(?P<model_id>m-[0-9a-f]{32})"
+    r"|(?P<name>[^/@]+)(?:/(?:(?P<version>\d+)|(?P<latest>latest))|@(?P<alias>[^/@]+)))"
+)
+_SECONDS = 10.0  # for a server to answer at all
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The one model that an URI meant when it was resolved; aliases may move afterwards."""
+
+    uri: str  # pinned: models:/<name>/<version>, or models:/m-<id>
+    name: str
+    version: str | None  # None for a logged model that was addressed by its id
+    model_id: str | None  # the logged model; None for versions registered without one
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}" if self.version else f"{self.name} {self.model_id}"
+
+
+def resolve(uri: str) -> Resolved:
+    """The version or logged model behind `models:/...`. Raises AuditError where there is none."""
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise AuditError(
+            "Expected models:/<name>/<version>, models:/<name>@<alias>, models:/<name>/latest or "
+            f"models:/m-<id>, got {uri!r}."
+        )
+    _expect_registry(mlflow.get_tracking_uri(), "MLFLOW_TRACKING_URI")
+    _expect_registry(mlflow.get_registry_uri(), "MLFLOW_REGISTRY_URI")
+    client = mlflow.MlflowClient()
+    try:
+        if match["model_id"]:
+            logged = client.get_logged_model(match["model_id"])
+            return Resolved(uri, logged.name, None, logged.model_id)
+        if match["alias"]:
+            found = client.get_model_version_by_alias(match["name"], match["alias"])
+        elif match["latest"]:
+            found = _latest(client, match["name"])
+        else:
+            found = client.get_model_version(match["name"], match["version"])
+    except MlflowException as error:
+        raise AuditError(
+            f"Expected a model at {uri} in the registry {mlflow.get_registry_uri()}, found none: "
+            f"{error.message}"
+        ) from error
+    source = str(found.source or "")
+    model_id = found.model_id or (
+        source.removeprefix("models:/") if source.startswith("models:/m-") else None
+    )
+    version = str(found.version)
+    return Resolved(f"models:/{found.name}/{version}", found.name, version, model_id)
+
+
+def _latest(client: mlflow.MlflowClient, name: str) -> Any:
+    client.get_registered_model(name)  # raises where there is no such name
+    quote = '"' if "'" in name else "'"
+    versions = client.search_model_versions(f"name = {quote}{name}{quote}")
+    if not versions:
+        raise AuditError(f"Expected a version of {name!r} in the registry, found none.")
+    return max(versions, key=lambda v: int(v.version))
+
+
+def fetch(model: Resolved, folder: Path) -> Path:
+    """Copies the model's files into `folder`. Raises ModelRefused where they cannot be had."""
+    try:
+        return Path(mlflow.artifacts.download_artifacts(model.uri, dst_path=str(folder)))
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelRefused(
+            f"Expected the files of {model.uri}, could not get them: {reason}"
+        ) from error
+
+
+def _expect_registry(uri: str, variable: str) -> None:
+    """Raises AuditError where there is no MLflow at `uri`.
+
+    MLflow itself would make a new database in the working directory, or try a server that is away
+    for minutes.
+    """
+    if uri.startswith("sqlite:///"):
+        database = Path(uri.removeprefix("sqlite:///"))
+        if not database.exists():
+            raise AuditError(
+                f"Expected MLflow's database at {database.absolute()}, found none. Set {variable}."
+            )
+    if uri.startswith(("http://", "https://")):
+        try:
+            requests.get(f"{uri.rstrip('/')}/health", timeout=_SECONDS)
+        except requests.RequestException as error:
+            raise AuditError(
+                f"Expected an MLflow server at {uri}, got no answer ({type(error).__name__}). "
+                f"Start it, or correct {variable}."
+            ) from error
