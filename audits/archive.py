@@ -30,6 +30,9 @@ _SHAPE_FUNCTION = re.compile(
     "|And|Or|Not"
 )
 _TENSOR_METHODS = frozenset({"size", "stride", "storage_offset", "dim"})
+_SYMBOLIC_FUNCTIONS = frozenset(
+    {"sym_max", "sym_min", "sym_not", "sym_int", "sym_float", "sym_ite"}
+)
 _PLAIN = (
     ast.Expression,
     ast.BinOp,
@@ -124,12 +127,23 @@ def _is_guard(text: str) -> bool:
 
 def _is_guard_node(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
-        return isinstance(node.func, ast.Attribute) and not node.args and not node.keywords
+        # A method of a tensor without arguments, or torch.sym_max(...) of numbers.
+        plain = not node.args or _is_symbolic_function(node.func)
+        return isinstance(node.func, ast.Attribute) and plain and not node.keywords
     if isinstance(node, ast.Attribute):
-        return node.attr in _TENSOR_METHODS
+        return node.attr in _TENSOR_METHODS or _is_symbolic_function(node)
     if isinstance(node, ast.Constant):
         return isinstance(node.value, int | float | str)
     return isinstance(node, (*_PLAIN, ast.Subscript))
+
+
+def _is_symbolic_function(node: ast.expr) -> bool:
+    return (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "torch"
+        and node.attr in _SYMBOLIC_FUNCTIONS
+    )
 
 
 def _parsed(text: str) -> ast.Expression | None:
