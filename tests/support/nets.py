@@ -8,30 +8,36 @@ from torch import Tensor, nn
 
 
 class _Linear(nn.Module):
+    """Answers the three passes that try a model when it is opened; then `end` comes."""
+
     def __init__(self) -> None:
         super().__init__()
         self.head = nn.Linear(28 * 28, 10)
+        self.passes = 0
 
     def forward(self, x: Tensor) -> Tensor:
+        self.passes += 1
+        if self.passes > 3:
+            self.end()
         return self.head(x.flatten(1))
+
+    def end(self) -> None:
+        raise NotImplementedError
 
 
 class Hanging(_Linear):
-    """Answers small batches, so that it opens, and never a large one."""
+    """Never comes back."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        while len(x) > 16:
+    def end(self) -> None:
+        while True:
             time.sleep(0.1)
-        return super().forward(x)
 
 
 class Crashing(_Linear):
-    """Takes the whole process with it at the first large batch."""
+    """Takes the whole process with it."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        if len(x) > 16:
-            os._exit(3)
-        return super().forward(x)
+    def end(self) -> None:
+        os._exit(3)
 
 
 class Constant(nn.Module):

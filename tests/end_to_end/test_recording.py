@@ -1,0 +1,82 @@
+"""What MLflow says while audits overlap, and when the data change under one."""
+
+import json
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from child_calls import forget_the_data
+
+from audits import parse_config, run_audit
+from audits.record import OvertakenError
+from flows.demo.network import ResNet
+
+_PASSING = {
+    "checks": [{"kind": "performance"}],
+    "policy": {"conditions": [{"metric": "performance/accuracy", "min": 0.0}]},
+}
+
+
+@pytest.fixture
+def config(register, registry, demo_config):
+    uri, _ = register(ResNet(), "m")
+    return {**demo_config, **_PASSING, "model": uri}
+
+
+def _version():
+    return mlflow.MlflowClient().get_model_version("m", "1")
+
+
+def test_of_two_audits_at_once_the_later_one_stands_and_the_other_says_so(config):
+    failing = {
+        **config,
+        "policy": {"conditions": [{**_PASSING["policy"]["conditions"][0], "min": 1}]},
+    }
+    later = []
+
+    def overtaken(session, check, unit):
+        session.measure(check, unit)
+        later.append(run_audit(parse_config(failing)))
+
+    with pytest.raises(OvertakenError, match="another one"):
+        run_audit(parse_config(config), measure=overtaken)
+    tags = _version().tags
+    assert tags["audit.verdict"] == later[0].verdict.word == "failed"
+    assert json.loads(tags["audit"])["run_id"] == later[0].run_id
+    assert "passed" not in _version().description
+
+
+def test_an_interrupted_audit_is_undecided_and_keeps_its_reason(config):
+    def interrupted(session, check, unit):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_audit(parse_config(config), measure=interrupted)
+    assert _version().tags["audit.verdict"] == "undecided"
+    assert "interrupted" in json.loads(_version().tags["audit"])["reason"]
+    (run,) = mlflow.search_runs(experiment_names=["audits"], output_format="list")
+    assert run.info.status == "FAILED"
+
+
+def test_data_that_change_under_an_audit_are_no_evidence(config, tmp_path):
+    file = tmp_path / "data.npz"
+
+    def write(seed):
+        torch.manual_seed(seed)
+        images = torch.rand(20, 28, 28).numpy()
+        classes = [str(n) for n in range(10)]
+        np.savez(file, x=images, y=np.arange(20) % 10, names=classes)
+
+    def changed(session, check, unit):
+        session._images_digest(unit)
+        write(seed=1)
+        session._worker.call(forget_the_data, seconds=60)
+        session.measure(check, unit)
+
+    write(seed=0)
+    config["data"] = {"kind": "npz", "path": str(file), "classes": "names"}
+    result = run_audit(parse_config(config), measure=changed)
+    assert result.verdict.word == "undecided"
+    assert "images have changed" in result.verdict.reason
+    assert not list((tmp_path / "store").rglob("*.npz"))
