@@ -5,7 +5,8 @@ The method: tensors in, tensors out. It needs torch and numpy and touches no fil
 
 from fillblanks.classifier import Classifier
 from fillblanks.engine import Plan, default_plan, find_device
-from fillblanks.fill import Fill, expected_fill, fill_regions, progressive_fill
+from fillblanks.fill import Fill, expected_fill, progressive_fill
+from fillblanks.inputs import fill_regions
 from fillblanks.nulls import shuffled
 from fillblanks.threshold import threshold
 from fillblanks.update import first_order

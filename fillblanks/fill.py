@@ -10,12 +10,12 @@ from torch import Tensor
 from fillblanks import masks
 from fillblanks.averages import Average, Averages
 from fillblanks.classifier import Classifier
-from fillblanks.engine import Plan, default_plan
+from fillblanks.engine import Plan
+from fillblanks.inputs import BlankValue, FillInput, fill_regions
 from fillblanks.threshold import Binarise, Normalise, threshold
 from fillblanks.update import Step, first_order
 
 StepLabel = Literal["step", "first", "true"]
-BlankValue = float | Literal["mean"]
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,7 @@ class Fill:
     `masked` is the first draw.
     """
 
-    update: (
-        Tensor  # (N, C, H, W): 4.1 the averaged update; 4.2 each pixel's at the step it was blank
-    )
+    update: Tensor  # (N, C, H, W): the average (4.1); of each pixel's own step (4.2)
     standard_error: Tensor  # (N, C, H, W), of `update`; NaN where fewer than two draws tell
     prototype: Tensor  # (N, C, H, W) in [0, 1]: T over all pixels; 4.2: the wholly filled image
     composite: Tensor  # (N, C, H, W) in [0, 1]: `masked` with its blanks filled
@@ -79,21 +77,23 @@ def expected_fill(
 
     Raises ValueError where the input is not as described.
     """
-    setup = _Setup(classifier, images, labels, patch_size, seed, blank_value, target, indices, plan)
+    given = FillInput(
+        classifier, images, labels, patch_size, seed, blank_value, target, indices, plan
+    )
     if samples < 1:
         raise ValueError(f"Expected samples >= 1, got {samples}.")
     limit = 4 * samples if max_draws is None else max_draws
     if limit < samples:
         raise ValueError(f"Expected max_draws >= samples ({samples}), got {max_draws}.")
-    setup.blank_count = masks.blank_count(mask_ratio, setup.patches)
+    given.blank_count = masks.blank_count(mask_ratio, given.patches)
     with classifier.steady():
-        setup.probe()
-        chunk = setup.plan.chunk
+        given.probe()
+        chunk = given.plan.chunk
         parts = [
             _expected_window(
-                setup, slice(at, at + chunk), samples, limit, average, normalise, binarise
+                given, slice(at, at + chunk), samples, limit, average, normalise, binarise
             )
-            for at in range(0, len(setup.images), chunk)
+            for at in range(0, len(given.images), chunk)
         ]
     return _join(parts)
 
@@ -125,106 +125,25 @@ def progressive_fill(
 
     Raises ValueError where the input is not as described.
     """
-    setup = _Setup(classifier, images, labels, patch_size, seed, blank_value, target, indices, plan)
+    given = FillInput(
+        classifier, images, labels, patch_size, seed, blank_value, target, indices, plan
+    )
     if label not in ("step", "first", "true"):
         raise ValueError(f'Expected label to be "step", "first" or "true", got {label!r}.')
     if label == "true" and labels is None:
         raise ValueError('Expected labels with label="true", got none. Give them, or take "step".')
     with classifier.steady():
-        setup.probe()
-        chunk = setup.plan.chunk
+        given.probe()
+        chunk = given.plan.chunk
         parts = [
-            _progressive_window(setup, slice(at, at + chunk), groups, label, normalise, binarise)
-            for at in range(0, len(setup.images), chunk)
+            _progressive_window(given, slice(at, at + chunk), groups, label, normalise, binarise)
+            for at in range(0, len(given.images), chunk)
         ]
     return _join(parts)
 
 
-def fill_regions(
-    images: Tensor, *, groups: int, patch_size: int, seed: int, indices: Tensor
-) -> Tensor:
-    """Which step of `progressive_fill` fills each pixel, 0 to groups-1: int64 (N, 1, H, W)."""
-    height, width = images.shape[2:]
-    rows, columns = masks.grid_shape(height, width, patch_size)
-    patch_keys = masks.keys(seed, indices, torch.zeros_like(indices), rows * columns)
-    return masks.to_pixels(masks.fill_groups(patch_keys, groups), height, width, patch_size)
-
-
-class _Setup:
-    """The checked input of a fill."""
-
-    blank_count: int
-
-    def __init__(
-        self,
-        classifier: Classifier,
-        images: Tensor,
-        labels: Tensor | None,
-        patch_size: int,
-        seed: int,
-        blank_value: BlankValue,
-        target: int | None,
-        indices: Tensor | None,
-        plan: Plan | None,
-    ):
-        if not isinstance(classifier, Classifier):
-            raise ValueError(
-                f"Expected a fillblanks.Classifier, got {type(classifier).__name__}. Wrap the "
-                "network: fillblanks.Classifier(net, mean=..., std=...)."
-            )
-        self.classifier = classifier
-        self.images = classifier.to_input(images)
-        count, channels, self.height, self.width = images.shape
-        rows, columns = masks.grid_shape(self.height, self.width, patch_size)
-        self.patches, self.patch_size, self.seed = rows * columns, patch_size, seed
-        self.plan = plan or default_plan(channels, self.height, self.width)
-        self.labels = None if labels is None else _whole(labels, count, "labels")
-        self.indices = torch.arange(count) if indices is None else _whole(indices, count, "indices")
-        self.indices = self.indices.to(classifier.device)
-        self.target = target
-        self.blank_value = (
-            classifier.mean
-            if blank_value == "mean"
-            else torch.full_like(classifier.mean, float(blank_value))
-        )
-        if not ((self.blank_value >= 0) & (self.blank_value <= 1)).all():
-            raise ValueError(
-                f"Expected a blank_value in [0, 1], got {self.blank_value.flatten().tolist()}."
-            )
-
-    def probe(self) -> None:
-        """Runs the network on a few images; checks labels and target against its classes."""
-        count = self.classifier.probe(self.images, self.plan.chunk)
-        if self.target is not None and not 0 <= self.target < count:
-            raise ValueError(f"Expected a target from 0 to {count - 1}, got {self.target}.")
-        if self.labels is not None:
-            worst = self.labels[(self.labels < 0) | (self.labels >= count)]
-            if len(worst):
-                raise ValueError(f"Expected labels from 0 to {count - 1}, got {worst[0].item()}.")
-
-    def reference(self, window: slice) -> Tensor:
-        """The label that a masked image must be predicted as to be accepted."""
-        if self.labels is not None:
-            return self.labels[window].to(self.classifier.device)
-        return self.classifier.predict(self.images[window])
-
-    def keys(self, indices: Tensor, draws: Tensor) -> Tensor:
-        return masks.keys(self.seed, indices, draws, self.patches)
-
-    def pixels(self, patch_values: Tensor) -> Tensor:
-        return masks.to_pixels(patch_values, self.height, self.width, self.patch_size)
-
-    def targets(self, labels: Tensor) -> Tensor:
-        # A reference of -1 (logits that are not finite) is never hit; 0 stands in for its loss.
-        return labels.clamp(min=0) if self.target is None else torch.full_like(labels, self.target)
-
-    def mask(self, images: Tensor, blank: Tensor) -> Tensor:
-        """M(x): the images with their blanks blanked."""
-        return torch.where(blank, self.blank_value, images)
-
-
 def _expected_window(
-    setup: _Setup,
+    given: FillInput,
     window: slice,
     samples: int,
     limit: int,
@@ -232,8 +151,8 @@ def _expected_window(
     normalise: Normalise,
     binarise: Binarise,
 ) -> Fill:
-    images, indices = setup.images[window], setup.indices[window]
-    reference = setup.reference(window)
+    images, indices = given.images[window], given.indices[window]
+    reference = given.reference(window)
     sums = Averages(images, average)
     accepted = np.zeros(len(images), dtype=np.int64)
     drawn = np.zeros_like(accepted)
@@ -243,18 +162,18 @@ def _expected_window(
         # No image is given more draws than it still needs, so the last draw of an image that got
         # its samples is an accepted one, whatever the chunk.
         need = np.minimum(samples - accepted, limit - drawn)
-        take = np.diff(np.minimum(np.cumsum(need), setup.plan.chunk), prepend=0)
+        take = np.diff(np.minimum(np.cumsum(need), given.plan.chunk), prepend=0)
         if not take.any():
             break
         image = np.repeat(np.arange(len(images)), take)
         draw = np.arange(len(image)) - np.repeat(np.cumsum(take) - take, take) + drawn[image]
         rows = torch.from_numpy(image).to(images.device)
         patches = masks.blank_patches(
-            setup.keys(indices[rows], torch.from_numpy(draw).to(images.device)), setup.blank_count
+            given.keys(indices[rows], torch.from_numpy(draw).to(images.device)), given.blank_count
         )
-        blank = setup.pixels(patches)
+        blank = given.pixels(patches)
         step = first_order(
-            setup.classifier, setup.mask(images[rows], blank), setup.targets(reference[rows])
+            given.classifier, given.mask(images[rows], blank), given.targets(reference[rows])
         )
         hit = _hits(step.predicted, reference[rows])
         sums.add(rows[hit], step.update[hit], blank[hit])
@@ -269,9 +188,9 @@ def _expected_window(
     update, standard_error = sums.mean(), sums.standard_error()
     found_any = torch.from_numpy(accepted > 0).to(images.device)[:, None, None, None]
     update = torch.where(found_any, update, torch.nan).to(images.dtype)
-    first_keys = setup.keys(indices, torch.from_numpy(first).to(images.device))
-    blank = setup.pixels(masks.blank_patches(first_keys, setup.blank_count))
-    masked = setup.mask(images, blank)
+    first_keys = given.keys(indices, torch.from_numpy(first).to(images.device))
+    blank = given.pixels(masks.blank_patches(first_keys, given.blank_count))
+    masked = given.mask(images, blank)
     filled = threshold(update, blank, normalise=normalise, binarise=binarise)
     composite = torch.where(blank, filled, masked)
     prototype = threshold(update, torch.ones_like(blank), normalise=normalise, binarise=binarise)
@@ -291,33 +210,33 @@ def _expected_window(
 
 
 def _progressive_window(
-    setup: _Setup,
+    given: FillInput,
     window: slice,
     groups: int,
     label: StepLabel,
     normalise: Normalise,
     binarise: Binarise,
 ) -> Fill:
-    images, indices = setup.images[window], setup.indices[window]
-    reference = setup.reference(window)
+    images, indices = given.images[window], given.indices[window]
+    reference = given.reference(window)
     group = fill_regions(
-        images, groups=groups, patch_size=setup.patch_size, seed=setup.seed, indices=indices
+        images, groups=groups, patch_size=given.patch_size, seed=given.seed, indices=indices
     )
     current, update = images, torch.zeros_like(images)
     passes: list[Step] = []
     masked_images, filled_images = [], []
     for i in range(groups):
         blank = group == i
-        masked = setup.mask(current, blank)
-        if setup.target is not None:
-            wanted = torch.full_like(reference, setup.target)
+        masked = given.mask(current, blank)
+        if given.target is not None:
+            wanted = torch.full_like(reference, given.target)
         elif label == "true":
             wanted = reference
         elif label == "first" and passes:
             wanted = passes[0].label
         else:
             wanted = None
-        step = first_order(setup.classifier, masked, wanted)
+        step = first_order(given.classifier, masked, wanted)
         filled = threshold(step.update, blank, normalise=normalise, binarise=binarise)
         current = torch.where(blank, filled, masked)
         update = torch.where(blank, step.update, update)
@@ -344,16 +263,6 @@ def _progressive_window(
 def _hits(predicted: Tensor, reference: Tensor) -> Tensor:
     """Where the prediction is the reference; -1, logits that are not finite, hits nothing."""
     return (predicted == reference) & (predicted >= 0)
-
-
-def _whole(values: Tensor, count: int, name: str) -> Tensor:
-    values = torch.as_tensor(values)
-    if values.shape != (count,) or values.is_floating_point():
-        raise ValueError(
-            f"Expected {name} as {count} whole numbers, one an image, got shape "
-            f"{tuple(values.shape)} of {values.dtype}."
-        )
-    return values.long()
 
 
 def _join(parts: list[Fill]) -> Fill:

@@ -1,0 +1,105 @@
+"""The input of a fill, checked once: images, masks, labels and what they are filled for."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from fillblanks import masks
+from fillblanks.classifier import Classifier
+from fillblanks.engine import Plan, default_plan
+
+BlankValue = float | Literal["mean"]
+
+
+def fill_regions(
+    images: Tensor, *, groups: int, patch_size: int, seed: int, indices: Tensor
+) -> Tensor:
+    """Which step of `progressive_fill` fills each pixel, 0 to groups-1: int64 (N, 1, H, W)."""
+    height, width = images.shape[2:]
+    rows, columns = masks.grid_shape(height, width, patch_size)
+    patch_keys = masks.keys(seed, indices, torch.zeros_like(indices), rows * columns)
+    return masks.to_pixels(masks.fill_groups(patch_keys, groups), height, width, patch_size)
+
+
+class FillInput:
+    """The checked input of a fill."""
+
+    blank_count: int
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        images: Tensor,
+        labels: Tensor | None,
+        patch_size: int,
+        seed: int,
+        blank_value: BlankValue,
+        target: int | None,
+        indices: Tensor | None,
+        plan: Plan | None,
+    ):
+        if not isinstance(classifier, Classifier):
+            raise ValueError(
+                f"Expected a fillblanks.Classifier, got {type(classifier).__name__}. Wrap the "
+                "network: fillblanks.Classifier(net, mean=..., std=...)."
+            )
+        self.classifier = classifier
+        self.images = classifier.to_input(images)
+        count, channels, self.height, self.width = images.shape
+        rows, columns = masks.grid_shape(self.height, self.width, patch_size)
+        self.patches, self.patch_size, self.seed = rows * columns, patch_size, seed
+        self.plan = plan or default_plan(channels, self.height, self.width)
+        self.labels = None if labels is None else _whole(labels, count, "labels")
+        self.indices = torch.arange(count) if indices is None else _whole(indices, count, "indices")
+        self.indices = self.indices.to(classifier.device)
+        self.target = target
+        self.blank_value = (
+            classifier.mean
+            if blank_value == "mean"
+            else torch.full_like(classifier.mean, float(blank_value))
+        )
+        if not ((self.blank_value >= 0) & (self.blank_value <= 1)).all():
+            raise ValueError(
+                f"Expected a blank_value in [0, 1], got {self.blank_value.flatten().tolist()}."
+            )
+
+    def probe(self) -> None:
+        """Runs the network on a few images; checks labels and target against its classes."""
+        count = self.classifier.probe(self.images, self.plan.chunk)
+        if self.target is not None and not 0 <= self.target < count:
+            raise ValueError(f"Expected a target from 0 to {count - 1}, got {self.target}.")
+        if self.labels is not None:
+            worst = self.labels[(self.labels < 0) | (self.labels >= count)]
+            if len(worst):
+                raise ValueError(f"Expected labels from 0 to {count - 1}, got {worst[0].item()}.")
+
+    def reference(self, window: slice) -> Tensor:
+        """The label that a masked image must be predicted as to be accepted."""
+        if self.labels is not None:
+            return self.labels[window].to(self.classifier.device)
+        return self.classifier.predict(self.images[window])
+
+    def keys(self, indices: Tensor, draws: Tensor) -> Tensor:
+        return masks.keys(self.seed, indices, draws, self.patches)
+
+    def pixels(self, patch_values: Tensor) -> Tensor:
+        return masks.to_pixels(patch_values, self.height, self.width, self.patch_size)
+
+    def targets(self, labels: Tensor) -> Tensor:
+        # A reference of -1 (logits that are not finite) is never hit; 0 stands in for its loss.
+        return labels.clamp(min=0) if self.target is None else torch.full_like(labels, self.target)
+
+    def mask(self, images: Tensor, blank: Tensor) -> Tensor:
+        """M(x): the images with their blanks blanked."""
+        return torch.where(blank, self.blank_value, images)
+
+
+def _whole(values: Tensor, count: int, name: str) -> Tensor:
+    values = torch.as_tensor(values)
+    if values.shape != (count,) or values.is_floating_point():
+        raise ValueError(
+            f"Expected {name} as {count} whole numbers, one an image, got shape "
+            f"{tuple(values.shape)} of {values.dtype}."
+        )
+    return values.long()
