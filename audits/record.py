@@ -156,17 +156,29 @@ class Recorder:
 
         Should it be alive, it finds that its tag is another's and does not record its verdict.
         """
-        before = json.loads(self._tags().get(AUDIT_TAG, "{}"))
-        if before.get("verdict") == "running":
-            self._client.set_terminated(before["run_id"], "KILLED")
+        before = self._audit_tag()
+        if before.get("verdict") != "running":
+            return
+        try:
+            self._client.set_terminated(before.get("run_id", ""), "KILLED")
+        except MlflowException as error:  # it was deleted: nothing is left to end
+            log.warning("The run of an audit that was killed could not be ended: %s", error)
 
     def _expect_own_tag(self) -> None:
-        run_id = json.loads(self._tags().get(AUDIT_TAG, "{}")).get("run_id")
+        run_id = self._audit_tag().get("run_id")
         if run_id != self.run_id:
             raise OvertakenError(
                 f"Expected to be the only audit of {self._model}, but another one (run {run_id}) "
                 "has begun meanwhile. Its verdict stands; run this one again if it is wanted."
             )
+
+    def _audit_tag(self) -> dict[str, Any]:
+        """What the version's `audit` tag holds; empty where it is not ours to read."""
+        try:
+            value = json.loads(self._tags().get(AUDIT_TAG, "{}"))
+        except json.JSONDecodeError:
+            return {}
+        return value if isinstance(value, dict) else {}
 
     def _tags(self) -> dict[str, str]:
         if self._model.version is not None:

@@ -47,6 +47,13 @@ def test_of_two_audits_at_once_the_later_one_stands_and_the_other_says_so(config
     assert "passed" not in _version().description
 
 
+@pytest.mark.parametrize("tag", ["not JSON", "[]", '{"verdict": "running", "run_id": "gone"}'])
+def test_a_tag_that_somebody_wrote_does_not_stop_an_audit(tag, config):
+    mlflow.MlflowClient().set_model_version_tag("m", "1", "audit", tag)
+    assert run_audit(parse_config(config)).verdict.word == "passed"
+    assert json.loads(_version().tags["audit"])["verdict"] == "passed"
+
+
 def test_an_interrupted_audit_is_undecided_and_keeps_its_reason(config):
     def interrupted(session, check, unit):
         raise KeyboardInterrupt
