@@ -12,7 +12,7 @@ from audits.statistics import Estimate
 from audits.worker import Worker
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
     """Passes here are so small that on a busy machine a second thread is only waited for."""
     before = torch.get_num_threads()

@@ -1,8 +1,6 @@
 """Models that hang, crash or cannot be opened; uploads that fail; audits that are killed."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,6 +9,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from nets import Constant, Crashing, Hanging
+from processes import wait_until_gone
 from torch import nn
 
 from audits import AuditError, parse_config, run_audit
@@ -162,7 +161,7 @@ def test_a_killed_audit_resumes_without_measuring_again(
     finally:
         process.kill()
         process.wait()
-    _wait_until_gone(process.pid)
+    wait_until_gone(process.pid)
     kept = {part: part.stat().st_mtime_ns for part in store.rglob("*.npz")}
     assert 2 <= len(kept) < 10
 
@@ -173,19 +172,6 @@ def test_a_killed_audit_resumes_without_measuring_again(
     assert _tags("1")["audit.verdict"] == "undecided"
     runs = mlflow.search_runs(experiment_names=["audits"], output_format="list")
     assert sorted(run.info.status for run in runs) == ["FINISHED", "KILLED"]
-
-
-def _wait_until_gone(group: int) -> None:
-    """Waits until no process of the group is left: the model's process follows its parent."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.2)
-    os.killpg(group, signal.SIGKILL)
-    pytest.fail("the model's process outlived the killed audit")
 
 
 def test_another_process_opens_the_same_audit_from_its_reference(registry, register, demo_config):

@@ -74,7 +74,7 @@ class NanOnBright(nn.Module):
         return torch.where(bright, torch.nan, images.flatten(1)[:, :3])
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
     """Passes here are so small that on a busy machine a second thread is only waited for."""
     before = torch.get_num_threads()

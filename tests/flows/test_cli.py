@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import mlflow
 import pytest
 import yaml
+from processes import wait_until_gone
 
 from flows.demo.network import ResNet
 
@@ -113,19 +113,7 @@ def test_ctrl_c_ends_it_at_once_and_says_so(typed, config):
     tags = mlflow.MlflowClient().get_model_version("m", "1").tags
     assert tags["audit.verdict"] == "undecided"
     assert "interrupted" in tags["audit"]
-    _wait_until_gone(process.pid)
-
-
-def _wait_until_gone(group):
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.2)
-    os.killpg(group, signal.SIGKILL)
-    pytest.fail("something of the audit outlived it")
+    wait_until_gone(process.pid)
 
 
 def test_a_dry_run_counts_passes_and_records_nothing(typed, config):
