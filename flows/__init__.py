@@ -1,1 +1,1 @@
-"""The story told to Prefect: flows and tasks (audit.py), the demo, and the command line (cli.py)."""
+"""The story told to Prefect: the flow (audit.py), the demo, and the command line (cli.py)."""
