@@ -73,7 +73,7 @@ class Session:
             self._job = bench.Job(self.config, self.files)
             self.setting = self._open_model()
             open_sessions[self.reference] = self
-            opening.callback(open_sessions.pop, self.reference)
+            opening.callback(open_sessions.pop, self.reference, None)
             self._open = opening.pop_all()
         return self
 

@@ -4,21 +4,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-import torch
+from threads import one_thread  # noqa: F401
 
 from audits.data import ImageSet
 from audits.evidence import Evidence
 from audits.statistics import Estimate
 from audits.worker import Worker
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Passes here are so small that on a busy machine a second thread is only waited for."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

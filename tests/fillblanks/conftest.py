@@ -6,6 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from threads import one_thread  # noqa: F401
 from torch import Tensor, nn
 
 _64_BITS = (1 << 64) - 1
@@ -72,15 +73,6 @@ class NanOnBright(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         bright = images.flatten(1).amax(1, keepdim=True) > 0.9
         return torch.where(bright, torch.nan, images.flatten(1)[:, :3])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Passes here are so small that on a busy machine a second thread is only waited for."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
