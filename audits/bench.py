@@ -5,8 +5,9 @@ by the first call and kept for the next.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 
@@ -35,7 +36,7 @@ class Setting:
     device: str
     dtype: str
     torch: str  # its version
-    plan: dict[str, int]
+    plan: dict[str, Any]
 
 
 def open_model(job: Job) -> Setting:
@@ -57,7 +58,7 @@ def open_model(job: Job) -> Setting:
         device=_device_name(classifier.device),
         dtype=str(classifier.dtype).removeprefix("torch."),
         torch=torch.__version__,
-        plan={"chunk": context.plan.chunk},
+        plan=asdict(context.plan),
     )
 
 

@@ -3,20 +3,25 @@
 The method: tensors in, tensors out. It needs torch and numpy and touches no file and no network.
 """
 
+from fillblanks.calibration import Calibration, calibrate
 from fillblanks.classifier import Classifier
-from fillblanks.engine import Plan, default_plan, find_device
+from fillblanks.engine import OutOfMemory, find_device
 from fillblanks.fill import Fill, expected_fill, progressive_fill
 from fillblanks.inputs import fill_regions
 from fillblanks.nulls import shuffled
+from fillblanks.plan import Plan, default_plan
 from fillblanks.threshold import threshold
 from fillblanks.update import first_order
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Calibration",
     "Classifier",
     "Fill",
+    "OutOfMemory",
     "Plan",
+    "calibrate",
     "default_plan",
     "expected_fill",
     "fill_regions",

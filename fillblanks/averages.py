@@ -2,8 +2,11 @@
 
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from fillblanks import masks
 
 Average = Literal["per_blank", "masked", "raw"]
 
@@ -12,34 +15,71 @@ class Averages:
     """Sums over draws for N images, from which the mean and its standard error follow (Eq. 5).
 
     "per_blank": at each pixel over the draws in which it was blank. "masked": of the update at
-    blanks, 0 elsewhere, over all draws. "raw": of the whole update over all draws.
+    blanks, 0 elsewhere, over all draws. "raw": of the whole update over all draws. Draws of even
+    and of odd number are summed apart: two independent halves, which tell how far the sum is.
     """
 
-    def __init__(self, like: Tensor, average: Average):
+    def __init__(self, like: Tensor, patches: int, patch_size: int, average: Average):
         if average not in ("per_blank", "masked", "raw"):
             raise ValueError(
                 f'Expected average to be "per_blank", "masked" or "raw", got {average!r}.'
             )
-        self.average = average
-        self._sum = torch.zeros_like(like, dtype=torch.float64)
-        self._squares = torch.zeros_like(self._sum)
-        self._count = torch.zeros_like(self._sum[:, :1])
+        self.average, self._patch_size = average, patch_size
+        count, *sides = like.shape
+        # Sums in float64 are slow where memory is taken and given back for each block.
+        self._scratch = torch.empty(0, *sides, dtype=torch.float64, device=like.device)
+        self._sum = like.new_zeros(count, 2, *sides, dtype=torch.float64)
+        self._squares = like.new_zeros(count, *sides, dtype=torch.float64)
+        # Of patches, which are fewer than pixels.
+        self._count = like.new_zeros(count, 2, patches, dtype=torch.float64)
 
-    def add(self, rows: Tensor, updates: Tensor, blank: Tensor) -> None:
-        """Adds accepted draws: `rows` int64 (n,) says of which image each is."""
-        values = updates if self.average == "raw" else torch.where(blank, updates, 0)
-        values = values.double()
-        counted = blank if self.average == "per_blank" else torch.ones_like(blank)
-        self._sum.index_add_(0, rows, values)
-        self._squares.index_add_(0, rows, values * values)
-        self._count.index_add_(0, rows, counted.double())
+    def add(
+        self, rows: np.ndarray, odd: np.ndarray, updates: Tensor, patches: Tensor, blank: Tensor
+    ) -> None:
+        """Adds accepted draws.
+
+        `rows` (n,) says of which image each is and `odd` (n,) of which half; equal ones stand
+        together. `updates` is (n, C, H, W); `patches` bool (n, P) and `blank` (n, 1, H, W), 1 or 0,
+        are its blanks.
+        """
+        if len(self._scratch) < len(rows):
+            self._scratch = self._scratch.new_empty(updates.shape)
+        values = self._scratch[: len(rows)].copy_(updates)
+        if self.average != "raw":
+            values *= blank
+        part = 2 * rows + odd
+        ends = [*(np.flatnonzero(np.diff(part)) + 1).tolist(), len(part)]
+        begin = 0
+        for end in ends:
+            # Plain sums over rows: on a GPU, index_add_ leaves their order to chance.
+            image, half = int(rows[begin]), int(odd[begin])
+            some = values[begin:end]
+            self._sum[image, half] += some.sum(0)
+            self._squares[image] += some.square_().sum(0)
+            if self.average == "per_blank":
+                self._count[image, half] += patches[begin:end].sum(0)
+            else:
+                self._count[image, half] += end - begin
+            begin = end
 
     def mean(self) -> Tensor:
         """The average, float64 (N, C, H, W); 0 where nothing was counted."""
-        return self._sum / self._count.clamp(min=1)
+        return self._sum.sum(1) / self._pixels(self._count.sum(1)).clamp(min=1)
+
+    def halves(self) -> tuple[Tensor, Tensor]:
+        """The averages over the draws of even number and over those of odd number."""
+        even, odd = (
+            self._sum[:, half] / self._pixels(self._count[:, half]).clamp(min=1) for half in (0, 1)
+        )
+        return even, odd
 
     def standard_error(self) -> Tensor:
         """Its standard error, float64 (N, C, H, W); NaN where fewer than two draws were counted."""
-        n = torch.where(self._count > 1, self._count, torch.nan)
-        variance = (self._squares - self._sum * self._sum / n) / (n - 1)
+        n, total = self._pixels(self._count.sum(1)), self._sum.sum(1)
+        n = torch.where(n > 1, n, torch.nan)
+        variance = (self._squares - total * total / n) / (n - 1)
         return (variance.clamp(min=0) / n).sqrt()
+
+    def _pixels(self, counts: Tensor) -> Tensor:
+        height, width = self._squares.shape[2:]
+        return masks.to_pixels(counts, height, width, self._patch_size)

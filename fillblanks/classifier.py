@@ -1,7 +1,9 @@
 """Classifier: any network as a function from images in [0, 1] to logits."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +16,9 @@ class Classifier:
 
     `net` maps float images (N, C, H, W) to logits (N, K). `mean` and `std` are what it was trained
     with, one number or one a channel: the network is given `(images - mean) / std`. `classes` are
-    the K names in the order of the logits. The network stays where it is (its device and its dtype
-    are used); nothing of it is changed outside `steady()`.
+    the K names in the order of the logits. `constant` promises that the network's weights will not
+    change any more: what is made of them for speed is then made once and kept. The network stays
+    where it is (its device and its dtype are used); nothing of it is changed outside `steady()`.
     """
 
     def __init__(
@@ -25,6 +28,7 @@ class Classifier:
         mean: PerChannel = 0.0,
         std: PerChannel = 1.0,
         classes: Sequence[str] | None = None,
+        constant: bool = False,
     ):
         self.net = net
         parameter = next(net.parameters(), None)
@@ -37,10 +41,19 @@ class Classifier:
         if self.mean.numel() != self.std.numel() and 1 not in (self.mean.numel(), self.std.numel()):
             raise ValueError(f"Expected mean and std of one length, got {mean} and {std}.")
         self.classes = None if classes is None else tuple(classes)
+        self.constant = constant
+        self.engines: dict[Any, Any] = {}  # of engine.py, where the classifier is constant
 
     def _per_channel(self, value: PerChannel) -> Tensor:
         tensor = torch.as_tensor(value, dtype=self.dtype, device=self.device)
         return tensor.reshape(-1, 1, 1)
+
+    def with_net(self, net: nn.Module, dtype: torch.dtype) -> "Classifier":
+        """This classifier around another form of its network, on the same device, of `dtype`."""
+        other = copy.copy(self)
+        other.net, other.dtype = net, dtype
+        other.mean, other.std = self.mean.to(dtype), self.std.to(dtype)
+        return other
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits (N, K) of images (N, C, H, W) in [0, 1]; differentiable."""
@@ -108,6 +121,10 @@ class Classifier:
             cure = " Divide by 255." if low >= 0 and 1 < high <= 255 else ""
             worst = f"a maximum of {high}" if high > 1 else f"a minimum of {low}"
             raise ValueError(f"Expected images in [0, 1], got {worst}.{cure}")
+        return self.to_device(images)
+
+    def to_device(self, images: Tensor) -> Tensor:
+        """`images`, of any value, on the network's device and in its dtype."""
         return images.detach().to(self.device, self.dtype)
 
     def probe(self, images: Tensor, rows: int = 4) -> int:

@@ -1,32 +1,159 @@
-"""How passes are run: on which device and how many at a time.
+"""Engine: a classifier made ready to run passes as a plan says."""
 
-Whatever decides speed goes through `Plan`; the method itself (fill.py) does not know.
-"""
-
-from dataclasses import dataclass
+import copy
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
+from torch import Tensor, nn
 
-# Input values of one chunk, and its bounds: large enough to fill a few cores, small enough to stay
-# in their caches and in a few hundred MiB with a 224x224 network.
-_VALUES = 1 << 20
-_SMALLEST, _LARGEST = 4, 256
+from fillblanks.classifier import Classifier
+from fillblanks.graph import rewritten
+from fillblanks.plan import Plan
+from fillblanks.update import Step, first_order
 
-
-@dataclass(frozen=True)
-class Plan:
-    """How passes are run. The same plan gives the same bytes on the same kind of device."""
-
-    chunk: int  # masked images in one forward and backward pass
-
-    def __post_init__(self) -> None:
-        if self.chunk < 1:
-            raise ValueError(f"Expected chunk >= 1, got {self.chunk}.")
+# How torch and the libraries below it say that memory is short, where it is no type of error.
+_ENGINES_KEPT = 2  # one for averages, one for passes that are not averaged
+_SHORT = ("allocate memory", "out of memory", "bad_alloc", "bad allocation")
 
 
-def default_plan(channels: int, height: int, width: int) -> Plan:
-    """The plan for images of this shape."""
-    return Plan(max(_SMALLEST, min(_LARGEST, _VALUES // (channels * height * width))))
+class OutOfMemory(RuntimeError):
+    """A plan needs more memory than there is; a smaller chunk may do."""
+
+
+class Engine:
+    """Runs passes of `classifier` as `plan` says.
+
+    The classifier is left as it is: where the plan asks for other weights or another memory format
+    the engine works on a copy. `images` (N, C, H, W), as `Classifier.to_input` gives them, are
+    examples of what it will see. Raises NotRewritable where the plan asks for a graph that the
+    network does not have.
+    """
+
+    def __init__(self, classifier: Classifier, plan: Plan, images: Tensor):
+        self.plan = plan
+        self.classifier = _ready(classifier, plan, images)
+        self._captured: _Captured | None = None
+
+    def steady(self) -> AbstractContextManager[None]:
+        """As `Classifier.steady`, of the network that runs the passes."""
+        return self.classifier.steady()
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (N, K) of images (N, C, H, W); differentiable."""
+        if self.plan.memory_format == "channels_last":
+            images = images.contiguous(memory_format=torch.channels_last)
+        reduced = self.plan.precision == "bfloat16"
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=reduced):
+            logits = self.classifier(images)
+        return logits.float() if reduced else logits
+
+    def steps(self, masked: Tensor, labels: Tensor | None = None) -> Step:
+        """`first_order` for any number of rows, in chunks of one size: the last one is padded."""
+        count, chunk = len(masked), self.plan.chunk
+        parts = []
+        for at in range(0, count, chunk):
+            rows = slice(at, at + chunk)
+            parts.append(
+                self._pass(_padded(masked[rows], chunk), None if labels is None else labels[rows])
+            )
+        if len(parts) == 1:
+            return Step(*(values[:count] for values in parts[0]))
+        return Step(*(torch.cat(values)[:count] for values in zip(*parts, strict=True)))
+
+    def _pass(self, masked: Tensor, labels: Tensor | None) -> Step:
+        masked = masked.to(self.classifier.dtype)
+        if labels is None:
+            return first_order(self.logits, masked)
+        labels = _padded(labels, self.plan.chunk)
+        if not self.plan.captured:
+            return first_order(self.logits, masked, labels)
+        if self._captured is None:
+            self._captured = _Captured(self, masked, labels)
+        return self._captured(masked, labels)
+
+
+class _Captured:
+    """One pass recorded as a CUDA graph: its kernels are launched together, from one call."""
+
+    def __init__(self, engine: Engine, masked: Tensor, labels: Tensor):
+        self._masked, self._labels = masked.clone(), labels.clone()
+        # Libraries choose and set up their kernels in the first passes, which cannot be recorded.
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                first_order(engine.logits, self._masked, self._labels)
+        torch.cuda.current_stream().wait_stream(side)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._step = first_order(engine.logits, self._masked, self._labels)
+
+    def __call__(self, masked: Tensor, labels: Tensor) -> Step:
+        self._masked.copy_(masked)
+        self._labels.copy_(labels)
+        self._graph.replay()
+        return Step(*(values.clone() for values in self._step))
+
+
+def _padded(rows: Tensor, count: int) -> Tensor:
+    missing = count - len(rows)
+    return torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) if missing else rows
+
+
+def _ready(classifier: Classifier, plan: Plan, images: Tensor) -> Classifier:
+    if plan.captured and classifier.device.type != "cuda":
+        raise ValueError("Expected a network on a GPU for a captured plan, got one on the CPU.")
+    mixed, double = plan.precision == "mixed", plan.precision == "float64"
+    net: nn.Module
+    if plan.fused or mixed:
+        with classifier.steady():
+            example = (torch.cat([images[:1], images[-1:]]) - classifier.mean) / classifier.std
+            net = rewritten(classifier.net, example, fused=plan.fused, mixed=mixed)
+    elif double or plan.memory_format == "channels_last":
+        net = copy.deepcopy(classifier.net)
+    else:
+        return classifier
+    if double:
+        net = net.double()
+    if plan.memory_format == "channels_last":
+        net = net.to(memory_format=torch.channels_last)
+    return classifier.with_net(net, torch.float64 if double else classifier.dtype)
+
+
+def engine_of(classifier: Classifier, plan: Plan, images: Tensor) -> Engine:
+    """An engine; of a classifier that is constant, the one made before where there is one."""
+    if not classifier.constant:
+        return Engine(classifier, plan, images)
+    key = (plan, images.shape[1:])
+    engines = classifier.engines
+    if key not in engines:
+        if len(engines) >= _ENGINES_KEPT:
+            engines.clear()
+        engines[key] = Engine(classifier, plan, images)
+    return engines[key]
+
+
+@contextmanager
+def memory_told(plan: Plan, shape: torch.Size) -> Iterator[None]:
+    """Turns any kind of "out of memory" inside into OutOfMemory, which names what to turn down."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        short = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not (short or any(words in str(error) for words in _SHORT)):
+            raise
+        sides = " x ".join(str(side) for side in (plan.chunk, *shape[1:]))
+        values = plan.chunk * shape[1:].numel()
+        cure = (
+            "Take smaller images or a smaller network, or give it more memory."
+            if plan.chunk == 1
+            else "Take a smaller chunk."
+        )
+        raise OutOfMemory(
+            f"Expected memory for a pass over chunk x channels x height x width = {sides} = "
+            f"{values:,} values, there was too little. {cure}"
+        ) from error
 
 
 def find_device() -> torch.device:

@@ -1,6 +1,8 @@
 """expected_fill (section 4.1) and progressive_fill (section 4.2): what a network puts in blanks."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -8,13 +10,16 @@ import torch
 from torch import Tensor
 
 from fillblanks import masks
-from fillblanks.averages import Average, Averages
+from fillblanks.averages import Average
 from fillblanks.classifier import Classifier
-from fillblanks.engine import Plan
+from fillblanks.engine import Engine, OutOfMemory
 from fillblanks.inputs import BlankValue, FillInput, fill_regions
-from fillblanks.threshold import Binarise, Normalise, threshold
-from fillblanks.update import Step, first_order
+from fillblanks.plan import Plan
+from fillblanks.sampling import Sampler, hits, looks
+from fillblanks.threshold import Binarise, Normalise, overlap, threshold
+from fillblanks.update import Step
 
+ToFill = Callable[[Tensor, Tensor], Tensor]
 StepLabel = Literal["step", "first", "true"]
 
 
@@ -28,6 +33,9 @@ class Fill:
 
     update: Tensor  # (N, C, H, W): the average (4.1); of each pixel's own step (4.2)
     standard_error: Tensor  # (N, C, H, W), of `update`; NaN where fewer than two draws tell
+    stability: (
+        Tensor  # float64 (N,): overlap of the prototypes of two halves of the draws; 4.2: NaN
+    )
     prototype: Tensor  # (N, C, H, W) in [0, 1]: T over all pixels; 4.2: the wholly filled image
     composite: Tensor  # (N, C, H, W) in [0, 1]: `masked` with its blanks filled
     masked: Tensor  # (N, C, H, W): the first accepted M(x); 4.2: the first masked image
@@ -37,6 +45,13 @@ class Fill:
     drawn: Tensor  # int64 (N,): draws made, up to and with the last accepted one; 4.2: 1
     steps: Tensor  # (N, k, C, H, W): 4.2 the image after each step; 4.1 (k = 0) has none
     step_labels: Tensor  # int64 (N, k): the class that each step was filled for
+    plan: Plan  # how the passes were run
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """All but the plan, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
     @property
     def found(self) -> Tensor:
@@ -53,6 +68,7 @@ def expected_fill(
     patch_size: int = 2,
     samples: int = 10_000,
     max_draws: int | None = None,
+    tolerance: float | None = None,
     seed: int = 0,
     average: Average = "per_blank",
     normalise: Normalise = "positive",
@@ -69,13 +85,21 @@ def expected_fill(
     masked image: `labels` (int64, (N,)) where given, else the prediction for the whole image. Draws
     go on until `samples` are accepted or `max_draws` (4 x samples unless given) are made.
 
+    With a `tolerance` an image is done earlier, when the prototypes of two halves of its draws,
+    those of even and of odd number, overlap by at least 1 - tolerance (intersection over union,
+    looked at after 64, 96, 128, 192, ... accepted draws). The whole is then closer to its limit
+    than the halves are to each other.
+
     `average` over the accepted draws: "per_blank" takes each pixel's mean over the draws in which
     it was blank (0 where it never was), "masked" the mean of the update at blanks, "raw" the mean
     of the whole update. `normalise` and `binarise` as in `threshold`. Blanks get `blank_value`, or
     the classifier's `mean`. The update asks for the class `target`, or for the reference label.
-    `indices` (int64, (N,), 0 to N-1 unless given) are the identities that masks depend on.
+    `indices` (int64, (N,), 0 to N-1 unless given) are the identities that masks depend on. `plan`
+    says how passes are run; without one the network is taken as it is, in chunks that are halved
+    until they fit into memory. `calibrate` finds a faster plan.
 
-    Raises ValueError where the input is not as described.
+    Raises OutOfMemory where a pass does not fit into memory, and ValueError where the input is not
+    as described.
     """
     given = FillInput(
         classifier, images, labels, patch_size, seed, blank_value, target, indices, plan
@@ -85,17 +109,12 @@ def expected_fill(
     limit = 4 * samples if max_draws is None else max_draws
     if limit < samples:
         raise ValueError(f"Expected max_draws >= samples ({samples}), got {max_draws}.")
+    if tolerance is not None and not 0 <= tolerance < 1:
+        raise ValueError(f"Expected tolerance in [0, 1), got {tolerance}.")
     given.blank_count = masks.blank_count(mask_ratio, given.patches)
-    with classifier.steady():
-        given.probe()
-        chunk = given.plan.chunk
-        parts = [
-            _expected_window(
-                given, slice(at, at + chunk), samples, limit, average, normalise, binarise
-            )
-            for at in range(0, len(given.images), chunk)
-        ]
-    return _join(parts)
+    to_fill = partial(threshold, normalise=normalise, binarise=binarise)
+    window = partial(_expected_window, given, samples, limit, average, to_fill, tolerance)
+    return _filled(given, window, given.plan, halve=plan is None)
 
 
 def progressive_fill(
@@ -132,90 +151,82 @@ def progressive_fill(
         raise ValueError(f'Expected label to be "step", "first" or "true", got {label!r}.')
     if label == "true" and labels is None:
         raise ValueError('Expected labels with label="true", got none. Give them, or take "step".')
-    with classifier.steady():
-        given.probe()
-        chunk = given.plan.chunk
-        parts = [
-            _progressive_window(given, slice(at, at + chunk), groups, label, normalise, binarise)
-            for at in range(0, len(given.images), chunk)
-        ]
-    return _join(parts)
+    to_fill = partial(threshold, normalise=normalise, binarise=binarise)
+    window = partial(_progressive_window, given, groups, label, to_fill)
+    return _filled(given, window, given.plan.exact, halve=plan is None)
+
+
+def _filled(
+    given: FillInput, window: Callable[[Engine, slice], Fill], plan: Plan, halve: bool
+) -> Fill:
+    """All windows, joined; with half the plan, where that may be, as long as memory is short."""
+    while True:
+        try:
+            parts = given.in_windows(plan, window)
+        except OutOfMemory:
+            if not halve or plan.chunk == 1:
+                raise
+            plan = plan.halved()
+        else:
+            break
+    joined = {name: torch.cat([part.tensors[name] for part in parts]) for name in parts[0].tensors}
+    return Fill(**joined, plan=plan)
 
 
 def _expected_window(
     given: FillInput,
-    window: slice,
     samples: int,
     limit: int,
     average: Average,
-    normalise: Normalise,
-    binarise: Binarise,
+    to_fill: ToFill,
+    tolerance: float | None,
+    engine: Engine,
+    window: slice,
 ) -> Fill:
-    images, indices = given.images[window], given.indices[window]
-    reference = given.reference(window)
-    sums = Averages(images, average)
-    accepted = np.zeros(len(images), dtype=np.int64)
-    drawn = np.zeros_like(accepted)
-    first = np.zeros_like(accepted)
+    sampler = Sampler(given, engine, window, average)
+    images, everywhere = sampler.images, torch.ones_like(sampler.images[:, :1], dtype=torch.bool)
 
-    while True:
-        # No image is given more draws than it still needs, so the last draw of an image that got
-        # its samples is an accepted one, whatever the chunk.
-        need = np.minimum(samples - accepted, limit - drawn)
-        take = np.diff(np.minimum(np.cumsum(need), given.plan.chunk), prepend=0)
-        if not take.any():
-            break
-        image = np.repeat(np.arange(len(images)), take)
-        draw = np.arange(len(image)) - np.repeat(np.cumsum(take) - take, take) + drawn[image]
-        rows = torch.from_numpy(image).to(images.device)
-        patches = masks.blank_patches(
-            given.keys(indices[rows], torch.from_numpy(draw).to(images.device)), given.blank_count
-        )
-        blank = given.pixels(patches)
-        step = first_order(
-            given.classifier, given.mask(images[rows], blank), given.targets(reference[rows])
-        )
-        hit = _hits(step.predicted, reference[rows])
-        sums.add(rows[hit], step.update[hit], blank[hit])
+    def stability() -> Tensor:
+        even, odd = (to_fill(half, everywhere) for half in sampler.sums.halves())
+        found = torch.from_numpy(sampler.accepted > 1).to(images.device)
+        return torch.where(found, overlap(even, odd), torch.nan)
 
-        hits = hit.cpu().numpy()
-        drawn += take
-        found, position = np.unique(image[hits], return_index=True)
-        new = accepted[found] == 0
-        first[found[new]] = draw[hits][position[new]]
-        accepted += np.bincount(image[hits], minlength=len(images))
+    wanted = np.ones(len(images), dtype=bool)
+    for look in [samples] if tolerance is None else looks(samples):
+        sampler.draw(look, limit, wanted)
+        if tolerance is not None:
+            wanted &= ~(stability() >= 1 - tolerance).cpu().numpy()
 
-    update, standard_error = sums.mean(), sums.standard_error()
-    found_any = torch.from_numpy(accepted > 0).to(images.device)[:, None, None, None]
-    update = torch.where(found_any, update, torch.nan).to(images.dtype)
-    first_keys = given.keys(indices, torch.from_numpy(first).to(images.device))
-    blank = given.pixels(masks.blank_patches(first_keys, given.blank_count))
+    found = torch.from_numpy(sampler.accepted > 0).to(images.device)[:, None, None, None]
+    update = torch.where(found, sampler.sums.mean(), torch.nan).to(images.dtype)
+    first = given.keys(sampler.indices, sampler.first)
+    blank = given.pixels(masks.blank_patches(first, given.blank_count))
     masked = given.mask(images, blank)
-    filled = threshold(update, blank, normalise=normalise, binarise=binarise)
-    composite = torch.where(blank, filled, masked)
-    prototype = threshold(update, torch.ones_like(blank), normalise=normalise, binarise=binarise)
+    composite = torch.where(blank, to_fill(update, blank), masked)
     return Fill(
         update=update.cpu(),
-        standard_error=standard_error.to(images.dtype).cpu(),
-        prototype=prototype.cpu(),
-        composite=torch.where(found_any, composite, torch.nan).cpu(),
+        standard_error=sampler.sums.standard_error().to(images.dtype).cpu(),
+        stability=stability().cpu(),
+        prototype=to_fill(update, everywhere).cpu(),
+        composite=torch.where(found, composite, torch.nan).cpu(),
         masked=masked.cpu(),
         blank=blank.cpu(),
-        label=reference.cpu(),
-        accepted=torch.from_numpy(accepted),
-        drawn=torch.from_numpy(drawn),
+        label=sampler.reference.cpu(),
+        accepted=torch.from_numpy(sampler.accepted),
+        drawn=torch.from_numpy(sampler.drawn),
         steps=images.new_empty(len(images), 0, *images.shape[1:]).cpu(),
-        step_labels=reference.new_empty(len(images), 0).cpu(),
+        step_labels=sampler.reference.new_empty(len(images), 0).cpu(),
+        plan=engine.plan,
     )
 
 
 def _progressive_window(
     given: FillInput,
-    window: slice,
     groups: int,
     label: StepLabel,
-    normalise: Normalise,
-    binarise: Binarise,
+    to_fill: ToFill,
+    engine: Engine,
+    window: slice,
 ) -> Fill:
     images, indices = given.images[window], given.indices[window]
     reference = given.reference(window)
@@ -236,8 +247,8 @@ def _progressive_window(
             wanted = passes[0].label
         else:
             wanted = None
-        step = first_order(given.classifier, masked, wanted)
-        filled = threshold(step.update, blank, normalise=normalise, binarise=binarise)
+        step = engine.steps(masked, wanted)
+        filled = to_fill(step.update, blank)
         current = torch.where(blank, filled, masked)
         update = torch.where(blank, step.update, update)
         passes.append(step)
@@ -248,24 +259,15 @@ def _progressive_window(
     return Fill(
         update=update.cpu(),
         standard_error=torch.full_like(update, torch.nan).cpu(),
+        stability=torch.full((len(images),), torch.nan, dtype=torch.float64),
         prototype=current.cpu(),
         composite=filled_images[0].cpu(),
         masked=masked_images[0].cpu(),
         blank=(group == 0).cpu(),
         label=first.cpu(),
-        accepted=_hits(first, reference).long().cpu(),
+        accepted=hits(first, reference).long().cpu(),
         drawn=torch.ones(len(images), dtype=torch.int64),
         steps=torch.stack(filled_images, dim=1).cpu(),
         step_labels=torch.stack([step.label for step in passes], dim=1).cpu(),
-    )
-
-
-def _hits(predicted: Tensor, reference: Tensor) -> Tensor:
-    """Where the prediction is the reference; -1, logits that are not finite, hits nothing."""
-    return (predicted == reference) & (predicted >= 0)
-
-
-def _join(parts: list[Fill]) -> Fill:
-    return Fill(
-        **{name: torch.cat([getattr(p, name) for p in parts]) for name in Fill.__dataclass_fields__}
+        plan=engine.plan,
     )

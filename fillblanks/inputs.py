@@ -1,14 +1,17 @@
 """The input of a fill, checked once: images, masks, labels and what they are filled for."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 from fillblanks import masks
 from fillblanks.classifier import Classifier
-from fillblanks.engine import Plan, default_plan
+from fillblanks.engine import Engine, engine_of, memory_told
+from fillblanks.plan import Plan, default_plan
 
+Windowed = TypeVar("Windowed")
 BlankValue = float | Literal["mean"]
 
 
@@ -64,9 +67,18 @@ class FillInput:
                 f"Expected a blank_value in [0, 1], got {self.blank_value.flatten().tolist()}."
             )
 
-    def probe(self) -> None:
+    def in_windows(self, plan: Plan, fill: Callable[[Engine, slice], Windowed]) -> list[Windowed]:
+        """`fill` of the images, a block of them at a time, with an engine that is ready for it."""
+        with memory_told(plan, self.images.shape), self.classifier.steady():
+            engine = engine_of(self.classifier, plan, self.images)
+            with engine.steady():
+                self._probe(engine)
+                windows = range(0, len(self.images), plan.block)
+                return [fill(engine, slice(at, at + plan.block)) for at in windows]
+
+    def _probe(self, engine: Engine) -> None:
         """Runs the network on a few images; checks labels and target against its classes."""
-        count = self.classifier.probe(self.images, self.plan.chunk)
+        count = engine.classifier.probe(self.images, engine.plan.chunk)
         if self.target is not None and not 0 <= self.target < count:
             raise ValueError(f"Expected a target from 0 to {count - 1}, got {self.target}.")
         if self.labels is not None:
@@ -78,7 +90,8 @@ class FillInput:
         """The label that a masked image must be predicted as to be accepted."""
         if self.labels is not None:
             return self.labels[window].to(self.classifier.device)
-        return self.classifier.predict(self.images[window])
+        chunks = self.images[window].split(self.plan.chunk)
+        return torch.cat([self.classifier.predict(chunk) for chunk in chunks])
 
     def keys(self, indices: Tensor, draws: Tensor) -> Tensor:
         return masks.keys(self.seed, indices, draws, self.patches)
@@ -91,8 +104,9 @@ class FillInput:
         return labels.clamp(min=0) if self.target is None else torch.full_like(labels, self.target)
 
     def mask(self, images: Tensor, blank: Tensor) -> Tensor:
-        """M(x): the images with their blanks blanked."""
-        return torch.where(blank, self.blank_value, images)
+        """M(x): the images with their blanks blanked; `blank` is (N, 1, H, W), 1 or True there."""
+        # lerp is exact at 0 and at 1, and faster than where.
+        return torch.lerp(images, self.blank_value, blank.to(images.dtype))
 
 
 def _whole(values: Tensor, count: int, name: str) -> Tensor:

@@ -13,19 +13,17 @@ _MIX1 = 0xBF58476D1CE4E5B9 - (1 << 64)
 _MIX2 = 0x94D049BB133111EB - (1 << 64)
 
 
-def _shift_right(x: Tensor, bits: int) -> Tensor:
-    return (x >> bits) & ((1 << (64 - bits)) - 1)
-
-
-def _finalise(x: Tensor) -> Tensor:
-    x = (x ^ _shift_right(x, 30)) * _MIX1
-    x = (x ^ _shift_right(x, 27)) * _MIX2
-    return x ^ _shift_right(x, 31)
+def _xor_shifted(x: Tensor, bits: int) -> Tensor:
+    """x ^= x >> bits, unsigned; in place, since making masks is mostly moving memory."""
+    return x.bitwise_xor_((x >> bits).bitwise_and_((1 << (64 - bits)) - 1))
 
 
 def splitmix64(state: Tensor) -> Tensor:
     """Next output of splitmix64 for each state: int64 in, int64 out (the unsigned value's bits)."""
-    return _finalise(state + _GAMMA)
+    x = state + _GAMMA
+    x = _xor_shifted(x, 30).mul_(_MIX1)
+    x = _xor_shifted(x, 27).mul_(_MIX2)
+    return _xor_shifted(x, 31)
 
 
 def keys(seed: int, images: Tensor, draws: Tensor, count: int) -> Tensor:
@@ -83,7 +81,8 @@ def fill_groups(patch_keys: Tensor, groups: int) -> Tensor:
 
 def to_pixels(patch_values: Tensor, height: int, width: int, patch_size: int) -> Tensor:
     """Values on the patch grid, (N, P), spread over their pixels: (N, 1, H, W)."""
-    rows, columns = grid_shape(height, width, patch_size)
-    grid = patch_values.view(-1, 1, rows, columns)
-    grid = grid.repeat_interleave(patch_size, 2).repeat_interleave(patch_size, 3)
-    return grid[:, :, :height, :width]
+    _, columns = grid_shape(height, width, patch_size)
+    row = torch.arange(height, device=patch_values.device) // patch_size
+    column = torch.arange(width, device=patch_values.device) // patch_size
+    patch = (row[:, None] * columns + column).flatten()
+    return patch_values.index_select(1, patch).view(-1, 1, height, width)

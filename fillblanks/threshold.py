@@ -53,6 +53,17 @@ def _normalise(update: Tensor, normalise: Normalise) -> Tensor:
     return torch.where(span == 0, 0, (update - low).clamp(min=0) / span)
 
 
+def overlap(one: Tensor, other: Tensor) -> Tensor:
+    """Intersection over union of two T, float64 (N,): sum of minima over sum of maxima.
+
+    Of binarised T it is the Jaccard index of their white pixels. 1 where both are black; NaN where
+    one has a NaN.
+    """
+    a, b = one.flatten(1).double(), other.flatten(1).double()
+    union = torch.maximum(a, b).sum(1)
+    return torch.where(union == 0, 1.0, torch.minimum(a, b).sum(1) / union)
+
+
 def otsu(values: Tensor, blank: Tensor) -> Tensor:
     """Otsu's threshold of each image's blank pixels (Otsu 1979): (N, C, H, W) -> (N, 1, 1, 1).
 

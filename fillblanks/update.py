@@ -1,12 +1,13 @@
 """delta-x: how the network would change a masked image to make a label likelier."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fillblanks.classifier import Classifier, predicted_class
+from fillblanks.classifier import predicted_class
 
 
 class Step(NamedTuple):
@@ -17,11 +18,14 @@ class Step(NamedTuple):
     label: Tensor  # int64 (N,), the class whose loss the update lowers
 
 
-def first_order(classifier: Classifier, masked: Tensor, labels: Tensor | None = None) -> Step:
+def first_order(
+    classifier: Callable[[Tensor], Tensor], masked: Tensor, labels: Tensor | None = None
+) -> Step:
     """The first-order update -grad CE(f(M(x)), label) at M(x) (Eq. 2).
 
-    `masked` is (N, C, H, W) in [0, 1]; `labels` int64 (N,), or None for each image's own predicted
-    class. The rows of a batch do not touch: each row's update is that of its image alone.
+    `classifier` is a Classifier, or any function from images to logits. `masked` is (N, C, H, W) in
+    [0, 1]; `labels` int64 (N,), or None for each image's own predicted class. The rows of a batch
+    do not touch: each row's update is that of its image alone.
     """
     with torch.inference_mode(False), torch.enable_grad():
         masked = masked.detach().clone().requires_grad_(True)

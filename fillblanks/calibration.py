@@ -1,0 +1,259 @@
+"""calibrate: a fast plan for a network, found by trying it, that does not change the answer."""
+
+import statistics
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fillblanks.classifier import Classifier
+from fillblanks.engine import Engine, OutOfMemory, memory_told
+from fillblanks.fill import expected_fill
+from fillblanks.plan import Plan, default_plan, with_block
+from fillblanks.threshold import overlap
+
+LEAST_OVERLAP = 0.98
+_IMAGES = 8  # whose prototypes are compared
+_DRAWS_FLOAT64 = 64  # draws of each in float64, which is slow
+_MOVED = 1  # prototypes that may be recognised as another class: fewer than chance moves
+_PASSES, _SECONDS = 5, 1.0  # at most, to time a candidate
+_GAIN = 1.03  # a candidate that is not faster by this much does not replace a simpler one
+_LARGEST_CHUNK = {"cpu": 512, "cuda": 16384}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A plan that was tried."""
+
+    plan: Plan
+    seconds_per_pass: float  # of one masked image; infinite where the network does not run so
+    overlap: float | None = None  # of its prototypes with those of float64, at least
+    refused: str = ""  # why it was not taken, where speed is not why
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The plan that was found, and what was tried."""
+
+    plan: Plan
+    seconds_per_pass: float
+    overlap: float  # of the plan's prototypes with those of float64, at least; NaN: not known
+    trials: tuple[Trial, ...]
+
+
+def calibrate(
+    classifier: Classifier,
+    images: Tensor,
+    labels: Tensor | None = None,
+    *,
+    draws: int = 512,
+    fixed: dict[str, Any] | None = None,
+    **options: Any,
+) -> Calibration:
+    """Finds a fast plan for `expected_fill(classifier, images, labels, **options)`.
+
+    Memory format, rewriting and chunk are tried for speed, in full precision; then reduced
+    precision, which is taken only if it does not change the answer: with the same masks its
+    prototypes overlap with those of float64 by 0.98 or more (mean intersection over union of up to
+    8 `images`), and at most one of them is recognised as another class. The overlap is bounded
+    through full precision, with `draws` draws an image between the two and 64 between full and
+    float64: 1 - overlap is a metric (Jaccard; Ruzicka where T is not binary), so distances add up
+    at most.
+
+    `fixed` holds fields of `Plan` that are not to be tried; a precision fixed there is taken
+    whatever its overlap. Raises ValueError where the network cannot run as they say, OutOfMemory
+    where not even a single pass fits into memory.
+    """
+    images = classifier.to_input(images[:_IMAGES])
+    labels = None if labels is None else labels[:_IMAGES]
+    search = _Search(classifier, images, dict(fixed or {}))
+    full = search.full()
+    candidates = search.reduced(full)
+    compared = _Comparison(classifier, images, labels, draws, options)
+    distance = compared.full_to_float64(full.plan)
+    for trial in (*candidates, full):
+        reduced = trial.plan.precision in ("mixed", "bfloat16")
+        further, moved = compared.to_full(trial.plan, full.plan) if reduced else (0.0, 0)
+        least = 1 - distance - further
+        if not reduced or "precision" in search.fixed:
+            return Calibration(trial.plan, trial.seconds_per_pass, least, tuple(search.trials))
+        if least >= LEAST_OVERLAP and moved <= _MOVED:
+            return Calibration(trial.plan, trial.seconds_per_pass, least, tuple(search.trials))
+        search.trials.append(
+            replace(
+                trial,
+                overlap=least,
+                refused=f"its prototypes overlap with those of float64 by {least:.3f}, and {moved} "
+                f"of {len(images)} are recognised as another class",
+            )
+        )
+    raise AssertionError("full precision is always taken")
+
+
+class _Search:
+    """Times plans."""
+
+    def __init__(self, classifier: Classifier, images: Tensor, fixed: dict[str, Any]):
+        self.fixed, self.trials = fixed, list[Trial]()
+        self._classifier, self._images = classifier, images
+        self._labels = torch.zeros(1, dtype=torch.int64, device=classifier.device)
+
+    def full(self) -> Trial:
+        """The fastest plan in full precision, or in the fixed one where it is not reduced."""
+        plan = default_plan(*self._images.shape[1:])
+        precision = self.fixed.get("precision")
+        if precision == "float64":
+            plan = replace(plan, precision=precision)
+        plan = replace(plan, **{k: v for k, v in self.fixed.items() if k != "precision"})
+        plan = self._with_block(plan)
+        best = self._first(plan)
+        best = self._best(best, self._varied(best.plan, "memory_format", "channels_last"))
+        best = self._best(best, self._varied(best.plan, "fused", True))
+        best = self._chunked(best)
+        if self._classifier.device.type == "cuda":
+            best = self._best(best, self._varied(best.plan, "captured", True))
+        return best
+
+    def reduced(self, full: Trial) -> list[Trial]:
+        """Plans in reduced precision that are faster than `full`, fastest first."""
+        wanted = self.fixed.get("precision")
+        if wanted in ("full", "float64") or self._classifier.dtype != torch.float32:
+            return []
+        found = []
+        for precision in ("mixed", "bfloat16") if wanted is None else (wanted,):
+            trial = self._timed(replace(full.plan, precision=precision))
+            if wanted is not None and trial.refused:
+                raise ValueError(f"Expected a network that runs in {wanted}, got {trial.refused}")
+            if not trial.refused:
+                found.append(self._chunked(trial))
+        fast = [t for t in found if wanted or t.seconds_per_pass * _GAIN < full.seconds_per_pass]
+        return sorted(fast, key=lambda trial: trial.seconds_per_pass)
+
+    def _varied(self, plan: Plan, name: str, value: Any) -> list[Plan]:
+        return [] if name in self.fixed else [replace(plan, **{name: value})]
+
+    def _first(self, plan: Plan) -> Trial:
+        """The plan all others are held against; it must run, with a smaller chunk if need be."""
+        while True:
+            try:
+                return self._run(plan)
+            except OutOfMemory:
+                if plan.chunk == 1 or "chunk" in self.fixed:
+                    raise
+                plan = plan.halved()
+
+    def _chunked(self, best: Trial) -> Trial:
+        """With larger chunks as long as they are faster, else with smaller ones."""
+        if "chunk" in self.fixed:
+            return best
+        largest = _LARGEST_CHUNK[self._classifier.device.type]
+        start = best
+        for factor in (2, 0.5):
+            if best is not start:
+                break
+            while True:
+                chunk = int(best.plan.chunk * factor)
+                if not 1 <= chunk <= largest:
+                    break
+                plan = self._with_block(replace(best.plan, chunk=chunk))
+                better = self._best(best, [plan])
+                if better is best:
+                    break
+                best = better
+        return best
+
+    def _with_block(self, plan: Plan) -> Plan:
+        return plan if "block" in self.fixed else with_block(plan, self._images.shape[1:].numel())
+
+    def _best(self, best: Trial, plans: Iterable[Plan]) -> Trial:
+        for plan in plans:
+            trial = self._timed(plan)
+            if trial.seconds_per_pass * _GAIN < best.seconds_per_pass:
+                best = trial
+        return best
+
+    def _timed(self, plan: Plan) -> Trial:
+        # Not every network runs in every way; one that does not goes without.
+        try:
+            return self._run(plan)
+        except (RuntimeError, ValueError, TypeError) as error:
+            reason = f"{type(error).__name__}: {(str(error).strip() or ' ').splitlines()[0]}"
+            trial = Trial(plan, float("inf"), refused=reason)
+            self.trials.append(trial)
+            return trial
+
+    def _run(self, plan: Plan) -> Trial:
+        with memory_told(plan, self._images.shape), self._classifier.steady():
+            engine = Engine(self._classifier, plan, self._images)
+            some = torch.arange(plan.chunk, device=self._images.device) % len(self._images)
+            masked, labels = self._images[some], self._labels.expand(plan.chunk)
+            with engine.steady():
+                engine.steps(masked, labels)
+                seconds: list[float] = []
+                while len(seconds) < _PASSES and sum(seconds) < _SECONDS:
+                    started = time.perf_counter()
+                    engine.steps(masked, labels).predicted.cpu()
+                    seconds.append(time.perf_counter() - started)
+        trial = Trial(plan, statistics.median(seconds) / plan.chunk)
+        self.trials.append(trial)
+        return trial
+
+
+class _Comparison:
+    """How far apart the prototypes of two plans are, over the same masks."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        images: Tensor,
+        labels: Tensor | None,
+        draws: int,
+        options: dict[str, Any],
+    ):
+        self._classifier, self._images, self._labels = classifier, images, labels
+        self._draws, self._options = draws, options
+        self._full: dict[int, Tensor] = {}
+
+    def full_to_float64(self, full: Plan) -> float:
+        draws = min(self._draws, _DRAWS_FLOAT64)
+        try:
+            reference = self._prototypes(replace(full, precision="float64"), draws)
+        except (RuntimeError, TypeError):
+            return float("nan")  # a network that has no float64 has no reference
+        return _distance(reference, self._full_prototypes(full, draws))
+
+    def to_full(self, plan: Plan, full: Plan) -> tuple[float, int]:
+        """The distance, and how many prototypes are recognised as another class."""
+        one, other = self._prototypes(plan, self._draws), self._full_prototypes(full, self._draws)
+        moved = self._recognised(one) != self._recognised(other)
+        return _distance(one, other), int(moved.sum())
+
+    def _full_prototypes(self, full: Plan, draws: int) -> Tensor:
+        if draws not in self._full:
+            self._full[draws] = self._prototypes(full, draws)
+        return self._full[draws]
+
+    def _prototypes(self, plan: Plan, draws: int) -> Tensor:
+        return expected_fill(
+            self._classifier,
+            self._images,
+            self._labels,
+            samples=draws,
+            max_draws=draws,
+            plan=plan,
+            **self._options,
+        ).prototype
+
+    def _recognised(self, prototypes: Tensor) -> Tensor:
+        with self._classifier.steady():
+            return self._classifier.predict(self._classifier.to_device(prototypes))
+
+
+def _distance(one: Tensor, other: Tensor) -> float:
+    """Mean of 1 - overlap; 1 for an image that only one found a fill for; NaN if none did."""
+    missing = torch.stack([one.flatten(1).isnan().any(1), other.flatten(1).isnan().any(1)])
+    distances = torch.where(missing.any(0), 1.0, 1 - overlap(one, other))
+    return float(distances[~missing.all(0)].mean())

@@ -1,0 +1,65 @@
+"""Plan: all that decides how passes are run, and so their speed and their last bits.
+
+The method itself (fill.py) does not know it; `Engine` carries it out, `calibrate` finds a fast one.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal, Self, get_args
+
+Precision = Literal["float64", "full", "mixed", "bfloat16"]
+MemoryFormat = Literal["contiguous", "channels_last"]
+
+# Input values of one chunk, and its bounds: large enough to fill a few cores, small enough to stay
+# in their caches and in a few hundred MiB with a 224x224 network.
+_VALUES = 1 << 20
+_SMALLEST, _LARGEST = 4, 256
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How passes are run. The same plan gives the same bytes on the same kind of device.
+
+    `precision`: "full" is the network's own, float32 as a rule; "bfloat16" runs the pass under
+    autocast; "mixed" runs it in full, and takes only the gradients of convolutions in bfloat16;
+    "float64" is for reference. Only the averages of `expected_fill` are taken in bfloat16, where
+    many draws make its error vanish; every other pass is then run in full.
+    """
+
+    chunk: int  # masked images in one forward and backward pass; the last chunk is padded
+    block: int = 0  # draws whose masks are made, and whose updates are summed, at once; 0: a chunk
+    precision: Precision = "full"
+    memory_format: MemoryFormat = "contiguous"
+    fused: bool = False  # batch normalisation inside convolutions, ReLU in place (graph.py)
+    captured: bool = False  # on a GPU: a pass is recorded once as a CUDA graph and replayed
+
+    def __post_init__(self) -> None:
+        if self.chunk < 1:
+            raise ValueError(f"Expected chunk >= 1, got {self.chunk}.")
+        if self.block < 0:
+            raise ValueError(f"Expected block >= 0, got {self.block}.")
+        if not self.block:
+            object.__setattr__(self, "block", self.chunk)
+        for value, kind in ((self.precision, Precision), (self.memory_format, MemoryFormat)):
+            if value not in get_args(kind):
+                raise ValueError(f"Expected one of {', '.join(get_args(kind))}, got {value!r}.")
+
+    def halved(self) -> Self:
+        """The plan with half the chunk and half the block."""
+        return replace(self, chunk=max(1, self.chunk // 2), block=max(1, self.block // 2))
+
+    @property
+    def exact(self) -> Self:
+        """The plan for passes that are not averaged."""
+        reduced = self.precision in ("mixed", "bfloat16")
+        return replace(self, precision="full") if reduced else self
+
+
+def default_plan(channels: int, height: int, width: int) -> Plan:
+    """A plan for images of this shape that takes the network as it is."""
+    values = channels * height * width
+    return with_block(Plan(max(_SMALLEST, min(_LARGEST, _VALUES // values))), values)
+
+
+def with_block(plan: Plan, values: int) -> Plan:
+    """The plan with as many chunks of images of `values` values in a block as caches hold."""
+    return replace(plan, block=plan.chunk * max(1, _VALUES // (plan.chunk * values)))
