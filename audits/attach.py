@@ -8,6 +8,7 @@ from audits.config import parse_config
 from audits.errors import AuditError
 from audits.registry import Resolved
 from audits.session import Session, open_sessions
+from fillblanks import Plan
 
 
 def attach(reference: str) -> Session:
@@ -19,7 +20,9 @@ def attach(reference: str) -> Session:
     if reference not in open_sessions:
         wanted = json.loads(reference)
         config = parse_config(wanted["config"])
-        session = Session(config, Resolved(**wanted["model"]), data.load(config.data))
+        session = Session(
+            config, Resolved(**wanted["model"]), data.load(config.data), Plan(**wanted["plan"])
+        )
         session.__enter__()
         if session.reference != reference:
             session.__exit__()

@@ -5,9 +5,8 @@ by the first call and kept for the next.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import torch
 
@@ -18,7 +17,8 @@ from audits.errors import AuditError, ModelRefused
 from audits.evidence import Evidence
 from audits.models import ModelFiles
 from audits.store import Part, Store
-from fillblanks import default_plan, find_device
+from fillblanks import OutOfMemory, Plan, default_plan, find_device
+from fillblanks.engine import memory_told
 
 
 @dataclass(frozen=True)
@@ -27,21 +27,22 @@ class Job:
 
     config: AuditConfig
     files: ModelFiles
+    plan: Plan | None = None  # not known until the model is open
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How the model runs, once it is open; part of the key of every part."""
+    """Where the model runs, once it is open; with the plan, part of the key of every part."""
 
     device: str
     dtype: str
     torch: str  # its version
-    plan: dict[str, Any]
+    speed: str  # what calibration depends on besides: instructions and threads of the CPU
 
 
 def open_model(job: Job) -> Setting:
     """Loads the model and tries it on a few images. Raises AuditError where it does not fit."""
-    context = _context(job)
+    context = context_of(job)
     classifier = context.classifier
     try:
         with classifier.steady():
@@ -58,20 +59,35 @@ def open_model(job: Job) -> Setting:
         device=_device_name(classifier.device),
         dtype=str(classifier.dtype).removeprefix("torch."),
         torch=torch.__version__,
-        plan=asdict(context.plan),
+        speed=f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads",
     )
 
 
-def measure(job: Job, check: Check, unit: Unit, key: str, digest: str) -> None:
+def measure(job: Job, check: Check, unit: Unit, key: str, digest: str) -> Plan | None:
     """Measures one unit and puts its part into the store.
 
-    Raises AuditError where its images are not those of `digest`, before or after measuring.
+    Where memory is too short for the plan it returns half the plan, and nothing is stored. Raises
+    AuditError where not even one pass fits, and where the unit's images are not those of `digest`,
+    before or after measuring.
     """
-    context = _context(job)
+    context = context_of(job)
     _expect_images(context, unit, digest)
-    part = check.measure(context, unit)
+    try:
+        with memory_told(context.plan, context.images.tensor(unit.indices[:1]).shape):
+            part = check.measure(context, unit)
+    except OutOfMemory as error:
+        context.classifier.engines.clear()
+        if context.plan.chunk > 1:
+            return context.plan.halved()
+        raise AuditError(too_little(error, job.config)) from error
     _expect_images(context, unit, digest)
     Store(job.config.store).put(key, part)
+    return None
+
+
+def too_little(error: OutOfMemory, config: AuditConfig) -> str:
+    memory = config.limits.memory_gib
+    return f"{error} limits.memory_gib = {memory:g}." if memory else str(error)
 
 
 def _expect_images(context: AuditContext, unit: Unit, digest: str) -> None:
@@ -93,11 +109,13 @@ def conclude(job: Job, check: Check, keys: Sequence[str]) -> Evidence:
                 f"Expected the part {key} in {store.folder}, found none. Run it again."
             )
         parts.append(part)
-    return check.conclude(_context(job), parts)
+    return check.conclude(context_of(job), parts)
 
 
-def _context(job: Job) -> AuditContext:
-    return _opened(job.config.model_dump_json(), job.files)
+def context_of(job: Job) -> AuditContext:
+    """Model and data of a job, opened once; with the job's plan, where it has one."""
+    context = _opened(job.config.model_dump_json(), job.files)
+    return context if job.plan is None else replace(context, plan=job.plan)
 
 
 @lru_cache(maxsize=1)
@@ -108,13 +126,8 @@ def _opened(config_json: str, files: ModelFiles) -> AuditContext:
         raise AuditError("Expected a GPU for device: cuda, found none. Set device: auto or cpu.")
     classifier = models.load(files, device)
     images = data.load(config.data).for_model(files.classes, files.shape)
-    channels, height, width = images.tensor([0]).shape[1:]
-    return AuditContext(
-        images=images,
-        seed=config.seed,
-        plan=default_plan(channels, height, width),
-        model=classifier,
-    )
+    plan = default_plan(*images.tensor([0]).shape[1:])
+    return AuditContext(images=images, seed=config.seed, plan=plan, model=classifier)
 
 
 def _device_name(device: torch.device) -> str:

@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 
 import yaml
-from pydantic import Field, PositiveFloat, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from audits.checks import check_classes
 from audits.checks.base import Check
@@ -13,6 +20,7 @@ from audits.data import AnyData
 from audits.errors import AuditError
 from audits.strict import Strict, closest_key
 from audits.verdict import Policy
+from fillblanks.plan import MemoryFormat, Precision
 
 if TYPE_CHECKING:
     AnyCheck = Check
@@ -43,6 +51,26 @@ class Limits(Strict):
     memory_gib: PositiveFloat | None = None
 
 
+class EngineSettings(Strict):
+    """How passes are run. What is not fixed here is found by a short calibration on the model."""
+
+    precision: Precision | None = None
+    memory_format: MemoryFormat | None = None
+    chunk: PositiveInt | None = Field(default=None, description="masked images in one pass")
+    block: PositiveInt | None = Field(
+        default=None, description="draws whose masks are made and whose updates are summed at once"
+    )
+    fused: bool | None = Field(
+        default=None, description="batch normalisation inside convolutions, ReLU in place"
+    )
+    captured: bool | None = Field(default=None, description="on a GPU: passes as one CUDA graph")
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """The fields of a plan that are fixed."""
+        return self.model_dump(exclude_none=True)
+
+
 class AuditConfig(Strict):
     """One audit: a registered model, a data set, checks and a policy."""
 
@@ -54,6 +82,7 @@ class AuditConfig(Strict):
     policy: Policy = Policy()
     preprocessing: Preprocessing = Preprocessing()
     limits: Limits = Limits()
+    engine: EngineSettings = EngineSettings()
     trust_pickle_sha256: str | None = Field(
         default=None,
         pattern="^[0-9a-f]{64}$",

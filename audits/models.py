@@ -120,7 +120,7 @@ def load(files: ModelFiles, device: str) -> Classifier:
     for parameter in net.parameters():
         parameter.requires_grad_(False)
     try:
-        return Classifier(net, mean=files.mean, std=files.std, classes=files.classes)
+        return Classifier(net, mean=files.mean, std=files.std, classes=files.classes, constant=True)
     except ValueError as error:
         raise ModelRefused(f"{error} Set preprocessing.mean and preprocessing.std.") from error
 

@@ -1,41 +1,44 @@
-"""preview: what an audit would do, without doing it."""
+"""preview: what an audit would do and what it would cost, without doing it."""
 
-import tempfile
-from pathlib import Path
-
-from audits import data, models, registry
-from audits.checks.base import AuditContext
+from audits import data, registry
 from audits.config import AuditConfig
-from audits.store import default_folder
-from fillblanks import Plan
+from audits.data import ImageSet
+from audits.errors import AuditError
+from audits.registry import Resolved
+from audits.session import Session
+from audits.worker import WorkerFailure
 
 
 def preview(config: AuditConfig) -> str:
-    """What would be audited and how many passes it takes at least; nothing is run or recorded.
+    """What would be audited, with which plan, and what is left to pay for.
 
-    Raises AuditError where model or data are not found or the model would be refused.
+    The model is opened and tried, nothing is recorded. Raises AuditError where model or data are
+    not found, or where the model is refused or does not run.
     """
     model = registry.resolve(config.model)
     images = data.load(config.data)
-    with tempfile.TemporaryDirectory(prefix="fillblanks-") as folder:
-        fetched = registry.fetch(model, Path(folder))
-        files = models.inspect(fetched, config.preprocessing, config.trust_pickle_sha256)
-    images = images.for_model(files.classes, files.shape)
-    context = AuditContext(images, config.seed, Plan(chunk=1))
-    lines = [
-        f"model   {model} ({model.uri})",
-        f"data    {images.name}, {len(images)} images of {len(images.classes)} classes",
-        f"store   {config.store or default_folder()}",
-    ]
-    lines += [
-        f"note    {note}" for note in (*files.notes, *images.adaptations(), *images.weaknesses())
-    ]
-    for check in config.checks:
-        chosen = len(check.chosen(context))
-        lines.append(
-            f"check   {check.name}: {chosen} images in {len(check.units(context))} units, "
-            f"{check.passes(chosen):,} passes or more"
-        )
-    lines += [f"policy  {condition}" for condition in config.policy.conditions]
-    lines.append(f"total   {config.passes(len(images)):,} passes or more")
+    try:
+        return _told(config, model, images)
+    except WorkerFailure as error:
+        raise AuditError(f"Expected a model that runs, but {error.reason}.") from error
+
+
+def _told(config: AuditConfig, model: Resolved, images: ImageSet) -> str:
+    with Session(config, model, images) as session:
+        lines = [
+            f"model   {model} ({model.uri})",
+            f"data    {session.images.name}, {len(session.images)} images of "
+            f"{len(session.images.classes)} classes",
+            f"store   {session.store.folder}",
+            f"plan    {session.plan}",
+        ]
+        lines += [f"note    {note}" for note in session.notes]
+        for check in config.checks:
+            chosen = len(check.chosen(session.context))
+            lines.append(
+                f"check   {check.name}: {chosen} images in {len(session.units(check))} units, "
+                f"{check.passes(chosen):,} passes or more"
+            )
+        lines += [f"policy  {condition}" for condition in config.policy.conditions]
+        lines.append(f"left    {session.cost()}")
     return "\n".join(lines)

@@ -94,7 +94,7 @@ def _examine(
                 digest=session.digest,
                 data_digest=session.data_digest,
                 notes=session.notes,
-                setting=vars(session.setting),
+                setting=session.engine,
                 model_digest=session.files.digest,
                 classes=session.images.classes,
             )

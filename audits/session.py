@@ -6,25 +6,43 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from audits import bench, models, registry
+from audits import bench, calibration, models, registry
+from audits.calibration import Planned
 from audits.checks.base import AuditContext, Check, Unit
 from audits.config import AuditConfig
 from audits.data import ImageSet
+from audits.errors import AuditError
 from audits.evidence import Evidence
+from audits.plans import Plans
 from audits.registry import Resolved
 from audits.store import Store, default_folder, key_of
 from audits.worker import Worker, WorkerFailure
 from fillblanks import Plan
 
 log = logging.getLogger(__name__)
+NOTICE = logging.INFO + 5  # what a person should find in the terminal afterwards
 
 open_sessions: dict[str, "Session"] = {}
 """Sessions open in this process by their reference; entered and left by Session alone."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What is left of an audit."""
+
+    passes: int
+    seconds: float
+    peak_gib: float
+
+    def __str__(self) -> str:
+        minutes = self.seconds / 60
+        time = f"{minutes:.0f} min" if minutes >= 2 else f"{self.seconds:.0f} s"
+        return f"{self.passes:,} passes or more, about {time}, {self.peak_gib:.1f} GiB of memory"
 
 
 class Session:
@@ -34,15 +52,18 @@ class Session:
     opens the model there: it raises AuditError or WorkerFailure where that does not work.
     """
 
-    def __init__(self, config: AuditConfig, model: Resolved, images: ImageSet):
+    def __init__(
+        self, config: AuditConfig, model: Resolved, images: ImageSet, plan: Plan | None = None
+    ):
         # The worker is told the very folder, whatever its environment.
         self.config = config.model_copy(update={"store": config.store or default_folder()})
         self.model = model
         self._images = images
         self._open = ExitStack()
         self._warm = False
+        self._given_plan = plan
         self._units: dict[str, list[Unit]] = {}
-        self._keys: dict[tuple[str, Unit], str] = {}
+        self._finished: dict[tuple[str, Unit], str] = {}
         self._digests: dict[tuple[int, ...], str] = {}
         self._passes_done = self._passes_measured = 0
         self._measuring_seconds = 0.0
@@ -56,22 +77,16 @@ class Session:
                 fetched, self.config.preprocessing, self.config.trust_pickle_sha256
             )
             self.images = self._images.for_model(self.files.classes, self.files.shape)
-            self.notes = (
-                *self.files.notes,
-                *self.images.adaptations(),
-                *self.images.weaknesses(),
-            )
-            if self.files.classes is None:
-                self.notes += (
-                    "Neither the model's metadata nor the config names the classes: the data's are "
-                    "taken for its logits, in this order: " + ", ".join(self.images.classes),
-                )
-            for note in self.notes:
-                log.warning(note)
             self.store = Store(self.config.store)
             self._worker = opening.enter_context(Worker(self.config.limits.memory_gib))
             self._job = bench.Job(self.config, self.files)
             self.setting = self._open_model()
+            self.plans = Plans(self.store, self._plan_key, self._given_plan)
+            self.plans.choose(self._find_plan)
+            for note in self.notes:
+                log.warning(note)
+            if self.plans.notes:
+                log.log(NOTICE, "%s: %s", self.model, self.cost())
             open_sessions[self.reference] = self
             opening.callback(open_sessions.pop, self.reference, None)
             self._open = opening.pop_all()
@@ -80,10 +95,33 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    @cached_property
+    @property
     def context(self) -> AuditContext:
         """What checks see here: everything but the model."""
-        return AuditContext(self.images, self.config.seed, Plan(**self.setting.plan))
+        return AuditContext(self.images, self.config.seed, self.plan)
+
+    @property
+    def plan(self) -> Plan:
+        """How passes are run now; memory that is too short makes it a smaller one."""
+        if self.plans.current is None:
+            raise RuntimeError("Enter the session first; then a plan is chosen.")
+        return self.plans.current
+
+    @property
+    def engine(self) -> dict[str, object]:
+        """Where and how the passes were run, for the evidence."""
+        return {**vars(self.setting), "plans": [asdict(plan) for plan in self.plans.all]}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the evidence should know of model, data and passes."""
+        notes = [*self.files.notes, *self.images.adaptations(), *self.images.weaknesses()]
+        if self.files.classes is None:
+            notes.append(
+                "Neither the model's metadata nor the config names the classes: the data's are "
+                "taken for its logits, in this order: " + ", ".join(self.images.classes)
+            )
+        return (*notes, *self.plans.notes)
 
     @cached_property
     def digest(self) -> str:
@@ -94,6 +132,7 @@ class Session:
             data=self.data_digest,
             checks=[self._check_identity(check) for check in self.config.checks],
             policy=self.config.policy.model_dump(mode="json"),
+            engine=self.config.engine.fixed,
             seed=self.config.seed,
         )
 
@@ -111,6 +150,7 @@ class Session:
                 "model": asdict(self.model),
                 "digest": self.digest,
                 "setting": asdict(self.setting),
+                "plan": asdict(self.plans.all[0]),
             }
         )
 
@@ -127,20 +167,80 @@ class Session:
 
         Raises NotApplicable, AuditError or WorkerFailure.
         """
-        key = self._key(check, unit)
-        cached = self.store.has(key)
-        if not cached:
+        key = self._stored(check, unit)
+        cached = key is not None
+        if key is None:
             started = time.monotonic()
-            digest = self._images_digest(unit)
-            self._in_worker(bench.measure, check, unit, key, digest)
+            key = self._measured(check, unit)
             self._measuring_seconds += time.monotonic() - started
+        self._finished[check.name, unit] = key
         self._tell(check, unit, cached)
 
     def conclude(self, check: Check) -> Evidence:
         """Evidence from the parts of all units. Raises as `measure` does."""
-        keys = [self._key(check, unit) for unit in self.units(check)]
+        keys = [self._finished_key(check, unit) for unit in self.units(check)]
         evidence: Evidence = self._in_worker(bench.conclude, check, keys)
         return evidence
+
+    def cost(self) -> Cost:
+        """What is left to do: units that are not in the store."""
+        passes = sum(
+            check.passes(len(unit.indices))
+            for check in self.config.checks
+            for unit in self.units(check)
+            if self._stored(check, unit) is None
+        )
+        seconds, peak_gib = self._in_worker(calibration.time_plan)
+        return Cost(passes, passes * seconds, peak_gib)
+
+    def _find_plan(self) -> Planned | Plan:
+        if calibration.is_short(self.config, self.images):
+            return calibration.default(self.config, self.images)
+        log.info("%s: calibrating", self.model)
+        found: Planned = self._in_worker(calibration.find_plan)
+        return found
+
+    @property
+    def _plan_key(self) -> str:
+        return key_of(
+            model=self.files.digest,
+            preprocessing=self._preprocessing(),
+            data=self.data_digest,
+            fills=[check.fill_options() for check in self.config.checks],
+            engine=self.config.engine.fixed,
+            short=calibration.is_short(self.config, self.images),
+            setting=asdict(self.setting),
+        )
+
+    def _measured(self, check: Check, unit: Unit) -> str:
+        """Measures in the worker, with smaller plans while memory is short; returns the key."""
+        while True:
+            key = self._key(check, unit, self.plan)
+            smaller = self._in_worker(bench.measure, check, unit, key, self._images_digest(unit))
+            if smaller is None:
+                return key
+            log.warning("%s: out of memory; going on with chunk %d", self.model, smaller.chunk)
+            self.plans.shrink(smaller)
+
+    def _stored(self, check: Check, unit: Unit) -> str | None:
+        """The key of the unit's part, where it is in the store under a plan of this audit."""
+        for plan in reversed(self.plans.all):
+            key = self._key(check, unit, plan)
+            if self.store.has(key):
+                return key
+        return None
+
+    def _finished_key(self, check: Check, unit: Unit) -> str:
+        if (check.name, unit) in self._finished:
+            return self._finished[check.name, unit]
+        key = self._stored(check, unit)
+        if key is None:
+            # Another process may have measured it, with a plan that it had to make smaller.
+            self.plans.reload()
+            key = self._stored(check, unit)
+        if key is None:
+            raise AuditError(f"Expected {unit} of {check.name} to be measured, it is not.")
+        return key
 
     def _open_model(self) -> bench.Setting:
         setting: bench.Setting = self._worker.call(
@@ -149,13 +249,13 @@ class Session:
         self._warm = True
         return setting
 
-    def _in_worker(self, function: Callable[..., Any], check: Check, *args: Any) -> Any:
+    def _in_worker(self, function: Callable[..., Any], *args: Any) -> Any:
         if not self._warm:
             self._open_model()
+        job = replace(self._job, plan=self.plans.current)
+        seconds = self.config.limits.unit_seconds
         try:
-            return self._worker.call(
-                function, self._job, check, *args, seconds=self.config.limits.unit_seconds
-            )
+            return self._worker.call(function, job, *args, seconds=seconds)
         except WorkerFailure:
             self._warm = False
             raise
@@ -173,19 +273,18 @@ class Session:
             seconds = left * self._measuring_seconds / max(self._passes_measured, 1)
             log.info("%s, about %.0f s left", done, seconds)
 
-    def _key(self, check: Check, unit: Unit) -> str:
-        if (check.name, unit) not in self._keys:
-            self._keys[check.name, unit] = key_of(
-                model=self.files.digest,
-                preprocessing=self._preprocessing(),
-                images=self._images_digest(unit),
-                unit=asdict(unit),
-                # The unit says which images and the store needs no name.
-                check=self._check_identity(check, exclude={"images", "label"}),
-                seed=self.config.seed,
-                setting=asdict(self.setting),
-            )
-        return self._keys[check.name, unit]
+    def _key(self, check: Check, unit: Unit, plan: Plan) -> str:
+        return key_of(
+            model=self.files.digest,
+            preprocessing=self._preprocessing(),
+            images=self._images_digest(unit),
+            unit=asdict(unit),
+            # The unit says which images and the store needs no name.
+            check=self._check_identity(check, exclude={"images", "label"}),
+            seed=self.config.seed,
+            setting=asdict(self.setting),
+            plan=asdict(plan),
+        )
 
     def _preprocessing(self) -> dict[str, object]:
         return {"mean": self.files.mean, "std": self.files.std, "classes": self.images.classes}

@@ -5,6 +5,7 @@ not the end. The process is spawned, kept warm between calls, killed when a call
 and started anew after that. It ends with its parent, however that ends.
 """
 
+import ctypes
 import fcntl
 import os
 import pickle
@@ -22,6 +23,7 @@ from pebble import ProcessExpired, ProcessPool
 from audits.errors import AuditError, ModelRefused, NotApplicable
 
 _GIB = 1 << 30
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 class WorkerFailure(Exception):
@@ -133,8 +135,21 @@ def _died(exit_code: int | None) -> str:
     return f"exit code {exit_code}"
 
 
+def _keep_freed_memory() -> None:
+    """Lets malloc keep what is freed: every pass takes the same large blocks again.
+
+    Where the kernel takes them back it must clear them page by page, which costs some networks
+    more than a tenth of their speed. The highest use of memory stays the same.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # of glibc, not of every C library
+        mallopt(_M_MMAP_THRESHOLD, _GIB)
+        mallopt(_M_TRIM_THRESHOLD, 2 * _GIB - 1)
+
+
 def _start(parent: int, life: Connection, memory: int | None) -> None:
-    """First thing in the child: limits memory and ends the child when its parent is gone."""
+    """First thing in the child: sets up memory and ends the child when its parent is gone."""
+    _keep_freed_memory()
     if memory is not None:
         # Data, not address space: CUDA reserves far more addresses than it uses.
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))

@@ -12,7 +12,7 @@ from torch import Tensor
 from fillblanks.classifier import Classifier
 from fillblanks.engine import Engine, OutOfMemory, memory_told
 from fillblanks.fill import expected_fill
-from fillblanks.plan import Plan, default_plan, with_block
+from fillblanks.plan import REDUCED, Plan, default_plan, with_block, with_fixed
 from fillblanks.threshold import overlap
 
 LEAST_OVERLAP = 0.98
@@ -75,7 +75,7 @@ def calibrate(
     compared = _Comparison(classifier, images, labels, draws, options)
     distance = compared.full_to_float64(full.plan)
     for trial in (*candidates, full):
-        reduced = trial.plan.precision in ("mixed", "bfloat16")
+        reduced = trial.plan.precision in REDUCED
         further, moved = compared.to_full(trial.plan, full.plan) if reduced else (0.0, 0)
         least = 1 - distance - further
         if not reduced or "precision" in search.fixed:
@@ -99,16 +99,13 @@ class _Search:
     def __init__(self, classifier: Classifier, images: Tensor, fixed: dict[str, Any]):
         self.fixed, self.trials = fixed, list[Trial]()
         self._classifier, self._images = classifier, images
-        self._labels = torch.zeros(1, dtype=torch.int64, device=classifier.device)
 
     def full(self) -> Trial:
         """The fastest plan in full precision, or in the fixed one where it is not reduced."""
-        plan = default_plan(*self._images.shape[1:])
-        precision = self.fixed.get("precision")
-        if precision == "float64":
-            plan = replace(plan, precision=precision)
-        plan = replace(plan, **{k: v for k, v in self.fixed.items() if k != "precision"})
-        plan = self._with_block(plan)
+        reduced = self.fixed.get("precision") in REDUCED
+        fixed = {k: v for k, v in self.fixed.items() if not (reduced and k == "precision")}
+        shape = self._images.shape[1:]
+        plan = with_fixed(default_plan(*shape), fixed, shape)
         best = self._first(plan)
         best = self._best(best, self._varied(best.plan, "memory_format", "channels_last"))
         best = self._best(best, self._varied(best.plan, "fused", True))
@@ -123,7 +120,7 @@ class _Search:
         if wanted in ("full", "float64") or self._classifier.dtype != torch.float32:
             return []
         found = []
-        for precision in ("mixed", "bfloat16") if wanted is None else (wanted,):
+        for precision in REDUCED if wanted is None else (wanted,):
             trial = self._timed(replace(full.plan, precision=precision))
             if wanted is not None and trial.refused:
                 raise ValueError(f"Expected a network that runs in {wanted}, got {trial.refused}")
@@ -139,9 +136,9 @@ class _Search:
         """The plan all others are held against; it must run, with a smaller chunk if need be."""
         while True:
             try:
-                return self._run(plan)
+                return self._keep(timed(self._classifier, self._images, plan))
             except OutOfMemory:
-                if plan.chunk == 1 or "chunk" in self.fixed:
+                if plan.chunk == 1:
                     raise
                 plan = plan.halved()
 
@@ -178,28 +175,31 @@ class _Search:
     def _timed(self, plan: Plan) -> Trial:
         # Not every network runs in every way; one that does not goes without.
         try:
-            return self._run(plan)
+            return self._keep(timed(self._classifier, self._images, plan))
         except (RuntimeError, ValueError, TypeError) as error:
             reason = f"{type(error).__name__}: {(str(error).strip() or ' ').splitlines()[0]}"
-            trial = Trial(plan, float("inf"), refused=reason)
-            self.trials.append(trial)
-            return trial
+            return self._keep(Trial(plan, float("inf"), refused=reason))
 
-    def _run(self, plan: Plan) -> Trial:
-        with memory_told(plan, self._images.shape), self._classifier.steady():
-            engine = Engine(self._classifier, plan, self._images)
-            some = torch.arange(plan.chunk, device=self._images.device) % len(self._images)
-            masked, labels = self._images[some], self._labels.expand(plan.chunk)
-            with engine.steady():
-                engine.steps(masked, labels)
-                seconds: list[float] = []
-                while len(seconds) < _PASSES and sum(seconds) < _SECONDS:
-                    started = time.perf_counter()
-                    engine.steps(masked, labels).predicted.cpu()
-                    seconds.append(time.perf_counter() - started)
-        trial = Trial(plan, statistics.median(seconds) / plan.chunk)
+    def _keep(self, trial: Trial) -> Trial:
         self.trials.append(trial)
         return trial
+
+
+def timed(classifier: Classifier, images: Tensor, plan: Plan) -> Trial:
+    """How long a pass takes; the same few `images` fill its chunk."""
+    with memory_told(plan, images.shape), classifier.steady():
+        images = classifier.to_input(images)
+        engine = Engine(classifier, plan, images)
+        masked = images[torch.arange(plan.chunk, device=images.device) % len(images)]
+        labels = torch.zeros(plan.chunk, dtype=torch.int64, device=images.device)
+        with engine.steady():
+            engine.steps(masked, labels)
+            seconds: list[float] = []
+            while len(seconds) < _PASSES and sum(seconds) < _SECONDS:
+                started = time.perf_counter()
+                engine.steps(masked, labels).predicted.cpu()
+                seconds.append(time.perf_counter() - started)
+    return Trial(plan, statistics.median(seconds) / plan.chunk)
 
 
 class _Comparison:

@@ -3,10 +3,13 @@
 The method itself (fill.py) does not know it; `Engine` carries it out, `calibrate` finds a fast one.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 Precision = Literal["float64", "full", "mixed", "bfloat16"]
+REDUCED: tuple[Precision, ...] = ("mixed", "bfloat16")
 MemoryFormat = Literal["contiguous", "channels_last"]
 
 # Input values of one chunk, and its bounds: large enough to fill a few cores, small enough to stay
@@ -43,6 +46,11 @@ class Plan:
             if value not in get_args(kind):
                 raise ValueError(f"Expected one of {', '.join(get_args(kind))}, got {value!r}.")
 
+    def __str__(self) -> str:
+        ways: list[str] = [self.precision, self.memory_format]
+        ways += [name for name in ("fused", "captured") if getattr(self, name)]
+        return f"{', '.join(ways)}; {self.chunk} images in a pass, {self.block} in a block"
+
     def halved(self) -> Self:
         """The plan with half the chunk and half the block."""
         return replace(self, chunk=max(1, self.chunk // 2), block=max(1, self.block // 2))
@@ -50,14 +58,19 @@ class Plan:
     @property
     def exact(self) -> Self:
         """The plan for passes that are not averaged."""
-        reduced = self.precision in ("mixed", "bfloat16")
-        return replace(self, precision="full") if reduced else self
+        return replace(self, precision="full") if self.precision in REDUCED else self
 
 
 def default_plan(channels: int, height: int, width: int) -> Plan:
     """A plan for images of this shape that takes the network as it is."""
     values = channels * height * width
     return with_block(Plan(max(_SMALLEST, min(_LARGEST, _VALUES // values))), values)
+
+
+def with_fixed(plan: Plan, fixed: dict[str, Any], shape: Sequence[int]) -> Plan:
+    """The plan with the `fixed` fields, for images of `shape` (C, H, W)."""
+    plan = replace(plan, **fixed)
+    return plan if "block" in fixed else with_block(plan, math.prod(shape))
 
 
 def with_block(plan: Plan, values: int) -> Plan:

@@ -11,7 +11,7 @@ from fillblanks.averages import Average, Averages
 from fillblanks.engine import Engine
 from fillblanks.inputs import FillInput
 
-_FIRST_LOOK = 64  # accepted draws after which the halves are compared for the first time
+FIRST_LOOK = 64  # accepted draws after which the halves are compared for the first time
 
 
 class Sampler:
@@ -77,7 +77,7 @@ def looks(samples: int) -> Iterator[int]:
 
     They depend on nothing but `samples`, so that no plan changes when an image is done.
     """
-    look = _FIRST_LOOK
+    look = FIRST_LOOK
     while look < samples:
         yield look
         if look * 3 // 2 < samples:

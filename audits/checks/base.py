@@ -7,7 +7,7 @@ package adds its own through the entry-point group `fillblanks.checks`.
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field, PositiveInt
@@ -49,6 +49,12 @@ class AuditContext:
         return self.model
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        channels, height, width = self.images.tensor([0]).shape[1:]
+        return channels, height, width
+
+    @property
     def classes(self) -> tuple[str, ...]:
         return self.images.classes
 
@@ -83,7 +89,7 @@ class Check(Strict):
 
     def units(self, audit: AuditContext) -> list[Unit]:
         """The work in pieces of `unit_images`; without the model."""
-        chosen, size = self.chosen(audit).tolist(), self.unit_images()
+        chosen, size = self.chosen(audit).tolist(), self.unit_images(audit)
         shown = set(self._first_of_classes(audit))
         pieces = [tuple(chosen[at : at + size]) for at in range(0, len(chosen), size)]
         return [
@@ -97,8 +103,15 @@ class Check(Strict):
         found: list[int] = order[np.sort(first)][:_MOST_CLASSES_SHOWN].tolist()
         return found
 
+    def fill_options(self) -> dict[str, Any] | None:
+        """Arguments of `expected_fill`, where the check averages draws; else None.
+
+        Only such fills may be taken in reduced precision, after it was seen to keep them.
+        """
+        return None
+
     @abstractmethod
-    def unit_images(self) -> int:
+    def unit_images(self, audit: AuditContext) -> int:
         """Images in a unit: what may be lost when an audit is killed."""
 
     @abstractmethod

@@ -22,7 +22,7 @@ class Performance(Check):
     kind: Literal["performance"] = "performance"
     version: ClassVar[int] = 1
 
-    def unit_images(self) -> int:
+    def unit_images(self, audit: AuditContext) -> int:
         return _UNIT_IMAGES
 
     def passes(self, images: int) -> int:

@@ -32,7 +32,7 @@ class ProgressiveFill(FillCheck):
     groups: Annotated[int, Field(ge=2)] = 4
     step_label: StepLabel = "step"
 
-    def unit_images(self) -> int:
+    def unit_images(self, audit: AuditContext) -> int:
         return _UNIT_IMAGES
 
     def passes(self, images: int) -> int:

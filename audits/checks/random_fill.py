@@ -1,10 +1,12 @@
 """Expected fill over random masks (section 4.1) and whether it is recognised (section 4.3)."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from pydantic import Field, PositiveInt, model_validator
 
@@ -14,12 +16,16 @@ from audits.checks.recognition import FillCheck, consistency, recognise, table_o
 from audits.evidence import Evidence, Picture
 from audits.statistics import mean, mean_share, proportion
 from audits.store import Part
-from audits.strict import Ratio
+from audits.strict import Ratio, Share
 from fillblanks import expected_fill, shuffled, threshold
 from fillblanks.averages import Average
 from fillblanks.fill import Fill
+from fillblanks.sampling import FIRST_LOOK
 
-_UNIT_DRAWS = 20_000
+# A unit is some seconds to a few minutes of work: a killed audit loses one, and each costs a
+# scheduler some tenths of a second.
+_UNIT_VALUES = 100_000_000  # of all masked images
+_UNIT_IMAGES = 256
 _CAPTIONS = ("image", "masked", "update", "prototype", "composite", "class mean")
 _COLUMNS = (
     "label",
@@ -29,6 +35,7 @@ _COLUMNS = (
     "prototype_null",
     "composite",
     "composite_null",
+    "stability",
 )
 
 
@@ -40,11 +47,17 @@ class RandomFill(FillCheck):
     """
 
     kind: Literal["random_fill"] = "random_fill"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     mask_ratio: Ratio = 0.25
     samples: PositiveInt = 10_000
     max_draws: PositiveInt | None = Field(
         default=None, description="most draws an image; default 4 x samples"
+    )
+    tolerance: Share | None = Field(
+        default=None,
+        lt=1,
+        description="stop an image earlier, when the prototypes of two halves of its draws overlap "
+        "by 1 - tolerance; `samples` is then the ceiling",
     )
     average: Average = "per_blank"
 
@@ -56,11 +69,26 @@ class RandomFill(FillCheck):
             )
         return self
 
-    def unit_images(self) -> int:
-        return max(1, min(64, _UNIT_DRAWS // self.samples))
+    def fill_options(self) -> dict[str, Any]:
+        return {
+            "mask_ratio": self.mask_ratio,
+            "patch_size": self.patch_size,
+            "samples": self.samples,
+            "max_draws": self.max_draws,
+            "tolerance": self.tolerance,
+            "average": self.average,
+            "normalise": self.normalise,
+            "binarise": self.binarise,
+            "blank_value": self.blank_value,
+        }
+
+    def unit_images(self, audit: AuditContext) -> int:
+        draws = _UNIT_VALUES // math.prod(audit.shape)
+        return max(1, min(_UNIT_IMAGES, draws // self.samples))
 
     def passes(self, images: int) -> int:
-        return images * self.samples
+        least = self.samples if self.tolerance is None else min(self.samples, FIRST_LOOK)
+        return images * least
 
     def measure(self, audit: AuditContext, unit: Unit) -> Part:
         indices = torch.tensor(unit.indices)
@@ -70,17 +98,10 @@ class RandomFill(FillCheck):
             audit.classifier,
             images,
             labels,
-            mask_ratio=self.mask_ratio,
-            patch_size=self.patch_size,
-            samples=self.samples,
-            max_draws=self.max_draws,
             seed=audit.seed,
-            average=self.average,
-            normalise=self.normalise,
-            binarise=self.binarise,
-            blank_value=self.blank_value,
             indices=indices,
             plan=audit.plan,
+            **self.fill_options(),
         )
         everywhere = torch.ones_like(fill.blank)
         null = partial(shuffled, seed=audit.seed, indices=indices)
@@ -99,6 +120,7 @@ class RandomFill(FillCheck):
             "prototype_null": recognise(audit, prototype_null, fill.found),
             "composite": recognise(audit, fill.composite, fill.found),
             "composite_null": recognise(audit, composite_null, fill.found),
+            "stability": fill.stability.numpy(),
             "standard_error": (fill.standard_error.nanmean(dim=(1, 2, 3)) / largest).numpy(),
             "class": classes.numpy(),
             "class_update": np.stack(
@@ -121,8 +143,11 @@ class RandomFill(FillCheck):
             **consistency(table, "prototype", classes, "prototype_"),
             **consistency(table, "composite", classes, "composite_"),
             "coverage": proportion(found),
-            "complete": proportion((table["accepted"] == self.samples).to_numpy()),
+            "complete": proportion(self._complete(table)),
             "acceptance_rate": mean_share((table["accepted"] / table["drawn"]).to_numpy()),
+            "accepted_draws": mean(table["accepted"].to_numpy(dtype=float)),
+            # An image with fewer than two accepted draws is not stable.
+            "stability": mean(table["stability"].fillna(0.0).to_numpy()),
             # Of the images that enough draws tell of.
             "relative_standard_error": mean(errors[np.isfinite(errors)]),
         }
@@ -140,6 +165,13 @@ class RandomFill(FillCheck):
             pictures=self._sliders(audit, parts),
             passes=int(table["drawn"].sum()),
         )
+
+    def _complete(self, table: pd.DataFrame) -> np.ndarray:
+        """Images whose draws were not cut short by `max_draws`."""
+        complete = table["accepted"] == self.samples
+        if self.tolerance is not None:
+            complete |= table["stability"] >= 1 - self.tolerance
+        return complete.to_numpy()
 
     def _sliders(self, audit: AuditContext, parts: Sequence[Part]) -> tuple[Picture, ...]:
         # The mean update of a class draws its prototype; the last step of each slider.

@@ -71,14 +71,14 @@ def _evidence(check, audit, size=None):
     return check.conclude(audit, [check.measure(audit, unit) for unit in units])
 
 
-@pytest.mark.parametrize("check", [*CHECKS, RandomFill(samples=19_000, images=9)], ids=_id)
+@pytest.mark.parametrize("check", [*CHECKS, RandomFill(samples=3_000_000, images=9)], ids=_id)
 def test_units_cover_the_chosen_images_once(check, audit):
     units = check.units(audit)
     indices = [i for unit in units for i in unit.indices]
     assert indices == check.chosen(audit).tolist() == sorted(set(indices))
     assert len(indices) == min(check.images or 30, 30)
     assert [unit.number for unit in units] == list(range(len(units)))
-    assert all(1 <= len(unit.indices) <= check.unit_images() for unit in units)
+    assert all(1 <= len(unit.indices) <= check.unit_images(audit) for unit in units)
     shown = [i for unit in units for i in unit.shown]
     assert sorted(audit.images.labels[shown]) == [0, 1, 2]
     assert all(set(unit.shown) <= set(unit.indices) for unit in units)

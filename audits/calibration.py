@@ -1,0 +1,136 @@
+"""The plan of an audit: found on the model once, written down, and kept."""
+
+import math
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from audits.bench import Job, context_of, too_little
+from audits.config import AuditConfig
+from audits.data import ImageSet
+from audits.errors import AuditError, ModelRefused
+from fillblanks import Calibration, OutOfMemory, Plan, calibrate, default_plan
+from fillblanks.calibration import timed
+from fillblanks.plan import with_fixed
+
+# An audit that puts fewer values than this through the model is over in seconds on one core; it
+# takes the network as it is.
+_SHORT_VALUES = 3e7
+_SHARE = 0.05  # of the audit's passes that go into comparing precisions, at most
+_FEWEST_DRAWS, _MOST_DRAWS = 32, 1024
+_IMAGES = 8
+_PRECISE = ("float64", "full", "mixed", "bfloat16")
+_ONLY_COST = ("max_draws", "tolerance")
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan and what is known of it; plain values, as they are written down."""
+
+    plan: dict[str, Any]
+    overlap: float | None  # with float64; None: not known
+    refused: tuple[str, ...]  # faster precisions that would have changed the answer, and why
+
+    @property
+    def note(self) -> str:
+        """One sentence for the evidence."""
+        plan = Plan(**self.plan)
+        overlap = "an unknown share" if self.overlap is None else f"{self.overlap:.3f} or more"
+        words = (
+            f"Averages of many draws were taken in {plan.precision} precision; in a trial, its "
+            f"prototypes overlapped with those of float64 by {overlap}"
+        )
+        return ". ".join((words, *self.refused)) + "."
+
+
+def default(config: AuditConfig, images: ImageSet) -> Plan:
+    """The plan that needs no trial, with what the config fixes."""
+    shape = images.tensor([0]).shape[1:]
+    return with_fixed(default_plan(*shape), config.engine.fixed, shape)
+
+
+def is_short(config: AuditConfig, images: ImageSet) -> bool:
+    """Whether calibrating would not pay."""
+    values = config.passes(len(images)) * images.tensor([0]).numel()
+    return values < _SHORT_VALUES or not any(check.fill_options() for check in config.checks)
+
+
+def time_plan(job: Job) -> tuple[float, float]:
+    """In the worker: seconds that a pass over one image takes, and the highest memory, in GiB."""
+    context = context_of(job)
+    with _telling(job):
+        trial = timed(context.classifier, context.images.tensor(range(1)), context.plan)
+    return trial.seconds_per_pass, _peak_gib()
+
+
+def find_plan(job: Job) -> Planned:
+    """In the worker: a plan that suits all checks that average draws.
+
+    Where their fills do not all keep the same precision, the most exact one is taken.
+    """
+    context = context_of(job)
+    some = context.images.balanced_order[:_IMAGES].tolist()
+    images, labels = context.images.tensor(some), torch.from_numpy(context.images.labels[some])
+    fixed, found, refused = job.config.engine.fixed, list[Calibration](), list[str]()
+    for check in job.config.checks:
+        options = check.fill_options()
+        if options is None:
+            continue
+        samples = options.pop("samples")
+        for name in _ONLY_COST:
+            options.pop(name, None)
+        with _telling(job):
+            calibration = calibrate(
+                context.classifier,
+                images,
+                labels,
+                draws=_draws(job.config, len(context.images), samples),
+                fixed=fixed,
+                seed=context.seed,
+                **options,
+            )
+        found.append(calibration)
+        if calibration.plan.chunk < fixed.get("chunk", 0):
+            refused.append(f"Memory was too short for {fixed['chunk']} images in a pass")
+        refused += [
+            f"{check.name} does not keep {trial.plan.precision}: {trial.refused}"
+            for trial in calibration.trials
+            if trial.overlap is not None
+        ]
+        # What is fastest was found; for the other checks only the precision is left to see.
+        fixed = {k: v for k, v in asdict(calibration.plan).items() if k != "precision"}
+        fixed |= job.config.engine.fixed
+    best = min(found, key=lambda calibration: _PRECISE.index(calibration.plan.precision))
+    overlap = min(calibration.overlap for calibration in found)
+    return Planned(
+        asdict(best.plan),
+        overlap if math.isfinite(overlap) else None,
+        tuple(refused),
+    )
+
+
+def _draws(config: AuditConfig, images: int, samples: int) -> int:
+    """Draws an image for comparing three precisions."""
+    affordable = int(_SHARE * config.passes(images) / (3 * _IMAGES))
+    return max(min(_FEWEST_DRAWS, samples), min(affordable, samples, _MOST_DRAWS))
+
+
+@contextmanager
+def _telling(job: Job) -> Iterator[None]:
+    try:
+        yield
+    except OutOfMemory as error:
+        raise AuditError(too_little(error, job.config)) from error
+    except ValueError as error:
+        raise ModelRefused(str(error)) from error
+
+
+def _peak_gib() -> float:
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / _GIB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / _GIB
