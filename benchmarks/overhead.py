@@ -1,0 +1,72 @@
+"""What an audit adds to its passes: processes, Prefect, MLflow, figures, pictures."""
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from networks import DATA, RESNET5, network
+
+from flows.environment import quieten
+
+_SAMPLES = 10_000
+_MASKS_A_SECOND = 12_000  # about; the audit is as long as it turns out to be
+
+
+def overhead(folder: str, seconds: float = 600) -> list[str]:
+    """Markdown lines, from one audit through Prefect of about so many seconds."""
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="fillblanks-") as temporary:
+        root = Path(temporary)
+        quieten(prefect_home=root / "prefect")
+        uri = _registered(folder, root)
+        setup = time.perf_counter() - started
+        from audits.session import Session
+        from flows.audit import audit
+
+        measuring, real = [0.0], Session._measured
+
+        def timed(*arguments: object) -> str:
+            began = time.perf_counter()
+            key = real(*arguments)  # type: ignore[arg-type]
+            measuring[0] += time.perf_counter() - began
+            return key
+
+        Session._measured = timed  # type: ignore[method-assign,assignment]
+        images = max(1, round(seconds * _MASKS_A_SECOND / _SAMPLES))
+        config = {
+            "data": {"kind": "torchvision", "dataset": "MNIST", "root": str(DATA)},
+            "store": str(root / "store"),
+            "checks": [{"kind": "random_fill", "samples": _SAMPLES, "images": images}],
+        }
+        result = audit(uri, config)
+        Session._measured = real  # type: ignore[method-assign]
+    total = time.perf_counter() - started - setup
+    added = total - measuring[0]
+    return [
+        f"An audit of {images} images with {_SAMPLES:,} accepted masks each took {total:.0f} s, of "
+        f"which {measuring[0]:.0f} s were passes: the rest (process, calibration, Prefect, MLflow, "
+        f"figures, pictures) took {added:.0f} s, {added / total:.1%}. {result.evidence[0].sentence}"
+    ]
+
+
+def _registered(folder: str, root: Path) -> str:
+    import mlflow
+
+    mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
+    mlflow.create_experiment("training", artifact_location=(root / "artifacts").as_uri())
+    mlflow.create_experiment("audits", artifact_location=(root / "audits").as_uri())
+    mlflow.set_experiment("training")
+    with mlflow.start_run():
+        info = mlflow.pytorch.log_model(
+            network(RESNET5, Path(folder)),
+            name="model",
+            input_example=np.zeros((2, 1, 28, 28), np.float32),
+            metadata={"classes": [f"{n} - {w}" for n, w in enumerate(_WORDS)]},
+            pip_requirements=["torch"],
+            registered_model_name="resnet5",
+        )
+    return f"models:/resnet5/{info.registered_model_version}"
+
+
+_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
