@@ -5,6 +5,7 @@ the same seed gives the same masks on any device, in any chunk, shard or process
 splitmix64 (Steele, Lea and Flood, OOPSLA 2014) in int64 arithmetic, which CPU and GPU do alike.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -66,7 +67,10 @@ def blank_count(mask_ratio: float, patches: int) -> int:
 
 def blank_patches(patch_keys: Tensor, count: int) -> Tensor:
     """The `count` smallest keys of each row are blank: (N, P) keys -> (N, P) bool, True = blank."""
-    # kthvalue, not argsort: 4-6 times faster at 196 patches.
+    # A selection, not a sort, which is 4-6 times slower; numpy's is 5 times faster than torch's.
+    if patch_keys.device.type == "cpu":
+        selected = np.partition(patch_keys.numpy(), count - 1, axis=1)[:, count - 1 : count]
+        return patch_keys <= torch.from_numpy(selected)
     return patch_keys <= patch_keys.kthvalue(count, dim=1, keepdim=True).values
 
 
