@@ -18,7 +18,7 @@ from audits.evidence import Evidence
 from audits.models import ModelFiles
 from audits.store import Part, Store
 from fillblanks import OutOfMemory, Plan, default_plan, find_device
-from fillblanks.engine import memory_told
+from fillblanks.memory import memory_told
 
 
 @dataclass(frozen=True)

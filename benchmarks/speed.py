@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from typing import Any
 
@@ -17,7 +17,7 @@ from networks import CNN3, RESNET5, RESNET18, SQUEEZENET, Subject
 
 from audits.worker import Worker
 
-ROUNDS = 7
+ROUNDS = 5
 _HOUR = 3600.0
 
 
@@ -88,8 +88,8 @@ def _measure(subject: Subject, size: Size, folder: str) -> tuple[dict[str, list[
             chosen[name] = f"{name}, {min(rates, key=rates.__getitem__)}"
         as_audit(_build, "default", Ours, (subject, folder, size.draws, {}))
         as_audit(_build, "float32", Ours, (subject, folder, size.draws, {"precision": "full"}))
-        facts = as_audit(_facts, "default")
-        as_audit(_build, "idle", OursIdle, (subject, folder, size.draws, {}))
+        facts, plan = as_audit(_found, "default")
+        as_audit(_build, "idle", OursIdle, (subject, folder, size.draws, plan))
         seconds: dict[str, list[float]] = {n: [] for n in (*loops, "default", "float32", "idle")}
         for _ in range(ROUNDS):
             for name in loops:
@@ -114,8 +114,8 @@ def _run(key: str) -> float:
     return time.perf_counter() - started
 
 
-def _facts(key: str) -> str:
-    return str(_built[key].facts())
+def _found(key: str) -> tuple[str, dict[str, Any]]:
+    return _built[key].facts(), asdict(_built[key].plan)
 
 
 if __name__ == "__main__":

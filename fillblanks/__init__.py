@@ -5,9 +5,10 @@ The method: tensors in, tensors out. It needs torch and numpy and touches no fil
 
 from fillblanks.calibration import Calibration, calibrate
 from fillblanks.classifier import Classifier
-from fillblanks.engine import OutOfMemory, find_device
+from fillblanks.engine import find_device
 from fillblanks.fill import Fill, expected_fill, progressive_fill
 from fillblanks.inputs import fill_regions
+from fillblanks.memory import OutOfMemory
 from fillblanks.nulls import shuffled
 from fillblanks.plan import Plan, default_plan
 from fillblanks.threshold import threshold

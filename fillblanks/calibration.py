@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from fillblanks.classifier import Classifier
-from fillblanks.engine import Engine, OutOfMemory, memory_told
+from fillblanks.engine import Engine
 from fillblanks.fill import expected_fill
+from fillblanks.memory import OutOfMemory, memory_told
 from fillblanks.plan import REDUCED, Plan, default_plan, with_block, with_fixed
 from fillblanks.threshold import overlap
 
@@ -69,6 +70,8 @@ def calibrate(
     """
     images = classifier.to_input(images[:_IMAGES])
     labels = None if labels is None else labels[:_IMAGES]
+    if options.get("indices") is not None:
+        options["indices"] = options["indices"][:_IMAGES]
     search = _Search(classifier, images, dict(fixed or {}))
     full = search.full()
     candidates = search.reduced(full)
@@ -117,7 +120,9 @@ class _Search:
     def reduced(self, full: Trial) -> list[Trial]:
         """Plans in reduced precision that are faster than `full`, fastest first."""
         wanted = self.fixed.get("precision")
-        if wanted in ("full", "float64") or self._classifier.dtype != torch.float32:
+        if wanted in ("full", "float64"):
+            return []
+        if wanted is None and self._classifier.dtype != torch.float32:
             return []
         found = []
         for precision in REDUCED if wanted is None else (wanted,):
@@ -176,7 +181,7 @@ class _Search:
         # Not every network runs in every way; one that does not goes without.
         try:
             return self._keep(timed(self._classifier, self._images, plan))
-        except (RuntimeError, ValueError, TypeError) as error:
+        except (RuntimeError, ValueError, TypeError, AssertionError) as error:
             reason = f"{type(error).__name__}: {(str(error).strip() or ' ').splitlines()[0]}"
             return self._keep(Trial(plan, float("inf"), refused=reason))
 
@@ -221,7 +226,7 @@ class _Comparison:
         draws = min(self._draws, _DRAWS_FLOAT64)
         try:
             reference = self._prototypes(replace(full, precision="float64"), draws)
-        except (RuntimeError, TypeError):
+        except (RuntimeError, ValueError, TypeError):
             return float("nan")  # a network that has no float64 has no reference
         return _distance(reference, self._full_prototypes(full, draws))
 

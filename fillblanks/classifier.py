@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fillblanks.memory import is_short
+
 PerChannel = float | Sequence[float]
 
 
@@ -192,6 +194,8 @@ class Classifier:
         try:
             return self(images)
         except (RuntimeError, AssertionError, ValueError) as error:
+            if is_short(error):
+                raise
             first = str(error).strip().splitlines()[0]
             raise ValueError(
                 f"Expected a network that takes {len(images)} image(s) of shape "

@@ -1,8 +1,7 @@
 """Engine: a classifier made ready to run passes as a plan says."""
 
 import copy
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +11,7 @@ from fillblanks.graph import rewritten
 from fillblanks.plan import Plan
 from fillblanks.update import Step, first_order
 
-# How torch and the libraries below it say that memory is short, where it is no type of error.
 _ENGINES_KEPT = 2  # one for averages, one for passes that are not averaged
-_SHORT = ("allocate memory", "out of memory", "bad_alloc", "bad allocation")
-
-
-class OutOfMemory(RuntimeError):
-    """A plan needs more memory than there is; a smaller chunk may do."""
 
 
 class Engine:
@@ -132,28 +125,6 @@ def engine_of(classifier: Classifier, plan: Plan, images: Tensor) -> Engine:
             engines.clear()
         engines[key] = Engine(classifier, plan, images)
     return engines[key]
-
-
-@contextmanager
-def memory_told(plan: Plan, shape: torch.Size) -> Iterator[None]:
-    """Turns any kind of "out of memory" inside into OutOfMemory, which names what to turn down."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        short = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not (short or any(words in str(error) for words in _SHORT)):
-            raise
-        sides = " x ".join(str(side) for side in (plan.chunk, *shape[1:]))
-        values = plan.chunk * shape[1:].numel()
-        cure = (
-            "Take smaller images or a smaller network, or give it more memory."
-            if plan.chunk == 1
-            else "Take a smaller chunk."
-        )
-        raise OutOfMemory(
-            f"Expected memory for a pass over chunk x channels x height x width = {sides} = "
-            f"{values:,} values, there was too little. {cure}"
-        ) from error
 
 
 def find_device() -> torch.device:

@@ -12,8 +12,9 @@ from torch import Tensor
 from fillblanks import masks
 from fillblanks.averages import Average
 from fillblanks.classifier import Classifier
-from fillblanks.engine import Engine, OutOfMemory
+from fillblanks.engine import Engine
 from fillblanks.inputs import BlankValue, FillInput, fill_regions
+from fillblanks.memory import OutOfMemory
 from fillblanks.plan import Plan
 from fillblanks.sampling import Sampler, hits, looks
 from fillblanks.threshold import Binarise, Normalise, overlap, threshold
@@ -229,7 +230,7 @@ def _progressive_window(
     window: slice,
 ) -> Fill:
     images, indices = given.images[window], given.indices[window]
-    reference = given.reference(window)
+    reference = given.reference(window, engine.plan.chunk)
     group = fill_regions(
         images, groups=groups, patch_size=given.patch_size, seed=given.seed, indices=indices
     )
@@ -248,6 +249,7 @@ def _progressive_window(
         else:
             wanted = None
         step = engine.steps(masked, wanted)
+        step = step._replace(update=step.update.to(images.dtype))
         filled = to_fill(step.update, blank)
         current = torch.where(blank, filled, masked)
         update = torch.where(blank, step.update, update)

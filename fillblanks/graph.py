@@ -85,6 +85,9 @@ def _fold(graph: GraphModule, norm: Node) -> None:
         return
     value, weight, bias, *rest = _conv_arguments(conv)
     kernel, offset = _value(graph, weight), _value(graph, bias)
+    weights = (weight, bias, *norm.args[1:5])
+    if any(node is not None and _value(graph, node) is None for node in weights):
+        return  # it is computed, and may be another each time
     gamma, beta, mean, variance = (_value(graph, argument) for argument in norm.args[1:5])
     if kernel is None or mean is None or variance is None:
         return
@@ -109,7 +112,7 @@ def _fold(graph: GraphModule, norm: Node) -> None:
 def _mix(graph: GraphModule, conv: Node) -> None:
     value, weight, bias, *rest = _conv_arguments(conv)
     kernel = _value(graph, weight)
-    if kernel is None or isinstance(rest[1], str):
+    if kernel is None:
         return
     reduced = _add(graph, conv, "weight_bfloat16", kernel.bfloat16())
     with graph.graph.inserting_before(conv):

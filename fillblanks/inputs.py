@@ -8,7 +8,8 @@ from torch import Tensor
 
 from fillblanks import masks
 from fillblanks.classifier import Classifier
-from fillblanks.engine import Engine, engine_of, memory_told
+from fillblanks.engine import Engine, engine_of
+from fillblanks.memory import memory_told
 from fillblanks.plan import Plan, default_plan
 
 Windowed = TypeVar("Windowed")
@@ -86,12 +87,12 @@ class FillInput:
             if len(worst):
                 raise ValueError(f"Expected labels from 0 to {count - 1}, got {worst[0].item()}.")
 
-    def reference(self, window: slice) -> Tensor:
+    def reference(self, window: slice, chunk: int) -> Tensor:
         """The label that a masked image must be predicted as to be accepted."""
         if self.labels is not None:
             return self.labels[window].to(self.classifier.device)
-        chunks = self.images[window].split(self.plan.chunk)
-        return torch.cat([self.classifier.predict(chunk) for chunk in chunks])
+        chunks = self.images[window].split(chunk)
+        return torch.cat([self.classifier.predict(images) for images in chunks])
 
     def keys(self, indices: Tensor, draws: Tensor) -> Tensor:
         return masks.keys(self.seed, indices, draws, self.patches)

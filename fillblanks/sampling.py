@@ -20,7 +20,7 @@ class Sampler:
     def __init__(self, given: FillInput, engine: Engine, window: slice, average: Average):
         self._given, self._engine = given, engine
         self.images, self.indices = given.images[window], given.indices[window]
-        self.reference = given.reference(window)
+        self.reference = given.reference(window, engine.plan.chunk)
         self.sums = Averages(self.images, given.patches, given.patch_size, average)
         self.accepted = np.zeros(len(self.images), dtype=np.int64)
         self.drawn = np.zeros_like(self.accepted)

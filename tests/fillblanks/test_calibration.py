@@ -1,0 +1,358 @@
+"""calibrate: a plan that changes no answer; overlap, the distance it trusts."""
+
+import itertools
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from sklearn.metrics import jaccard_score
+from torch import Tensor, nn
+
+from fillblanks import Classifier, Plan, calibrate, expected_fill
+from fillblanks.calibration import LEAST_OVERLAP
+from fillblanks.graph import NotRewritable
+from fillblanks.plan import REDUCED
+from fillblanks.threshold import overlap
+
+SIDE, CLASSES = 12, 4
+OPTIONS = {"draws": 64, "patch_size": 3}
+SMALL = {"chunk": 32, "block": 64}
+PAUSE_SECONDS = 0.01
+
+grey = arrays.arrays(np.float64, (3, 2, 3), elements=st.floats(0, 1)).map(torch.from_numpy)
+white = arrays.arrays(np.bool_, (2, 17))
+
+
+class Paused(nn.Module):
+    """Rests in every pass for which `rests` holds, so that others are faster on any machine."""
+
+    def __init__(self, net: nn.Module, rests: Callable[[], bool]):
+        super().__init__()
+        self.net, self.rests = net, rests
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.rests() and not torch.compiler.is_compiling():
+            time.sleep(PAUSE_SECONDS)
+        return self.net(x)
+
+
+class Branching(nn.Module):
+    """Cannot be exported; linear."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(SIDE * SIDE, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.sum() > 1e9:
+            raise AssertionError("never")
+        return self.linear(x.flatten(1))
+
+
+class Cancelling(Branching):
+    """The difference of two large terms, of which bfloat16 keeps nothing."""
+
+    def __init__(self, size: float):
+        super().__init__()
+        self.other = nn.Linear(SIDE * SIDE, CLASSES, bias=False)
+        self.other.weight.data = size * torch.randn(CLASSES, SIDE * SIDE)
+        self.linear.weight.data += self.other.weight.data
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) - self.other(x.flatten(1))
+
+
+class CancellingConvolution(nn.Module):
+    """The same of one convolution: its kernels come in pairs that are nearly opposite."""
+
+    def __init__(self, size: float):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2 * CLASSES, SIDE)
+        half = size * torch.randn(CLASSES, 1, SIDE, SIDE)
+        self.conv.weight.data[:CLASSES] += half
+        self.conv.weight.data[CLASSES:] = -half
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x).flatten(1).view(-1, 2, CLASSES).sum(1)
+
+
+class Float32Only(Branching):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) @ torch.eye(CLASSES)
+
+
+class NoBfloat16(Branching):
+    def forward(self, x: Tensor) -> Tensor:
+        logits = super().forward(x)
+        assert logits.dtype != torch.bfloat16
+        return logits
+
+
+class NanInBfloat16(Branching):
+    def forward(self, x: Tensor) -> Tensor:
+        logits = super().forward(x)
+        return logits * (torch.nan if logits.dtype == torch.bfloat16 else 1)
+
+
+def seeded(make: Callable[[], nn.Module]) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return make()
+
+
+@pytest.fixture(scope="module")
+def blobs() -> tuple[Tensor, Tensor]:
+    """A bright blob in one of four corners, and which."""
+    generator = torch.Generator().manual_seed(2)
+    images = 0.2 * torch.rand(64, 1, SIDE, SIDE, generator=generator)
+    labels = torch.arange(64) % CLASSES
+    for image, label in zip(images, labels.tolist(), strict=True):
+        row, column = 6 * (label // 2), 6 * (label % 2)
+        image[0, row + 1 : row + 5, column + 1 : column + 5] += 0.7
+    return images, labels
+
+
+@pytest.fixture(scope="module")
+def classifier(blobs) -> Classifier:
+    """A small convolutional network that knows the blobs."""
+
+    def trained() -> nn.Module:
+        net = nn.Sequential(
+            nn.Conv2d(1, 8, 3),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 3, stride=2),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(8 * 4 * 4, CLASSES),
+        )
+        optimiser = torch.optim.Adam(net.parameters(), 0.01)
+        for _ in range(30):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(net(blobs[0]), blobs[1]).backward()
+            optimiser.step()
+        return net
+
+    return Classifier(seeded(trained))
+
+
+@pytest.fixture(scope="module")
+def images(blobs) -> Tensor:
+    return blobs[0][:10]
+
+
+def test_it_finds_a_plan_and_tells_what_it_tried(classifier, blobs):
+    found = calibrate(classifier, *blobs, **OPTIONS)
+    assert LEAST_OVERLAP <= found.overlap <= 1
+    assert found.plan in [trial.plan for trial in found.trials]
+    assert 0 < found.seconds_per_pass < math.inf
+    tried = [trial.plan for trial in found.trials if math.isfinite(trial.seconds_per_pass)]
+    assert {plan.precision for plan in tried} == {"full", *REDUCED}
+    assert {plan.memory_format for plan in tried} == {"contiguous", "channels_last"}
+    assert {plan.fused for plan in tried} == {False, True}
+    assert len({plan.chunk for plan in tried}) > 1
+    assert not any(plan.captured for plan in tried)
+    fill = expected_fill(classifier, blobs[0][:4], samples=4, plan=found.plan)
+    assert fill.plan == found.plan
+
+
+@pytest.mark.parametrize(
+    "fixed",
+    [
+        {"chunk": 24},
+        {"block": 40},
+        {"chunk": 24, "block": 40},
+        {"memory_format": "contiguous"},
+        {"memory_format": "channels_last"},
+        {"fused": False},
+        {"fused": True},
+        {"captured": False},
+        {"precision": "full"},
+        {"precision": "float64"},
+        {"precision": "mixed"},
+        {"precision": "bfloat16"},
+    ],
+    ids=str,
+)
+def test_what_is_fixed_is_not_tried(classifier, images, fixed):
+    rest = {"chunk": 24} if "block" not in fixed else {}
+    found = calibrate(classifier, images, fixed={**rest, **fixed}, **OPTIONS)
+    for name, value in fixed.items():
+        assert getattr(found.plan, name) == value
+        # What is reduced is held against full precision.
+        tried = {value, "full"} if value in REDUCED else {value}
+        assert {getattr(trial.plan, name) for trial in found.trials} == tried
+    assert 0 <= found.overlap <= 1
+
+
+def test_all_that_can_be_fixed_leaves_one_trial(classifier, images):
+    plan = Plan(24, 48, "full", "channels_last", True)
+    fixed = {name: getattr(plan, name) for name in Plan.__dataclass_fields__}
+    found = calibrate(classifier, images, fixed=fixed, **OPTIONS)
+    assert [trial.plan for trial in found.trials] == [found.plan] == [plan]
+
+
+def test_the_answer_of_the_plan_is_that_of_float64(classifier, blobs):
+    found = calibrate(classifier, *blobs, **OPTIONS)
+    options = {"samples": 64, "max_draws": 64, "patch_size": 3}
+    reference = Plan(32, precision="float64")
+    one, other = (
+        expected_fill(classifier, blobs[0][:8], blobs[1][:8], plan=plan, **options).prototype
+        for plan in (found.plan, reference)
+    )
+    assert overlap(one, other).mean() >= found.overlap - 1e-12
+
+
+def only_full() -> bool:
+    return not torch.is_autocast_enabled("cpu")
+
+
+def always() -> bool:
+    return True
+
+
+@pytest.mark.parametrize(
+    ("size", "kept"), [(0.0, True), (100.0, False)], ids=["sane", "cancelling"]
+)
+@pytest.mark.parametrize("precision", REDUCED)
+def test_reduced_precision_is_taken_where_it_is_fast_and_changes_no_answer(
+    images, precision, size, kept
+):
+    # "mixed" runs a graph, in which there is no rest; Branching has no graph.
+    make, rests = {
+        "bfloat16": (Cancelling, only_full),
+        "mixed": (CancellingConvolution, always),
+    }[precision]
+    net = seeded(lambda: Paused(make(size), rests))
+    fixed = {**SMALL, "fused": False, "memory_format": "contiguous"}
+    found = calibrate(Classifier(net), images, fixed=fixed, **OPTIONS)
+    assert found.plan.precision == (precision if kept else "full")
+    assert LEAST_OVERLAP <= found.overlap <= 1
+    refused = [trial for trial in found.trials if trial.overlap is not None]
+    if kept:
+        assert not refused
+    else:
+        assert precision in [trial.plan.precision for trial in refused]
+        for trial in refused:
+            assert trial.overlap < LEAST_OVERLAP
+            assert f"overlap with those of float64 by {trial.overlap:.3f}, and" in trial.refused
+            assert "of 8 are recognised as another class" in trial.refused
+
+
+@pytest.mark.parametrize("precision", REDUCED)
+def test_a_precision_that_is_fixed_is_taken_whatever_its_overlap(images, precision):
+    net = seeded(lambda: CancellingConvolution(100))
+    found = calibrate(Classifier(net), images, fixed={**SMALL, "precision": precision}, **OPTIONS)
+    assert found.plan.precision == precision
+    assert found.overlap < LEAST_OVERLAP
+
+
+def test_a_float64_network_is_run_in_full(images, network):
+    found = calibrate(Classifier(network(1, SIDE, SIDE)), images, fixed=SMALL, **OPTIONS)
+    assert {trial.plan.precision for trial in found.trials} == {"full"}
+    assert found.plan.precision == "full"
+    assert found.overlap == pytest.approx(1)
+
+
+@pytest.mark.parametrize("precision", REDUCED)
+def test_a_reduced_precision_that_is_fixed_is_taken_for_a_float64_network_too(
+    images, network, precision
+):
+    net, fixed = network(1, SIDE, SIDE), {**SMALL, "precision": precision}
+    assert calibrate(Classifier(net), images, fixed=fixed, **OPTIONS).plan.precision == precision
+
+
+def test_a_network_that_cannot_be_exported_goes_without_and_the_trials_say_why(images):
+    classifier = Classifier(seeded(Branching))
+    found = calibrate(classifier, images, fixed=SMALL, **OPTIONS)
+    assert not found.plan.fused
+    assert found.plan.precision != "mixed"
+    refused = [t for t in found.trials if t.plan.fused or t.plan.precision == "mixed"]
+    assert len(refused) == 2
+    for trial in refused:
+        assert trial.refused.startswith("NotRewritable: Expected a network that torch.export takes")
+        assert "\n" not in trial.refused
+        assert math.isinf(trial.seconds_per_pass)
+    with pytest.raises(NotRewritable):
+        calibrate(classifier, images, fixed={**SMALL, "fused": True}, **OPTIONS)
+    with pytest.raises(ValueError, match="a network that runs in mixed, got NotRewritable: "):
+        calibrate(classifier, images, fixed={**SMALL, "precision": "mixed"}, **OPTIONS)
+
+
+def test_a_network_without_float64_has_no_overlap_and_is_run_in_full(images):
+    found = calibrate(Classifier(seeded(Float32Only)), images, fixed=SMALL, **OPTIONS)
+    assert found.plan.precision == "full"
+    assert math.isnan(found.overlap)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        NanInBfloat16,
+        NoBfloat16,
+    ],
+)
+def test_a_network_that_does_not_run_in_bfloat16_goes_without(images, make):
+    net = Paused(seeded(make), only_full)
+    found = calibrate(Classifier(net), images, fixed=SMALL, **OPTIONS)
+    assert found.plan.precision == "full"
+
+
+def test_options_are_those_of_expected_fill_for_all_images(classifier, images):
+    options = {**OPTIONS, "indices": torch.arange(len(images))}
+    calibrate(classifier, images, fixed={**SMALL, "precision": "full"}, **options)
+
+
+def test_images_without_a_fill_leave_the_overlap_to_the_others(images):
+    net = seeded(Branching)
+    net.linear.bias.data[3] = -1e3
+    classifier = Classifier(Paused(net, only_full))
+    with classifier.steady():
+        labels = classifier.predict(images)
+    labels[0] = 3
+    some = calibrate(classifier, images, labels, fixed=SMALL, **OPTIONS)
+    assert LEAST_OVERLAP <= some.overlap <= 1
+    none = calibrate(classifier, images, torch.full_like(labels, 3), fixed=SMALL, **OPTIONS)
+    assert math.isnan(none.overlap)
+    assert (some.plan.precision, none.plan.precision) == ("bfloat16", "full")
+
+
+@given(pixels=white)
+@settings(deadline=None)
+def test_overlap_of_black_and_white_is_the_jaccard_score(pixels):
+    one, other = (torch.from_numpy(row).double().view(1, 1, 1, -1) for row in pixels)
+    expected = jaccard_score(*pixels, zero_division=1.0)
+    assert overlap(one, other).item() == pytest.approx(expected, abs=1e-15)
+
+
+@given(values=grey)
+@settings(deadline=None)
+def test_one_minus_overlap_is_a_metric(values):
+    images = [image.view(1, 1, 2, 3) for image in values]
+    distance = {
+        (i, k): 1 - overlap(images[i], images[k]).item()
+        for i, k in itertools.product(range(3), repeat=2)
+    }
+    for a, b, c in itertools.permutations(range(3)):
+        assert 0 <= distance[a, b] <= 1
+        assert distance[a, b] == distance[b, a]
+        assert distance[a, a] == 0
+        assert (distance[a, b] == 0) <= torch.allclose(images[a], images[b], rtol=0, atol=1e-12)
+        assert distance[a, c] <= distance[a, b] + distance[b, c] + 1e-12
+
+
+def test_overlap_is_of_each_image_and_1_of_black_ones_and_nan_of_nan():
+    one, other = torch.zeros(2, 4, 3, 5, 5)
+    one[1], other[1, :, :2] = 1, 0.5
+    one[2] = other[2] = 0.3
+    other[3, 0, 0, 0] = torch.nan
+    assert overlap(one, other).dtype == torch.float64
+    expected = torch.tensor([1.0, 0.2, 1.0, torch.nan]).double()
+    torch.testing.assert_close(overlap(one, other), expected, equal_nan=True)
