@@ -1,10 +1,10 @@
 """The plan of an audit: found on the model once, written down, and kept."""
 
 import math
-import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -65,7 +65,7 @@ def time_plan(job: Job) -> tuple[float, float]:
     context = context_of(job)
     with _telling(job):
         trial = timed(context.classifier, context.images.tensor(range(1)), context.plan)
-    return trial.seconds_per_pass, _peak_gib()
+    return trial.seconds_per_pass, peak_gib()
 
 
 def find_plan(job: Job) -> Planned:
@@ -106,7 +106,8 @@ def find_plan(job: Job) -> Planned:
         fixed = {k: v for k, v in asdict(calibration.plan).items() if k != "precision"}
         fixed |= job.config.engine.fixed
     best = min(found, key=lambda calibration: _PRECISE.index(calibration.plan.precision))
-    overlap = min(calibration.overlap for calibration in found)
+    overlaps = [calibration.overlap for calibration in found]
+    overlap = float("nan") if any(map(math.isnan, overlaps)) else max(0.0, min(overlaps))
     return Planned(
         asdict(best.plan),
         overlap if math.isfinite(overlap) else None,
@@ -130,7 +131,11 @@ def _telling(job: Job) -> Iterator[None]:
         raise ModelRefused(str(error)) from error
 
 
-def _peak_gib() -> float:
+def peak_gib() -> float:
+    """The highest memory that this process has used, or its GPU."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / _GIB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / _GIB
+    # Not ru_maxrss, which a process inherits from its parent.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    peak_kib = next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]
+    return int(peak_kib) * 1024 / _GIB

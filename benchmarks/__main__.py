@@ -36,8 +36,8 @@ def main(folder: str) -> None:
         "## Speed",
         "",
         f"Medians of {ROUNDS} rounds in which all take turns, each in a process of its own; captum "
-        "and the plain loop with the best of three batch sizes. Same masks, same network, 25 % "
-        "blank.",
+        "and the plain loop with the best of two or three batch sizes. Same masks, same network, "
+        "25 % blank.",
         "",
         *speed(folder),
         "",

@@ -1,6 +1,5 @@
 """How much memory fills need as draws and images grow; each figure from a process of its own."""
 
-import resource
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -10,6 +9,7 @@ from contenders import plan_of
 from networks import DATA, RESNET5, network
 
 from audits import data
+from audits.calibration import peak_gib
 from audits.checks.base import AuditContext
 from audits.checks.random_fill import RandomFill
 from audits.data.kinds import Torchvision
@@ -37,7 +37,7 @@ def _peak(function: Callable[[str, int], None], folder: str, count: int) -> floa
 
 def _measured(function: Callable[[str, int], None], folder: str, count: int) -> float:
     function(folder, count)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_gib() * 1024
 
 
 def _fill(folder: str, draws: int) -> None:

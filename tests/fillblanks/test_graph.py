@@ -52,6 +52,11 @@ def unnamed_arguments(x: Tensor, c: nn.Conv2d, n: nn.Module) -> Tensor:
     return n(functional.conv2d(x, c.weight, dilation=2))
 
 
+def batch_statistics(x: Tensor, c: nn.Conv2d, n: nn.BatchNorm2d) -> Tensor:
+    kept = n.running_mean, n.running_var, n.weight, n.bias
+    return functional.batch_norm(c(x), *kept, training=True, momentum=0.0)
+
+
 def relu_of(value: Tensor, other: Tensor) -> Tensor:
     return value.relu() * other + value
 
@@ -99,6 +104,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "norm first": (lambda: Net(chain, norm(3), conv()), 1),
     "same padding": (lambda: Net(chain, conv(padding="same"), norm()), 1),
     "norm of the batch": (lambda: Net(chain, conv(), norm(track_running_stats=False)), 1),
+    "norm of the batch, told": (lambda: Net(batch_statistics, conv(), norm()), 1),
     "norm after transposed": (lambda: Net(chain, nn.ConvTranspose2d(3, 6, 3), norm()), 1),
     "linear": (
         lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 13 * 11, 6), nn.BatchNorm1d(6)),
@@ -217,6 +223,7 @@ def test_the_network_itself_is_left_as_it_is(form, mixed):
     before = copy.deepcopy(net.state_dict())
     modes = [module.training for module in net.modules()]
     graph = rewritten(net, images(), fused=True, mixed=mixed)
+    assert not [p for p in graph.parameters() if p.requires_grad]
     for values in (*graph.parameters(), *graph.buffers()):
         values.data.zero_()
     assert [module.training for module in net.modules()] == modes
