@@ -22,7 +22,7 @@ from fillblanks.plan import with_fixed
 _SHORT_VALUES = 3e7
 _SHARE = 0.05  # of the audit's passes that go into comparing precisions, at most
 _FEWEST_DRAWS, _MOST_DRAWS = 32, 1024
-_IMAGES = 8
+_IMAGES = 32
 _PRECISE = ("float64", "full", "mixed", "bfloat16")
 _ONLY_COST = ("max_draws", "tolerance")
 _GIB = 1 << 30

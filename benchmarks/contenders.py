@@ -17,6 +17,7 @@ from fillblanks.plan import default_plan, with_block
 from fillblanks.update import Step
 
 RATIO = 0.25
+IDLE = 8  # times the draws of the others
 
 
 class _Loop:
@@ -78,13 +79,13 @@ class Ours:
     """`expected_fill` with the plan that `calibrate` finds."""
 
     def __init__(self, subject: Subject, folder: str, draws: int, fixed: dict[str, Any]):
-        images, labels = subject.images(8)
+        # As many images and draws as an audit of the paper's size takes; fewer of large networks.
+        count, size = {28: (32, 1024), 32: (12, 1024), 224: (4, 128)}[subject.side]
+        images, labels = subject.images(count)
         net = network(subject, Path(folder))
         self.classifier = Classifier(net, mean=subject.mean, std=subject.std, constant=True)
         self.options = {"mask_ratio": RATIO, "patch_size": subject.patch_size}
         self.image, self.label, self.draws = images[:1], labels[:1], draws
-        # As many draws as an audit of the paper's size takes for it.
-        size = 1024 if images[0].numel() < 10_000 else 128
         self.calibration = calibrate(
             self.classifier, images, labels, draws=size, fixed=fixed, **self.options
         )
@@ -106,7 +107,11 @@ class Ours:
 
 
 class OursIdle(Ours):
-    """The same without the network: masks, sums, T and all the rest."""
+    """The same without the network: masks and sums."""
+
+    def __init__(self, subject: Subject, folder: str, draws: int, fixed: dict[str, Any]):
+        # More of them, so that what is done once a call does not count.
+        super().__init__(subject, folder, IDLE * draws, fixed)
 
     def run(self) -> None:
         from fillblanks.engine import Engine

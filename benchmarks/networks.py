@@ -25,6 +25,7 @@ class Subject:
     patch_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    side: int  # of its images, in pixels
 
     def images(self, count: int) -> tuple[Tensor, Tensor]:
         """Test images in [0, 1] and their labels."""
@@ -79,17 +80,19 @@ def photographs(count: int) -> tuple[Tensor, Tensor]:
         side = min(picture.shape[:2])
         square = torch.from_numpy(picture[:side, :side].copy()).permute(2, 0, 1)[None].float() / 255
         squares.append(functional.interpolate(square, (224, 224), mode="bilinear", antialias=True))
-    images = torch.cat(squares)
+    images = torch.cat(squares).clamp(0, 1)  # rounding goes a little beyond
     mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (SQUEEZENET.mean, SQUEEZENET.std))
     with torch.no_grad():
         labels = squeezenet().eval()((images - mean) / std).argmax(1)
     return images, labels
 
 
-CNN3 = Subject("3-layer CNN", cnn3, 2, (0.0,), (1.0,))
-RESNET5 = Subject("ResNet5", ResNet, 2, (0.0,), (1.0,))
-RESNET18 = Subject("CIFAR ResNet-18", resnet18, 2, (0.47,), (0.25,))
-SQUEEZENET = Subject("SqueezeNet 224", squeezenet, 16, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CNN3 = Subject("3-layer CNN", cnn3, 2, (0.0,), (1.0,), 28)
+RESNET5 = Subject("ResNet5", ResNet, 2, (0.0,), (1.0,), 28)
+RESNET18 = Subject("CIFAR ResNet-18", resnet18, 2, (0.47,), (0.25,), 32)
+SQUEEZENET = Subject(
+    "SqueezeNet 224", squeezenet, 16, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 224
+)
 _PICTURES = {
     CNN3.name: mnist,
     RESNET5.name: mnist,

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from typing import Any
 
-from contenders import Captum, Ours, OursIdle, PlainLoop
+from contenders import IDLE, Captum, Ours, OursIdle, PlainLoop
 from networks import CNN3, RESNET5, RESNET18, SQUEEZENET, Subject
 
 from audits.worker import Worker
@@ -51,7 +51,7 @@ def speed(folder: str) -> list[str]:
         default = _ratio(seconds, "captum", "default")
         same = _ratio(seconds, "captum, channels_last", "float32")
         exact = _ratio(seconds, "plain loop", "float32")
-        share = _ratio(seconds, "idle", "default")
+        share = _ratio(seconds, "idle", "default") / IDLE
         rate = size.draws / statistics.median(seconds["default"])
         lines.append(
             f"| {subject.name} | {default:.2f} | {size.goal:.1f} | {same:.2f} | 1.05 "

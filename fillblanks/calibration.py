@@ -17,9 +17,9 @@ from fillblanks.plan import REDUCED, Plan, default_plan, with_block, with_fixed
 from fillblanks.threshold import overlap
 
 LEAST_OVERLAP = 0.98
-_IMAGES = 8  # whose prototypes are compared
+_IMAGES = 32  # at most, whose prototypes are compared
 _DRAWS_FLOAT64 = 64  # draws of each in float64, which is slow
-_MOVED = 1  # prototypes that may be recognised as another class: fewer than chance moves
+_MOVED = 1 / 8  # of them may be recognised as another class: less than an interval over so few
 _PASSES, _SECONDS = 5, 1.0  # at most, to time a candidate
 _GAIN = 1.03  # a candidate that is not faster by this much does not replace a simpler one
 _LARGEST_CHUNK = {"cpu": 512, "cuda": 16384}
@@ -59,7 +59,7 @@ def calibrate(
     Memory format, rewriting and chunk are tried for speed, in full precision; then reduced
     precision, which is taken only if it does not change the answer: with the same masks its
     prototypes overlap with those of float64 by 0.98 or more (mean intersection over union of up to
-    8 `images`), and at most one of them is recognised as another class. The overlap is bounded
+    32 `images`), and no more than one in eight is recognised as another class. The overlap is bounded
     through full precision, with `draws` draws an image between the two and 64 between full and
     float64: 1 - overlap is a metric (Jaccard; Ruzicka where T is not binary), so distances add up
     at most.
@@ -83,7 +83,7 @@ def calibrate(
         least = 1 - distance - further
         if not reduced or "precision" in search.fixed:
             return Calibration(trial.plan, trial.seconds_per_pass, least, tuple(search.trials))
-        if least >= LEAST_OVERLAP and moved <= _MOVED:
+        if least >= LEAST_OVERLAP and moved <= _MOVED * len(images):
             return Calibration(trial.plan, trial.seconds_per_pass, least, tuple(search.trials))
         search.trials.append(
             replace(
