@@ -59,10 +59,10 @@ def calibrate(
     Memory format, rewriting and chunk are tried for speed, in full precision; then reduced
     precision, which is taken only if it does not change the answer: with the same masks its
     prototypes overlap with those of float64 by 0.98 or more (mean intersection over union of up to
-    32 `images`), and no more than one in eight is recognised as another class. The overlap is bounded
-    through full precision, with `draws` draws an image between the two and 64 between full and
-    float64: 1 - overlap is a metric (Jaccard; Ruzicka where T is not binary), so distances add up
-    at most.
+    32 `images`), and no more than one in eight is recognised as another class. The overlap is
+    bounded through full precision, with `draws` draws an image between the two and 64 between full
+    and float64: 1 - overlap is a metric (Jaccard; Ruzicka where T is not binary), so distances add
+    up at most.
 
     `fixed` holds fields of `Plan` that are not to be tried; a precision fixed there is taken
     whatever its overlap. Raises ValueError where the network cannot run as they say, OutOfMemory
