@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
+from torch import Tensor
 
 from audits import data, models
 from audits.checks.base import AuditContext, Check, Unit
@@ -17,8 +18,9 @@ from audits.errors import AuditError, ModelRefused
 from audits.evidence import Evidence
 from audits.models import ModelFiles
 from audits.store import Part, Store
-from fillblanks import OutOfMemory, Plan, default_plan, find_device
-from fillblanks.memory import memory_told
+from fillblanks import Classifier, OutOfMemory, Plan, default_plan, find_device
+from fillblanks.memory import is_short, memory_told
+from fillblanks.plan import with_fixed
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def open_model(job: Job) -> Setting:
     try:
         with classifier.steady():
             first = classifier.to_input(context.images.tensor([0]))
-            count = classifier.probe(first, context.plan.chunk)
+            count = _probed(classifier, first, context.plan.chunk)
     except ValueError as error:
         raise ModelRefused(str(error)) from error
     if count != len(context.classes):
@@ -63,6 +65,16 @@ def open_model(job: Job) -> Setting:
     )
 
 
+def _probed(classifier: Classifier, image: Tensor, rows: int) -> int:
+    """`Classifier.probe` with as many rows as a pass has, or as memory has room for."""
+    try:
+        return classifier.probe(image, rows)
+    except (RuntimeError, MemoryError) as error:
+        if rows == 1 or not is_short(error):
+            raise
+    return _probed(classifier, image, rows // 2)
+
+
 def measure(job: Job, check: Check, unit: Unit, key: str, digest: str) -> Plan | None:
     """Measures one unit and puts its part into the store.
 
@@ -76,18 +88,20 @@ def measure(job: Job, check: Check, unit: Unit, key: str, digest: str) -> Plan |
         with memory_told(context.plan, context.images.tensor(unit.indices[:1]).shape):
             part = check.measure(context, unit)
     except OutOfMemory as error:
-        context.classifier.engines.clear()
-        if context.plan.chunk > 1:
-            return context.plan.halved()
-        raise AuditError(too_little(error, job.config)) from error
+        return smaller_plan(error, job, context.plan)
     _expect_images(context, unit, digest)
     Store(job.config.store).put(key, part)
     return None
 
 
-def too_little(error: OutOfMemory, config: AuditConfig) -> str:
-    memory = config.limits.memory_gib
-    return f"{error} limits.memory_gib = {memory:g}." if memory else str(error)
+def smaller_plan(error: OutOfMemory, job: Job, plan: Plan) -> Plan:
+    """Half the plan that memory was too short for; raises AuditError where there is none."""
+    if plan.chunk > 1:
+        return plan.halved()
+    memory = job.config.limits.memory_gib
+    raise AuditError(
+        f"{error} limits.memory_gib = {memory:g}." if memory else str(error)
+    ) from error
 
 
 def _expect_images(context: AuditContext, unit: Unit, digest: str) -> None:
@@ -126,7 +140,8 @@ def _opened(config_json: str, files: ModelFiles) -> AuditContext:
         raise AuditError("Expected a GPU for device: cuda, found none. Set device: auto or cpu.")
     classifier = models.load(files, device)
     images = data.load(config.data).for_model(files.classes, files.shape)
-    plan = default_plan(*images.tensor([0]).shape[1:])
+    shape = images.tensor([0]).shape[1:]
+    plan = with_fixed(default_plan(*shape), config.engine.fixed, shape)
     return AuditContext(images=images, seed=config.seed, plan=plan, model=classifier)
 
 

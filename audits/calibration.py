@@ -1,18 +1,15 @@
 """The plan of an audit: found on the model once, written down, and kept."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from audits.bench import Job, context_of, too_little
+from audits.bench import Job, context_of, smaller_plan
 from audits.config import AuditConfig
 from audits.data import ImageSet
-from audits.errors import AuditError, ModelRefused
 from fillblanks import Calibration, OutOfMemory, Plan, calibrate, default_plan
 from fillblanks.calibration import timed
 from fillblanks.plan import with_fixed
@@ -60,11 +57,17 @@ def is_short(config: AuditConfig, images: ImageSet) -> bool:
     return values < _SHORT_VALUES or not any(check.fill_options() for check in config.checks)
 
 
-def time_plan(job: Job) -> tuple[float, float]:
-    """In the worker: seconds that a pass over one image takes, and the highest memory, in GiB."""
+def time_plan(job: Job) -> tuple[float, float] | Plan:
+    """In the worker: seconds that a pass over one image takes, and the highest memory, in GiB.
+
+    Where memory is too short for the plan it returns half the plan. Raises AuditError where not
+    even one pass fits.
+    """
     context = context_of(job)
-    with _telling(job):
+    try:
         trial = timed(context.classifier, context.images.tensor(range(1)), context.plan)
+    except OutOfMemory as error:
+        return smaller_plan(error, job, context.plan)
     return trial.seconds_per_pass, peak_gib()
 
 
@@ -84,16 +87,15 @@ def find_plan(job: Job) -> Planned:
         samples = options.pop("samples")
         for name in _ONLY_COST:
             options.pop(name, None)
-        with _telling(job):
-            calibration = calibrate(
-                context.classifier,
-                images,
-                labels,
-                draws=_draws(job.config, len(context.images), samples),
-                fixed=fixed,
-                seed=context.seed,
-                **options,
-            )
+        calibration = calibrate(
+            context.classifier,
+            images,
+            labels,
+            draws=_draws(job.config, len(context.images), samples),
+            fixed=fixed,
+            seed=context.seed,
+            **options,
+        )
         found.append(calibration)
         if calibration.plan.chunk < fixed.get("chunk", 0):
             refused.append(f"Memory was too short for {fixed['chunk']} images in a pass")
@@ -119,16 +121,6 @@ def _draws(config: AuditConfig, images: int, samples: int) -> int:
     """Draws an image for comparing three precisions."""
     affordable = int(_SHARE * config.passes(images) / (3 * _IMAGES))
     return max(min(_FEWEST_DRAWS, samples), min(affordable, samples, _MOST_DRAWS))
-
-
-@contextmanager
-def _telling(job: Job) -> Iterator[None]:
-    try:
-        yield
-    except OutOfMemory as error:
-        raise AuditError(too_little(error, job.config)) from error
-    except ValueError as error:
-        raise ModelRefused(str(error)) from error
 
 
 def peak_gib() -> float:

@@ -55,8 +55,10 @@ class Plans:
 
     def shrink(self, smaller: Plan) -> None:
         """Goes on with a plan that needs less memory."""
-        self._plans.append(smaller)
-        self._write()
+        self.reload()  # another process may have come to the same
+        if smaller not in self._plans:
+            self._plans.append(smaller)
+            self._write()
 
     def reload(self) -> None:
         """Reads what was written down, maybe by another process."""

@@ -25,6 +25,7 @@ def preview(config: AuditConfig) -> str:
 
 def _told(config: AuditConfig, model: Resolved, images: ImageSet) -> str:
     with Session(config, model, images) as session:
+        cost = session.cost()  # which finds out whether the plan fits
         lines = [
             f"model   {model} ({model.uri})",
             f"data    {session.images.name}, {len(session.images)} images of "
@@ -40,5 +41,5 @@ def _told(config: AuditConfig, model: Resolved, images: ImageSet) -> str:
                 f"{check.passes(chosen):,} passes or more"
             )
         lines += [f"policy  {condition}" for condition in config.policy.conditions]
-        lines.append(f"left    {session.cost()}")
+        lines.append(f"left    {cost}")
     return "\n".join(lines)

@@ -190,7 +190,9 @@ class Session:
             for unit in self.units(check)
             if self._stored(check, unit) is None
         )
-        seconds, peak_gib = self._in_worker(calibration.time_plan)
+        while isinstance(found := self._in_worker(calibration.time_plan), Plan):
+            self._shrink(found)
+        seconds, peak_gib = found
         return Cost(passes, passes * seconds, peak_gib)
 
     def _find_plan(self) -> Planned | Plan:
@@ -219,8 +221,14 @@ class Session:
             smaller = self._in_worker(bench.measure, check, unit, key, self._images_digest(unit))
             if smaller is None:
                 return key
-            log.warning("%s: out of memory; going on with chunk %d", self.model, smaller.chunk)
-            self.plans.shrink(smaller)
+            self._shrink(smaller)
+
+    def _shrink(self, smaller: Plan) -> None:
+        log.warning("%s: out of memory; going on with chunk %d", self.model, smaller.chunk)
+        self.plans.shrink(smaller)
+        # What a pass that failed leaves behind is given back with its process.
+        self._worker.restart()
+        self._warm = False
 
     def _stored(self, check: Check, unit: Unit) -> str | None:
         """The key of the unit's part, where it is in the store under a plan of this audit."""

@@ -61,6 +61,11 @@ class Worker:
         self._lifeline.close()
         self._life.close()
 
+    def restart(self) -> None:
+        """Ends the process; the next call starts another."""
+        self._pool.stop()
+        self._pool.join()
+
     def call(self, function: Callable[..., Any], *args: Any, seconds: float) -> Any:
         """`function(*args)`, in the child, within `seconds`.
 
