@@ -79,11 +79,10 @@ class Worker:
         if isinstance(error, TimeoutError):
             raise WorkerFailure(f"it took more than {seconds:g} s and was stopped") from error
         if isinstance(error, ProcessExpired):
-            died = _died(error.exitcode)
-            raise WorkerFailure(f"the process that held the model died ({died})") from error
+            died = f"the process that held the model died ({_died(error.exitcode)})"
+            raise WorkerFailure(died + self._limit("; {} may be too little")) from error
         if error is not None:
-            limit = f"limits.memory_gib = {self._memory_gib:g} may be too little; "
-            reason = (limit if self._memory_gib else "") + _one_line(error)
+            reason = self._limit("{} may be too little; ") + _one_line(error)
             raise WorkerFailure(f"the process for the model did not start: {reason}") from error
         answer = future.result()
         if isinstance(answer, _Raised):
@@ -91,10 +90,14 @@ class Worker:
         return pickle.loads(answer)
 
     def _reason(self, raised: "_Raised") -> str:
-        if self._memory_gib and raised.memory:
-            limit = f"limits.memory_gib = {self._memory_gib:g}"
-            return f"it needed more than {limit} ({raised.reason})"
-        return raised.reason
+        needed = self._limit("it needed more than {}") if raised.memory else ""
+        return f"{needed} ({raised.reason})" if needed else raised.reason
+
+    def _limit(self, sentence: str) -> str:
+        """`sentence` with the limit of memory in it, or nothing where there is none."""
+        if self._memory_gib is None:
+            return ""
+        return sentence.format(f"limits.memory_gib = {self._memory_gib:g}")
 
 
 @dataclass(frozen=True)

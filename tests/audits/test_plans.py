@@ -295,6 +295,9 @@ def test_an_audit_killed_while_it_made_its_plan_smaller_goes_on(warm, config_of)
     config = config_of(planned_nets.Narrow(rows=4), [FEW], engine={"chunk": 16})
     with _session(config) as session:
         session.plans.shrink(session.plan.halved())
+    told = preview(config)
+    assert "plan    full, contiguous; 4 images in a pass" in told
+    assert f"note    {SHRUNK}" in told
     with _session(config) as session:
         _measure(session, "random_fill")
         assert [plan.chunk for plan in session.plans.all] == [16, 8, 4]
@@ -304,6 +307,13 @@ def test_a_model_is_opened_with_the_chunk_that_is_fixed(warm, config_of):
     config = config_of(planned_nets.Narrower(rows=16), [FEW], engine={"chunk": 16})
     with _session(config) as session:
         _measure(session, "random_fill")
+        assert session.notes == ()
+
+
+def test_a_model_is_opened_with_as_many_images_as_memory_has_room_for(warm, config_of):
+    config = config_of(planned_nets.Narrower(rows=100), [FEW])
+    with _session(config) as session:
+        assert session.plan.chunk == 256
 
 
 def test_a_chunk_that_is_too_large_is_halved_while_calibrating(warm, config_of):
@@ -314,42 +324,47 @@ def test_a_chunk_that_is_too_large_is_halved_while_calibrating(warm, config_of):
         assert "Memory was too short for 16 images in a pass." in session.notes[0]
 
 
-def test_memory_that_is_really_limited_makes_the_chunk_smaller(warm, config_of):
-    limits = {"memory_gib": 2.0}
-    config = config_of(planned_nets.Greedy(mib=1), [FEW], engine={"chunk": 4096}, limits=limits)
-    with _session(config) as session:
-        _measure(session, "random_fill")
-        chunks = [plan.chunk for plan in session.plans.all]
-        assert 64 < chunks[-1] < 2048
-        assert chunks == [4096 >> i for i in range(len(chunks))]
-        assert len(session.notes) == len(chunks) - 1
-        assert session.conclude(session.check("random_fill")).status == "ok"
-
-
-def test_the_demos_network_goes_on_with_a_smaller_chunk(config_of):
+def test_memory_that_is_really_limited_makes_the_chunk_smaller(config_of):
     config = config_of(
         ResNet(), [FEW], pickled=False, engine={"chunk": 2048}, limits={"memory_gib": 2.0}
     )
     with _session(config) as session:
         _measure(session, "random_fill")
-        assert 64 < session.plan.chunk < 2048
+        chunks = [plan.chunk for plan in session.plans.all]
+        assert 64 < chunks[-1] < 2048
+        assert chunks == [2048 >> i for i in range(len(chunks))]
+        assert len(session.notes) == len(chunks) - 1
+        assert session.conclude(session.check("random_fill")).status == "ok"
 
 
+TOO_LITTLE = (
+    "unit 0 (20 images from 0): Expected memory for a pass over chunk x channels x height x width "
+    "= 1 x 1 x 28 x 28 = 784 values, there was too little. Take smaller images or a smaller "
+    "network, or give it more memory."
+)
+
+
+@pytest.mark.parametrize(
+    ("net", "limits", "message"),
+    [
+        (planned_nets.Narrow(rows=0), {}, TOO_LITTLE),
+        (
+            planned_nets.Greedy(mib=6000),
+            {"memory_gib": 4.0},
+            f"{TOO_LITTLE} limits.memory_gib = 4.",
+        ),
+    ],
+    ids=["no limit", "limit"],
+)
 def test_where_not_one_pass_fits_the_evidence_is_a_line_that_says_what_to_turn_down(
-    warm, config_of
+    net, limits, message, warm, config_of
 ):
-    limits = {"memory_gib": 2.0}
-    config = config_of(
-        planned_nets.Greedy(mib=3000), [PERFORMANCE, FEW], engine={"chunk": 2}, limits=limits
-    )
+    config = config_of(net, [PERFORMANCE, FEW], engine={"chunk": 1}, limits=limits)
     result = run_audit(config)
     assert [e.status for e in result.evidence] == ["ok", "error"]
-    assert result.evidence[1].reason == (
-        "unit 0 (20 images from 0): Expected memory for a pass over chunk x channels x height x "
-        "width = 1 x 1 x 28 x 28 = 784 values, there was too little. Take smaller images or a "
-        "smaller network, or give it more memory. limits.memory_gib = 2."
-    )
+    assert result.evidence[1].reason == message
     assert result.verdict.word == "undecided"
+    assert _plan_files(config.store) == {}
 
 
 def test_a_preview_tells_plan_and_cost_and_records_nothing(warm, config_of):
@@ -366,11 +381,6 @@ def test_a_preview_tells_plan_and_cost_and_records_nothing(warm, config_of):
     assert _files(config.store) == {}
 
 
-def test_a_preview_of_an_audit_that_would_go_on_with_a_smaller_chunk_tells_of_it(warm, config_of):
-    config = config_of(planned_nets.Narrow(rows=8), [FEW], engine={"chunk": 16})
-    assert "8 images in a pass" in preview(config)
-
-
 RUNS = "a model that runs, but"
 
 
@@ -379,7 +389,7 @@ RUNS = "a model that runs, but"
     [
         (RuntimeError("It broke.\nBadly."), FEW, f"{RUNS} RuntimeError: It broke"),
         (RuntimeError("It broke.\nBadly."), MANY, f"{RUNS} RuntimeError: It broke"),
-        (ValueError("It broke.\nBadly."), FEW, "It broke"),
+        (ValueError("It broke.\nBadly."), FEW, f"{RUNS} ValueError: It broke"),
         (None, FEW, f"{RUNS} it took more than 1 s and was stopped"),
     ],
     ids=["raises", "raises in calibration", "raises ValueError", "hangs"],
