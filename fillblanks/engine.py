@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fillblanks.classifier import Classifier
 from fillblanks.graph import rewritten
+from fillblanks.mixed import MixedGraph
 from fillblanks.plan import Plan
 from fillblanks.update import Step, first_order
 
@@ -102,7 +103,8 @@ def _ready(classifier: Classifier, plan: Plan, images: Tensor) -> Classifier:
     if plan.fused or mixed:
         with classifier.steady():
             example = (torch.cat([images[:1], images[-1:]]) - classifier.mean) / classifier.std
-            net = rewritten(classifier.net, example, fused=plan.fused, mixed=mixed)
+            graph = rewritten(classifier.net, example, fused=plan.fused)
+            net = MixedGraph(graph, example) if mixed else graph
     elif double or plan.memory_format == "channels_last":
         net = copy.deepcopy(classifier.net)
     else:

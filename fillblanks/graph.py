@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
 _ATEN = torch.ops.aten
-_CONV, _NORM, _RELU = _ATEN.conv2d.default, _ATEN.batch_norm.default, _ATEN.relu.default
+CONV, _NORM, _RELU = _ATEN.conv2d.default, _ATEN.batch_norm.default, _ATEN.relu.default
+_CAT, _MAX_POOL = _ATEN.cat.default, _ATEN.max_pool2d.default
 _CONV_DEFAULTS = (None, (1, 1), (0, 0), (1, 1), 1)  # bias, stride, padding, dilation, groups
 # What torch.export raises for networks that it cannot take.
 _EXPORT_ERRORS = (
@@ -30,12 +31,12 @@ class NotRewritable(ValueError):
     """The network's graph cannot be had, or what was made of it does not compute the same."""
 
 
-def rewritten(net: nn.Module, example: Tensor, *, fused: bool, mixed: bool) -> GraphModule:
+def rewritten(net: nn.Module, example: Tensor, *, fused: bool) -> GraphModule:
     """A copy of `net`, in evaluation mode, that computes the same for inputs like `example`.
 
     `example` is (N, C, H, W), N >= 2, as the network gets it. `fused`: batch normalisation becomes
-    part of the convolution before it, and a ReLU whose input nobody else needs is done in place.
-    `mixed`: convolutions take their input gradient in bfloat16.
+    part of the convolution before it; a ReLU is done after max pooling or concatenation, not
+    before, and in place where nobody else needs its input.
 
     Raises NotRewritable.
     """
@@ -45,12 +46,11 @@ def rewritten(net: nn.Module, example: Tensor, *, fused: bool, mixed: bool) -> G
         for node in nodes:
             if node.target == _NORM:
                 _fold(graph, node)
-            elif node.target == _RELU and _only_user(node.args[0]):
+            elif node.target == _CAT or node.target == _MAX_POOL:
+                _defer_relu(graph, node)
+        for node in graph.graph.nodes:
+            if node.target == _RELU and _only_user(node.args[0]):
                 node.target = _ATEN.relu_.default
-    if mixed:
-        for node in list(graph.graph.nodes):
-            if node.target == _CONV:
-                _mix(graph, node)
     graph.recompile()
     for parameter in graph.parameters():
         parameter.requires_grad_(False)
@@ -59,7 +59,7 @@ def rewritten(net: nn.Module, example: Tensor, *, fused: bool, mixed: bool) -> G
 
 
 def _graph_of(net: nn.Module, example: Tensor) -> GraphModule:
-    if isinstance(net, GraphModule) and any(n.target == _CONV for n in net.graph.nodes):
+    if isinstance(net, GraphModule) and any(n.target == CONV for n in net.graph.nodes):
         return copy.deepcopy(net)
     try:
         batch = {0: torch.export.Dim("batch")}
@@ -75,20 +75,43 @@ def _graph_of(net: nn.Module, example: Tensor) -> GraphModule:
 
 def _only_user(node: Any) -> bool:
     """Whether overwriting the node's value is unseen: it has one user and its maker is done."""
-    return len(node.users) == 1 and node.target in (_CONV, _ATEN.add.Tensor)
+    return len(node.users) == 1 and node.target in (CONV, _ATEN.add.Tensor, _CAT, _MAX_POOL)
+
+
+def _defer_relu(graph: GraphModule, node: Node) -> None:
+    """cat or max_pool of ReLUs becomes one ReLU of cat or max_pool: the same, on fewer values."""
+    relus: Any = node.args[0] if node.target == _CAT else [node.args[0]]
+    for relu in relus:
+        # What a ReLU in place overwrites may be needed by others.
+        if len(relu.users) > 1 or not _is_relu(relu):
+            return
+    if len(set(relus)) < len(relus):
+        return
+    values = [relu.args[0] for relu in relus]
+    node.args = (values if node.target == _CAT else values[0], *node.args[1:])
+    for relu in relus:
+        graph.graph.erase_node(relu)
+    with graph.graph.inserting_after(node):
+        deferred = graph.graph.call_function(_RELU, (node,))
+    node.replace_all_uses_with(deferred, delete_user_cb=lambda user: user is not deferred)
+
+
+def _is_relu(node: Node) -> bool:
+    overwrites = node.target == _ATEN.relu_.default
+    return node.target == _RELU or (overwrites and _only_user(node.args[0]))
 
 
 def _fold(graph: GraphModule, norm: Node) -> None:
     """conv then norm becomes one conv (in float64 before it is rounded), where nothing is lost."""
     conv = norm.args[0]
-    if not isinstance(conv, Node) or conv.target != _CONV or len(conv.users) > 1 or norm.args[5]:
+    if not isinstance(conv, Node) or conv.target != CONV or len(conv.users) > 1 or norm.args[5]:
         return
-    value, weight, bias, *rest = _conv_arguments(conv)
-    kernel, offset = _value(graph, weight), _value(graph, bias)
+    value, weight, bias, *rest = conv_arguments(conv)
+    kernel, offset = weight_of(graph, weight), weight_of(graph, bias)
     weights = (weight, bias, *norm.args[1:5])
-    if any(node is not None and _value(graph, node) is None for node in weights):
+    if any(node is not None and weight_of(graph, node) is None for node in weights):
         return  # it is computed, and may be another each time
-    gamma, beta, mean, variance = (_value(graph, argument) for argument in norm.args[1:5])
+    gamma, beta, mean, variance = (weight_of(graph, argument) for argument in norm.args[1:5])
     if kernel is None or mean is None or variance is None:
         return
     epsilon: Any = norm.args[7]
@@ -109,24 +132,12 @@ def _fold(graph: GraphModule, norm: Node) -> None:
     graph.graph.erase_node(norm)
 
 
-def _mix(graph: GraphModule, conv: Node) -> None:
-    value, weight, bias, *rest = _conv_arguments(conv)
-    kernel = _value(graph, weight)
-    if kernel is None:
-        return
-    reduced = _add(graph, conv, "weight_bfloat16", kernel.bfloat16())
-    with graph.graph.inserting_before(conv):
-        mixed = graph.graph.call_function(mixed_convolution, (value, weight, bias, reduced, *rest))
-    conv.replace_all_uses_with(mixed)
-    graph.graph.erase_node(conv)
-
-
-def _conv_arguments(conv: Node) -> list[Any]:
+def conv_arguments(conv: Node) -> list[Any]:
     """Input, weight, bias, stride, padding, dilation, groups."""
     return [*conv.args, *_CONV_DEFAULTS[len(conv.args) - 2 :]]
 
 
-def _value(graph: GraphModule, node: Any) -> Tensor | None:
+def weight_of(graph: GraphModule, node: Any) -> Tensor | None:
     """The weight that a node stands for; None for no weight and for what is computed."""
     if not isinstance(node, Node) or node.op != "get_attr":
         return None
@@ -151,43 +162,3 @@ def _check(net: nn.Module, graph: GraphModule, example: Tensor) -> None:
         raise NotRewritable(
             "Expected the same logits from the network and from its graph, got different ones."
         )
-
-
-class _MixedConvolution(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        context: Any, x: Tensor, weight: Tensor, bias: Tensor | None, reduced: Tensor, *rest: Any
-    ) -> Tensor:
-        context.shape, context.rest = x.shape, rest
-        context.save_for_backward(reduced)
-        return torch.conv2d(x, weight, bias, *rest)
-
-    @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> Any:
-        (reduced,) = context.saved_tensors
-        stride, padding, dilation, groups = context.rest
-        gradient = gradients[0].to(reduced.dtype)
-        # Of the input, only the shape counts for its own gradient.
-        shape = gradient.new_empty(1).expand(context.shape)
-        result = _ATEN.convolution_backward(
-            gradient,
-            shape,
-            reduced,
-            None,
-            stride,
-            padding,
-            dilation,
-            False,
-            (0, 0),
-            groups,
-            (True, False, False),
-        )[0]
-        return (result.to(gradients[0].dtype), *[None] * (3 + len(context.rest)))
-
-
-def mixed_convolution(*arguments: Any) -> Tensor:
-    """conv2d(x, weight, bias, reduced, stride, padding, dilation, groups); frozen weights.
-
-    The value is that of `weight`; the gradient at x is computed with `reduced`, in its dtype.
-    """
-    return _MixedConvolution.apply(*arguments)

@@ -1,0 +1,254 @@
+"""A network's graph whose backward pass runs in bfloat16, and its forward pass as it is.
+
+Autograd keeps each gradient in the dtype of its value, and converting at every layer would cost
+what bfloat16 saves. So the backward pass is a tape of our own: while the graph runs, each operation
+leaves a function that pulls a gradient back through it. Convolutions, ReLU, max pooling,
+concatenation and addition have their own rule; what else there is goes through autograd in the
+dtype of its values. Weights are frozen: only the input has a gradient.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.fx import GraphModule, Interpreter, Node
+from torch.fx.node import map_arg
+
+from fillblanks.graph import CONV, NotRewritable, conv_arguments, weight_of
+
+_ATEN = torch.ops.aten
+_REDUCED = torch.bfloat16
+
+Gradients = Sequence[Tensor | None]
+Pull = Callable[[Tensor], Gradients]
+
+
+class MixedGraph(nn.Module):
+    """The logits of `graph`, bit for bit; their gradient at the input, computed in bfloat16.
+
+    `graph` is what `rewritten` gives, `example` (N, C, H, W) an input. Raises NotRewritable where
+    there is an operation that the tape cannot hold.
+    """
+
+    def __init__(self, graph: GraphModule, example: Tensor):
+        super().__init__()
+        self.graph = graph
+        self.reduced = nn.ParameterDict()
+        for node in graph.graph.nodes:
+            kernel = weight_of(graph, conv_arguments(node)[1]) if node.target == CONV else None
+            if kernel is not None:
+                self.reduced[node.name] = nn.Parameter(kernel.to(_REDUCED), requires_grad=False)
+        self._check(example)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _Pass.apply(x, self)
+
+    def _check(self, example: Tensor) -> None:
+        x = example.clone().requires_grad_()
+        logits = self(x)
+        with torch.no_grad():
+            same = torch.equal(logits, self.graph(example.clone()))
+        (gradient,) = torch.autograd.grad(logits.sum(), x)
+        if not (same and gradient.isfinite().all()):
+            raise NotRewritable(
+                "Expected the same logits with a backward pass in bfloat16, and finite gradients, "
+                "got something else."
+            )
+
+
+class _Pass(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, x: Tensor, net: MixedGraph) -> Tensor:
+        if not context.needs_input_grad[0]:
+            return net.graph(x)
+        context.tape = _Tape(net)
+        return context.tape.run(x)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context: Any, gradient: Tensor) -> Any:
+        return context.tape.pull(gradient), None
+
+
+class _Tape(Interpreter):
+    """One run of a graph, which can be pulled back once."""
+
+    def __init__(self, net: MixedGraph):
+        super().__init__(net.graph)
+        self.reduced = net.reduced
+        self._active = set[Node]()  # those whose value has a gradient
+        self._pulls: list[tuple[Node, list[Node], Pull]] = []
+        (self._input,) = (n for n in net.graph.graph.nodes if n.op == "placeholder")
+        (self._output,) = (n for n in net.graph.graph.nodes if n.op == "output")
+
+    def run_node(self, n: Node) -> Any:
+        inputs = [node for node in n.all_input_nodes if node in self._active]
+        if n is self._input:
+            self._active.add(n)
+        if not inputs or n is self._output or n.target == "_guards_fn":  # of torch.export
+            return super().run_node(n)
+        if n.op != "call_function":
+            raise NotRewritable(f"Expected only functions in the graph, got {n.op} {n.target}.")
+        if _overwrites(n) and not _unseen(n.args[0]):
+            raise NotRewritable(
+                f"Expected nobody else to read what {n.target} overwrites, but {n.args[0]} is read."
+            )
+        value, pull = _RULES.get(n.target, _any)(self, n, inputs)
+        if pull is not None:
+            self._active.add(n)
+            self._pulls.append((n, inputs, pull))
+        return value
+
+    def pull(self, gradient: Tensor) -> Tensor:
+        """The gradient at the input, in the dtype of `gradient`, which is that of the logits."""
+        dtype = gradient.dtype
+        (logits,) = self._output.all_input_nodes
+        gradients = {logits: gradient.to(_REDUCED)}
+        while self._pulls:
+            node, inputs, pull = self._pulls.pop()
+            if node not in gradients:
+                continue
+            for source, part in zip(inputs, pull(gradients.pop(node)), strict=True):
+                if part is not None:
+                    known = gradients.get(source)
+                    gradients[source] = part if known is None else known + part
+        return gradients[self._input].to(dtype)
+
+    def arguments(self, node: Node) -> tuple[Any, ...]:
+        return self.fetch_args_kwargs_from_env(node)[0]
+
+
+def _overwrites(node: Any) -> bool:
+    return isinstance(node.target, OpOverload) and node.target._schema.is_mutable
+
+
+def _unseen(node: Any) -> bool:
+    """Whether nobody can tell that the value of `node` was overwritten by its one user."""
+    made = node.target._schema.returns if isinstance(node.target, OpOverload) else ()
+    views = [one for one in made if one.alias_info is not None and not one.alias_info.is_write]
+    return node.op == "call_function" and len(node.users) == 1 and not views
+
+
+Rule = Callable[[_Tape, Any, list[Node]], tuple[Any, Pull | None]]
+
+
+def _any(tape: _Tape, node: Any, inputs: list[Node]) -> tuple[Any, Pull | None]:
+    """Whatever autograd knows, in the dtype of its values."""
+    leaves = {n: tape.env[n].detach().requires_grad_() for n in inputs}
+    args, kwargs = map_arg((node.args, node.kwargs), lambda n: leaves.get(n, tape.env.get(n)))
+    with torch.enable_grad():
+        if _overwrites(node):  # not the leaf, which autograd forbids, but its copy
+            args = (args[0].clone(), *args[1:])
+        value = node.target(*args, **kwargs)
+    if not isinstance(value, Tensor):
+        if isinstance(value, (tuple, list)):
+            raise NotRewritable(f"Expected one result of each function, got more of {node.target}.")
+        return value, None
+    if not value.requires_grad:
+        return value, None
+
+    def pull(gradient: Tensor) -> Gradients:
+        known = list(leaves.values())
+        parts = torch.autograd.grad(value, known, gradient.to(value.dtype), allow_unused=True)
+        # In the memory format of the value: two formats in one operation are slow.
+        return [
+            None if part is None else _like(leaf, gradient).copy_(part)
+            for leaf, part in zip(known, parts, strict=True)
+        ]
+
+    return value.detach(), pull
+
+
+def _convolution(tape: _Tape, node: Any, inputs: list[Node]) -> tuple[Tensor, Pull | None]:
+    if node.name not in tape.reduced:
+        return _any(tape, node, inputs)
+    kernel = tape.reduced[node.name]
+    x, _, _, stride, padding, dilation, groups = (
+        tape.env[a] if isinstance(a, Node) else a for a in conv_arguments(node)
+    )
+    shape = x.to("meta")
+
+    def pull(gradient: Tensor) -> Gradients:
+        return [
+            _ATEN.convolution_backward(
+                gradient,
+                _like(shape, gradient),
+                kernel,
+                None,
+                *(stride, padding, dilation, False, (0, 0), groups),
+                (True, False, False),
+            )[0]
+        ]
+
+    return node.target(*tape.arguments(node)), pull
+
+
+def _like(shape: Tensor, gradient: Tensor) -> Tensor:
+    """Room for a gradient at `shape`; also stands for a value of which only the shape counts."""
+    return torch.empty_like(shape, dtype=gradient.dtype, device=gradient.device)
+
+
+def _relu(tape: _Tape, node: Any, inputs: list[Node]) -> tuple[Tensor, Pull | None]:
+    value = node.target(*tape.arguments(node))
+    sign = value.to(_REDUCED)
+    return value, lambda gradient: [_ATEN.threshold_backward(gradient, sign, 0)]
+
+
+def _max_pool(tape: _Tape, node: Any, inputs: list[Node]) -> tuple[Tensor, Pull | None]:
+    x, *options = tape.arguments(node)
+    value, indices = _ATEN.max_pool2d_with_indices.default(x, *options)
+    padded: list[Any] = [*options, *([], 0, 1, False)[len(options) - 1 :]]
+    shape = x.to("meta")
+
+    def pull(gradient: Tensor) -> Gradients:
+        source = _like(shape, gradient)
+        return [_ATEN.max_pool2d_with_indices_backward.default(gradient, source, *padded, indices)]
+
+    return value, pull
+
+
+def _average_pool(tape: _Tape, node: Any, inputs: list[Node]) -> tuple[Tensor, Pull | None]:
+    x, size = tape.arguments(node)
+    if list(size) != [1, 1]:
+        return _any(tape, node, inputs)
+    shape = x.shape
+    return node.target(x, size), lambda gradient: [
+        (gradient / (shape[-2] * shape[-1])).expand(shape)
+    ]
+
+
+def _cat(tape: _Tape, node: Any, inputs: list[Node]) -> tuple[Tensor, Pull | None]:
+    values, *rest = tape.arguments(node)
+    dim = rest[0] if rest else 0
+    sources: Any = node.args[0]
+    if len(set(sources)) < len(sources):
+        return _any(tape, node, inputs)
+    sizes = [value.shape[dim] for value in values]
+
+    def pull(gradient: Tensor) -> Gradients:
+        parts = dict(zip(sources, gradient.split(sizes, dim), strict=True))
+        return [parts[source] for source in inputs]
+
+    return torch.cat(values, dim), pull
+
+
+def _add(tape: _Tape, node: Any, inputs: list[Node]) -> tuple[Tensor, Pull | None]:
+    one, other = tape.arguments(node)[:2]
+    plain = isinstance(other, Tensor) and one.shape == other.shape and not node.kwargs
+    if not plain or node.args[0] is node.args[1]:
+        return _any(tape, node, inputs)
+    return node.target(one, other), lambda gradient: [gradient] * len(inputs)
+
+
+_RULES: dict[Any, Rule] = {
+    CONV: _convolution,
+    _ATEN.relu.default: _relu,
+    _ATEN.relu_.default: _relu,
+    _ATEN.max_pool2d.default: _max_pool,
+    _ATEN.adaptive_avg_pool2d.default: _average_pool,
+    _ATEN.cat.default: _cat,
+    _ATEN.add.Tensor: _add,
+    _ATEN.add_.Tensor: _add,
+}
