@@ -11,8 +11,8 @@ from audits.bench import Job, context_of, smaller_plan
 from audits.config import AuditConfig
 from audits.data import ImageSet
 from fillblanks import Calibration, OutOfMemory, Plan, calibrate, default_plan
-from fillblanks.calibration import timed
 from fillblanks.plan import with_fixed
+from fillblanks.timing import Runner, seconds_per_pass
 
 # An audit that puts fewer values than this through the model is over in seconds on one core; it
 # takes the network as it is.
@@ -65,10 +65,10 @@ def time_plan(job: Job) -> tuple[float, float] | Plan:
     """
     context = context_of(job)
     try:
-        trial = timed(context.classifier, context.images.tensor(range(1)), context.plan)
+        runner = Runner(context.classifier, context.images.tensor(range(1)), context.plan)
+        return seconds_per_pass(runner), peak_gib()
     except OutOfMemory as error:
         return smaller_plan(error, job, context.plan)
-    return trial.seconds_per_pass, peak_gib()
 
 
 def find_plan(job: Job) -> Planned:

@@ -80,7 +80,7 @@ class Ours:
 
     def __init__(self, subject: Subject, folder: str, draws: int, fixed: dict[str, Any]):
         # As many images and draws as an audit of the paper's size takes; fewer of large networks.
-        count, size = {28: (32, 1024), 32: (12, 1024), 224: (4, 128)}[subject.side]
+        count, size = {28: (32, 1024), 32: (12, 1024), 224: (4, 512)}[subject.side]
         images, labels = subject.images(count)
         net = network(subject, Path(folder))
         self.classifier = Classifier(net, mean=subject.mean, std=subject.std, constant=True)

@@ -25,7 +25,7 @@ _HOUR = 3600.0
 class Size:
     """How much a round does, and the batches that captum and the plain loop may choose from."""
 
-    draws: int
+    draws: int  # a multiple of every chunk, so that nobody fills up a last one
     chunks: tuple[int, ...]
     goal: float  # of the default plan against captum
 
@@ -33,8 +33,8 @@ class Size:
 SIZES: dict[Subject, Size] = {
     CNN3: Size(8_192, (64, 128, 256), 2.0),
     RESNET5: Size(8_192, (64, 128, 256), 2.0),
-    SQUEEZENET: Size(256, (8, 16), 2.0),
-    RESNET18: Size(768, (32, 64), 1.8),
+    SQUEEZENET: Size(512, (8, 16), 2.0),
+    RESNET18: Size(2_048, (32, 64), 1.8),
 }
 
 

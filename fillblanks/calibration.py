@@ -1,8 +1,5 @@
 """calibrate: a fast plan for a network, found by trying it, that does not change the answer."""
 
-import statistics
-import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,19 +7,20 @@ import torch
 from torch import Tensor
 
 from fillblanks.classifier import Classifier
-from fillblanks.engine import Engine
 from fillblanks.fill import expected_fill
-from fillblanks.memory import OutOfMemory, memory_told
+from fillblanks.memory import OutOfMemory
 from fillblanks.plan import REDUCED, Plan, default_plan, with_block, with_fixed
 from fillblanks.threshold import overlap
+from fillblanks.timing import Runner, seconds_per_pass, times_faster
 
 LEAST_OVERLAP = 0.98
 _IMAGES = 32  # at most, whose prototypes are compared
 _DRAWS_FLOAT64 = 64  # draws of each in float64, which is slow
 _MOVED = 1 / 8  # of them may be recognised as another class: less than an interval over so few
-_PASSES, _SECONDS = 5, 1.0  # at most, to time a candidate
 _GAIN = 1.03  # a candidate that is not faster by this much does not replace a simpler one
 _LARGEST_CHUNK = {"cpu": 512, "cuda": 16384}
+_LONG_PASS_SECONDS = 0.25  # of a whole chunk: a larger one cannot save much
+_RUNNERS_KEPT = 3
 
 
 @dataclass(frozen=True)
@@ -97,24 +95,22 @@ def calibrate(
 
 
 class _Search:
-    """Times plans."""
+    """Times plans, each beside the best one so far."""
 
     def __init__(self, classifier: Classifier, images: Tensor, fixed: dict[str, Any]):
         self.fixed, self.trials = fixed, list[Trial]()
         self._classifier, self._images = classifier, images
+        self._runners: dict[Plan, Runner] = {}
 
     def full(self) -> Trial:
         """The fastest plan in full precision, or in the fixed one where it is not reduced."""
         reduced = self.fixed.get("precision") in REDUCED
         fixed = {k: v for k, v in self.fixed.items() if not (reduced and k == "precision")}
         shape = self._images.shape[1:]
-        plan = with_fixed(default_plan(*shape), fixed, shape)
-        best = self._first(plan)
-        best = self._best(best, self._varied(best.plan, "memory_format", "channels_last"))
-        best = self._best(best, self._varied(best.plan, "fused", True))
-        best = self._chunked(best)
+        best = self._first(with_fixed(default_plan(*shape), fixed, shape))
+        best = self._chunked(self._formatted(best))
         if self._classifier.device.type == "cuda":
-            best = self._best(best, self._varied(best.plan, "captured", True))
+            best = self._best(best, "captured", True)
         return best
 
     def reduced(self, full: Trial) -> list[Trial]:
@@ -126,31 +122,34 @@ class _Search:
             return []
         found = []
         for precision in REDUCED if wanted is None else (wanted,):
-            trial = self._timed(replace(full.plan, precision=precision))
+            trial = self._tried(replace(full.plan, precision=precision), full)
             if wanted is not None and trial.refused:
                 raise ValueError(f"Expected a network that runs in {wanted}, got {trial.refused}")
             if not trial.refused:
-                found.append(self._chunked(trial))
-        fast = [t for t in found if wanted or t.seconds_per_pass * _GAIN < full.seconds_per_pass]
-        return sorted(fast, key=lambda trial: trial.seconds_per_pass)
-
-    def _varied(self, plan: Plan, name: str, value: Any) -> list[Plan]:
-        return [] if name in self.fixed else [replace(plan, **{name: value})]
+                trial = self._chunked(self._formatted(trial))
+                faster = times_faster(self._runner(trial.plan), self._runner(full.plan))
+                if wanted or faster >= _GAIN:
+                    found.append(trial)
+        return sorted(found, key=lambda trial: trial.seconds_per_pass)
 
     def _first(self, plan: Plan) -> Trial:
         """The plan all others are held against; it must run, with a smaller chunk if need be."""
         while True:
             try:
-                return self._keep(timed(self._classifier, self._images, plan))
+                return self._keep(Trial(plan, seconds_per_pass(self._runner(plan))))
             except OutOfMemory:
                 if plan.chunk == 1:
                     raise
                 plan = plan.halved()
 
+    def _formatted(self, best: Trial) -> Trial:
+        """In the other memory format and with the rewritten graph, where they are faster."""
+        formats = {"contiguous": "channels_last", "channels_last": "contiguous"}
+        best = self._best(best, "memory_format", formats[best.plan.memory_format])
+        return self._best(best, "fused", not best.plan.fused)
+
     def _chunked(self, best: Trial) -> Trial:
         """With larger chunks as long as they are faster, else with smaller ones."""
-        if "chunk" in self.fixed:
-            return best
         largest = _LARGEST_CHUNK[self._classifier.device.type]
         start = best
         for factor in (2, 0.5):
@@ -158,53 +157,45 @@ class _Search:
                 break
             while True:
                 chunk = int(best.plan.chunk * factor)
-                if not 1 <= chunk <= largest:
+                long = best.seconds_per_pass * best.plan.chunk > _LONG_PASS_SECONDS and factor > 1
+                if long or not 1 <= chunk <= largest:
                     break
-                plan = self._with_block(replace(best.plan, chunk=chunk))
-                better = self._best(best, [plan])
+                better = self._best(best, "chunk", chunk)
                 if better is best:
                     break
                 best = better
         return best
 
-    def _with_block(self, plan: Plan) -> Plan:
-        return plan if "block" in self.fixed else with_block(plan, self._images.shape[1:].numel())
+    def _best(self, best: Trial, name: str, value: Any) -> Trial:
+        """`best`, or with `name` changed to `value` where that may be and is faster."""
+        if name in self.fixed:
+            return best
+        plan = replace(best.plan, **{name: value})
+        if name == "chunk" and "block" not in self.fixed:
+            plan = with_block(plan, self._images.shape[1:].numel())
+        trial = self._tried(plan, best)
+        return trial if trial.seconds_per_pass * _GAIN <= best.seconds_per_pass else best
 
-    def _best(self, best: Trial, plans: Iterable[Plan]) -> Trial:
-        for plan in plans:
-            trial = self._timed(plan)
-            if trial.seconds_per_pass * _GAIN < best.seconds_per_pass:
-                best = trial
-        return best
-
-    def _timed(self, plan: Plan) -> Trial:
-        # Not every network runs in every way; one that does not goes without.
+    def _tried(self, plan: Plan, best: Trial) -> Trial:
+        """A trial beside `best`; not every network runs in every way, one that does not is told."""
         try:
-            return self._keep(timed(self._classifier, self._images, plan))
+            faster = times_faster(self._runner(plan), self._runner(best.plan))
+            return self._keep(Trial(plan, best.seconds_per_pass / faster))
         except (RuntimeError, ValueError, TypeError, AssertionError) as error:
             reason = f"{type(error).__name__}: {(str(error).strip() or ' ').splitlines()[0]}"
             return self._keep(Trial(plan, float("inf"), refused=reason))
 
+    def _runner(self, plan: Plan) -> Runner:
+        if plan not in self._runners:
+            runner = Runner(self._classifier, self._images, plan)
+            while len(self._runners) >= _RUNNERS_KEPT:
+                self._runners.pop(next(iter(self._runners)))
+            self._runners[plan] = runner
+        return self._runners[plan]
+
     def _keep(self, trial: Trial) -> Trial:
         self.trials.append(trial)
         return trial
-
-
-def timed(classifier: Classifier, images: Tensor, plan: Plan) -> Trial:
-    """How long a pass takes; the same few `images` fill its chunk."""
-    with memory_told(plan, images.shape), classifier.steady():
-        images = classifier.to_input(images)
-        engine = Engine(classifier, plan, images)
-        masked = images[torch.arange(plan.chunk, device=images.device) % len(images)]
-        labels = torch.zeros(plan.chunk, dtype=torch.int64, device=images.device)
-        with engine.steady():
-            engine.steps(masked, labels)
-            seconds: list[float] = []
-            while len(seconds) < _PASSES and sum(seconds) < _SECONDS:
-                started = time.perf_counter()
-                engine.steps(masked, labels).predicted.cpu()
-                seconds.append(time.perf_counter() - started)
-    return Trial(plan, statistics.median(seconds) / plan.chunk)
 
 
 class _Comparison:
@@ -225,7 +216,9 @@ class _Comparison:
     def full_to_float64(self, full: Plan) -> float:
         draws = min(self._draws, _DRAWS_FLOAT64)
         try:
-            reference = self._prototypes(replace(full, precision="float64"), draws)
+            # Of the network as it is: memory format, for one, decides between equal values.
+            plan = Plan(full.chunk, full.block, precision="float64")
+            reference = self._prototypes(plan, draws)
         except (RuntimeError, ValueError, TypeError):
             return float("nan")  # a network that has no float64 has no reference
         return _distance(reference, self._full_prototypes(full, draws))

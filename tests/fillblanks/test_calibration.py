@@ -276,7 +276,7 @@ def test_a_network_that_cannot_be_exported_goes_without_and_the_trials_say_why(i
     assert not found.plan.fused
     assert found.plan.precision != "mixed"
     refused = [t for t in found.trials if t.plan.fused or t.plan.precision == "mixed"]
-    assert len(refused) == 2
+    assert {trial.plan.precision for trial in refused} >= {"full", "mixed"}
     for trial in refused:
         assert trial.refused.startswith("NotRewritable: Expected a network that torch.export takes")
         assert "\n" not in trial.refused
