@@ -106,7 +106,7 @@ _PICTURES = {
     SQUEEZENET.name: photographs,
 }
 _TRAINING = {CNN3.name: (mnist, 20_000, 3), RESNET5.name: (mnist, 20_000, 3)} | {
-    RESNET18.name: (cifar10, 10_000, 4)
+    RESNET18.name: (cifar10, 10_000, 8)
 }
 
 
@@ -122,10 +122,12 @@ def network(subject: Subject, folder: Path) -> nn.Module:
 
 
 def _trained(subject: Subject) -> nn.Module:
-    """With noise of random strength on the inputs, under which networks learn shapes."""
+    """With noise of random strength on the inputs, under which networks learn shapes, and with up
+    to half of their patches blank, so that they know the masked images that fills are made of."""
     pictures, count, epochs = _TRAINING[subject.name]
     images, labels = pictures(count, train=True)
     images = (images - torch.tensor(subject.mean).view(-1, 1, 1)) / subject.std[0]
+    black = -torch.tensor(subject.mean).view(-1, 1, 1) / subject.std[0]
     torch.manual_seed(0)
     net = subject.make().train()
     steps = epochs * (count // 128)
@@ -134,6 +136,10 @@ def _trained(subject: Subject) -> nn.Module:
     for epoch in range(epochs):
         for batch in torch.randperm(count)[: steps // epochs * 128].split(128):
             x = images[batch]
+            kept = torch.rand(len(x), 1, x.shape[2] // 2, x.shape[3] // 2) > (
+                torch.rand(len(x), 1, 1, 1) / 2
+            )
+            x = torch.where(kept.repeat_interleave(2, 2).repeat_interleave(2, 3), x, black)
             noise = torch.randn_like(x) * torch.rand(len(x), 1, 1, 1)
             with torch.autocast("cpu", torch.bfloat16):
                 logits = net(x + noise)

@@ -23,7 +23,7 @@ class Plan:
     """How passes are run. The same plan gives the same bytes on the same kind of device.
 
     `precision`: "full" is the network's own, float32 as a rule; "bfloat16" runs the pass under
-    autocast; "mixed" runs it in full, and takes only the gradients of convolutions in bfloat16;
+    autocast; "mixed" takes its logits in full, and only their gradient in bfloat16 (mixed.py);
     "float64" is for reference. Only the averages of `expected_fill` are taken in bfloat16, where
     many draws make its error vanish; every other pass is then run in full.
     """
@@ -32,7 +32,7 @@ class Plan:
     block: int = 0  # draws whose masks are made, and whose updates are summed, at once; 0: a chunk
     precision: Precision = "full"
     memory_format: MemoryFormat = "contiguous"
-    fused: bool = False  # batch normalisation inside convolutions, ReLU in place (graph.py)
+    fused: bool = False  # a graph that computes the same with less work (graph.py)
     captured: bool = False  # on a GPU: a pass is recorded once as a CUDA graph and replayed
 
     def __post_init__(self) -> None:
