@@ -33,8 +33,8 @@ class Size:
 SIZES: dict[Subject, Size] = {
     CNN3: Size(8_192, (64, 128, 256), 2.0),
     RESNET5: Size(8_192, (64, 128, 256), 2.0),
-    SQUEEZENET: Size(512, (8, 16), 2.0),
-    RESNET18: Size(2_048, (32, 64), 1.8),
+    SQUEEZENET: Size(384, (8, 16), 2.0),
+    RESNET18: Size(1_024, (32, 64), 1.8),
 }
 
 
