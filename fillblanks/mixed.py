@@ -91,18 +91,22 @@ class _Tape(Interpreter):
             return super().run_node(n)
         if n.op != "call_function":
             raise NotRewritable(f"Expected only functions in the graph, got {n.op} {n.target}.")
-        if _overwrites(n) and not _unseen(n.args[0]):
+        if _overwrites(n) and self._others_read(n.args[0]):
             raise NotRewritable(
                 f"Expected nobody else to read what {n.target} overwrites, but {n.args[0]} is read."
             )
-        value, pull = _RULES.get(n.target, _any)(self, n, inputs)
+        rule = _any if n.kwargs else _RULES.get(n.target, _any)
+        value, pull = rule(self, n, inputs)
         if pull is not None:
             self._active.add(n)
             self._pulls.append((n, inputs, pull))
         return value
 
-    def pull(self, gradient: Tensor) -> Tensor:
-        """The gradient at the input, in the dtype of `gradient`, which is that of the logits."""
+    def pull(self, gradient: Tensor) -> Tensor | None:
+        """The gradient at the input, in the dtype of `gradient`, which is that of the logits.
+
+        None where the logits do not depend on the input.
+        """
         dtype = gradient.dtype
         (logits,) = self._output.all_input_nodes
         gradients = {logits: gradient.to(_REDUCED)}
@@ -114,7 +118,16 @@ class _Tape(Interpreter):
                 if part is not None:
                     known = gradients.get(source)
                     gradients[source] = part if known is None else known + part
-        return gradients[self._input].to(dtype)
+        found = gradients.get(self._input)
+        return None if found is None else found.to(dtype)
+
+    def _others_read(self, node: Any) -> bool:
+        """Whether the value of `node`, or its memory, is needed by others than its one user."""
+        memory = self.env[node].untyped_storage().data_ptr()
+        living = [v for n, v in self.env.items() if n is not node and isinstance(v, Tensor)]
+        return len(node.users) > 1 or any(
+            value.untyped_storage().data_ptr() == memory for value in living
+        )
 
     def arguments(self, node: Node) -> tuple[Any, ...]:
         return self.fetch_args_kwargs_from_env(node)[0]
@@ -122,13 +135,6 @@ class _Tape(Interpreter):
 
 def _overwrites(node: Any) -> bool:
     return isinstance(node.target, OpOverload) and node.target._schema.is_mutable
-
-
-def _unseen(node: Any) -> bool:
-    """Whether nobody can tell that the value of `node` was overwritten by its one user."""
-    made = node.target._schema.returns if isinstance(node.target, OpOverload) else ()
-    views = [one for one in made if one.alias_info is not None and not one.alias_info.is_write]
-    return node.op == "call_function" and len(node.users) == 1 and not views
 
 
 Rule = Callable[[_Tape, Any, list[Node]], tuple[Any, Pull | None]]
@@ -236,7 +242,7 @@ def _cat(tape: _Tape, node: Any, inputs: list[Node]) -> tuple[Tensor, Pull | Non
 
 def _add(tape: _Tape, node: Any, inputs: list[Node]) -> tuple[Tensor, Pull | None]:
     one, other = tape.arguments(node)[:2]
-    plain = isinstance(other, Tensor) and one.shape == other.shape and not node.kwargs
+    plain = isinstance(other, Tensor) and one.shape == other.shape
     if not plain or node.args[0] is node.args[1]:
         return _any(tape, node, inputs)
     return node.target(one, other), lambda gradient: [gradient] * len(inputs)

@@ -50,6 +50,13 @@ BODIES: dict[str, Callable[[Net, Tensor], Tensor]] = {
     "residual in place": lambda net, x: net.next(v := net.one(x).relu()).add_(v).relu_(),
     "added to itself": lambda net, x: (v := net.one(x)) + v,
     "broadcast, scaled": lambda net, x: net.one(x).add(net.other(x).mean((2, 3), True), alpha=2),
+    "cat, dim counted from the end": lambda net, x: torch.cat([net.one(x), net.other(x)], dim=-1),
+    "added to a double": lambda net, x: (net.one(x) + net.other(x).double()).float(),
+    "image used twice": lambda net, x: net.one(x) + net.other(x) + x.mean(),
+    "dilated pool": lambda net, x: functional.max_pool2d(net.one(x).relu(), 2, 2, 1, 2),
+    "dropout, overwritten": lambda net, x: net.next(
+        functional.dropout(v := net.one(x), training=False).relu_() + v.sin()
+    ),
     "number added": lambda net, x: (net.one(x) + 1).relu(),
     "used three times": lambda net, x: (v := net.one(x)).relu() + v.sigmoid() + net.next(v),
     "computed weight": lambda net, x: functional.conv2d(x, net.one.weight * 2, net.one.bias),
@@ -160,6 +167,11 @@ def test_where_others_read_what_is_overwritten_it_is_refused(body):
     net = settled(body)
     with pytest.raises(NotRewritable, match=r"^Expected nobody else to read what .+ overwrites"):
         mixed(net)
+
+
+def test_logits_that_do_not_depend_on_the_images_are_refused_by_autograd():
+    with pytest.raises(RuntimeError, match="to not have been used"):
+        mixed(settled(lambda net, x: x.detach()))
 
 
 def test_a_function_of_several_results_is_refused():
