@@ -27,6 +27,7 @@ class Engine:
     def __init__(self, classifier: Classifier, plan: Plan, images: Tensor):
         self.plan = plan
         self.classifier = _ready(classifier, plan, images)
+        self.classes: int | None = None  # of the network, once it has been run
         self._captured: _Captured | None = None
 
     def steady(self) -> AbstractContextManager[None]:

@@ -78,8 +78,10 @@ class FillInput:
                 return [fill(engine, slice(at, at + plan.block)) for at in windows]
 
     def _probe(self, engine: Engine) -> None:
-        """Runs the network on a few images; checks labels and target against its classes."""
-        count = engine.classifier.probe(self.images, engine.plan.chunk)
+        """Runs the network once an engine; checks labels and target against its classes."""
+        if engine.classes is None:
+            engine.classes = engine.classifier.probe(self.images, engine.plan.chunk)
+        count = engine.classes
         if self.target is not None and not 0 <= self.target < count:
             raise ValueError(f"Expected a target from 0 to {count - 1}, got {self.target}.")
         if self.labels is not None:
