@@ -9,6 +9,7 @@ from torch import Tensor
 from fillblanks import masks
 
 Average = Literal["per_blank", "masked", "raw"]
+_SLAB = 1 << 15  # values that a CPU's caches keep while they are multiplied, widened and summed
 
 
 class Averages:
@@ -26,10 +27,9 @@ class Averages:
             )
         self.average, self._patch_size = average, patch_size
         count, *sides = like.shape
-        # Sums in float64 are slow where memory is taken and given back for each block.
-        self._scratch = torch.empty(0, *sides, dtype=torch.float64, device=like.device)
         self._sum = like.new_zeros(count, 2, *sides, dtype=torch.float64)
         self._squares = like.new_zeros(count, *sides, dtype=torch.float64)
+        self._scratch = self._squares[:0]
         # Of patches, which are fewer than pixels.
         self._count = like.new_zeros(count, 2, patches, dtype=torch.float64)
 
@@ -42,25 +42,38 @@ class Averages:
         together. `updates` is (n, C, H, W); `patches` bool (n, P) and `blank` (n, 1, H, W), 1 or 0,
         are its blanks.
         """
-        if len(self._scratch) < len(rows):
-            self._scratch = self._scratch.new_empty(updates.shape)
-        values = self._scratch[: len(rows)].copy_(updates)
-        if self.average != "raw":
-            values *= blank
         part = 2 * rows + odd
         ends = [*(np.flatnonzero(np.diff(part)) + 1).tolist(), len(part)]
         begin = 0
         for end in ends:
-            # Plain sums over rows: on a GPU, index_add_ leaves their order to chance.
             image, half = int(rows[begin]), int(odd[begin])
-            some = values[begin:end]
-            self._sum[image, half] += some.sum(0)
-            self._squares[image] += some.square_().sum(0)
+            for some in self._slabs(begin, end):
+                values = updates[some] if self.average == "raw" else updates[some] * blank[some]
+                self._add(self._sum[image, half], self._squares[image], values)
             if self.average == "per_blank":
                 self._count[image, half] += patches[begin:end].sum(0)
             else:
                 self._count[image, half] += end - begin
             begin = end
+
+    def _slabs(self, begin: int, end: int) -> list[slice]:
+        """The draws begin to end, as many at a time as are summed fast."""
+        on_cpu = self._sum.device.type == "cpu"
+        size = max(1, _SLAB // self._squares[0].numel()) if on_cpu else end - begin
+        return [slice(at, min(end, at + size)) for at in range(begin, end, size)]
+
+    def _add(self, total: Tensor, squares: Tensor, values: Tensor) -> None:
+        # Into memory of its own, since to take and give back that much for each slab is slow.
+        if len(self._scratch) < len(values):
+            self._scratch = self._squares.new_empty(values.shape)
+        wide = self._scratch[: len(values)].copy_(values)
+        if len(wide) == 1:
+            total += wide[0]
+            squares.addcmul_(wide[0], wide[0])
+        else:
+            # Plain sums over rows: on a GPU, index_add_ leaves their order to chance.
+            total += wide.sum(0)
+            squares += wide.square_().sum(0)
 
     def mean(self) -> Tensor:
         """The average, float64 (N, C, H, W); 0 where nothing was counted."""

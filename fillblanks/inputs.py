@@ -107,7 +107,10 @@ class FillInput:
         return labels.clamp(min=0) if self.target is None else torch.full_like(labels, self.target)
 
     def mask(self, images: Tensor, blank: Tensor) -> Tensor:
-        """M(x): the images with their blanks blanked; `blank` is (N, 1, H, W), 1 or True there."""
+        """M(x): the images with their blanks blanked; `blank` is (N, 1, H, W), 1 or True there.
+
+        One image is taken for all the blanks.
+        """
         # lerp is exact at 0 and at 1, and faster than where.
         return torch.lerp(images, self.blank_value, blank.to(images.dtype))
 

@@ -58,7 +58,9 @@ class Sampler:
         )
         blank = given.pixels(patches.to(self.images.dtype))
         reference = self.reference[rows]
-        step = self._engine.steps(given.mask(self.images[rows], blank), given.targets(reference))
+        # Of one image there is no need of a copy for each draw.
+        images = self.images[image[:1] if image[0] == image[-1] else rows]
+        step = self._engine.steps(given.mask(images, blank), given.targets(reference))
         hit = hits(step.predicted, reference)
         hit_here = hit.cpu().numpy()
         self.drawn += take
