@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from multiprocessing import util
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,9 +16,12 @@ def leave() -> NoReturn:
     In a terminal Ctrl-C also ends Prefect's temporary server, which Prefect would then go on
     asking for more than a minute.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     print("Interrupted. Finished units are kept; run it again to go on.", file=sys.stderr)
     for child in _children():
         os.kill(child, signal.SIGTERM)
+    # Gives semaphores back; os._exit does not, and Python would warn of them after the last line.
+    util._exit_function()  # type: ignore[attr-defined]
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(_INTERRUPTED)
