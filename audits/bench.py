@@ -96,7 +96,7 @@ def measure(job: Job, check: Check, unit: Unit, key: str, digest: str) -> Plan |
 
 def smaller_plan(error: OutOfMemory, job: Job, plan: Plan) -> Plan:
     """Half the plan that memory was too short for; raises AuditError where there is none."""
-    if plan.chunk > 1:
+    if plan.halved() != plan:
         return plan.halved()
     memory = job.config.limits.memory_gib
     raise AuditError(
@@ -138,6 +138,8 @@ def _opened(config_json: str, files: ModelFiles) -> AuditContext:
     device = find_device().type if config.device == "auto" else config.device
     if device == "cuda" and not torch.cuda.is_available():
         raise AuditError("Expected a GPU for device: cuda, found none. Set device: auto or cpu.")
+    if device == "cpu" and config.engine.captured:
+        raise AuditError("Expected a GPU for engine.captured, found none. Leave it out.")
     classifier = models.load(files, device)
     images = data.load(config.data).for_model(files.classes, files.shape)
     shape = images.tensor([0]).shape[1:]

@@ -11,17 +11,16 @@ from audits.bench import Job, context_of, smaller_plan
 from audits.config import AuditConfig
 from audits.data import ImageSet
 from fillblanks import Calibration, OutOfMemory, Plan, calibrate, default_plan
-from fillblanks.plan import with_fixed
+from fillblanks.calibration import LEAST_OVERLAP
+from fillblanks.plan import REDUCED, with_fixed
 from fillblanks.timing import Runner, seconds_per_pass
 
 # An audit that puts fewer values than this through the model is over in seconds on one core; it
 # takes the network as it is.
 _SHORT_VALUES = 3e7
-_SHARE = 0.05  # of the audit's passes that go into comparing precisions, at most
-_FEWEST_DRAWS, _MOST_DRAWS = 32, 1024
+_MOST_DRAWS = 1024  # of an image, for comparing precisions
 _IMAGES = 32
 _PRECISE = ("float64", "full", "mixed", "bfloat16")
-_ONLY_COST = ("max_draws", "tolerance")
 _GIB = 1 << 30
 
 
@@ -42,6 +41,8 @@ class Planned:
             f"Averages of many draws were taken in {plan.precision} precision; in a trial, its "
             f"prototypes overlapped with those of float64 by {overlap}"
         )
+        if plan.precision in REDUCED and not (self.overlap or 0.0) >= LEAST_OVERLAP:
+            words += f", less than the {LEAST_OVERLAP} that is expected where none is fixed"
         return ". ".join((words, *self.refused)) + "."
 
 
@@ -53,8 +54,20 @@ def default(config: AuditConfig, images: ImageSet) -> Plan:
 
 def is_short(config: AuditConfig, images: ImageSet) -> bool:
     """Whether calibrating would not pay."""
-    values = config.passes(len(images)) * images.tensor([0]).numel()
-    return values < _SHORT_VALUES or not any(check.fill_options() for check in config.checks)
+    if not any(check.fill_options() for check in config.checks):
+        return True
+    # Precision that somebody reduced is always compared, since the evidence must say what it does.
+    return not is_long(config, images) and config.engine.precision not in REDUCED
+
+
+def is_long(config: AuditConfig, images: ImageSet) -> bool:
+    """Whether somebody would want to know the cost before."""
+    return config.passes(len(images)) * images.tensor([0]).numel() >= _SHORT_VALUES
+
+
+def uncalibrated(config: AuditConfig, images: ImageSet, reason: str) -> Planned:
+    """The plan that needs no trial, for a model that could not be tried: why, is told."""
+    return Planned(asdict(default(config, images)), None, (f"Calibrating failed: {reason}",))
 
 
 def time_plan(job: Job) -> tuple[float, float] | Plan:
@@ -84,14 +97,12 @@ def find_plan(job: Job) -> Planned:
         options = check.fill_options()
         if options is None:
             continue
-        samples = options.pop("samples")
-        for name in _ONLY_COST:
-            options.pop(name, None)
         calibration = calibrate(
             context.classifier,
             images,
             labels,
-            draws=_draws(job.config, len(context.images), samples),
+            draws=min(options["samples"], _MOST_DRAWS),
+            passes=check.passes(min(len(context.images), check.images or len(context.images))),
             fixed=fixed,
             seed=context.seed,
             **options,
@@ -115,12 +126,6 @@ def find_plan(job: Job) -> Planned:
         overlap if math.isfinite(overlap) else None,
         tuple(refused),
     )
-
-
-def _draws(config: AuditConfig, images: int, samples: int) -> int:
-    """Draws an image for comparing three precisions."""
-    affordable = int(_SHARE * config.passes(images) / (3 * _IMAGES))
-    return max(min(_FEWEST_DRAWS, samples), min(affordable, samples, _MOST_DRAWS))
 
 
 def peak_gib() -> float:

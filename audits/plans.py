@@ -47,6 +47,9 @@ class Plans:
         if self._plans:
             return
         found = find()
+        self.reload()  # another process may have found one meanwhile
+        if self._plans:
+            return
         if isinstance(found, Plan):
             self._plans = [found]
         else:

@@ -5,7 +5,7 @@ from audits.config import AuditConfig
 from audits.data import ImageSet
 from audits.errors import AuditError
 from audits.registry import Resolved
-from audits.session import Session
+from audits.session import Session, passes_told
 from audits.worker import WorkerFailure
 
 
@@ -20,7 +20,7 @@ def preview(config: AuditConfig) -> str:
     try:
         return _told(config, model, images)
     except WorkerFailure as error:
-        raise AuditError(f"Expected a model that runs, but {error.reason}.") from error
+        raise AuditError(f"Expected a model that runs, but {error.reason.rstrip('.')}.") from error
 
 
 def _told(config: AuditConfig, model: Resolved, images: ImageSet) -> str:
@@ -38,7 +38,7 @@ def _told(config: AuditConfig, model: Resolved, images: ImageSet) -> str:
             chosen = len(check.chosen(session.context))
             lines.append(
                 f"check   {check.name}: {chosen} images in {len(session.units(check))} units, "
-                f"{check.passes(chosen):,} passes or more"
+                f"{passes_told(check.passes(chosen), check.most_passes(chosen))}"
             )
         lines += [f"policy  {condition}" for condition in config.policy.conditions]
         lines.append(f"left    {cost}")

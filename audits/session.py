@@ -36,13 +36,26 @@ class Cost:
     """What is left of an audit."""
 
     passes: int
-    seconds: float
+    most_passes: int
+    seconds_per_pass: float
     peak_gib: float
 
     def __str__(self) -> str:
-        minutes = self.seconds / 60
-        time = f"{minutes:.0f} min" if minutes >= 2 else f"{self.seconds:.0f} s"
-        return f"{self.passes:,} passes or more, about {time}, {self.peak_gib:.1f} GiB of memory"
+        least, most = (p * self.seconds_per_pass for p in (self.passes, self.most_passes))
+        time = _time(least) if _time(least) == _time(most) else f"{_time(least)} to {_time(most)}"
+        passes = passes_told(self.passes, self.most_passes)
+        return f"{passes}, about {time}, {self.peak_gib:.1f} GiB of memory"
+
+
+def passes_told(least: int, most: int) -> str:
+    return f"{least:,} passes" if least == most else f"{least:,} to {most:,} passes"
+
+
+def _time(seconds: float) -> str:
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 class Session:
@@ -85,7 +98,7 @@ class Session:
             self.plans.choose(self._find_plan)
             for note in self.notes:
                 log.warning(note)
-            if self.plans.notes:
+            if calibration.is_long(self.config, self.images):
                 log.log(NOTICE, "%s: %s", self.model, self.cost())
             open_sessions[self.reference] = self
             opening.callback(open_sessions.pop, self.reference, None)
@@ -184,22 +197,28 @@ class Session:
 
     def cost(self) -> Cost:
         """What is left to do: units that are not in the store."""
-        passes = sum(
-            check.passes(len(unit.indices))
+        left = [
+            (check, len(unit.indices))
             for check in self.config.checks
             for unit in self.units(check)
             if self._stored(check, unit) is None
-        )
+        ]
+        passes = sum(check.passes(images) for check, images in left)
+        most = sum(check.most_passes(images) for check, images in left)
         while isinstance(found := self._in_worker(calibration.time_plan), Plan):
             self._shrink(found)
         seconds, peak_gib = found
-        return Cost(passes, passes * seconds, peak_gib)
+        return Cost(passes, most, seconds, peak_gib)
 
     def _find_plan(self) -> Planned | Plan:
         if calibration.is_short(self.config, self.images):
             return calibration.default(self.config, self.images)
         log.info("%s: calibrating", self.model)
-        found: Planned = self._in_worker(calibration.find_plan)
+        try:
+            found: Planned = self._in_worker(calibration.find_plan)
+        except WorkerFailure as failure:
+            # A check that would succeed is not given up for a plan that is only faster.
+            return calibration.uncalibrated(self.config, self.images, failure.reason)
         return found
 
     @property
@@ -210,7 +229,9 @@ class Session:
             data=self.data_digest,
             fills=[check.fill_options() for check in self.config.checks],
             engine=self.config.engine.fixed,
-            short=calibration.is_short(self.config, self.images),
+            passes=self.config.passes(len(self.images)),
+            memory_gib=self.config.limits.memory_gib,
+            seed=self.config.seed,
             setting=asdict(self.setting),
         )
 

@@ -49,7 +49,7 @@ def speed(folder: str) -> list[str]:
     for subject, size in SIZES.items():
         seconds, facts = _measure(subject, size, folder)
         default = _ratio(seconds, "captum", "default")
-        same = _ratio(seconds, "captum, channels_last", "float32")
+        same = _ratio(seconds, "captum, channels_last", "float32, channels_last")
         exact = _ratio(seconds, "plain loop", "float32")
         share = _ratio(seconds, "idle", "default") / IDLE
         rate = size.draws / statistics.median(seconds["default"])
@@ -88,13 +88,16 @@ def _measure(subject: Subject, size: Size, folder: str) -> tuple[dict[str, list[
             chosen[name] = f"{name}, {min(rates, key=rates.__getitem__)}"
         as_audit(_build, "default", Ours, (subject, folder, size.draws, {}))
         as_audit(_build, "float32", Ours, (subject, folder, size.draws, {"precision": "full"}))
+        same = {"precision": "full", "memory_format": "channels_last"}
+        as_audit(_build, "float32, channels_last", Ours, (subject, folder, size.draws, same))
+        ours = ("default", "float32", "float32, channels_last", "idle")
         facts, plan = as_audit(_found, "default")
         as_audit(_build, "idle", OursIdle, (subject, folder, size.draws, plan))
-        seconds: dict[str, list[float]] = {n: [] for n in (*loops, "default", "float32", "idle")}
+        seconds: dict[str, list[float]] = {n: [] for n in (*loops, *ours)}
         for _ in range(ROUNDS):
             for name in loops:
                 seconds[name].append(as_user(_run, chosen[name]))
-            for name in ("default", "float32", "idle"):
+            for name in ours:
                 seconds[name].append(as_audit(_run, name))
     return seconds, f"{facts}; {', '.join(chosen.values())}"
 

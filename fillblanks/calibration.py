@@ -1,5 +1,7 @@
 """calibrate: a fast plan for a network, found by trying it, that does not change the answer."""
 
+import math
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,20 +9,20 @@ import torch
 from torch import Tensor
 
 from fillblanks.classifier import Classifier
-from fillblanks.fill import expected_fill
+from fillblanks.comparison import DRAWS_FLOAT64, Comparison
 from fillblanks.memory import OutOfMemory
 from fillblanks.plan import REDUCED, Plan, default_plan, with_block, with_fixed
-from fillblanks.threshold import overlap
 from fillblanks.timing import Runner, seconds_per_pass, times_faster
 
 LEAST_OVERLAP = 0.98
 _IMAGES = 32  # at most, whose prototypes are compared
-_DRAWS_FLOAT64 = 64  # draws of each in float64, which is slow
-_MOVED = 1 / 8  # of them may be recognised as another class: less than an interval over so few
+_FEWEST_IMAGES, _FEWEST_DRAWS = 8, 32
+_SHARE, _LEAST_SECONDS = 0.1, 20.0  # of the passes' time, or of anybody's, that calibrating takes
 _GAIN = 1.02  # a candidate that is not faster by this much does not replace a simpler one
 _LARGEST_CHUNK = {"cpu": 512, "cuda": 16384}
 _LONG_PASS_SECONDS = 0.25  # of a whole chunk: a larger one cannot save much
 _RUNNERS_KEPT = 3
+_ONLY_COST = ("samples", "max_draws", "tolerance")
 
 
 @dataclass(frozen=True)
@@ -49,58 +51,59 @@ def calibrate(
     labels: Tensor | None = None,
     *,
     draws: int = 512,
+    passes: int | None = None,
     fixed: dict[str, Any] | None = None,
     **options: Any,
 ) -> Calibration:
     """Finds a fast plan for `expected_fill(classifier, images, labels, **options)`.
 
     Memory format, rewriting and chunk are tried for speed, in full precision; then reduced
-    precision, which is taken only if it does not change the answer: with the same masks its
-    prototypes overlap with those of float64 by 0.98 or more (mean intersection over union of up to
-    32 `images`), and no more than one in eight is recognised as another class. The overlap is
-    bounded through full precision, with `draws` draws an image between the two and 64 between full
-    and float64: 1 - overlap is a metric (Jaccard; Ruzicka where T is not binary), so distances add
-    up at most.
+    precision, which is taken only if it does not change the answer. With the same masks, of up to
+    32 `images`, its prototypes must overlap with those of float64 by 0.98 or more (mean
+    intersection over union), and the share of them that is recognised as another class, and the
+    change of the share of accepted draws, must stay below half the 95 % interval (Wilson) of the
+    figure they change. The overlap is estimated through full precision, with `draws` draws an image
+    between the two and 64 between full and float64: 1 - overlap is a metric (Jaccard; Ruzicka where
+    T is not binary), so distances add up at most.
 
+    `passes` is how many the plan is wanted for: calibrating then takes about a tenth of their time
+    or 20 seconds at most, with fewer images and draws or without reduced precision if need be.
     `fixed` holds fields of `Plan` that are not to be tried; a precision fixed there is taken
-    whatever its overlap. Raises ValueError where the network cannot run as they say, OutOfMemory
-    where not even a single pass fits into memory.
+    whatever its overlap. `samples`, `max_draws` and `tolerance` among the options do not matter.
+    Raises ValueError where the network cannot run as they say, OutOfMemory where not even a single
+    pass fits into memory.
     """
+    options = {name: value for name, value in options.items() if name not in _ONLY_COST}
     images = classifier.to_input(images[:_IMAGES])
-    labels = None if labels is None else labels[:_IMAGES]
-    if options.get("indices") is not None:
-        options["indices"] = options["indices"][:_IMAGES]
-    search = _Search(classifier, images, dict(fixed or {}))
+    search = _Search(classifier, images, dict(fixed or {}), passes)
     full = search.full()
     candidates = search.reduced(full)
-    compared = _Comparison(classifier, images, labels, draws, options)
+    count, draws = search.affordable(full, len(images), draws)
+    if not count and "precision" not in search.fixed:
+        return Calibration(full.plan, full.seconds_per_pass, float("nan"), tuple(search.trials))
+    compared = Comparison(classifier, images, labels, max(count, 1), draws, options)
     distance = compared.full_to_float64(full.plan)
     for trial in (*candidates, full):
         reduced = trial.plan.precision in REDUCED
-        further, moved = compared.to_full(trial.plan, full.plan) if reduced else (0.0, 0)
+        further, changes = compared.to_full(trial.plan, full.plan) if reduced else (0.0, "")
         least = 1 - distance - further
-        if not reduced or "precision" in search.fixed:
+        if not reduced or "precision" in search.fixed or (least >= LEAST_OVERLAP and not changes):
             return Calibration(trial.plan, trial.seconds_per_pass, least, tuple(search.trials))
-        if least >= LEAST_OVERLAP and moved <= _MOVED * len(images):
-            return Calibration(trial.plan, trial.seconds_per_pass, least, tuple(search.trials))
-        search.trials.append(
-            replace(
-                trial,
-                overlap=least,
-                refused=f"its prototypes overlap with those of float64 by {least:.3f}, and {moved} "
-                f"of {len(images)} are recognised as another class",
-            )
-        )
+        refused = f"its prototypes overlap with those of float64 by {least:.3f}{changes}"
+        search.trials.append(replace(trial, overlap=least, refused=refused))
     raise AssertionError("full precision is always taken")
 
 
 class _Search:
-    """Times plans, each beside the best one so far."""
+    """Times plans, each beside the best one so far, as long as there is time."""
 
-    def __init__(self, classifier: Classifier, images: Tensor, fixed: dict[str, Any]):
+    def __init__(
+        self, classifier: Classifier, images: Tensor, fixed: dict[str, Any], passes: int | None
+    ):
         self.fixed, self.trials = fixed, list[Trial]()
-        self._classifier, self._images = classifier, images
+        self._classifier, self._images, self._passes = classifier, images, passes
         self._runners: dict[Plan, Runner] = {}
+        self._started, self._seconds = time.monotonic(), math.inf
 
     def full(self) -> Trial:
         """The fastest plan in full precision, or in the fixed one where it is not reduced."""
@@ -108,6 +111,8 @@ class _Search:
         fixed = {k: v for k, v in self.fixed.items() if not (reduced and k == "precision")}
         shape = self._images.shape[1:]
         best = self._first(with_fixed(default_plan(*shape), fixed, shape))
+        if self._passes is not None:
+            self._seconds = max(_LEAST_SECONDS, _SHARE * self._passes * best.seconds_per_pass)
         best = self._chunked(self._formatted(best))
         if self._classifier.device.type == "cuda":
             best = self._best(best, "captured", True)
@@ -122,6 +127,8 @@ class _Search:
             return []
         found = []
         for precision in REDUCED if wanted is None else (wanted,):
+            if wanted is None and self._late:
+                break
             trial = self._tried(replace(full.plan, precision=precision), full)
             if wanted is not None and trial.refused:
                 raise ValueError(f"Expected a network that runs in {wanted}, got {trial.refused}")
@@ -132,13 +139,31 @@ class _Search:
                     found.append(trial)
         return sorted(found, key=lambda trial: trial.seconds_per_pass)
 
+    def affordable(self, full: Trial, images: int, draws: int) -> tuple[int, int]:
+        """How many images can be compared, 0 for none, and with how many draws of each."""
+        left = self._seconds - (time.monotonic() - self._started)
+        if left == math.inf:
+            return images, draws
+        passes = max(0.0, left) / full.seconds_per_pass
+        # Full and two reduced precisions; float64 is about half as fast, and once more as many.
+        exact, each = 3 * DRAWS_FLOAT64, 3
+        fewest = min(draws, _FEWEST_DRAWS)
+        draws = max(fewest, min(draws, int((passes / images - exact) / each)))
+        count = min(images, int(passes / (exact + each * draws)))
+        return (count if count >= min(images, _FEWEST_IMAGES) else 0), draws
+
+    @property
+    def _late(self) -> bool:
+        """Whether the time for trials, half of all, is over."""
+        return time.monotonic() - self._started > self._seconds / 2
+
     def _first(self, plan: Plan) -> Trial:
         """The plan all others are held against; it must run, with a smaller chunk if need be."""
         while True:
             try:
                 return self._keep(Trial(plan, seconds_per_pass(self._runner(plan))))
             except OutOfMemory:
-                if plan.chunk == 1:
+                if plan.halved() == plan:
                     raise
                 plan = plan.halved()
 
@@ -168,7 +193,7 @@ class _Search:
 
     def _best(self, best: Trial, name: str, value: Any) -> Trial:
         """`best`, or with `name` changed to `value` where that may be and is faster."""
-        if name in self.fixed:
+        if name in self.fixed or self._late:
             return best
         plan = replace(best.plan, **{name: value})
         if name == "chunk" and "block" not in self.fixed:
@@ -196,62 +221,3 @@ class _Search:
     def _keep(self, trial: Trial) -> Trial:
         self.trials.append(trial)
         return trial
-
-
-class _Comparison:
-    """How far apart the prototypes of two plans are, over the same masks."""
-
-    def __init__(
-        self,
-        classifier: Classifier,
-        images: Tensor,
-        labels: Tensor | None,
-        draws: int,
-        options: dict[str, Any],
-    ):
-        self._classifier, self._images, self._labels = classifier, images, labels
-        self._draws, self._options = draws, options
-        self._full: dict[int, Tensor] = {}
-
-    def full_to_float64(self, full: Plan) -> float:
-        draws = min(self._draws, _DRAWS_FLOAT64)
-        try:
-            # Of the network as it is: memory format, for one, decides between equal values.
-            plan = Plan(full.chunk, full.block, precision="float64")
-            reference = self._prototypes(plan, draws)
-        except (RuntimeError, ValueError, TypeError):
-            return float("nan")  # a network that has no float64 has no reference
-        return _distance(reference, self._full_prototypes(full, draws))
-
-    def to_full(self, plan: Plan, full: Plan) -> tuple[float, int]:
-        """The distance, and how many prototypes are recognised as another class."""
-        one, other = self._prototypes(plan, self._draws), self._full_prototypes(full, self._draws)
-        moved = self._recognised(one) != self._recognised(other)
-        return _distance(one, other), int(moved.sum())
-
-    def _full_prototypes(self, full: Plan, draws: int) -> Tensor:
-        if draws not in self._full:
-            self._full[draws] = self._prototypes(full, draws)
-        return self._full[draws]
-
-    def _prototypes(self, plan: Plan, draws: int) -> Tensor:
-        return expected_fill(
-            self._classifier,
-            self._images,
-            self._labels,
-            samples=draws,
-            max_draws=draws,
-            plan=plan,
-            **self._options,
-        ).prototype
-
-    def _recognised(self, prototypes: Tensor) -> Tensor:
-        with self._classifier.steady():
-            return self._classifier.predict(self._classifier.to_device(prototypes))
-
-
-def _distance(one: Tensor, other: Tensor) -> float:
-    """Mean of 1 - overlap; 1 for an image that only one found a fill for; NaN if none did."""
-    missing = torch.stack([one.flatten(1).isnan().any(1), other.flatten(1).isnan().any(1)])
-    distances = torch.where(missing.any(0), 1.0, 1 - overlap(one, other))
-    return float(distances[~missing.all(0)].mean())

@@ -88,8 +88,8 @@ def expected_fill(
 
     With a `tolerance` an image is done earlier, when the prototypes of two halves of its draws,
     those of even and of odd number, overlap by at least 1 - tolerance (intersection over union,
-    looked at after 64, 96, 128, 192, ... accepted draws). The whole is then closer to its limit
-    than the halves are to each other.
+    looked at after 64, 96, 128, 192, ... accepted draws). The whole is then usually closer to its
+    limit than the halves are to each other.
 
     `average` over the accepted draws: "per_blank" takes each pixel's mean over the draws in which
     it was blank (0 where it never was), "masked" the mean of the update at blanks, "raw" the mean
@@ -107,7 +107,7 @@ def expected_fill(
     )
     if samples < 1:
         raise ValueError(f"Expected samples >= 1, got {samples}.")
-    limit = 4 * samples if max_draws is None else max_draws
+    limit = draw_limit(samples, max_draws)
     if limit < samples:
         raise ValueError(f"Expected max_draws >= samples ({samples}), got {max_draws}.")
     if tolerance is not None and not 0 <= tolerance < 1:
@@ -116,6 +116,11 @@ def expected_fill(
     to_fill = partial(threshold, normalise=normalise, binarise=binarise)
     window = partial(_expected_window, given, samples, limit, average, to_fill, tolerance)
     return _filled(given, window, given.plan, halve=plan is None)
+
+
+def draw_limit(samples: int, max_draws: int | None) -> int:
+    """Draws of an image at the most: `max_draws`, or 4 x samples."""
+    return 4 * samples if max_draws is None else max_draws
 
 
 def progressive_fill(
@@ -165,7 +170,7 @@ def _filled(
         try:
             parts = given.in_windows(plan, window)
         except OutOfMemory:
-            if not halve or plan.chunk == 1:
+            if not halve or plan.halved() == plan:
                 raise
             plan = plan.halved()
         else:

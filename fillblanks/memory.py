@@ -33,10 +33,11 @@ def memory_told(plan: Plan, shape: torch.Size) -> Iterator[None]:
         values = plan.chunk * shape[1:].numel()
         cure = (
             "Take smaller images or a smaller network, or give it more memory."
-            if plan.chunk == 1
-            else "Take a smaller chunk."
+            if plan.halved() == plan
+            else "Take a smaller chunk or block."
         )
+        block = f", in blocks of {plan.block} masks" if plan.block > plan.chunk else ""
         raise OutOfMemory(
             f"Expected memory for a pass over chunk x channels x height x width = {sides} = "
-            f"{values:,} values, there was too little. {cure}"
+            f"{values:,} values{block}, there was too little. {cure}"
         ) from error

@@ -19,7 +19,7 @@ from audits.store import Part
 from audits.strict import Ratio, Share
 from fillblanks import expected_fill, shuffled, threshold
 from fillblanks.averages import Average
-from fillblanks.fill import Fill
+from fillblanks.fill import Fill, draw_limit
 from fillblanks.sampling import FIRST_LOOK
 
 # A unit is some seconds to a few minutes of work: a killed audit loses one, and each costs a
@@ -89,6 +89,9 @@ class RandomFill(FillCheck):
     def passes(self, images: int) -> int:
         least = self.samples if self.tolerance is None else min(self.samples, FIRST_LOOK)
         return images * least
+
+    def most_passes(self, images: int) -> int:
+        return images * draw_limit(self.samples, self.max_draws)
 
     def measure(self, audit: AuditContext, unit: Unit) -> Part:
         indices = torch.tensor(unit.indices)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from audits import AuditError, calibration, data, parse_config, registry, run_audit, session
+from audits import AuditError, bench, calibration, data, parse_config, registry, run_audit, session
 from audits.calibration import Planned
 from audits.checks import AuditContext, RandomFill
 from audits.data.kinds import Digits
@@ -21,7 +21,7 @@ from audits.preview import preview
 from audits.session import Session
 from audits.store import Store
 from audits.worker import Worker
-from fillblanks import Classifier, Plan, default_plan
+from fillblanks import Classifier, OutOfMemory, Plan, default_plan
 from flows.demo.network import ResNet
 
 PLAN = Plan(chunk=16, memory_format="channels_last")
@@ -117,6 +117,23 @@ def test_a_damaged_plan_is_chosen_anew(damage, store):
     assert plans.all == ()
     plans.choose(lambda: FOUND)
     assert Plans(store, "key").all == (PLAN,)
+
+
+def test_a_plan_that_another_process_found_meanwhile_is_taken(store):
+    def slowly():
+        Plans(store, "key").choose(lambda: FOUND)
+        return Planned(vars(Plan(chunk=4)), overlap=0.99, refused=())
+
+    plans = Plans(store, "key")
+    plans.choose(slowly)
+    assert plans.all == Plans(store, "key").all == (PLAN,)
+
+
+def test_a_block_is_halved_where_the_chunk_cannot_be():
+    job = bench.Job(parse_config({**LEAST, "checks": [FILL]}), files=None)
+    assert bench.smaller_plan(OutOfMemory(), job, Plan(1, block=5)) == Plan(1, block=2)
+    with pytest.raises(AuditError, match=r"^why$"):
+        bench.smaller_plan(OutOfMemory("why"), job, Plan(1, block=1))
 
 
 def test_no_plan_is_lost_where_two_processes_run_out_of_memory(store):
@@ -242,6 +259,40 @@ def test_a_long_audit_is_calibrated_once(warm, config_of):
     assert len(_plan_files(config.store)) == 2
 
 
+def test_a_model_that_cannot_be_calibrated_is_audited_all_the_same(config_of):
+    config = config_of(_fitted(planned_nets.Dying()), [MANY])
+    with _session(config) as session:
+        assert session.plan == default_plan(1, 28, 28)
+        (note,) = session.notes
+        assert "Calibrating failed: the process that held the model died (exit code 3" in note
+        session.measure(
+            session.check("random_fill"), session.units(session.check("random_fill"))[0]
+        )
+
+
+def test_a_precision_that_was_reduced_by_hand_is_compared_in_a_short_audit_too(warm, config_of):
+    config = config_of(_fitted(planned_nets.Linear()), [FEW], engine={"precision": "bfloat16"})
+    with _session(config) as session:
+        assert session.plan.precision == "bfloat16"
+        (note,) = session.notes
+    assert note.startswith("Averages of many draws were taken in bfloat16 precision; in a trial, ")
+
+
+def test_reduced_precision_that_does_not_keep_the_answer_is_told():
+    note = Planned(vars(Plan(4, precision="mixed")), overlap=0.5, refused=()).note
+    assert note.endswith(
+        "by 0.500 or more, less than the 0.98 that is expected where none is fixed."
+    )
+
+
+def test_a_captured_plan_without_a_gpu_is_refused_in_one_line(warm, config_of):
+    config = config_of(planned_nets.Linear(), [FEW], engine={"captured": True})
+    with pytest.raises(
+        AuditError, match=r"^Expected a GPU for engine.captured, found none\. Leave"
+    ):
+        preview(config)
+
+
 BRIGHT = {**MANY, "label": "bright", "mask_ratio": 0.6, "blank_value": 1.0}
 
 
@@ -288,7 +339,7 @@ def test_an_audit_that_runs_out_of_memory_goes_on_with_half_the_chunk(warm, conf
         assert session.cost().passes == 0
     lines = preview(config).splitlines()
     assert f"note    {SHRUNK}" in lines
-    assert lines[-1].startswith("left    0 passes or more")
+    assert lines[-1].startswith("left    0 passes, about 0 s, ")
 
 
 def test_an_audit_killed_while_it_made_its_plan_smaller_goes_on(warm, config_of):
@@ -359,7 +410,7 @@ TOO_LITTLE = (
 def test_where_not_one_pass_fits_the_evidence_is_a_line_that_says_what_to_turn_down(
     net, limits, message, warm, config_of
 ):
-    config = config_of(net, [PERFORMANCE, FEW], engine={"chunk": 1}, limits=limits)
+    config = config_of(net, [PERFORMANCE, FEW], engine={"chunk": 1, "block": 1}, limits=limits)
     result = run_audit(config)
     assert [e.status for e in result.evidence] == ["ok", "error"]
     assert result.evidence[1].reason == message
@@ -373,7 +424,7 @@ def test_a_preview_tells_plan_and_cost_and_records_nothing(warm, config_of):
     )
     lines = dict(line.split(maxsplit=1) for line in preview(config).splitlines())
     assert lines["plan"].startswith("full, contiguous; 16 images in a pass, ")
-    assert lines["left"].startswith("610 passes or more, about ")
+    assert lines["left"].startswith("610 to 1,090 passes, about ")
     assert lines["left"].endswith(" GiB of memory")
     assert mlflow.get_experiment_by_name("previewed") is None
     version = config.model.rsplit("/", 1)[1]
@@ -476,7 +527,9 @@ def test_images_that_stopped_by_tolerance_are_complete(steady_audit):
     assert to_the_end.passes > evidence.passes
 
 
-def test_passes_are_counted_at_the_least():
+def test_passes_are_counted_at_the_least_and_at_the_most():
+    assert RandomFill(samples=1000).most_passes(3) == 12_000
+    assert RandomFill(samples=1000, max_draws=1500, tolerance=0.1).most_passes(3) == 4500
     assert RandomFill(samples=1000).passes(3) == 3000
     assert RandomFill(samples=1000, tolerance=0.1).passes(3) == 3 * 64
     assert RandomFill(samples=10, tolerance=0.1).passes(3) == 30

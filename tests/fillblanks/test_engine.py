@@ -329,7 +329,7 @@ def test_without_a_plan_the_labels_of_many_images_are_found_in_halved_chunks_too
             8,
             20,
             False,
-            "20 x 1 x 8 x 8 = 1,280 values, there was too little. Take a smaller chunk.",
+            "20 x 1 x 8 x 8 = 1,280 values, there was too little. Take a smaller chunk or block.",
         ),
         (8, 20, True, "20 x 1 x 8 x 8 = 1,280 values"),
         (0, 1, False, "1 x 1 x 8 x 8 = 64 values"),

@@ -29,6 +29,25 @@ def chain(x: Tensor, *layers: nn.Module) -> Tensor:
     return nn.Sequential(*layers)(x)
 
 
+class Turned(torch.autograd.Function):
+    """ReLU forwards; backwards the opposite of what comes."""
+
+    @staticmethod
+    def forward(context, x: Tensor) -> Tensor:
+        return x.relu()
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> Tensor:
+        return -gradient
+
+
+def hooked(x: Tensor, *layers: nn.Module) -> Tensor:
+    value = chain(x, *layers)
+    if value.requires_grad:
+        value.register_hook(Tensor.sign)
+    return value
+
+
 def conv(inputs: int = 3, outputs: int = 6, **options) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, **options)
 
@@ -280,3 +299,20 @@ def test_a_network_whose_graph_computes_something_else_is_refused(offset):
     net = settled(Net(lambda x, c: c(x) + offset * torch.compiler.is_compiling(), conv()))
     with pytest.raises(NotRewritable, match="the same logits from the network and from its graph"):
         rewritten(net, images(), fused=True)
+
+
+@pytest.mark.parametrize(
+    "forward", [lambda x, *layers: Turned.apply(chain(x, *layers)), hooked], ids=["own", "hook"]
+)
+@pytest.mark.parametrize("fused", [False, True])
+def test_gradients_that_exporting_leaves_out_are_noticed(forward, fused):
+    net = Net(forward, conv(), norm()).eval()
+    with pytest.raises(NotRewritable, match="the same gradients"):
+        rewritten(net, torch.rand(2, *SHAPE), fused=fused)
+
+
+def test_a_hook_of_a_module_is_noticed():
+    net = Net(chain, conv(), norm()).eval()
+    net.layers[1].register_full_backward_hook(lambda _, given, __: (-given[0],))
+    with pytest.raises(NotRewritable, match="the same gradients"):
+        rewritten(net, torch.rand(2, *SHAPE), fused=True)
