@@ -1,4 +1,4 @@
-"""Settings of MLflow and Prefect for a command line; set before either is imported.
+"""Settings of Python, MLflow and Prefect for a command line; set before these are imported.
 
 Only noise and telemetry are turned down, and only where the user has not said otherwise.
 """
@@ -7,6 +7,11 @@ import os
 import tomllib
 from pathlib import Path
 
+_PYTHON = {
+    # The resource tracker gives back the semaphores of a process that was ended, and says so on
+    # stderr after our last line.
+    "PYTHONWARNINGS": "ignore:resource_tracker",
+}
 _MLFLOW = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -21,12 +26,12 @@ _TEMPORARY_PREFECT = {
 
 
 def quieten(prefect_home: Path | None = None) -> None:
-    """Turns down MLflow's progress bars and the log of Prefect's temporary server.
+    """Turns down Python's resource tracker, MLflow's bars and Prefect's temporary server.
 
     That server keeps its files in `prefect_home`, where given. Where a Prefect server is
     configured, its users want its log: then Prefect is left alone.
     """
-    settings = dict(_MLFLOW)
+    settings = _PYTHON | _MLFLOW
     if temporary_server():
         settings |= _TEMPORARY_PREFECT
         if prefect_home is not None:

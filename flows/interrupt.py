@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from multiprocessing import util
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,14 +13,13 @@ def leave() -> NoReturn:
     """Ends our child processes and this one, without Prefect's goodbyes.
 
     In a terminal Ctrl-C also ends Prefect's temporary server, which Prefect would then go on
-    asking for more than a minute.
+    asking for more than a minute. Semaphores are given back by Python's resource tracker, a process
+    of its own that outlives this one; `quieten` keeps it from warning that it had to.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     print("Interrupted. Finished units are kept; run it again to go on.", file=sys.stderr)
     for child in _children():
         os.kill(child, signal.SIGTERM)
-    # Gives semaphores back; os._exit does not, and Python would warn of them after the last line.
-    util._exit_function()  # type: ignore[attr-defined]
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(_INTERRUPTED)
