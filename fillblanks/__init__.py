@@ -11,6 +11,7 @@ from fillblanks.inputs import fill_regions
 from fillblanks.memory import OutOfMemory
 from fillblanks.nulls import shuffled
 from fillblanks.plan import Plan, default_plan
+from fillblanks.second_order import second_order
 from fillblanks.threshold import threshold
 from fillblanks.update import first_order
 
@@ -29,6 +30,7 @@ __all__ = [
     "find_device",
     "first_order",
     "progressive_fill",
+    "second_order",
     "shuffled",
     "threshold",
 ]

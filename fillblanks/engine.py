@@ -10,7 +10,8 @@ from fillblanks.classifier import Classifier
 from fillblanks.graph import rewritten
 from fillblanks.mixed import MixedGraph
 from fillblanks.plan import Plan
-from fillblanks.update import Step, first_order
+from fillblanks.second_order import second_order
+from fillblanks.update import Step, Update, first_order
 
 _ENGINES_KEPT = 2  # one for averages, one for passes that are not averaged
 
@@ -43,25 +44,25 @@ class Engine:
             logits = self.classifier(images)
         return logits.float() if reduced else logits
 
-    def steps(self, masked: Tensor, labels: Tensor | None = None) -> Step:
-        """`first_order` for any number of rows, in chunks of one size: the last one is padded."""
+    def steps(
+        self, masked: Tensor, labels: Tensor | None = None, update: Update = "first_order"
+    ) -> Step:
+        """`update` for any number of rows, in chunks of one size: the last one is padded."""
         count, chunk = len(masked), self.plan.chunk
         parts = []
         for at in range(0, count, chunk):
             rows = slice(at, at + chunk)
-            parts.append(
-                self._pass(_padded(masked[rows], chunk), None if labels is None else labels[rows])
-            )
+            some = None if labels is None else _padded(labels[rows], chunk)
+            parts.append(self._pass(_padded(masked[rows], chunk), some, update))
         if len(parts) == 1:
             return Step(*(values[:count] for values in parts[0]))
         return Step(*(torch.cat(values)[:count] for values in zip(*parts, strict=True)))
 
-    def _pass(self, masked: Tensor, labels: Tensor | None) -> Step:
+    def _pass(self, masked: Tensor, labels: Tensor | None, update: Update) -> Step:
         masked = masked.to(self.classifier.dtype)
-        if labels is None:
-            return first_order(self.logits, masked)
-        labels = _padded(labels, self.plan.chunk)
-        if not self.plan.captured:
+        if update == "second_order":
+            return second_order(self.logits, masked, labels)
+        if labels is None or not self.plan.captured:
             return first_order(self.logits, masked, labels)
         if self._captured is None:
             self._captured = _Captured(self, masked, labels)

@@ -1,7 +1,7 @@
 """The input of a fill, checked once: images, masks, labels and what they are filled for."""
 
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from fillblanks.classifier import Classifier
 from fillblanks.engine import Engine, engine_of
 from fillblanks.memory import memory_told
 from fillblanks.plan import Plan, default_plan
+from fillblanks.update import Update
 
 Windowed = TypeVar("Windowed")
 BlankValue = float | Literal["mean"]
@@ -42,6 +43,7 @@ class FillInput:
         target: int | None,
         indices: Tensor | None,
         plan: Plan | None,
+        update: Update,
     ):
         if not isinstance(classifier, Classifier):
             raise ValueError(
@@ -58,6 +60,9 @@ class FillInput:
         self.indices = torch.arange(count) if indices is None else _whole(indices, count, "indices")
         self.indices = self.indices.to(classifier.device)
         self.target = target
+        if update not in get_args(Update):
+            raise ValueError(f"Expected one of {', '.join(get_args(Update))}, got {update!r}.")
+        self.update = update
         self.blank_value = (
             classifier.mean
             if blank_value == "mean"

@@ -60,7 +60,7 @@ class Sampler:
         reference = self.reference[rows]
         # Of one image there is no need of a copy for each draw.
         images = self.images[image[:1] if image[0] == image[-1] else rows]
-        step = self._engine.steps(given.mask(images, blank), given.targets(reference))
+        step = self._engine.steps(given.mask(images, blank), given.targets(reference), given.update)
         hit = hits(step.predicted, reference)
         hit_here = hit.cpu().numpy()
         self.drawn += take

@@ -1,13 +1,15 @@
 """delta-x: how the network would change a masked image to make a label likelier."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from fillblanks.classifier import predicted_class
+
+Update = Literal["first_order", "second_order"]
 
 
 class Step(NamedTuple):

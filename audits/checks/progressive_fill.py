@@ -36,7 +36,7 @@ class ProgressiveFill(FillCheck):
         return _UNIT_IMAGES
 
     def passes(self, images: int) -> int:
-        return images * self.groups
+        return images * self.groups * self.passes_an_update
 
     def measure(self, audit: AuditContext, unit: Unit) -> Part:
         indices = torch.tensor(unit.indices)
@@ -53,6 +53,7 @@ class ProgressiveFill(FillCheck):
             normalise=self.normalise,
             binarise=self.binarise,
             blank_value=self.blank_value,
+            update=self.update,
             indices=indices,
             plan=audit.plan,
         )

@@ -69,7 +69,10 @@ class RandomFill(FillCheck):
             )
         return self
 
-    def fill_options(self) -> dict[str, Any]:
+    def fill_options(self) -> dict[str, Any] | None:
+        return self._options() if self.update == "first_order" else None
+
+    def _options(self) -> dict[str, Any]:
         return {
             "mask_ratio": self.mask_ratio,
             "patch_size": self.patch_size,
@@ -80,18 +83,19 @@ class RandomFill(FillCheck):
             "normalise": self.normalise,
             "binarise": self.binarise,
             "blank_value": self.blank_value,
+            "update": self.update,
         }
 
     def unit_images(self, audit: AuditContext) -> int:
-        draws = _UNIT_VALUES // math.prod(audit.shape)
+        draws = _UNIT_VALUES // (math.prod(audit.shape) * self.passes_an_update)
         return max(1, min(_UNIT_IMAGES, draws // self.samples))
 
     def passes(self, images: int) -> int:
         least = self.samples if self.tolerance is None else min(self.samples, FIRST_LOOK)
-        return images * least
+        return images * least * self.passes_an_update
 
     def most_passes(self, images: int) -> int:
-        return images * draw_limit(self.samples, self.max_draws)
+        return images * draw_limit(self.samples, self.max_draws) * self.passes_an_update
 
     def measure(self, audit: AuditContext, unit: Unit) -> Part:
         indices = torch.tensor(unit.indices)
@@ -104,7 +108,7 @@ class RandomFill(FillCheck):
             seed=audit.seed,
             indices=indices,
             plan=audit.plan,
-            **self.fill_options(),
+            **self._options(),
         )
         everywhere = torch.ones_like(fill.blank)
         null = partial(shuffled, seed=audit.seed, indices=indices)
@@ -166,7 +170,7 @@ class RandomFill(FillCheck):
             metrics=metrics,
             images=table,
             pictures=self._sliders(audit, parts),
-            passes=int(table["drawn"].sum()),
+            passes=int(table["drawn"].sum()) * self.passes_an_update,
         )
 
     def _complete(self, table: pd.DataFrame) -> np.ndarray:

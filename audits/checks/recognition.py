@@ -13,7 +13,9 @@ from audits.checks.base import AuditContext, Check
 from audits.statistics import Estimate, difference, proportion, scores
 from audits.store import Part
 from audits.strict import Share
+from fillblanks.second_order import LEAST_PASSES
 from fillblanks.threshold import Normalise
+from fillblanks.update import Update
 
 
 class FillCheck(Check):
@@ -23,6 +25,12 @@ class FillCheck(Check):
     normalise: Normalise = "positive"
     binarise: Share | Literal["otsu"] | None = 0.1
     blank_value: Share | Literal["mean"] = 0.0
+    update: Update = "first_order"
+
+    @property
+    def passes_an_update(self) -> int:
+        """How many passes an update takes, at the least."""
+        return 1 if self.update == "first_order" else LEAST_PASSES
 
 
 def recognise(audit: AuditContext, pictures: Tensor, found: Tensor) -> np.ndarray:
