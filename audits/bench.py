@@ -29,6 +29,7 @@ class Job:
 
     config: AuditConfig
     files: ModelFiles
+    reference: ModelFiles | None = None
     plan: Plan | None = None  # not known until the model is open
 
 
@@ -57,12 +58,24 @@ def open_model(job: Job) -> Setting:
             f"Expected logits of {len(context.classes)} classes, as the data has, got {count}. "
             "Name the model's classes, in the order of its logits, under preprocessing.classes."
         )
+    if context.reference is not None:
+        _try_reference(context.reference, first, count)
     return Setting(
         device=_device_name(classifier.device),
         dtype=str(classifier.dtype).removeprefix("torch."),
         torch=torch.__version__,
         speed=f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads",
     )
+
+
+def _try_reference(reference: Classifier, image: Tensor, classes: int) -> None:
+    try:
+        with reference.steady():
+            count = _probed(reference, image, 2)
+    except ValueError as error:
+        raise ModelRefused(f"reference: {error}") from error
+    if count != classes:
+        raise ModelRefused(f"Expected a reference with logits of {classes} classes, got {count}.")
 
 
 def _probed(classifier: Classifier, image: Tensor, rows: int) -> int:
@@ -128,12 +141,12 @@ def conclude(job: Job, check: Check, keys: Sequence[str]) -> Evidence:
 
 def context_of(job: Job) -> AuditContext:
     """Model and data of a job, opened once; with the job's plan, where it has one."""
-    context = _opened(job.config.model_dump_json(), job.files)
+    context = _opened(job.config.model_dump_json(), job.files, job.reference)
     return context if job.plan is None else replace(context, plan=job.plan)
 
 
 @lru_cache(maxsize=1)
-def _opened(config_json: str, files: ModelFiles) -> AuditContext:
+def _opened(config_json: str, files: ModelFiles, reference: ModelFiles | None) -> AuditContext:
     config = AuditConfig.model_validate_json(config_json)
     device = find_device().type if config.device == "auto" else config.device
     if device == "cuda" and not torch.cuda.is_available():
@@ -144,7 +157,13 @@ def _opened(config_json: str, files: ModelFiles) -> AuditContext:
     images = data.load(config.data).for_model(files.classes, files.shape)
     shape = images.tensor([0]).shape[1:]
     plan = with_fixed(default_plan(*shape), config.engine.fixed, shape)
-    return AuditContext(images=images, seed=config.seed, plan=plan, model=classifier)
+    return AuditContext(
+        images=images,
+        seed=config.seed,
+        plan=plan,
+        model=classifier,
+        reference=models.load(reference, device) if reference else None,
+    )
 
 
 def _device_name(device: torch.device) -> str:

@@ -83,6 +83,11 @@ class AuditConfig(Strict):
     preprocessing: Preprocessing = Preprocessing()
     limits: Limits = Limits()
     engine: EngineSettings = EngineSettings()
+    reference: str | None = Field(
+        default=None,
+        description="models:/... of an independent model of the same classes, which is asked to "
+        "recognise the fills too",
+    )
     trust_pickle_sha256: str | None = Field(
         default=None,
         pattern="^[0-9a-f]{64}$",

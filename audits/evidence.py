@@ -1,5 +1,6 @@
 """Evidence: what one check concludes, and its form as JSON."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ class Picture:
     step: int
     image: np.ndarray  # uint8 (H, W) or (H, W, 3)
     caption: str  # what this step shows; the same for all keys of a check
+    small: bool = True  # can be told in the contact sheet, whose cells are small
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Evidence:
     reason: str = ""  # why not ok
     metrics: dict[str, Estimate] = field(default_factory=dict)  # names without the check's
     images: pd.DataFrame | None = None  # a row an image, indexed by the image's index
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)  # other tables, by name
     pictures: tuple[Picture, ...] = ()
     passes: int = 0  # images that went through the model for it
     detail: str = ""  # the traceback, where there is one
@@ -51,6 +54,10 @@ class Evidence:
             "detail": self.detail,
             "sentence": self.sentence,
             "metrics": {name: estimate_json(e) for name, e in self.metrics.items()},
+            "tables": {
+                name: json.loads(table.to_json(orient="records", double_precision=15))
+                for name, table in self.tables.items()
+            },
             "passes": self.passes,
             "pictures": len(self.pictures),
         }

@@ -26,7 +26,8 @@ def png(image: Image.Image) -> bytes:
 
 def contact_sheet(evidence: Sequence[Evidence], title: str) -> Image.Image | None:
     """A block a check, side by side: a column a slider, a row a step; None without pictures."""
-    blocks = [_block(e.check, e.pictures) for e in evidence if e.pictures]
+    small = {e.check: [p for p in e.pictures if p.small] for e in evidence}
+    blocks = [_block(check, pictures) for check, pictures in small.items() if pictures]
     if not blocks:
         return None
     height = max(b.height for b in blocks) + _HEAD + _MARGIN

@@ -92,6 +92,26 @@ def _inspect(folder: Path, preprocessing: Preprocessing, trust_sha256: str | Non
     )
 
 
+def inspect_reference(folder: Path, model: ModelFiles) -> ModelFiles:
+    """As `inspect`, for the model that recognises the fills of `model`. Raises ModelRefused."""
+    files = inspect(folder, Preprocessing(), trust_sha256=None)
+    if files.digest == model.digest:
+        raise ModelRefused(
+            "Expected an independent model under reference, got the audited one itself."
+        )
+    if model.classes and files.classes and files.classes != model.classes:
+        raise ModelRefused(
+            "Expected a reference with the classes of the audited model in the same order "
+            f"({', '.join(model.classes)}), got {', '.join(files.classes)}."
+        )
+    if model.shape and files.shape and files.shape != model.shape:
+        raise ModelRefused(
+            f"Expected a reference for images of the audited model's shape {model.shape}, got "
+            f"{files.shape}."
+        )
+    return files
+
+
 def load(files: ModelFiles, device: str) -> Classifier:
     """Loads the model; only ever called in the child process, whose environment it guards.
 

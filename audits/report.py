@@ -2,9 +2,13 @@
 
 import base64
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
 
 from audits.evidence import Evidence
+from audits.figures import png
 from audits.verdict import Verdict
 
 
@@ -20,5 +24,25 @@ def report(
         verdict=verdict,
         evidence=evidence,
         notes=notes,
-        sheet=base64.b64encode(sheet).decode() if sheet else None,
+        sheet=_inline(sheet) if sheet else None,
+        large={e.check: _large(e) for e in evidence},
+        tables={e.check: [_html(t) for t in e.tables.values()] for e in evidence},
     )
+
+
+def _inline(image: bytes) -> str:
+    return base64.b64encode(image).decode()
+
+
+def _large(evidence: Evidence) -> list[tuple[str, str]]:
+    """Pictures that the contact sheet has no room for, with what they show."""
+    return [
+        (f"{p.key.rsplit('/', 1)[-1]}: {p.caption}", _inline(png(Image.fromarray(p.image))))
+        for p in evidence.pictures
+        if not p.small
+    ]
+
+
+def _html(table: pd.DataFrame) -> Markup:
+    # pandas escapes what is in the table.
+    return Markup(table.to_html(index=False, border=0, float_format=lambda x: f"{x:.3f}"))

@@ -58,6 +58,8 @@ def run_audit(
     """
     started = time.monotonic()
     model = registry.resolve(config.model)
+    if config.reference is not None:  # an alias is resolved once
+        config = config.model_copy(update={"reference": registry.resolve(config.reference).uri})
     images = data.load(config.data)
     with Recorder(model, config.experiment) as recorder:
         outcome = _examine(config, model, images, measure, conclude)
@@ -143,6 +145,11 @@ def _record(
         files["contact_sheet.png"] = sheet_png
     if (table := _per_image(outcome.evidence)) is not None:
         files["predictions.parquet"] = table.to_parquet()
+    files |= {
+        f"{evidence.check}_{name}.csv": table.to_csv(index=False).encode()
+        for evidence in outcome.evidence
+        for name, table in evidence.tables.items()
+    }
     metrics = {
         name: estimate.value
         for evidence in outcome.evidence

@@ -18,6 +18,7 @@ from audits.config import AuditConfig
 from audits.data import ImageSet
 from audits.errors import AuditError
 from audits.evidence import Evidence
+from audits.models import ModelFiles
 from audits.plans import Plans
 from audits.registry import Resolved
 from audits.store import Store, default_folder, key_of
@@ -89,10 +90,11 @@ class Session:
             self.files = models.inspect(
                 fetched, self.config.preprocessing, self.config.trust_pickle_sha256
             )
+            self.reference_files = self._fetch_reference(Path(folder))
             self.images = self._images.for_model(self.files.classes, self.files.shape)
             self.store = Store(self.config.store)
             self._worker = opening.enter_context(Worker(self.config.limits.memory_gib))
-            self._job = bench.Job(self.config, self.files)
+            self._job = bench.Job(self.config, self.files, self.reference_files)
             self.setting = self._open_model()
             self.plans = Plans(self.store, self._plan_key, self._given_plan)
             self.plans.choose(self._find_plan)
@@ -107,6 +109,14 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    def _fetch_reference(self, folder: Path) -> ModelFiles | None:
+        if self.config.reference is None:
+            return None
+        reference = registry.resolve(self.config.reference)
+        target = folder / "reference"
+        target.mkdir()
+        return models.inspect_reference(registry.fetch(reference, target), self.files)
 
     @property
     def context(self) -> AuditContext:
@@ -141,9 +151,13 @@ class Session:
         """sha256 of all that decides the figures and the verdict of this audit."""
         return key_of(
             model=self.files.digest,
+            reference=self._reference_identity,
             preprocessing=self._preprocessing(),
             data=self.data_digest,
-            checks=[self._check_identity(check) for check in self.config.checks],
+            checks=[
+                check.model_dump(mode="json") | {"version": check.version}
+                for check in self.config.checks
+            ],
             policy=self.config.policy.model_dump(mode="json"),
             engine=self.config.engine.fixed,
             seed=self.config.seed,
@@ -307,13 +321,17 @@ class Session:
             model=self.files.digest,
             preprocessing=self._preprocessing(),
             images=self._images_digest(unit),
-            unit=asdict(unit),
-            # The unit says which images and the store needs no name.
-            check=self._check_identity(check, exclude={"images", "label"}),
+            reference=self._reference_identity,
+            unit=unit.content,
+            check=check.unit_identity(unit) | {"version": check.version},
             seed=self.config.seed,
             setting=asdict(self.setting),
             plan=asdict(plan),
         )
+
+    @property
+    def _reference_identity(self) -> str | None:
+        return self.reference_files.digest if self.reference_files else None
 
     def _preprocessing(self) -> dict[str, object]:
         return {"mean": self.files.mean, "std": self.files.std, "classes": self.images.classes}
@@ -322,7 +340,3 @@ class Session:
         if unit.indices not in self._digests:
             self._digests[unit.indices] = self.images.digest(unit.indices)
         return self._digests[unit.indices]
-
-    @staticmethod
-    def _check_identity(check: Check, exclude: set[str] | None = None) -> dict[str, object]:
-        return check.model_dump(mode="json", exclude=exclude) | {"version": check.version}

@@ -2,14 +2,16 @@
 
 from importlib.metadata import entry_points
 
+from audits.checks.ablation import Ablation
 from audits.checks.base import AuditContext, Check, Unit
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
 
-_OURS = (Performance, RandomFill, ProgressiveFill)
+_OURS = (Performance, RandomFill, ProgressiveFill, Ablation)
 
 __all__ = [
+    "Ablation",
     "AuditContext",
     "Check",
     "Performance",

@@ -28,9 +28,16 @@ class Unit:
     number: int
     indices: tuple[int, ...]
     shown: tuple[int, ...] = ()  # those of which pictures are kept
+    cell: tuple[tuple[str, Any], ...] = ()  # of a check that is a grid: the parameters that vary
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What is measured, wherever in a check the unit stands."""
+        return {"indices": self.indices, "shown": self.shown, "cell": self.cell}
 
     def __str__(self) -> str:
-        return f"unit {self.number} ({len(self.indices)} images from {self.indices[0]})"
+        cell = "".join(f", {name} {value}" for name, value in self.cell)
+        return f"unit {self.number} ({len(self.indices)} images from {self.indices[0]}{cell})"
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class AuditContext:
     seed: int
     plan: Plan
     model: Classifier | None = None
+    reference: Classifier | None = None  # an independent model of the same classes, where named
 
     @property
     def classifier(self) -> Classifier:
@@ -102,6 +110,13 @@ class Check(Strict):
         _, first = np.unique(audit.images.labels[order], return_index=True)
         found: list[int] = order[np.sort(first)][:_MOST_CLASSES_SHOWN].tolist()
         return found
+
+    def unit_identity(self, unit: Unit) -> dict[str, Any]:
+        """What in this config decides the figures of a unit; part of the key of its part.
+
+        The unit says which images, and figures need no name.
+        """
+        return self.model_dump(mode="json", exclude={"images", "label"})
 
     def fill_options(self) -> dict[str, Any] | None:
         """Arguments of `expected_fill`, where the check averages draws; else None.

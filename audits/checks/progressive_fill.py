@@ -9,7 +9,14 @@ from pydantic import Field
 
 from audits.checks.base import AuditContext, Unit
 from audits.checks.pictures import picture, sliders
-from audits.checks.recognition import FillCheck, consistency, recognise, table_of
+from audits.checks.recognition import (
+    FillCheck,
+    consistency,
+    recognise,
+    recognised,
+    reference_columns,
+    table_of,
+)
 from audits.evidence import Evidence
 from audits.statistics import proportion, scores
 from audits.store import Part
@@ -17,6 +24,7 @@ from fillblanks import fill_regions, progressive_fill, shuffled
 from fillblanks.fill import StepLabel
 
 _UNIT_IMAGES = 256
+_COLUMNS = ("label", "first", "filled", "recognised", "recognised_null")
 
 
 class ProgressiveFill(FillCheck):
@@ -61,16 +69,13 @@ class ProgressiveFill(FillCheck):
             images, groups=self.groups, patch_size=self.patch_size, seed=audit.seed, indices=indices
         )
         null = shuffled(fill.prototype, regions, seed=audit.seed, indices=indices)
-        everywhere = torch.ones_like(fill.found)
-        own = recognise(audit, fill.prototype, everywhere)
         shown = np.flatnonzero(np.isin(unit.indices, unit.shown))
         return {
             "index": indices.numpy(),
             "label": labels.numpy(),
             "first": fill.label.numpy(),
-            "filled": own,
-            "recognised": np.where(fill.found.numpy(), own, -1),
-            "recognised_null": recognise(audit, null, fill.found),
+            "filled": recognise(audit, fill.prototype, torch.ones_like(fill.found)),
+            **recognised(audit, {"recognised": (fill.prototype, null)}, fill.found),
             "shown_label": labels.numpy()[shown],
             "shown": np.stack(
                 [
@@ -83,7 +88,7 @@ class ProgressiveFill(FillCheck):
         }
 
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
-        table = table_of(parts, ("label", "first", "filled", "recognised", "recognised_null"))
+        table = table_of(parts, (*_COLUMNS, *reference_columns(parts, "recognised")))
         classes = len(audit.classes)
         covered = table[table["first"] == table["label"]]
         # An answer that is not finite (-1) agrees with nothing, not even with another one.

@@ -12,7 +12,13 @@ from pydantic import Field, PositiveInt, model_validator
 
 from audits.checks.base import AuditContext, Unit
 from audits.checks.pictures import picture, signed_picture, sliders
-from audits.checks.recognition import FillCheck, consistency, recognise, table_of
+from audits.checks.recognition import (
+    FillCheck,
+    consistency,
+    recognised,
+    reference_columns,
+    table_of,
+)
 from audits.evidence import Evidence, Picture
 from audits.statistics import mean, mean_share, proportion
 from audits.store import Part
@@ -123,10 +129,14 @@ class RandomFill(FillCheck):
             "label": labels.numpy(),
             "accepted": fill.accepted.numpy(),
             "drawn": fill.drawn.numpy(),
-            "prototype": recognise(audit, fill.prototype, fill.found),
-            "prototype_null": recognise(audit, prototype_null, fill.found),
-            "composite": recognise(audit, fill.composite, fill.found),
-            "composite_null": recognise(audit, composite_null, fill.found),
+            **recognised(
+                audit,
+                {
+                    "prototype": (fill.prototype, prototype_null),
+                    "composite": (fill.composite, composite_null),
+                },
+                fill.found,
+            ),
             "stability": fill.stability.numpy(),
             "standard_error": (fill.standard_error.nanmean(dim=(1, 2, 3)) / largest).numpy(),
             "class": classes.numpy(),
@@ -142,7 +152,7 @@ class RandomFill(FillCheck):
         }
 
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
-        table = table_of(parts, _COLUMNS)
+        table = table_of(parts, (*_COLUMNS, *reference_columns(parts, "prototype", "composite")))
         classes = len(audit.classes)
         found = (table["accepted"] > 0).to_numpy()
         errors = np.concatenate([part["standard_error"] for part in parts])

@@ -13,6 +13,7 @@ from audits.checks.base import AuditContext, Check
 from audits.statistics import Estimate, difference, proportion, scores
 from audits.store import Part
 from audits.strict import Share
+from fillblanks import Classifier
 from fillblanks.second_order import LEAST_PASSES
 from fillblanks.threshold import Normalise
 from fillblanks.update import Update
@@ -33,9 +34,14 @@ class FillCheck(Check):
         return 1 if self.update == "first_order" else LEAST_PASSES
 
 
-def recognise(audit: AuditContext, pictures: Tensor, found: Tensor) -> np.ndarray:
-    """The class the model sees in each picture, int64 (n,); -1, a miss, where not `found`."""
-    classifier = audit.classifier
+def recognise(
+    audit: AuditContext, pictures: Tensor, found: Tensor, by: Classifier | None = None
+) -> np.ndarray:
+    """The class seen in each picture, int64 (n,); -1, a miss, where not `found`.
+
+    `by` is the audited model, unless given.
+    """
+    classifier = by or audit.classifier
     result = torch.full((len(pictures),), -1)
     rows = found.nonzero()[:, 0]
     with classifier.steady():
@@ -43,6 +49,28 @@ def recognise(audit: AuditContext, pictures: Tensor, found: Tensor) -> np.ndarra
             images = pictures[chunk].to(classifier.device, classifier.dtype)
             result[chunk] = classifier.predict(images).cpu()
     return result.numpy()
+
+
+def recognised(audit: AuditContext, fills: dict[str, tuple[Tensor, Tensor]], found: Tensor) -> Part:
+    """Columns `<name>` and `<name>_null` from the fills and nulls of each name.
+
+    Where the audit has a reference, `<name>_reference` and `<name>_reference_null` as well.
+    """
+    columns: Part = {}
+    models = {"": audit.classifier}
+    if audit.reference is not None:
+        models["_reference"] = audit.reference
+    for name, (fill, null) in fills.items():
+        for suffix, model in models.items():
+            columns[f"{name}{suffix}"] = recognise(audit, fill, found, model)
+            columns[f"{name}{suffix}_null"] = recognise(audit, null, found, model)
+    return columns
+
+
+def reference_columns(parts: Sequence[Part], *names: str) -> tuple[str, ...]:
+    """Those of `recognised` that the reference adds; none where there was no reference."""
+    found = [f"{name}_reference" for name in names if f"{name}_reference" in parts[0]]
+    return tuple(column for name in found for column in (name, f"{name}_null"))
 
 
 def table_of(parts: Sequence[Part], columns: Sequence[str]) -> pd.DataFrame:
@@ -58,10 +86,14 @@ def consistency(
 
     An image counts as right when its fill is recognised as its label; where no masked image was
     predicted right, `column` is -1, a miss. `<column>_null` holds what the model sees in the same
-    values at random places; the lift is accuracy minus that null's.
+    values at random places; the lift is accuracy minus that null's. The same for the reference,
+    where the table has its columns.
     """
     label = table["label"].to_numpy()
     result = scores(label, table[column].to_numpy(), classes)
     result["accuracy_null"] = proportion(label == table[f"{column}_null"].to_numpy())
     result["accuracy_lift"] = difference(result["accuracy"], result["accuracy_null"])
-    return {prefix + name: estimate for name, estimate in result.items()}
+    metrics = {prefix + name: estimate for name, estimate in result.items()}
+    if f"{column}_reference" in table:
+        metrics |= consistency(table, f"{column}_reference", classes, f"{prefix}reference_")
+    return metrics
