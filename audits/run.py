@@ -63,6 +63,8 @@ def run_audit(
     images = data.load(config.data)
     with Recorder(model, config.experiment) as recorder:
         outcome = _examine(config, model, images, measure, conclude)
+        if outcome.checks:
+            config = config.model_copy(update={"checks": outcome.checks})
         verdict = decide(config.policy, outcome.evidence)
         if outcome.refusal:
             verdict = Verdict("undecided", outcome.refusal, verdict.judgements)
@@ -76,6 +78,7 @@ def run_audit(
 @dataclass(frozen=True)
 class _Outcome:
     evidence: tuple[Evidence, ...]
+    checks: tuple[Check, ...] = ()  # with what depends on the images written out
     digest: str | None = None
     data_digest: str | None = None
     notes: tuple[str, ...] = ()
@@ -90,9 +93,12 @@ def _examine(
 ) -> _Outcome:
     try:
         with Session(config, model, images) as session:
-            evidence = tuple(_run_check(session, c, measure, conclude) for c in config.checks)
+            evidence = tuple(
+                _run_check(session, c, measure, conclude) for c in session.config.checks
+            )
             return _Outcome(
                 evidence,
+                checks=session.config.checks,
                 digest=session.digest,
                 data_digest=session.data_digest,
                 notes=session.notes,

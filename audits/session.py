@@ -92,6 +92,7 @@ class Session:
             )
             self.reference_files = self._fetch_reference(Path(folder))
             self.images = self._images.for_model(self.files.classes, self.files.shape)
+            self.config = self._settled()
             self.store = Store(self.config.store)
             self._worker = opening.enter_context(Worker(self.config.limits.memory_gib))
             self._job = bench.Job(self.config, self.files, self.reference_files)
@@ -109,6 +110,11 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    def _settled(self) -> AuditConfig:
+        channels, height, width = self.images.tensor([0]).shape[1:]
+        checks = tuple(c.settled((channels, height, width)) for c in self.config.checks)
+        return self.config.model_copy(update={"checks": checks})
 
     def _fetch_reference(self, folder: Path) -> ModelFiles | None:
         if self.config.reference is None:

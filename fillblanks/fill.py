@@ -66,14 +66,14 @@ def expected_fill(
     labels: Tensor | None = None,
     *,
     mask_ratio: float = 0.25,
-    patch_size: int = 2,
+    patch_size: int | None = None,
     samples: int = 10_000,
     max_draws: int | None = None,
     tolerance: float | None = None,
     seed: int = 0,
     average: Average = "per_blank",
-    normalise: Normalise = "positive",
-    binarise: Binarise = 0.1,
+    normalise: Normalise = "auto",
+    binarise: Binarise = "auto",
     blank_value: BlankValue = 0.0,
     target: int | None = None,
     update: Update = "first_order",
@@ -83,9 +83,10 @@ def expected_fill(
     """The expected update over random masks, and the prototype it draws (section 4.1, Eq. 5).
 
     `images` are float (N, C, H, W) in [0, 1]. A draw blanks round(mask_ratio * P) of the P patches
-    of `patch_size` pixels; it is accepted when the network predicts the reference label for the
-    masked image: `labels` (int64, (N,)) where given, else the prediction for the whole image. Draws
-    go on until `samples` are accepted or `max_draws` (4 x samples unless given) are made.
+    of `patch_size` pixels (unless given, 2 up to 28x28, else a quarter of the shorter side); it is
+    accepted when the network predicts the reference label for the masked image: `labels` (int64,
+    (N,)) where given, else the prediction for the whole image. Draws go on until `samples` are
+    accepted or `max_draws` (4 x samples unless given) are made.
 
     With a `tolerance` an image is done earlier, when the prototypes of two halves of its draws,
     those of even and of odd number, overlap by at least 1 - tolerance (intersection over union,
@@ -134,11 +135,11 @@ def progressive_fill(
     labels: Tensor | None = None,
     *,
     groups: int = 4,
-    patch_size: int = 2,
+    patch_size: int | None = None,
     seed: int = 0,
     label: StepLabel = "step",
-    normalise: Normalise = "positive",
-    binarise: Binarise = 0.1,
+    normalise: Normalise = "auto",
+    binarise: Binarise = "auto",
     blank_value: BlankValue = 0.0,
     target: int | None = None,
     update: Update = "first_order",

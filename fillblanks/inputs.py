@@ -18,10 +18,11 @@ BlankValue = float | Literal["mean"]
 
 
 def fill_regions(
-    images: Tensor, *, groups: int, patch_size: int, seed: int, indices: Tensor
+    images: Tensor, *, groups: int, patch_size: int | None = None, seed: int, indices: Tensor
 ) -> Tensor:
     """Which step of `progressive_fill` fills each pixel, 0 to groups-1: int64 (N, 1, H, W)."""
     height, width = images.shape[2:]
+    patch_size = masks.default_patch_size(height, width) if patch_size is None else patch_size
     rows, columns = masks.grid_shape(height, width, patch_size)
     patch_keys = masks.keys(seed, indices, torch.zeros_like(indices), rows * columns)
     return masks.to_pixels(masks.fill_groups(patch_keys, groups), height, width, patch_size)
@@ -37,7 +38,7 @@ class FillInput:
         classifier: Classifier,
         images: Tensor,
         labels: Tensor | None,
-        patch_size: int,
+        patch_size: int | None,
         seed: int,
         blank_value: BlankValue,
         target: int | None,
@@ -53,6 +54,8 @@ class FillInput:
         self.classifier = classifier
         self.images = classifier.to_input(images)
         count, channels, self.height, self.width = images.shape
+        if patch_size is None:
+            patch_size = masks.default_patch_size(self.height, self.width)
         rows, columns = masks.grid_shape(self.height, self.width, patch_size)
         self.patches, self.patch_size, self.seed = rows * columns, patch_size, seed
         self.plan = plan or default_plan(channels, self.height, self.width)

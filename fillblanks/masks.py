@@ -45,6 +45,16 @@ def _as_int64(seed: int) -> int:
     return seed
 
 
+def default_patch_size(height: int, width: int) -> int:
+    """Pixels of a patch for images of this size: 2 up to 28x28 (section 4.1), then a quarter.
+
+    Larger images need larger patches: a network no longer knows a picture that is covered with
+    many small black squares. docs/paper.md has the figures for 32x32 and 224x224.
+    """
+    side = min(height, width)
+    return 2 if side <= 28 else max(2, side // 4)
+
+
 def grid_shape(height: int, width: int, patch_size: int) -> tuple[int, int]:
     """Rows and columns of the patch grid: ceil(H / p) x ceil(W / p); edge patches are cut."""
     if patch_size < 1:

@@ -5,8 +5,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Normalise = Literal["positive", "minmax", "none"]
-Binarise = float | Literal["otsu"] | None
+Normalise = Literal["auto", "positive", "minmax", "none"]
+Cut = float | Literal["otsu"] | None
+Binarise = Cut | Literal["auto"]
 
 _BINS = 256
 
@@ -15,8 +16,8 @@ def threshold(
     update: Tensor,
     blank: Tensor,
     *,
-    normalise: Normalise = "positive",
-    binarise: Binarise = 0.1,
+    normalise: Normalise = "auto",
+    binarise: Binarise = "auto",
 ) -> Tensor:
     """T(update): what goes into the blanks of each image (Eq. 4).
 
@@ -27,15 +28,31 @@ def threshold(
     the masked update over the image; "none", the update itself, cut to [0, 1]. An image whose
     normalising range is 0 gets 0 everywhere. `binarise`: a number (1 above it, 0 otherwise), "otsu"
     (Otsu's threshold over the blanks of each image, 256 bins), or None (values are kept).
+    "auto" is "positive" and 0.1 for one channel, "minmax" and None for colour.
     """
-    if not (binarise is None or binarise == "otsu" or 0 <= binarise <= 1):
-        raise ValueError(f'Expected binarise in [0, 1], "otsu" or None, got {binarise!r}.')
+    normalise, cut = settled(normalise, binarise, update.shape[1])
+    if not (cut is None or cut == "otsu" or 0 <= cut <= 1):
+        raise ValueError(f'Expected binarise in [0, 1], "auto", "otsu" or None, got {cut!r}.')
     value = _normalise(torch.where(blank, update, 0), normalise)
-    if binarise is not None:
-        cut = otsu(value, blank) if binarise == "otsu" else binarise
+    if cut is not None:
+        white = value > (otsu(value, blank) if cut == "otsu" else cut)
         # A NaN stays a NaN: an update that failed must not look like an empty fill.
-        value = torch.where(value.isnan(), value, (value > cut).to(update.dtype))
+        value = torch.where(value.isnan(), value, white.to(update.dtype))
     return torch.where(blank, value, 0)
+
+
+def settled(normalise: Normalise, binarise: Binarise, channels: int) -> tuple[Normalise, Cut]:
+    """Both with "auto" replaced by what suits so many channels; docs/paper.md has the figures.
+
+    One channel: the positive part over its maximum, white above 0.1. Colour: the range of the
+    update over the image, whose values are kept.
+    """
+    grey = channels == 1
+    if normalise == "auto":
+        normalise = "positive" if grey else "minmax"
+    if binarise != "auto":
+        return normalise, binarise
+    return normalise, 0.1 if grey else None
 
 
 def _normalise(update: Tensor, normalise: Normalise) -> Tensor:
@@ -47,7 +64,7 @@ def _normalise(update: Tensor, normalise: Normalise) -> Tensor:
         low = update.amin(dim=(1, 2, 3), keepdim=True)
     else:
         raise ValueError(
-            f'Expected normalise to be "positive", "minmax" or "none", got {normalise!r}.'
+            f'Expected normalise to be "auto", "positive", "minmax" or "none", got {normalise!r}.'
         )
     span = update.amax(dim=(1, 2, 3), keepdim=True) - low
     return torch.where(span == 0, 0, (update - low).clamp(min=0) / span)

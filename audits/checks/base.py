@@ -7,7 +7,7 @@ package adds its own through the entry-point group `fillblanks.checks`.
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, PositiveInt
@@ -90,6 +90,10 @@ class Check(Strict):
     @property
     def name(self) -> str:
         return self.label or self.kind
+
+    def settled(self, shape: tuple[int, int, int]) -> Self:
+        """This check with what depends on the images' shape (C, H, W) written out."""
+        return self
 
     def chosen(self, audit: AuditContext) -> np.ndarray:
         """Indices of the images this check looks at, int64."""

@@ -1,12 +1,12 @@
 """Does the model recognise its own fills? What both fill checks share (section 4.3)."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from audits.checks.base import AuditContext, Check
@@ -14,19 +14,34 @@ from audits.statistics import Estimate, difference, proportion, scores
 from audits.store import Part
 from audits.strict import Share
 from fillblanks import Classifier
+from fillblanks.masks import default_patch_size
 from fillblanks.second_order import LEAST_PASSES
-from fillblanks.threshold import Normalise
+from fillblanks.threshold import Normalise, settled
 from fillblanks.update import Update
 
 
 class FillCheck(Check):
     """The parameters that every fill has; the paper leaves them open."""
 
-    patch_size: PositiveInt = 2
-    normalise: Normalise = "positive"
-    binarise: Share | Literal["otsu"] | None = 0.1
+    patch_size: PositiveInt | None = Field(
+        default=None,
+        description="pixels; default 2 up to 28x28, else a quarter of the shorter side",
+    )
+    normalise: Normalise = Field(
+        default="auto", description="auto: positive for one channel, minmax for colour"
+    )
+    binarise: Share | Literal["auto", "otsu"] | None = Field(
+        default="auto", description="auto: 0.1 for one channel; null, values are kept, for colour"
+    )
     blank_value: Share | Literal["mean"] = 0.0
     update: Update = "first_order"
+
+    def settled(self, shape: tuple[int, int, int]) -> Self:
+        channels, height, width = shape
+        normalise, binarise = settled(self.normalise, self.binarise, channels)
+        patch_size = self.patch_size or default_patch_size(height, width)
+        found = {"patch_size": patch_size, "normalise": normalise, "binarise": binarise}
+        return self.model_copy(update=found)
 
     @property
     def passes_an_update(self) -> int:

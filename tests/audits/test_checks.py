@@ -296,3 +296,17 @@ def test_what_another_package_adds_must_be_a_check(target, tmp_path, monkeypatch
         TypeError, match=r"Expected a Check in entry-point group fillblanks\.checks"
     ):
         check_classes()
+
+
+@pytest.mark.parametrize(
+    ("shape", "values"),
+    [((1, 28, 28), (2, "positive", 0.1)), ((3, 32, 32), (8, "minmax", None))],
+)
+@pytest.mark.parametrize("kind", [RandomFill, ProgressiveFill])
+def test_what_depends_on_the_images_is_written_out(kind, shape, values):
+    settled = kind(images=5).settled(shape)
+    assert (settled.patch_size, settled.normalise, settled.binarise) == values
+    assert settled.images == 5
+    assert settled.settled(shape) == settled
+    chosen = kind(patch_size=3, normalise="none", binarise="otsu")
+    assert chosen.settled(shape) == chosen

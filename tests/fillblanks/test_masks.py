@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fillblanks import fill_regions, masks
+from fillblanks import Classifier, expected_fill, fill_regions, masks
 
 PUBLISHED_SEED = 1234567
 PUBLISHED = [
@@ -179,3 +179,22 @@ def test_a_number_of_groups_that_cannot_part_the_patches_is_refused(groups):
 def test_a_seed_of_more_than_64_bits_is_refused(seed):
     with pytest.raises(ValueError, match="Expected a seed from -2"):
         keys_of(seed, 9)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size"), [(8, 8, 2), (28, 28, 2), (32, 32, 8), (300, 224, 56)]
+)
+def test_larger_images_have_larger_patches_unless_told(height, width, size):
+    assert masks.default_patch_size(height, width) == size
+    images = torch.rand(1, 1, height, width)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(height * width, 3))
+    told, untold = (
+        expected_fill(Classifier(net), images, samples=2, **options)
+        for options in ({"patch_size": size}, {})
+    )
+    assert torch.equal(told.masked, untold.masked)
+    told, untold = (
+        fill_regions(images, groups=3, seed=1, indices=torch.zeros(1).long(), **options)
+        for options in ({"patch_size": size}, {})
+    )
+    assert torch.equal(told, untold)

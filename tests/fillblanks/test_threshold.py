@@ -168,3 +168,16 @@ def test_otsu_parts_repeated_values_as_scikit_image_does(values):
 def test_an_unknown_way_to_normalise_is_refused():
     with pytest.raises(ValueError, match='"positive", "minmax" or "none", got \'max\''):
         threshold(torch.zeros(SHAPE), torch.ones(2, 1, 5, 7).bool(), normalise="max")
+
+
+@pytest.mark.parametrize(
+    ("channels", "normalise", "binarise"), [(1, "positive", 0.1), (3, "minmax", None)]
+)
+def test_auto_is_what_suits_the_channels(channels, normalise, binarise):
+    update = torch.randn(4, channels, 5, 6)
+    blank = torch.rand(4, 1, 5, 6) < 0.5
+    wanted = threshold(update, blank, normalise=normalise, binarise=binarise)
+    assert torch.equal(threshold(update, blank), wanted)
+    assert torch.equal(threshold(update, blank, normalise="auto", binarise="auto"), wanted)
+    grey = threshold(update, blank, binarise=None)
+    assert torch.equal(grey, threshold(update, blank, normalise=normalise, binarise=None))

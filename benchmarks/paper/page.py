@@ -1,0 +1,132 @@
+"""The page: everything measured in order, and written down with `page.md.j2`."""
+
+import math
+import os
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import torch
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sklearn.utils import Bunch
+
+from paper import colour, grids, pictures, protocol, tables
+from paper.measure import Bench, Row
+from paper.protocol import PAPER, Size
+from paper.study import Study
+
+_VERSIONS = ("fillblanks", "torch", "torchvision", "mlflow", "scikit-learn", "numpy")
+
+
+def write(size: Size, folder: Path, page: Path) -> None:
+    """Runs everything of this size; pictures go to a folder beside the page."""
+    study = Study(folder)
+    bench = Bench(study, size)
+    drawn = page.parent / page.stem
+    drawn.mkdir(parents=True, exist_ok=True)
+
+    rows, nulls = list(bench.table()), list(bench.nulls())
+    measured = Bunch(
+        masks=bench.mask_seeds(),
+        convergence=bench.convergence(),
+        open_points=grids.open_points(bench),
+        figure_4=grids.figure_4(bench, drawn),
+        orders=grids.orders(bench),
+        cells=_colour(bench, drawn),
+    )
+    for number in (1, 2, 3, 5, 6):
+        getattr(pictures, f"figure_{number}")(bench, drawn / f"figure_{number}.png")
+    study.say("figures")
+    page.write_text(_page(bench, rows, nulls, measured, drawn.name), encoding="utf-8")
+    _record(rows + nulls, page, drawn)
+    study.say(f"written to {page}")
+
+
+def _colour(bench: Bench, drawn: Path) -> pd.DataFrame:
+    plain, noise, photographs = *colour.cifar(bench), colour.photographs(bench)
+    cells = [colour.cells(bench, subject) for subject in (plain, noise, photographs)]
+    colour.draw(noise, drawn / "cifar10.png")
+    colour.draw(photographs, drawn / "photographs.png")
+    return pd.concat(cells)
+
+
+def _page(bench: Bench, rows: list[Row], nulls: list[Row], measured: Bunch, folder: str) -> str:
+    size, study = bench.size, bench.study
+    template = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown, not HTML
+    ).get_template("page.md.j2")
+    plain, noise = rows[0], rows[1]
+    random, progressive = measured.open_points
+    return template.render(
+        protocol=protocol,
+        size=size,
+        folder=folder,
+        percent=lambda share: f"{100 * share:.1f}".removesuffix(".0"),
+        audits=study.audits,
+        table_1=tables.table_1(rows, nulls),
+        reached=_reached(noise),
+        plain=plain.means,
+        noise=noise.means,
+        nulls={row.kind: row.means for row in nulls if row.dataset == "MNIST"},
+        masks=measured.masks,
+        mask_spread=tables.spread(measured.masks),
+        convergence=tables.markdown(measured.convergence),
+        open_progressive=tables.markdown(tables.one_at_a_time(progressive)),
+        open_average=tables.markdown(tables.averages(random)),
+        open_cut=tables.markdown(tables.cuts(random)),
+        nearest=tables.nearest(random, progressive),
+        figure_4=tables.largest_lift(measured.figure_4),
+        orders=tables.markdown(measured.orders),
+        colour=tables.colour(measured.cells),
+        defaults=tables.DEFAULTS,
+        minutes=study.seconds / 60,
+        machine=_machine(),
+        python=platform.python_version(),
+        versions=", ".join(f"{name} {version(name)}" for name in _VERSIONS),
+        epochs=", ".join(
+            f"{name} {'noise' if noisy else 'plain'} {count}"
+            for (name, noisy), count in size.epochs.items()
+        ),
+        sizes=_sizes(size),
+    )
+
+
+def _reached(row: Row) -> bool:
+    """Whether the row has the paper's figures, which are whole per cents."""
+    wanted = {
+        "random_fill/prototype_accuracy": PAPER["random"][0],
+        "random_fill/composite_accuracy": PAPER["random"][0],
+        "progressive_fill/agreement": PAPER["progressive"][0],
+    }
+    return all(round(100 * row.means[name]) >= figure for name, figure in wanted.items())
+
+
+def _machine() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{os.cpu_count()} CPU cores ({torch.backends.cpu.get_cpu_capability()})"
+
+
+def _sizes(size: Size) -> str:
+    values: dict[str, Any] = {k: v for k, v in asdict(size).items() if k != "epochs"}
+    return ", ".join(f"`{name}` {value}" for name, value in values.items())
+
+
+def _record(rows: list[Row], page: Path, drawn: Path) -> None:
+    """The page and its figures as a run in MLflow, beside the runs of its audits."""
+    mlflow.set_experiment("paper")
+    with mlflow.start_run(run_name="paper"):
+        for row in rows:
+            place = f"{row.dataset}/{row.network}/{row.kind.replace(' ', '_')}"
+            found = {f"{place}/{k}": v for k, v in row.means.items() if math.isfinite(v)}
+            mlflow.log_metrics(found)
+        mlflow.log_artifact(str(page))
+        mlflow.log_artifacts(str(drawn), drawn.name)

@@ -1,0 +1,139 @@
+"""Networks in a registry of the page's own, and audits of them."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from networks import DATA
+from torch import nn
+
+from audits import AuditResult, parse_config, run_audit
+from audits import data as data_sets
+from audits.checks import AuditContext, Check
+from audits.data import ImageSet
+from audits.evidence import Evidence
+from fillblanks import Classifier, default_plan
+
+# Full precision as it stands, where an audit is too short for calibrating to pay.
+EXACT = {"precision": "full", "memory_format": "channels_last", "fused": True, "chunk": 256}
+
+
+class Study:
+    """A folder with a registry, trained weights and finished units; a second run uses them."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder.resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        uri = f"sqlite:///{self.folder / 'mlflow.db'}"
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        self._started = time.monotonic()
+        for name in ("training", "paper"):
+            if mlflow.get_experiment_by_name(name) is None:
+                place = (self.folder / "mlartifacts" / name).as_uri()
+                mlflow.create_experiment(name, artifact_location=place)
+        mlflow.set_experiment("training")
+        self.audits = 0
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def say(self, text: str) -> None:
+        print(f"{self.seconds / 60:5.1f} min  {text}", flush=True)
+
+    def register(
+        self,
+        name: str,
+        net: nn.Module,
+        classes: tuple[str, ...],
+        shape: tuple[int, int, int],
+        mean: tuple[float, ...] = (0.0,),
+        std: tuple[float, ...] = (1.0,),
+    ) -> str:
+        """The URI of this very network in the registry, put there unless it is."""
+        key = str(float(sum(p.double().abs().sum() for p in net.parameters())))
+        for version in mlflow.MlflowClient().search_model_versions(f"name = '{name}'"):
+            if version.tags.get("paper.weights") == key:
+                return f"models:/{name}/{version.version}"
+        with mlflow.start_run(run_name=name):
+            info = mlflow.pytorch.log_model(
+                net.eval(),
+                name=name,
+                input_example=np.zeros((2, *shape), np.float32),
+                metadata={"classes": list(classes), "mean": list(mean), "std": list(std)},
+                pip_requirements=["torch"],
+                registered_model_name=name,
+            )
+        number = str(info.registered_model_version)
+        mlflow.MlflowClient().set_model_version_tag(name, number, "paper.weights", key)
+        return f"models:/{name}/{number}"
+
+    def audit(
+        self,
+        uri: str,
+        data: dict[str, Any],
+        checks: list[dict[str, Any]],
+        *,
+        seed: int = 0,
+        reference: str | None = None,
+        engine: dict[str, Any] | None = None,
+    ) -> dict[str, Evidence]:
+        """Evidence by check; the audit's run is in MLflow. Raises where a check has failed."""
+        values: dict[str, Any] = {
+            "model": uri,
+            "data": data,
+            "checks": checks,
+            "seed": seed,
+            "reference": reference,
+            "engine": EXACT if engine is None else engine,
+            "store": str(self.folder / "store"),
+        }
+        result: AuditResult = run_audit(parse_config(values))
+        self.audits += 1
+        for evidence in result.evidence:
+            if evidence.status != "ok":
+                raise RuntimeError(f"{uri}, {evidence.check}: {evidence.reason} {evidence.detail}")
+        return {evidence.check: evidence for evidence in result.evidence}
+
+
+def image_set(dataset: str, split: str) -> ImageSet:
+    return data_sets.load(parse_config({"model": "models:/m/1", "data": config_of(dataset, split),
+                                        "checks": [{"kind": "performance"}]}).data)  # fmt: skip
+
+
+def config_of(dataset: str, split: str = "test") -> dict[str, Any]:
+    """The audit config's `data` for one of our data sets."""
+    if dataset == "CIFAR10":
+        path = DATA / "CIFAR10" / f"cifar10_{split}.npz"
+        return {"kind": "npz", "path": str(path), "classes": "classes"}
+    return {"kind": "torchvision", "dataset": dataset, "root": str(DATA), "split": split}
+
+
+def evidence_of(
+    check: Check,
+    net: nn.Module,
+    images: ImageSet,
+    *,
+    seed: int = 0,
+    reference: nn.Module | None = None,
+) -> Evidence:
+    """The same check as in an audit, here and now: for grids whose pictures need no MLflow."""
+    shape = images.tensor([0]).shape[1:]
+    audit = AuditContext(
+        images=images,
+        seed=seed,
+        plan=default_plan(*shape),
+        model=Classifier(_frozen(net), constant=True),
+        reference=Classifier(_frozen(reference), constant=True) if reference else None,
+    )
+    check = check.settled(audit.shape)
+    return check.conclude(audit, [check.measure(audit, unit) for unit in check.units(audit)])
+
+
+def _frozen(net: nn.Module) -> nn.Module:
+    for parameter in net.parameters():
+        parameter.requires_grad_(False)
+    return net.eval()

@@ -1,0 +1,197 @@
+"""Figures as Markdown tables; nothing is measured here."""
+
+import math
+
+import pandas as pd
+from sklearn.utils import Bunch
+
+from paper import colour as colours
+from paper.measure import Row
+from paper.protocol import PAPER, T_PROGRESSIVE
+
+_KINDS = {"plain": "(a)", "noise": "(b)"}
+_RANDOM, _PROGRESSIVE = "random_fill", "progressive_fill"
+_COLUMNS = (
+    "data", "network", "training", "masks", "test accuracy", "random prototype", "its null",
+    "by the reference (its null)", "random composite", "its lift", "progressive", "true class",
+    "its null", "by the reference (its null)",
+)  # fmt: skip
+DEFAULTS = "to be settled."
+
+
+def table_1(rows: list[Row], nulls: list[Row]) -> str:
+    paper = {name: " / ".join(map(str, figures)) for name, figures in PAPER.items()}
+    first = ["MNIST", "ResNet5", "*the paper*", "> 10,000", "", paper["random"], "", ""]
+    first += [paper["random"], "", paper["progressive"], "", "", ""]
+    lines = [_COLUMNS, ["---"] * len(_COLUMNS), first]
+    lines += [_line(row, f"{_KINDS[row.kind]} {row.kind}") for row in rows]
+    lines += [_line(row, f"*null: {row.kind}*") for row in nulls]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _line(row: Row, training: str) -> list[str]:
+    return [
+        row.dataset,
+        row.network,
+        training,
+        f"{row.samples:,}",
+        _figure(row, "performance/accuracy"),
+        _three(row, f"{_RANDOM}/prototype_accuracy", f"{_RANDOM}/prototype_f1"),
+        _figure(row, f"{_RANDOM}/prototype_accuracy_null", spread=False),
+        _with_null(row, f"{_RANDOM}/prototype_reference_accuracy"),
+        _three(row, f"{_RANDOM}/composite_accuracy", f"{_RANDOM}/composite_f1"),
+        _figure(row, f"{_RANDOM}/composite_accuracy_lift", spread=False),
+        _three(row, f"{_PROGRESSIVE}/agreement", f"{_PROGRESSIVE}/agreement_f1"),
+        _figure(row, f"{_PROGRESSIVE}/accuracy"),
+        _figure(row, f"{_PROGRESSIVE}/accuracy_null", spread=False),
+        _with_null(row, f"{_PROGRESSIVE}/reference_accuracy"),
+    ]
+
+
+def _figure(row: Row, name: str, spread: bool = True) -> str:
+    around = 100 * row.spread(name)
+    value = f"{100 * row.means[name]:.1f}"
+    return f"{value} ±{around:.1f}" if spread and math.isfinite(around) else value
+
+
+def _three(row: Row, accuracy: str, f1: str) -> str:
+    macro, weighted = (100 * row.means[f"{f1}_{kind}"] for kind in ("macro", "weighted"))
+    return f"{_figure(row, accuracy)} / {macro:.1f} / {weighted:.1f}"
+
+
+def _with_null(row: Row, name: str) -> str:
+    return f"{_figure(row, name, spread=False)} ({100 * row.means[f'{name}_null']:.1f})"
+
+
+def spread(masks: Row) -> str:
+    names = {
+        "random prototype": f"{_RANDOM}/prototype_accuracy",
+        "random composite": f"{_RANDOM}/composite_accuracy",
+        "progressive": f"{_PROGRESSIVE}/agreement",
+    }
+    return ", ".join(f"{label} {_figure(masks, name)} %" for label, name in names.items())
+
+
+def one_at_a_time(progressive: pd.DataFrame) -> pd.DataFrame:
+    """Of the grid of the progressive test, the lines in which one thing is not as usual."""
+    usual = {"label": "step", "normalise": "positive", "binarise": str(T_PROGRESSIVE)}
+    parts = []
+    for axis in usual:
+        others = [name for name in usual if name != axis]
+        rows = (progressive[others] == [usual[name] for name in others]).all(axis=1)
+        part = progressive[rows]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "what moves": axis,
+                    "to": part[axis],
+                    "training": part["training"],
+                    "progressive": 100 * part["agreement"],
+                    "true class": 100 * part["accuracy"],
+                }
+            )
+        )
+    return _beside(pd.concat(parts), ["what moves", "to"])
+
+
+def averages(random: pd.DataFrame) -> pd.DataFrame:
+    rows = random[(random["normalise"] == "positive") & random["binarise"].isin(["0.05", "0.1"])]
+    return _prototypes(rows, ["average", "binarise"])
+
+
+def cuts(random: pd.DataFrame) -> pd.DataFrame:
+    return _prototypes(random[random["average"] == "per_blank"], ["normalise", "binarise"])
+
+
+def _prototypes(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    figures = pd.DataFrame(
+        {
+            "training": rows["training"],
+            "prototype": 100 * rows["accuracy"],
+            "its null": 100 * rows["accuracy_null"],
+        }
+    )
+    return _beside(rows[keys].join(figures), keys)
+
+
+def _beside(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """The figures of (a) and (b) in columns of one line."""
+    figures = [name for name in table.columns if name not in (*keys, "training")]
+    result = table[keys].drop_duplicates()
+    for kind, letter in _KINDS.items():
+        part = table[table["training"] == kind].drop(columns="training")
+        renamed = part.rename(columns={name: f"{name} {letter}" for name in figures})
+        result = result.merge(renamed, on=keys)
+    return result
+
+
+def nearest(random: pd.DataFrame, progressive: pd.DataFrame) -> Bunch:
+    """The readings of the open points under which the plain network does best."""
+    steps = progressive[progressive["training"] == "plain"]
+    untold = steps[steps["label"] != "true"]
+    draws = random[random["training"] == "plain"]
+    axes = ["label", "normalise", "binarise"]
+    return Bunch(
+        combinations=len(steps),
+        agreement=_best(steps, "agreement", axes),
+        accuracy=_best(untold, "accuracy", axes),
+        random=_best(draws, "accuracy", ["average", "normalise", "binarise"]),
+    )
+
+
+def _best(table: pd.DataFrame, figure: str, axes: list[str]) -> str:
+    row = table.sort_values(figure).iloc[-1]
+    reading = ", ".join(f"{axis} `{row[axis]}`" for axis in axes)
+    return f"{100 * row[figure]:.1f} % with {reading}"
+
+
+def largest_lift(cells: pd.DataFrame) -> str:
+    found = []
+    for kind, letter in _KINDS.items():
+        row = cells[cells["training"] == kind].sort_values("accuracy_lift").iloc[-1]
+        found.append(
+            f"{letter} mask ratio {row['mask_ratio']:g} and patch size {row['patch_size']}, "
+            f"{100 * row['accuracy']:.1f} % recognised, lift {100 * row['accuracy_lift']:.1f}"
+        )
+    return "; ".join(found)
+
+
+def colour(cells: pd.DataFrame) -> str:
+    """A table a network: a line a T, a column a patch size."""
+    parts = []
+    for name, table in cells.groupby("network", sort=False):
+        shown = pd.DataFrame(
+            {
+                "T": table["normalise"] + ", " + table["binarise"],
+                "patch": table["patch_size"],
+                "cell": [
+                    f"{100 * value:.0f} ({100 * lift:+.0f})"
+                    for value, lift in zip(table["judged"], table["judged_lift"], strict=True)
+                ],
+            }
+        ).pivot(index="T", columns="patch", values="cell")
+        shown.columns = [f"{size}x{size}" for size in shown.columns]
+        covered = table.groupby("patch_size")["coverage"].first()
+        told = ", ".join(f"{size}x{size} {100 * share:.0f} %" for size, share in covered.items())
+        cut = colours.best(table, ["normalise", "binarise"]).iloc[0]
+        size = colours.best(table, ["patch_size"]).iloc[0]
+        parts.append(
+            f"**{name}**, {table['images'].iloc[0]} images. Images of which any masked version is "
+            f"predicted right: {told}. Largest mean lift: T `{cut['normalise']}`, "
+            f"`{cut['binarise']}` ({100 * cut['judged_lift']:+.0f}); patches of "
+            f"{size['patch_size']:.0f} pixels ({100 * size['judged_lift']:+.0f}).\n\n"
+            + markdown(shown.reset_index())
+        )
+    return "\n\n".join(parts)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    lines = [list(map(str, table.columns)), ["---"] * len(table.columns)]
+    lines += [[_cell(value) for value in row] for row in table.itertuples(index=False)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    return "-" if math.isnan(value) else f"{value:.1f}"
