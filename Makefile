@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench
+.PHONY: demo test lint bench paper
 
 demo: .venv/installed
 	$(BIN)/fillblanks demo --folder fillblanks-demo
 
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+paper: .venv/installed
+	PYTHONPATH=benchmarks $(BIN)/python -m paper $(if $(QUICK),--quick)
 
 bench: .venv/installed
 	$(BIN)/python -W ignore benchmarks

@@ -18,6 +18,7 @@ from torch.nn import functional
 from audits import data as data_sets
 from audits.config import parse_config
 from fillblanks import Classifier, expected_fill, threshold
+from fillblanks.threshold import Normalise
 from paper.measure import Bench
 from paper.pictures import first_of_classes, prototypes
 from paper.protocol import MASK_RATIO, REFERENCE_SEED
@@ -27,6 +28,11 @@ from paper.study import config_of, image_set
 _CUTS: tuple[float | str | None, ...] = (0.05, 0.1, 0.3, "otsu", None)
 _NORMALISE = ("positive", "minmax")
 _COLOUR_NOISE = 0.5
+_DRAWN = 8
+_DRAWN_T: tuple[tuple[Normalise, float | None, str], ...] = (
+    ("minmax", None, "minmax, kept"),
+    ("positive", 0.1, "positive, > 0.1"),
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ def cifar(bench: Bench) -> list[Subject]:
                 config_of("CIFAR10"),
                 (1, 2, 4, 8, 16),
                 bench.size.colour_images,
-                bench.size.grid_samples,
+                bench.size.colour_samples,
                 reference,
             )
         )
@@ -81,13 +87,13 @@ def photographs(bench: Bench) -> Subject:
     classes = _distinct(labels_file.read_text(encoding="utf-8").splitlines())
     net = squeezenet().eval()
     images = torch.cat([crop for picture in _pictures() for crop in _crops(picture, bench)])
-    with torch.no_grad():
-        logits = Classifier(net, mean=SQUEEZENET.mean, std=SQUEEZENET.std).logits(images)
+    images = (images * 255).round() / 255
+    labels = Classifier(net, mean=SQUEEZENET.mean, std=SQUEEZENET.std).predict(images)
     file = bench.study.folder / "photographs.npz"
     np.savez(
         file,
         x=(images.permute(0, 2, 3, 1) * 255).round().byte().numpy(),
-        y=logits.argmax(1).numpy(),
+        y=labels.numpy(),
         classes=np.array(classes),
     )
     uri = bench.study.register(
@@ -100,7 +106,7 @@ def photographs(bench: Bench) -> Subject:
         {"kind": "npz", "path": str(file), "classes": "classes"},
         (8, 16, 32, 56, 112),
         len(images),
-        min(bench.size.grid_samples, 64),
+        min(bench.size.grid_samples, 48),
         None,
         SQUEEZENET.mean,
         SQUEEZENET.std,
@@ -172,12 +178,12 @@ def best(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def draw(subject: Subject, file: Path) -> None:
-    """Prototypes of some images over patch sizes, in grey and binarised."""
+    """Prototypes of some images over patch sizes, with two T."""
     config = parse_config(
         {"model": "models:/m/1", "data": subject.data, "checks": [{"kind": "performance"}]}
     )
     images = data_sets.load(config.data)
-    chosen = first_of_classes(images, 8)
+    chosen = first_of_classes(images, _DRAWN)
     x, y = images.tensor(chosen), torch.from_numpy(images.labels[chosen])
     rows = [("image", x)]
     for size in subject.sizes:
@@ -190,6 +196,7 @@ def draw(subject: Subject, file: Path) -> None:
             patch_size=size,
         )
         everywhere = torch.ones_like(fill.update[:, :1], dtype=torch.bool)
-        rows.append((f"{size}x{size}\ngrey", threshold(fill.update, everywhere, binarise=None)))
-        rows.append((f"{size}x{size}\n> 0.1", threshold(fill.update, everywhere)))
+        for normalise, cut, told in _DRAWN_T:
+            shown = threshold(fill.update, everywhere, normalise=normalise, binarise=cut)
+            rows.append((f"{size}x{size}\n{told}", shown))
     prototypes(rows, [images.classes[label][:14] for label in y.tolist()], file)

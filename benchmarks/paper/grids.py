@@ -76,6 +76,8 @@ def figure_4(bench: Bench, drawn: Path) -> pd.DataFrame:
         tables.append(evidence.tables["cells"].assign(training=kind))
         for picture in evidence.pictures:
             name = picture.key.rsplit("/", 1)[-1]
+            if name not in ("consistency", "class_0"):
+                continue
             Image.fromarray(picture.image).save(drawn / f"figure_4_{kind}_{name}.png")
         bench.study.say(f"mask ratio x patch size, {kind}")
     return pd.concat(tables, ignore_index=True)

@@ -16,7 +16,7 @@ from sklearn.utils import Bunch
 
 from paper import colour, grids, pictures, protocol, tables
 from paper.measure import Bench, Row
-from paper.protocol import PAPER, Size
+from paper.protocol import PAPER, STANDARD, Size
 from paper.study import Study
 
 _VERSIONS = ("fillblanks", "torch", "torchvision", "mlflow", "scikit-learn", "numpy")
@@ -68,6 +68,7 @@ def _page(bench: Bench, rows: list[Row], nulls: list[Row], measured: Bunch, fold
     return template.render(
         protocol=protocol,
         size=size,
+        quick=size is not STANDARD,
         folder=folder,
         percent=lambda share: f"{100 * share:.1f}".removesuffix(".0"),
         audits=study.audits,
@@ -86,7 +87,7 @@ def _page(bench: Bench, rows: list[Row], nulls: list[Row], measured: Bunch, fold
         figure_4=tables.largest_lift(measured.figure_4),
         orders=tables.markdown(measured.orders),
         colour=tables.colour(measured.cells),
-        defaults=tables.DEFAULTS,
+        defaults=tables.defaults(measured.cells),
         minutes=study.seconds / 60,
         machine=_machine(),
         python=platform.python_version(),

@@ -37,6 +37,7 @@ class Size:
     second_order_samples: int
     colour_epochs: int
     colour_images: int
+    colour_samples: int
     crops: int  # of each photograph
 
 
@@ -57,7 +58,8 @@ STANDARD = Size(
     grid_samples=300,
     second_order_samples=50,
     colour_epochs=15,
-    colour_images=60,
+    colour_images=150,
+    colour_samples=100,
     crops=4,
 )
 QUICK = Size(
@@ -78,5 +80,6 @@ QUICK = Size(
     second_order_samples=4,
     colour_epochs=1,
     colour_images=10,
+    colour_samples=20,
     crops=1,
 )

@@ -5,6 +5,7 @@ import math
 import pandas as pd
 from sklearn.utils import Bunch
 
+from fillblanks.masks import default_patch_size
 from paper import colour as colours
 from paper.measure import Row
 from paper.protocol import PAPER, T_PROGRESSIVE
@@ -16,7 +17,6 @@ _COLUMNS = (
     "by the reference (its null)", "random composite", "its lift", "progressive", "true class",
     "its null", "by the reference (its null)",
 )  # fmt: skip
-DEFAULTS = "to be settled."
 
 
 def table_1(rows: list[Row], nulls: list[Row]) -> str:
@@ -195,3 +195,14 @@ def _cell(value: object) -> str:
     if not isinstance(value, float):
         return f"{value:,}" if isinstance(value, int) else str(value)
     return "-" if math.isnan(value) else f"{value:.1f}"
+
+
+def defaults(cells: pd.DataFrame) -> Bunch:
+    """What the table says of the defaults of `fillblanks` at 32x32 and at 224x224."""
+    names = list(cells["network"].unique())
+    small, large = (cells[cells["network"] == names[place]] for place in (1, 2))
+    chosen = (small["normalise"] == "minmax") & (small["binarise"] == "none")
+    own = small[chosen & (small["patch_size"] == default_patch_size(32, 32))].iloc[0]
+    rank = int((small["judged_lift"] > own["judged_lift"]).sum()) + 1
+    most = large["judged"].max()
+    return Bunch(lift=100 * own["judged_lift"], rank=rank, cells=len(small), recognised=100 * most)
