@@ -1,14 +1,18 @@
 """The ablation: its cells are what random_fill gives, and other grids take them from the store."""
 
+import json
 from itertools import product
+from pathlib import Path
 
+import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import nn
 
-from audits import data
+from audits import data, run_audit
 from audits.checks import Ablation, AuditContext, RandomFill
 from audits.config import AuditConfig
 from audits.data.kinds import Digits
@@ -161,3 +165,24 @@ def test_another_grid_takes_the_cells_it_shares_from_the_store(session_of):
         for unit in session.units(second):
             session.measure(second, unit)
         assert len(session.conclude(second).tables["cells"]) == 2
+
+
+def test_an_audit_records_the_table_and_the_pictures(register, registry, tmp_path):
+    torch.manual_seed(0)
+    uri, _ = register(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), "m")
+    check = Ablation(images=10, mask_ratio=(0.25,), patch_size=(7, 14), samples=2)
+    config = AuditConfig(model=uri, data=Digits(), checks=(check,), store=str(tmp_path))
+    result = run_audit(config)
+    (found,) = result.evidence
+    assert found.status == "ok", found.detail
+    folder = Path(mlflow.artifacts.download_artifacts(run_id=result.run_id))
+    table = pd.read_csv(folder / "ablation_cells.csv", keep_default_na=False)
+    (recorded,) = json.loads((folder / "evidence.json").read_text())["checks"]
+    assert recorded["tables"]["cells"] == json.loads(
+        table.to_json(orient="records", double_precision=15)
+    )
+    assert recorded["tables"]["cells"][0].items() >= {"patch_size": 7, "binarise": "0.1"}.items()
+    page = (folder / "report.html").read_text()
+    assert page.count("<img") == len(found.pictures) == 2 * (1 + 3)
+    assert len(list((folder / "images").iterdir())) == 2 * len(found.pictures)
+    assert not (folder / "contact_sheet.png").exists()

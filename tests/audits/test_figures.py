@@ -169,3 +169,11 @@ def test_sliders_are_in_the_order_of_classes_with_a_picture_a_step():
     ]
     assert np.array_equal(found[0].image, shown[1, 0])
     assert np.array_equal(found[5].image, shown[0, 2])
+
+
+def test_pictures_that_need_room_are_not_on_the_sheet():
+    small, image = _evidence(0, 3, 2), np.zeros((400, 600, 3), np.uint8)
+    large = Picture("check0/map", 0, image, "map", small=False)
+    both = Evidence("check0", "A sentence.", pictures=(*small.pictures, large))
+    assert png(contact_sheet([both], "t")) == png(contact_sheet([small], "t"))
+    assert contact_sheet([Evidence("check0", "A.", pictures=(large,))], "t") is None

@@ -1,19 +1,22 @@
 """The report runs nothing and loads nothing; names of classes become keys that MLflow takes."""
 
 import base64
+import io
 import math
 import re
 from html.parser import HTMLParser
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name
+from PIL import Image
 
 from audits.checks.pictures import slugs
-from audits.evidence import Evidence, failed_evidence
+from audits.evidence import Evidence, Picture, failed_evidence
 from audits.report import report
 from audits.statistics import Estimate
 from audits.verdict import Condition, Judgement, Policy, Verdict, decide
@@ -81,6 +84,24 @@ def test_the_page_shows_verdict_figures_and_intervals():
     for shown in ("m v1", "passed", "fill/accuracy >= 0.5", "It fills.", "0.612", "40", "nan"):
         assert shown in text
     assert "0.555 to 0.700" in text or "0.556 to 0.700" in text
+
+
+def test_tables_and_large_pictures_stand_under_their_check():
+    image = np.full((4, 6, 3), 77, np.uint8)
+    pictures = (
+        Picture("grid/map", 0, image, EVIL, small=False),
+        Picture("grid/cell", 0, image, "c"),
+    )
+    table = pd.DataFrame({EVIL: [EVIL, "b"], "share": [0.12345, 1.0]})
+    evidence = Evidence("grid", "A sentence.", tables={"cells": table}, pictures=pictures)
+    parsed = _Page(report("m v1", Verdict("passed", "All."), [evidence], [], None))
+    (shown,) = [a for tag, a in parsed.tags if tag == "img"]
+    assert shown["alt"] == f"map: {EVIL}"
+    with Image.open(io.BytesIO(base64.b64decode(shown["src"].split(",")[1]))) as inside:
+        assert np.array_equal(np.asarray(inside), image)
+    assert parsed.text.count(EVIL) == 2
+    assert "0.123" in parsed.text
+    assert not [name for _, attributes in parsed.tags for name in attributes if name[:2] == "on"]
 
 
 def test_a_page_without_pictures_or_conditions_has_no_empty_headings():
