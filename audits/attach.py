@@ -1,4 +1,4 @@
-"""attach: the session of an audit by its reference, in whatever process a scheduler runs us."""
+"""attach: the session of an audit by its ticket, in whatever process a scheduler runs us."""
 
 import atexit
 import json
@@ -11,24 +11,24 @@ from audits.session import Session, open_sessions
 from fillblanks import Plan
 
 
-def attach(reference: str) -> Session:
-    """The session that `reference` (Session.reference) names.
+def attach(ticket: str) -> Session:
+    """The session that `ticket` (Session.ticket) names.
 
     It is the open one where this process has it; else the same audit is opened here and stays
     open until the process ends. Raises AuditError where model or data have changed meanwhile.
     """
-    if reference not in open_sessions:
-        wanted = json.loads(reference)
+    if ticket not in open_sessions:
+        wanted = json.loads(ticket)
         config = parse_config(wanted["config"])
         session = Session(
             config, Resolved(**wanted["model"]), data.load(config.data), Plan(**wanted["plan"])
         )
         session.__enter__()
-        if session.reference != reference:
+        if session.ticket != ticket:
             session.__exit__()
             raise AuditError(
                 "Expected the same model, data and kind of device as where the audit began, got "
                 "others here. Give all machines the same."
             )
         atexit.register(session.__exit__)
-    return open_sessions[reference]
+    return open_sessions[ticket]

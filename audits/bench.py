@@ -22,6 +22,8 @@ from fillblanks import Classifier, OutOfMemory, Plan, default_plan, find_device
 from fillblanks.memory import is_short, memory_told
 from fillblanks.plan import with_fixed
 
+_TRIED = 8  # images on which a reference must differ from the audited model
+
 
 @dataclass(frozen=True)
 class Job:
@@ -59,7 +61,7 @@ def open_model(job: Job) -> Setting:
             "Name the model's classes, in the order of its logits, under preprocessing.classes."
         )
     if context.reference is not None:
-        _try_reference(context.reference, first, count)
+        _try_reference(context, count)
     return Setting(
         device=_device_name(classifier.device),
         dtype=str(classifier.dtype).removeprefix("torch."),
@@ -68,14 +70,27 @@ def open_model(job: Job) -> Setting:
     )
 
 
-def _try_reference(reference: Classifier, image: Tensor, classes: int) -> None:
+def _try_reference(context: AuditContext, classes: int) -> None:
+    """Refuses a reference of other classes, and one that answers just as the audited model."""
+    reference = context.reference
+    assert reference is not None
+    images = context.images.tensor(context.images.balanced_order[:_TRIED])
+    answers = []
     try:
-        with reference.steady():
-            count = _probed(reference, image, 2)
+        for model in (context.classifier, reference):
+            with model.steady():
+                inputs = model.to_input(images)
+                count = _probed(model, inputs[:1], 2)
+                answers.append(model(model.to_device(inputs)).double().cpu())
     except ValueError as error:
         raise ModelRefused(f"reference: {error}") from error
     if count != classes:
         raise ModelRefused(f"Expected a reference with logits of {classes} classes, got {count}.")
+    own, other = (answer.log_softmax(1) for answer in answers)
+    if torch.allclose(own, other, rtol=1e-3, atol=1e-3):
+        raise ModelRefused(
+            "Expected another model under reference, got one that answers just as the audited one."
+        )
 
 
 def _probed(classifier: Classifier, image: Tensor, rows: int) -> int:

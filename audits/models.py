@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,17 +93,19 @@ def _inspect(folder: Path, preprocessing: Preprocessing, trust_sha256: str | Non
     )
 
 
-def inspect_reference(folder: Path, model: ModelFiles) -> ModelFiles:
-    """As `inspect`, for the model that recognises the fills of `model`. Raises ModelRefused."""
-    files = inspect(folder, Preprocessing(), trust_sha256=None)
-    if files.digest == model.digest:
-        raise ModelRefused(
-            "Expected an independent model under reference, got the audited one itself."
-        )
-    if model.classes and files.classes and files.classes != model.classes:
+def inspect_reference(folder: Path, model: ModelFiles, classes: Sequence[str]) -> ModelFiles:
+    """As `inspect`, for the model that recognises the fills of `model`. Raises ModelRefused.
+
+    `classes` are those of the audited model's logits, in their order.
+    """
+    try:
+        files = inspect(folder, Preprocessing(), trust_sha256=None)
+    except ModelRefused as error:
+        raise ModelRefused(f"reference: {error}") from error
+    if files.classes and files.classes != tuple(classes):
         raise ModelRefused(
             "Expected a reference with the classes of the audited model in the same order "
-            f"({', '.join(model.classes)}), got {', '.join(files.classes)}."
+            f"({', '.join(classes)}), got {', '.join(files.classes)}."
         )
     if model.shape and files.shape and files.shape != model.shape:
         raise ModelRefused(

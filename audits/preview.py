@@ -2,10 +2,11 @@
 
 from audits import data, registry
 from audits.config import AuditConfig
+from audits.cost import passes_told
 from audits.data import ImageSet
 from audits.errors import AuditError
 from audits.registry import Resolved
-from audits.session import Session, passes_told
+from audits.session import Session
 from audits.worker import WorkerFailure
 
 

@@ -84,6 +84,7 @@ class _Outcome:
     notes: tuple[str, ...] = ()
     setting: dict[str, object] | None = None
     model_digest: str | None = None
+    reference_digest: str | None = None
     classes: tuple[str, ...] = ()
     refusal: str = ""
 
@@ -104,6 +105,7 @@ def _examine(
                 notes=session.notes,
                 setting=session.engine,
                 model_digest=session.files.digest,
+                reference_digest=session.reference_digest,
                 classes=session.images.classes,
             )
     except (AuditError, WorkerFailure) as error:
@@ -190,6 +192,7 @@ def _evidence_json(
         "schema_version": SCHEMA_VERSION,
         "digest": outcome.digest,
         "model": {**vars(model), "digest": outcome.model_digest, "classes": outcome.classes},
+        "reference": {"uri": config.reference, "digest": outcome.reference_digest},
         "data": {"name": images.name, "images": len(images), "digest": outcome.data_digest},
         "config": config.model_dump(mode="json"),
         "setting": outcome.setting,

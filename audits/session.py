@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,7 @@ from audits import bench, calibration, models, registry
 from audits.calibration import Planned
 from audits.checks.base import AuditContext, Check, Unit
 from audits.config import AuditConfig
+from audits.cost import Cost
 from audits.data import ImageSet
 from audits.errors import AuditError
 from audits.evidence import Evidence
@@ -29,34 +30,7 @@ log = logging.getLogger(__name__)
 NOTICE = logging.INFO + 5  # what a person should find in the terminal afterwards
 
 open_sessions: dict[str, "Session"] = {}
-"""Sessions open in this process by their reference; entered and left by Session alone."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What is left of an audit."""
-
-    passes: int
-    most_passes: int
-    seconds_per_pass: float
-    peak_gib: float
-
-    def __str__(self) -> str:
-        least, most = (p * self.seconds_per_pass for p in (self.passes, self.most_passes))
-        time = _time(least) if _time(least) == _time(most) else f"{_time(least)} to {_time(most)}"
-        passes = passes_told(self.passes, self.most_passes)
-        return f"{passes}, about {time}, {self.peak_gib:.1f} GiB of memory"
-
-
-def passes_told(least: int, most: int) -> str:
-    return f"{least:,} passes" if least == most else f"{least:,} to {most:,} passes"
-
-
-def _time(seconds: float) -> str:
-    for size, unit in ((3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+"""Sessions open in this process by their ticket; entered and left by Session alone."""
 
 
 class Session:
@@ -90,8 +64,8 @@ class Session:
             self.files = models.inspect(
                 fetched, self.config.preprocessing, self.config.trust_pickle_sha256
             )
-            self.reference_files = self._fetch_reference(Path(folder))
             self.images = self._images.for_model(self.files.classes, self.files.shape)
+            self.reference_files = self._fetch_reference(Path(folder))
             self.config = self._settled()
             self.store = Store(self.config.store)
             self._worker = opening.enter_context(Worker(self.config.limits.memory_gib))
@@ -103,8 +77,8 @@ class Session:
                 log.warning(note)
             if calibration.is_long(self.config, self.images):
                 log.log(NOTICE, "%s: %s", self.model, self.cost())
-            open_sessions[self.reference] = self
-            opening.callback(open_sessions.pop, self.reference, None)
+            open_sessions[self.ticket] = self
+            opening.callback(open_sessions.pop, self.ticket, None)
             self._open = opening.pop_all()
         return self
 
@@ -122,7 +96,8 @@ class Session:
         reference = registry.resolve(self.config.reference)
         target = folder / "reference"
         target.mkdir()
-        return models.inspect_reference(registry.fetch(reference, target), self.files)
+        fetched = registry.fetch(reference, target)
+        return models.inspect_reference(fetched, self.files, self.images.classes)
 
     @property
     def context(self) -> AuditContext:
@@ -150,14 +125,25 @@ class Session:
                 "Neither the model's metadata nor the config names the classes: the data's are "
                 "taken for its logits, in this order: " + ", ".join(self.images.classes)
             )
+        if self.reference_files is not None:
+            notes += [f"The reference: {note}" for note in self.reference_files.notes]
+            if self.reference_files.classes is None:
+                notes.append(
+                    "The reference's metadata does not name its classes: the order of the audited "
+                    "model's is taken."
+                )
         return (*notes, *self.plans.notes)
+
+    @property
+    def reference_digest(self) -> str | None:
+        return self.reference_files.digest if self.reference_files else None
 
     @cached_property
     def digest(self) -> str:
         """sha256 of all that decides the figures and the verdict of this audit."""
         return key_of(
             model=self.files.digest,
-            reference=self._reference_identity,
+            reference=self.reference_digest,
             preprocessing=self._preprocessing(),
             data=self.data_digest,
             checks=[
@@ -175,7 +161,7 @@ class Session:
         return self.images.digest(range(len(self.images)))
 
     @cached_property
-    def reference(self) -> str:
+    def ticket(self) -> str:
         """This audit as text, from which `attach` opens the same one in another process."""
         return json.dumps(
             {
@@ -218,13 +204,13 @@ class Session:
     def cost(self) -> Cost:
         """What is left to do: units that are not in the store."""
         left = [
-            (check, len(unit.indices))
+            (check, unit)
             for check in self.config.checks
             for unit in self.units(check)
             if self._stored(check, unit) is None
         ]
-        passes = sum(check.passes(images) for check, images in left)
-        most = sum(check.most_passes(images) for check, images in left)
+        passes = sum(check.unit_passes(unit) for check, unit in left)
+        most = sum(check.most_unit_passes(unit) for check, unit in left)
         while isinstance(found := self._in_worker(calibration.time_plan), Plan):
             self._shrink(found)
         seconds, peak_gib = found
@@ -311,7 +297,7 @@ class Session:
 
     def _tell(self, check: Check, unit: Unit, cached: bool) -> None:
         """Logs progress; time left from the passes measured here so far."""
-        passes = check.passes(len(unit.indices))
+        passes = check.unit_passes(unit)
         self._passes_done += passes
         self._passes_measured += 0 if cached else passes
         left = self.config.passes(len(self.images)) - self._passes_done
@@ -327,17 +313,13 @@ class Session:
             model=self.files.digest,
             preprocessing=self._preprocessing(),
             images=self._images_digest(unit),
-            reference=self._reference_identity,
+            reference=self.reference_digest if check.asks_reference else None,
             unit=unit.content,
             check=check.unit_identity(unit) | {"version": check.version},
             seed=self.config.seed,
             setting=asdict(self.setting),
             plan=asdict(plan),
         )
-
-    @property
-    def _reference_identity(self) -> str | None:
-        return self.reference_files.digest if self.reference_files else None
 
     def _preprocessing(self) -> dict[str, object]:
         return {"mean": self.files.mean, "std": self.files.std, "classes": self.images.classes}

@@ -10,7 +10,7 @@ from fillblanks.classifier import Classifier
 from fillblanks.fill import Fill, expected_fill
 from fillblanks.memory import OutOfMemory
 from fillblanks.plan import Plan
-from fillblanks.threshold import overlap
+from fillblanks.threshold import comparable, overlap
 
 DRAWS_FLOAT64 = 64  # draws of each image in float64, which is slow
 
@@ -42,7 +42,7 @@ class Comparison:
             reference = self._filled(plan, draws)
         except (RuntimeError, ValueError, TypeError):
             return float("nan")  # a network that does not run in float64 has no reference
-        return _distance(reference.prototype, self._filled_in_full(full, draws).prototype)
+        return self._distance(reference, self._filled_in_full(full, draws))
 
     def to_full(self, plan: Plan, full: Plan) -> tuple[float, str]:
         """The distance, and in words which figures it changes by too much."""
@@ -57,7 +57,7 @@ class Comparison:
             words += f"; {moved} of {count} are recognised as another class"
         if abs(accepted - expected) >= half_interval(expected, count):
             words += f"; {accepted:.1%} of its draws are accepted, in full {expected:.1%}"
-        return _distance(one.prototype, other.prototype), words
+        return self._distance(one, other), words
 
     def _filled_in_full(self, full: Plan, draws: int) -> Fill:
         if draws not in self._full:
@@ -85,15 +85,16 @@ class Comparison:
         with self._classifier.steady():
             return self._classifier.predict(self._classifier.to_device(fill.prototype))
 
+    def _distance(self, *fills: Fill) -> float:
+        """Mean of 1 - overlap; 1 for an image that only one found a fill for; NaN if none did."""
+        options = {name: self._options.get(name, "auto") for name in ("normalise", "binarise")}
+        one, other = (comparable(fill.update, **options) for fill in fills)
+        missing = torch.stack([one.flatten(1).isnan().any(1), other.flatten(1).isnan().any(1)])
+        distances = torch.where(missing.any(0), 1.0, 1 - overlap(one, other))
+        return float(distances[~missing.all(0)].mean())
+
 
 def half_interval(share: float, count: int) -> float:
     """Half the width of Wilson's 95 % interval of a share of `count`."""
     z = 1.96
     return z * math.sqrt(share * (1 - share) / count + z * z / (4 * count**2)) / (1 + z * z / count)
-
-
-def _distance(one: Tensor, other: Tensor) -> float:
-    """Mean of 1 - overlap; 1 for an image that only one found a fill for; NaN if none did."""
-    missing = torch.stack([one.flatten(1).isnan().any(1), other.flatten(1).isnan().any(1)])
-    distances = torch.where(missing.any(0), 1.0, 1 - overlap(one, other))
-    return float(distances[~missing.all(0)].mean())

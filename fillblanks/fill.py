@@ -17,7 +17,7 @@ from fillblanks.inputs import BlankValue, FillInput, fill_regions
 from fillblanks.memory import OutOfMemory
 from fillblanks.plan import Plan
 from fillblanks.sampling import Sampler, hits, looks
-from fillblanks.threshold import Binarise, Normalise, overlap, threshold
+from fillblanks.threshold import Binarise, Normalise, comparable, overlap, threshold
 from fillblanks.update import Step, Update
 
 ToFill = Callable[[Tensor, Tensor], Tensor]
@@ -118,7 +118,10 @@ def expected_fill(
         raise ValueError(f"Expected tolerance in [0, 1), got {tolerance}.")
     given.blank_count = masks.blank_count(mask_ratio, given.patches)
     to_fill = partial(threshold, normalise=normalise, binarise=binarise)
-    window = partial(_expected_window, given, samples, limit, average, to_fill, tolerance)
+    to_compare = partial(comparable, normalise=normalise, binarise=binarise)
+    window = partial(
+        _expected_window, given, samples, limit, average, to_fill, to_compare, tolerance
+    )
     # Only averages of first-order updates bear rounding: BFGS takes differences of gradients.
     plan_used = given.plan if update == "first_order" else given.plan.exact
     return _filled(given, window, plan_used, halve=plan is None)
@@ -192,6 +195,7 @@ def _expected_window(
     limit: int,
     average: Average,
     to_fill: ToFill,
+    to_compare: Callable[[Tensor], Tensor],
     tolerance: float | None,
     engine: Engine,
     window: slice,
@@ -200,7 +204,7 @@ def _expected_window(
     images, everywhere = sampler.images, torch.ones_like(sampler.images[:, :1], dtype=torch.bool)
 
     def stability() -> Tensor:
-        even, odd = (to_fill(half, everywhere) for half in sampler.sums.halves())
+        even, odd = map(to_compare, sampler.sums.halves())
         found = torch.from_numpy(sampler.accepted > 1).to(images.device)
         return torch.where(found, overlap(even, odd), torch.nan)
 

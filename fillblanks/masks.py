@@ -49,7 +49,8 @@ def default_patch_size(height: int, width: int) -> int:
     """Pixels of a patch for images of this size: 2 up to 28x28 (section 4.1), then a quarter.
 
     Larger images need larger patches: a network no longer knows a picture that is covered with
-    many small black squares. docs/paper.md has the figures for 32x32 and 224x224.
+    many small black squares; docs/paper.md has the figures for 32x32 and 224x224. That makes 16
+    patches, of which a quarter can be blank in 1,820 ways: more draws than that repeat masks.
     """
     side = min(height, width)
     return 2 if side <= 28 else max(2, side // 4)

@@ -12,6 +12,7 @@ from fillblanks.update import Step
 ITERATIONS = 5
 LEAST_PASSES = 2 + 3 * ITERATIONS  # of an update, where no step is halved
 _HALVINGS = 20
+MOST_PASSES = 2 + (2 + _HALVINGS) * ITERATIONS
 _DECREASE = 1e-4  # of what the slope promises (Armijo; Nocedal and Wright, eq. 3.4)
 _CURVATURE = 1e-10  # least cosine between a step and its change of gradient (skipped below)
 

@@ -28,7 +28,8 @@ def threshold(
     the masked update over the image; "none", the update itself, cut to [0, 1]. An image whose
     normalising range is 0 gets 0 everywhere. `binarise`: a number (1 above it, 0 otherwise), "otsu"
     (Otsu's threshold over the blanks of each image, 256 bins), or None (values are kept).
-    "auto" is "positive" and 0.1 for one channel, "minmax" and None for colour.
+    "auto" is "positive" and 0.1 for one channel, "minmax" and None for colour ("positive" where
+    another `binarise` is given).
     """
     normalise, cut = settled(normalise, binarise, update.shape[1])
     if not (cut is None or cut == "otsu" or 0 <= cut <= 1):
@@ -45,14 +46,26 @@ def settled(normalise: Normalise, binarise: Binarise, channels: int) -> tuple[No
     """Both with "auto" replaced by what suits so many channels; docs/paper.md has the figures.
 
     One channel: the positive part over its maximum, white above 0.1. Colour: the range of the
-    update over the image, whose values are kept.
+    update over the image, whose values are kept; where they are not, the positive part.
     """
-    grey = channels == 1
+    cut = binarise if binarise != "auto" else 0.1 if channels == 1 else None
     if normalise == "auto":
-        normalise = "positive" if grey else "minmax"
-    if binarise != "auto":
-        return normalise, binarise
-    return normalise, 0.1 if grey else None
+        normalise = "minmax" if channels > 1 and cut is None else "positive"
+    return normalise, cut
+
+
+def comparable(update: Tensor, *, normalise: Normalise, binarise: Binarise) -> Tensor:
+    """T over all pixels, in a form for `overlap`: (N, C, H, W), or (N, 2C, H, W) in [0, 1].
+
+    "minmax" with its values kept lies around a grey that any two updates share; in its place, the
+    positive and the negative part of the update over its largest magnitude, side by side.
+    """
+    if settled(normalise, binarise, update.shape[1]) != ("minmax", None):
+        everywhere = torch.ones_like(update[:, :1], dtype=torch.bool)
+        return threshold(update, everywhere, normalise=normalise, binarise=binarise)
+    largest = update.abs().amax(dim=(1, 2, 3), keepdim=True)
+    scaled = torch.where(largest == 0, 0, update / largest)
+    return torch.cat([scaled.clamp(min=0), (-scaled).clamp(min=0)], dim=1)
 
 
 def _normalise(update: Tensor, normalise: Normalise) -> Tensor:

@@ -32,23 +32,23 @@ def audit(model: str, config: dict[str, Any]) -> AuditResult:
 
 
 def _measure(session: Session, check: Check, unit: Unit) -> None:
-    measure(session.reference, check.name, unit.number)
+    measure(session.ticket, check.name, unit.number)
 
 
 def _conclude(session: Session, check: Check) -> Evidence:
-    return conclude(session.reference, check.name)
+    return conclude(session.ticket, check.name)
 
 
 @task(task_run_name="{check} {unit}", cache_policy=NO_CACHE, persist_result=False)
-def measure(reference: str, check: str, unit: int) -> None:
+def measure(ticket: str, check: str, unit: int) -> None:
     """Measures one unit of a check; its part goes to the store."""
-    session = attach(reference)
+    session = attach(ticket)
     found = session.check(check)
     session.measure(found, session.units(found)[unit])
 
 
 @task(task_run_name="{check} conclusion", cache_policy=NO_CACHE, persist_result=False)
-def conclude(reference: str, check: str) -> Evidence:
+def conclude(ticket: str, check: str) -> Evidence:
     """Concludes from all parts of a check."""
-    session = attach(reference)
+    session = attach(ticket)
     return session.conclude(session.check(check))

@@ -6,7 +6,7 @@ package adds its own through the entry-point group `fillblanks.checks`.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -33,7 +33,7 @@ class Unit:
     @property
     def content(self) -> dict[str, Any]:
         """What is measured, wherever in a check the unit stands."""
-        return {"indices": self.indices, "shown": self.shown, "cell": self.cell}
+        return {name: value for name, value in asdict(self).items() if name != "number"}
 
     def __str__(self) -> str:
         cell = "".join(f", {name} {value}" for name, value in self.cell)
@@ -77,6 +77,9 @@ class Check(Strict):
     version: ClassVar[int]
     """Raised whenever the same config would give other figures; part of every part's key."""
 
+    asks_reference: ClassVar[bool] = False
+    """Whether parts hold what the audit's reference said; then its digest is in their keys."""
+
     kind: str
     label: str | None = Field(
         default=None,
@@ -101,13 +104,16 @@ class Check(Strict):
 
     def units(self, audit: AuditContext) -> list[Unit]:
         """The work in pieces of `unit_images`; without the model."""
-        chosen, size = self.chosen(audit).tolist(), self.unit_images(audit)
-        shown = set(self._first_of_classes(audit))
-        pieces = [tuple(chosen[at : at + size]) for at in range(0, len(chosen), size)]
-        return [
-            Unit(number, piece, tuple(i for i in piece if i in shown))
-            for number, piece in enumerate(pieces)
-        ]
+        pieces = self.pieces(audit, self.unit_images(audit))
+        return [Unit(number, *piece) for number, piece in enumerate(pieces)]
+
+    def pieces(
+        self, audit: AuditContext, size: int
+    ) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+        """The chosen images, at most `size` at a time, and those of them that are shown."""
+        chosen, shown = self.chosen(audit).tolist(), set(self._first_of_classes(audit))
+        cuts = [tuple(chosen[at : at + size]) for at in range(0, len(chosen), size)]
+        return [(cut, tuple(i for i in cut if i in shown)) for cut in cuts]
 
     def _first_of_classes(self, audit: AuditContext) -> list[int]:
         order = audit.images.balanced_order[: self.images]
@@ -140,6 +146,14 @@ class Check(Strict):
     def most_passes(self, images: int) -> int:
         """The same at the most."""
         return self.passes(images)
+
+    def unit_passes(self, unit: Unit) -> int:
+        """Passes of one unit, at the least."""
+        return self.passes(len(unit.indices))
+
+    def most_unit_passes(self, unit: Unit) -> int:
+        """The same at the most."""
+        return self.most_passes(len(unit.indices))
 
     @abstractmethod
     def measure(self, audit: AuditContext, unit: Unit) -> Part:

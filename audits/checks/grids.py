@@ -25,7 +25,7 @@ def heat_map(
     axes.set_xticks(range(len(sizes)), [str(size) for size in sizes])
     axes.set_yticks(range(len(ratios)), [f"{ratio:g}" for ratio in ratios])
     _name(axes)
-    axes.set_title(title, fontsize=9)
+    axes.set_title(title, fontsize=9, parse_math=False)
     figure.colorbar(shown, ax=axes)
     return _pixels(figure)
 
@@ -48,7 +48,7 @@ def tiles(
             axes.set_ylabel(f"{ratios[row]:g}")
     figure.supxlabel("patch size", fontsize=9)
     figure.supylabel("mask ratio", fontsize=9)
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(title, fontsize=9).set_parse_math(False)
     return _pixels(figure)
 
 

@@ -12,6 +12,8 @@ from audits.checks.pictures import picture, sliders
 from audits.checks.recognition import (
     FillCheck,
     consistency,
+    least_passes,
+    most_passes,
     recognise,
     recognised,
     reference_columns,
@@ -44,7 +46,10 @@ class ProgressiveFill(FillCheck):
         return _UNIT_IMAGES
 
     def passes(self, images: int) -> int:
-        return images * self.groups * self.passes_an_update
+        return images * self.groups * least_passes(self.update)
+
+    def most_passes(self, images: int) -> int:
+        return images * self.groups * most_passes(self.update)
 
     def measure(self, audit: AuditContext, unit: Unit) -> Part:
         indices = torch.tensor(unit.indices)

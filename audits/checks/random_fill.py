@@ -15,6 +15,8 @@ from audits.checks.pictures import picture, signed_picture, sliders
 from audits.checks.recognition import (
     FillCheck,
     consistency,
+    least_passes,
+    most_passes,
     recognised,
     reference_columns,
     table_of,
@@ -93,15 +95,15 @@ class RandomFill(FillCheck):
         }
 
     def unit_images(self, audit: AuditContext) -> int:
-        draws = _UNIT_VALUES // (math.prod(audit.shape) * self.passes_an_update)
+        draws = _UNIT_VALUES // (math.prod(audit.shape) * least_passes(self.update))
         return max(1, min(_UNIT_IMAGES, draws // self.samples))
 
     def passes(self, images: int) -> int:
         least = self.samples if self.tolerance is None else min(self.samples, FIRST_LOOK)
-        return images * least * self.passes_an_update
+        return images * least * least_passes(self.update)
 
     def most_passes(self, images: int) -> int:
-        return images * draw_limit(self.samples, self.max_draws) * self.passes_an_update
+        return images * draw_limit(self.samples, self.max_draws) * most_passes(self.update)
 
     def measure(self, audit: AuditContext, unit: Unit) -> Part:
         indices = torch.tensor(unit.indices)
@@ -180,7 +182,7 @@ class RandomFill(FillCheck):
             metrics=metrics,
             images=table,
             pictures=self._sliders(audit, parts),
-            passes=int(table["drawn"].sum()) * self.passes_an_update,
+            passes=int(table["drawn"].sum()) * least_passes(self.update),
         )
 
     def _complete(self, table: pd.DataFrame) -> np.ndarray:

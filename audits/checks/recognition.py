@@ -1,7 +1,7 @@
 """Does the model recognise its own fills? What both fill checks share (section 4.3)."""
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -15,14 +15,25 @@ from audits.store import Part
 from audits.strict import Share
 from fillblanks import Classifier
 from fillblanks.masks import default_patch_size
-from fillblanks.second_order import LEAST_PASSES
+from fillblanks.second_order import LEAST_PASSES, MOST_PASSES
 from fillblanks.threshold import Normalise, settled
 from fillblanks.update import Update
+
+
+def least_passes(update: Update) -> int:
+    """How many passes an update of this order takes, at the least."""
+    return 1 if update == "first_order" else LEAST_PASSES
+
+
+def most_passes(update: Update) -> int:
+    """The same at the most."""
+    return 1 if update == "first_order" else MOST_PASSES
 
 
 class FillCheck(Check):
     """The parameters that every fill has; the paper leaves them open."""
 
+    asks_reference: ClassVar[bool] = True
     patch_size: PositiveInt | None = Field(
         default=None,
         description="pixels; default 2 up to 28x28, else a quarter of the shorter side",
@@ -42,11 +53,6 @@ class FillCheck(Check):
         patch_size = self.patch_size or default_patch_size(height, width)
         found = {"patch_size": patch_size, "normalise": normalise, "binarise": binarise}
         return self.model_copy(update=found)
-
-    @property
-    def passes_an_update(self) -> int:
-        """How many passes an update takes, at the least."""
-        return 1 if self.update == "first_order" else LEAST_PASSES
 
 
 def recognise(

@@ -23,12 +23,15 @@ def main() -> None:
 
     if not DATA.is_dir():
         raise SystemExit(f"Expected data in {DATA}, found none. Set FILLBLANKS_DATA.")
+    import torch
+
     from paper.page import write
-    from paper.protocol import QUICK, STANDARD
+    from paper.protocol import FULL, QUICK, STANDARD
 
     folder = options.folder / "quick" if options.quick else options.folder
     page = options.page or (folder / "paper.md" if options.quick else _ROOT / "docs" / "paper.md")
-    write(QUICK if options.quick else STANDARD, folder, page)
+    size = FULL if torch.cuda.is_available() else STANDARD
+    write(QUICK if options.quick else size, folder, page)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,12 @@ from paper.measure import Bench
 from paper.pictures import first_of_classes, prototypes
 from paper.protocol import MASK_RATIO, REFERENCE_SEED
 from paper.recipes import Recipe, network
-from paper.study import config_of, image_set
+from paper.study import image_set
 
 _CUTS: tuple[float | str | None, ...] = (0.05, 0.1, 0.3, "otsu", None)
 _NORMALISE = ("positive", "minmax")
 _COLOUR_NOISE = 0.5
+_TRAINED = 9_000  # of the 10,000 training images of CIFAR-10; T and patches are settled on the rest
 _DRAWN = 8
 _DRAWN_T: tuple[tuple[Normalise, float | None, str], ...] = (
     ("minmax", None, "minmax, kept"),
@@ -55,7 +56,7 @@ def cifar(bench: Bench) -> list[Subject]:
     """A small ResNet on CIFAR-10, with and without noise; a smaller one is the reference."""
 
     def trained(name: str, noise: float, seed: int) -> nn.Module:
-        recipe = Recipe("CIFAR10", name, noise, seed, 10_000, bench.size.colour_epochs)
+        recipe = Recipe("CIFAR10", name, noise, seed, _TRAINED, bench.size.colour_epochs)
         return network(recipe, bench.study.folder / "weights")
 
     def registered(title: str, net: nn.Module) -> str:
@@ -63,6 +64,7 @@ def cifar(bench: Bench) -> list[Subject]:
         return bench.study.register(title, net, classes, (3, 32, 32))
 
     reference = registered("cifar10-reference", trained("ResNet5", _COLOUR_NOISE, REFERENCE_SEED))
+    held_out = _held_out(bench)
     found = []
     for kind, noise in (("plain", 0.0), ("noise", _COLOUR_NOISE)):
         net = trained("ResNet7", noise, 0)
@@ -71,7 +73,7 @@ def cifar(bench: Bench) -> list[Subject]:
                 f"CIFAR-10, {kind}",
                 net,
                 registered(f"cifar10-resnet7-{kind}", net),
-                config_of("CIFAR10"),
+                held_out,
                 (1, 2, 4, 8, 16),
                 bench.size.colour_images,
                 bench.size.colour_samples,
@@ -79,6 +81,14 @@ def cifar(bench: Bench) -> list[Subject]:
             )
         )
     return found
+
+
+def _held_out(bench: Bench) -> dict[str, Any]:
+    """The `data` of training images that no network was trained on."""
+    file = bench.study.folder / "cifar10_held_out.npz"
+    with np.load(DATA / "CIFAR10" / "cifar10_train.npz") as data:
+        np.savez(file, x=data["x"][_TRAINED:], y=data["y"][_TRAINED:], classes=data["classes"])
+    return {"kind": "npz", "path": str(file), "classes": "classes"}
 
 
 def photographs(bench: Bench) -> Subject:

@@ -77,7 +77,8 @@ def network(recipe: Recipe, folder: Path) -> nn.Module:
         else:
             _train(net, recipe)
             folder.mkdir(parents=True, exist_ok=True)
-            torch.save(net.state_dict(), file)
+            torch.save(net.state_dict(), file.with_suffix(".part"))
+            file.with_suffix(".part").rename(file)
     return net.eval()
 
 

@@ -17,7 +17,7 @@ from audits.data import ImageSet
 from audits.evidence import Evidence
 from fillblanks import Classifier, default_plan
 
-# Full precision as it stands, where an audit is too short for calibrating to pay.
+# Full precision, fixed where an audit is too short for calibrating to pay.
 EXACT = {"precision": "full", "memory_format": "channels_last", "fused": True, "chunk": 256}
 
 
@@ -31,6 +31,8 @@ class Study:
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         self._started = time.monotonic()
+        self._clock = self.folder / "seconds.txt"
+        self._before = float(self._clock.read_text()) if self._clock.exists() else 0.0
         for name in ("training", "paper"):
             if mlflow.get_experiment_by_name(name) is None:
                 place = (self.folder / "mlartifacts" / name).as_uri()
@@ -40,10 +42,13 @@ class Study:
 
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self._started
+        """Of this run and of those before it that were cut short."""
+        return self._before + time.monotonic() - self._started
 
     def say(self, text: str) -> None:
+        """Tells progress, and notes the time that it took so far."""
         print(f"{self.seconds / 60:5.1f} min  {text}", flush=True)
+        self._clock.write_text(str(self.seconds))
 
     def register(
         self,
@@ -56,7 +61,9 @@ class Study:
     ) -> str:
         """The URI of this very network in the registry, put there unless it is."""
         state = sorted(net.state_dict().items())
-        key = hashlib.sha256(b"".join(v.numpy().tobytes() for _, v in state)).hexdigest()
+        content = b"".join(v.numpy().tobytes() for _, v in state)
+        told = repr((str(net), classes, shape, mean, std)).encode()
+        key = hashlib.sha256(content + told).hexdigest()
         for version in mlflow.MlflowClient().search_model_versions(f"name = '{name}'"):
             if version.tags.get("paper.weights") == key:
                 return f"models:/{name}/{version.version}"

@@ -1,6 +1,7 @@
 """The ablation: its cells are what random_fill gives, and other grids take them from the store."""
 
 import json
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from audits import data, run_audit
 from audits.checks import Ablation, AuditContext, RandomFill
 from audits.config import AuditConfig
 from audits.data.kinds import Digits
+from audits.errors import NotApplicable
 from audits.registry import resolve
 from audits.session import Session
 from fillblanks import Classifier, Plan
@@ -86,15 +88,60 @@ def test_a_cell_is_what_random_fill_gives(update, binarise, evidence, audit):
     assert row["coverage"] == alone["coverage"].value
 
 
-def test_the_metrics_are_of_the_cells_of_least_and_most_lift(evidence):
+def test_the_metrics_are_of_the_cell_of_least_lift(evidence):
     table = evidence.tables["cells"]
-    for word, row in (
-        ("least", table.loc[table["accuracy_lift"].idxmin()]),
-        ("most", table.loc[table["accuracy_lift"].idxmax()]),
+    for suffix in ("", "_null", "_lift"):
+        row = table.loc[table["accuracy_lift"].idxmin()]
+        assert evidence.metrics[f"least_accuracy{suffix}"].value == row[f"accuracy{suffix}"]
+    assert evidence.metrics["coverage"].value == table["coverage"].min()
+
+
+def test_where_there_is_a_reference_it_decides_which_cell_is_least(audit, evidence):
+    judged = evidence_of(GRID, replace(audit, reference=Classifier(Flipped(audit.classifier.net))))
+    table = judged.tables["cells"]
+    row = table.loc[table["reference_accuracy_lift"].idxmin()]
+    assert judged.metrics["least_accuracy"].value == row["accuracy"]
+    shared = evidence.tables["cells"].columns
+    assert table[shared].equals(evidence.tables["cells"])
+
+
+class Flipped(nn.Module):
+    """Sees in each picture what the network sees in the same picture upside down."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(x.flip(2))
+
+
+def test_the_passes_of_units_are_those_of_the_check(audit):
+    for check in (
+        GRID,
+        RandomFill(samples=3, update="second_order"),
+        Ablation(images=None, mask_ratio=(0.25, 0.5)),
     ):
-        for suffix in ("", "_null", "_lift"):
-            found = evidence.metrics[f"accuracy_of_{word}_lift{suffix}"]
-            assert found.value == row[f"accuracy{suffix}"]
+        units = check.units(audit)
+        assert sum(map(check.unit_passes, units)) == check.passes(12)
+        assert sum(map(check.most_unit_passes, units)) == check.most_passes(12)
+        measured = check.conclude(audit, [check.measure(audit, unit) for unit in units]).passes
+        assert check.passes(12) <= measured <= check.most_passes(12)
+
+
+def test_what_depends_on_the_images_is_written_out():
+    settled = Ablation(normalise=("auto", "positive")).settled((1, 28, 28))
+    assert (settled.patch_size, settled.normalise) == ((1, 2, 4), ("positive",))
+    assert settled.binarise == (0.1,)
+    colour = Ablation(binarise=("auto", None, "otsu")).settled((3, 224, 224))
+    assert (colour.patch_size, colour.normalise) == ((28, 56, 112), ("minmax",))
+    assert colour.binarise == (None, "otsu")
+    assert colour.settled((3, 224, 224)) == colour
+
+
+def test_a_cell_that_cannot_be_is_told_before_anything_is_measured(audit):
+    with pytest.raises(NotApplicable, match="patch_size 3: Expected a mask_ratio that blanks"):
+        Ablation(patch_size=(1, 3), mask_ratio=(0.1,)).units(audit)
 
 
 def test_the_pictures_are_a_map_and_a_grid_for_each_update_and_t(evidence):
@@ -108,7 +155,7 @@ def test_the_pictures_are_a_map_and_a_grid_for_each_update_and_t(evidence):
 
 
 def test_cuts_do_not_change_the_table(audit, evidence, monkeypatch):
-    monkeypatch.setattr(Ablation, "unit_images", lambda *_: 5)
+    monkeypatch.setattr(Ablation, "_images_of", lambda *_: 5)
     cut = evidence_of(GRID, audit)
     assert cut.tables["cells"].equals(evidence.tables["cells"])
     assert cut.passes == evidence.passes
@@ -131,7 +178,9 @@ def test_an_image_that_is_never_accepted_is_a_miss_in_every_cell(audit):
             )
 
     dead = AuditContext(audit.images, 4, audit.plan, Classifier(Wrong()))
-    table = evidence_of(Ablation(images=12, mask_ratio=(0.25,), samples=2), dead).tables["cells"]
+    table = evidence_of(
+        Ablation(images=12, mask_ratio=(0.25,), patch_size=(1, 3), samples=2), dead
+    ).tables["cells"]
     assert (table["accuracy"] == table["coverage"]).all()
     assert (table["coverage"] == 4 / 12).all()  # only the first class is ever predicted
 
@@ -170,13 +219,17 @@ def test_another_grid_takes_the_cells_it_shares_from_the_store(session_of):
 def test_an_audit_records_the_table_and_the_pictures(register, registry, tmp_path):
     torch.manual_seed(0)
     uri, _ = register(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), "m")
-    check = Ablation(images=10, mask_ratio=(0.25,), patch_size=(7, 14), samples=2)
+    check = Ablation(
+        images=10, mask_ratio=(0.25,), patch_size=(7, 14), binarise=(0.1, None), samples=2
+    )
     config = AuditConfig(model=uri, data=Digits(), checks=(check,), store=str(tmp_path))
     result = run_audit(config)
     (found,) = result.evidence
     assert found.status == "ok", found.detail
     folder = Path(mlflow.artifacts.download_artifacts(run_id=result.run_id))
-    table = pd.read_csv(folder / "ablation_cells.csv", keep_default_na=False)
+    table = pd.read_csv(
+        folder / "ablation_cells.csv", keep_default_na=False, dtype={"binarise": str}
+    )
     (recorded,) = json.loads((folder / "evidence.json").read_text())["checks"]
     assert recorded["tables"]["cells"] == json.loads(
         table.to_json(orient="records", double_precision=15)

@@ -77,7 +77,7 @@ def test_the_model_is_no_reference_for_itself(two, tmp_path):
     result = run_audit(config_of(two[0], two[0], tmp_path))
     assert result.verdict.word == "undecided"
     assert result.verdict.reason == (
-        "Expected an independent model under reference, got the audited one itself."
+        "Expected another model under reference, got one that answers just as the audited one."
     )
 
 
@@ -85,6 +85,13 @@ def test_a_reference_has_the_same_classes(two, register, tmp_path):
     with_eleven, _ = register(linear(2, classes=11), "eleven")
     reason = run_audit(config_of(two[0], with_eleven, tmp_path)).verdict.reason
     assert reason == ("reference: Expected logits of 10 classes, as there are class names, got 11.")
+
+
+def test_a_reference_has_its_classes_in_the_same_order(two, tmp_path):
+    turned = {"classes": tuple(reversed(CLASSES))}
+    config = config_of(*two, tmp_path, preprocessing=turned)
+    reason = run_audit(config).verdict.reason
+    assert reason.startswith("Expected a reference with the classes of the audited model in the")
 
 
 def test_a_reference_that_is_not_there_is_told_before_anything_is_recorded(two, tmp_path):

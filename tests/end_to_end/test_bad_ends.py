@@ -179,7 +179,7 @@ def test_another_process_opens_the_same_audit_from_its_reference(registry, regis
     seen = []
 
     def measure(session, check, unit):
-        seen.append(session.reference)
+        seen.append(session.ticket)
         session.measure(check, unit)
 
     config = parse_config({**demo_config, "model": uri, **_PERFORMANCE})

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from skimage.filters import threshold_otsu
 
 from fillblanks import threshold
-from fillblanks.threshold import otsu
+from fillblanks.threshold import comparable, otsu, overlap
 
 NORMALISE = ["positive", "minmax", "none"]
 BINARISE = [0.1, 0.5, "otsu", None]
@@ -181,3 +181,17 @@ def test_auto_is_what_suits_the_channels(channels, normalise, binarise):
     assert torch.equal(threshold(update, blank, normalise="auto", binarise="auto"), wanted)
     grey = threshold(update, blank, binarise=None)
     assert torch.equal(grey, threshold(update, blank, normalise=normalise, binarise=None))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("binarise", [0.1, None, "auto"])
+@pytest.mark.parametrize("normalise", ["positive", "auto"])
+def test_what_is_compared_of_unrelated_updates_hardly_overlaps(normalise, binarise, channels):
+    options = {"normalise": normalise, "binarise": binarise}
+    one, other = torch.randn(2, 20, channels, 32, 32)
+    forms = [comparable(update, **options) for update in (one, other)]
+    assert overlap(*forms).mean() < 0.4
+    assert (overlap(forms[0], comparable(one, **options)) == 1).all()
+    assert overlap(forms[0], comparable(one + 0.01 * other, **options)).mean() > 0.9
+    turned = comparable(-one, **options)
+    assert overlap(forms[0], turned).mean() < 0.1
