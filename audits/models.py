@@ -93,13 +93,15 @@ def _inspect(folder: Path, preprocessing: Preprocessing, trust_sha256: str | Non
     )
 
 
-def inspect_reference(folder: Path, model: ModelFiles, classes: Sequence[str]) -> ModelFiles:
+def inspect_reference(
+    folder: Path, model: ModelFiles, classes: Sequence[str], trust_sha256: str | None
+) -> ModelFiles:
     """As `inspect`, for the model that recognises the fills of `model`. Raises ModelRefused.
 
     `classes` are those of the audited model's logits, in their order.
     """
     try:
-        files = inspect(folder, Preprocessing(), trust_sha256=None)
+        files = inspect(folder, Preprocessing(), trust_sha256)
     except ModelRefused as error:
         raise ModelRefused(f"reference: {error}") from error
     if files.classes and files.classes != tuple(classes):

@@ -97,7 +97,9 @@ class Session:
         target = folder / "reference"
         target.mkdir()
         fetched = registry.fetch(reference, target)
-        return models.inspect_reference(fetched, self.files, self.images.classes)
+        return models.inspect_reference(
+            fetched, self.files, self.images.classes, self.config.trust_pickle_sha256
+        )
 
     @property
     def context(self) -> AuditContext:

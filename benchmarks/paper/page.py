@@ -3,6 +3,8 @@
 import math
 import os
 import platform
+import re
+import textwrap
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -41,7 +43,8 @@ def write(size: Size, folder: Path, page: Path) -> None:
     for number in (1, 2, 3, 5, 6):
         getattr(pictures, f"figure_{number}")(bench, drawn / f"figure_{number}.png")
     study.say("figures")
-    page.write_text(_page(bench, rows, nulls, measured, drawn.name), encoding="utf-8")
+    text = _page(bench, rows, nulls, measured, drawn.name)
+    page.write_text(_filled(text), encoding="utf-8")
     random, progressive = measured.open_points
     tested = {"open_random": random, "open_progressive": progressive, "orders": measured.orders}
     _record(rows + nulls, tested, page, drawn)
@@ -100,6 +103,21 @@ def _page(bench: Bench, rows: list[Row], nulls: list[Row], measured: Bunch, fold
         ),
         sizes=_sizes(size),
     )
+
+
+def _filled(text: str) -> str:
+    """Markdown with its paragraphs and list items filled to 100 columns, as figures differ."""
+    blocks = []
+    for block in text.strip().split("\n\n"):
+        if not block.startswith(("|", "!", "#")):
+            items = re.split(r"\n(?=- )", block)
+            indents = ("  " if item.startswith("- ") else "" for item in items)
+            block = "\n".join(
+                textwrap.fill(item, 100, subsequent_indent=indent, break_on_hyphens=False)
+                for item, indent in zip(items, indents, strict=True)
+            )
+        blocks.append(block)
+    return "\n\n".join(blocks) + "\n"
 
 
 def _reached(row: Row) -> bool:
