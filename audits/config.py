@@ -91,8 +91,8 @@ class AuditConfig(Strict):
     trust_pickle_sha256: str | None = Field(
         default=None,
         pattern="^[0-9a-f]{64}$",
-        description="sha256 of the one pickled file, of model or reference, that was reviewed and may be "
-        "loaded",
+        description="sha256 of the one pickled file, of model or reference, that was reviewed and "
+        "may be loaded",
     )
     seed: int = Field(default=0, ge=0, lt=1 << 63)
     device: Literal["auto", "cpu", "cuda"] = "auto"
