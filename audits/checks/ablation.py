@@ -48,7 +48,7 @@ class Variant(NamedTuple):
     binarise: AnyBinarise
 
     def __str__(self) -> str:
-        cut = {None: "grey", "otsu": "Otsu"}.get(self.binarise, f"> {self.binarise}")  # type: ignore[arg-type]
+        cut = {None: "values kept", "otsu": "Otsu"}.get(self.binarise, f"> {self.binarise}")  # type: ignore[arg-type]
         return f"{self.normalise}, {cut}"
 
 
@@ -66,7 +66,8 @@ class Ablation(Check):
     )
     mask_ratio: tuple[Ratio, ...] = (0.1, 0.25, 0.5, 0.75)
     patch_size: tuple[PositiveInt, ...] | None = Field(
-        default=None, description="default half of the usual one, the usual one, and twice of it"
+        default=None,
+        description="default the usual one, half and twice of it, where all mask ratios can be",
     )
     update: tuple[Update, ...] = ("first_order",)
     normalise: tuple[Normalise, ...] = ("auto",)
@@ -84,8 +85,11 @@ class Ablation(Check):
 
     def settled(self, shape: tuple[int, int, int]) -> Self:
         channels, height, width = shape
-        usual = default_patch_size(height, width)
-        sizes = self.patch_size or (max(1, usual // 2), usual, 2 * usual)
+        sizes = self.patch_size
+        if sizes is None:
+            usual = default_patch_size(height, width)
+            around = (max(1, usual // 2), usual, 2 * usual)
+            sizes = tuple(s for s in around if not self._why_not(s, shape)) or (usual,)
         found = {
             "patch_size": _unique(sizes),
             "normalise": _unique(settled(n, None, channels)[0] for n in self.normalise),
@@ -100,13 +104,20 @@ class Ablation(Check):
             dict(zip(_SAMPLED, values, strict=True))
             for values in product(*(getattr(check, name) for name in _SAMPLED))
         ]
-        for cell in cells:
-            rows, columns = grid_shape(*shape[1:], cell["patch_size"])
-            try:
-                blank_count(cell["mask_ratio"], rows * columns)
-            except ValueError as error:
-                raise NotApplicable(f"patch_size {cell['patch_size']}: {error}") from error
+        for size in check.patch_size or ():
+            if reason := self._why_not(size, shape):
+                raise NotApplicable(reason)
         return cells
+
+    def _why_not(self, patch_size: int, shape: tuple[int, int, int]) -> str:
+        """Why patches of this size cannot be masked at every ratio; empty where they can."""
+        rows, columns = grid_shape(*shape[1:], patch_size)
+        try:
+            for ratio in self.mask_ratio:
+                blank_count(ratio, rows * columns)
+        except ValueError as error:
+            return f"patch_size {patch_size}: {error}"
+        return ""
 
     def _variants(self, shape: tuple[int, int, int]) -> list[Variant]:
         check = self.settled(shape)
