@@ -29,7 +29,7 @@ _CUTS: tuple[float | str | None, ...] = (0.05, 0.1, 0.3, "otsu", None)
 _NORMALISE = ("positive", "minmax")
 _COLOUR_NOISE = 0.5
 _TRAINED = 9_000  # of the 10,000 training images of CIFAR-10; T and patches are settled on the rest
-_DRAWN = 8
+_DRAWN = 6
 _DRAWN_T: tuple[tuple[Normalise, float | None, str], ...] = (
     ("minmax", None, "minmax, kept"),
     ("positive", 0.1, "positive, > 0.1"),

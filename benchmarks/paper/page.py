@@ -81,7 +81,7 @@ def _page(bench: Bench, rows: list[Row], nulls: list[Row], measured: Bunch, fold
         reached=Bunch(plain=_reached(plain), noise=_reached(noise)),
         plain=plain.means,
         noise=noise.means,
-        nulls={row.kind: row.means for row in nulls if row.dataset == "MNIST"},
+        nulls={row.kind: row.means for row in nulls},
         masks=measured.masks,
         mask_spread=tables.spread(measured.masks),
         convergence=tables.markdown(measured.convergence),
