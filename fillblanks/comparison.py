@@ -87,8 +87,11 @@ class Comparison:
 
     def _distance(self, *fills: Fill) -> float:
         """Mean of 1 - overlap; 1 for an image that only one found a fill for; NaN if none did."""
-        options = {name: self._options.get(name, "auto") for name in ("normalise", "binarise")}
-        one, other = (comparable(fill.update, **options) for fill in fills)
+        normalise = self._options.get("normalise", "positive")
+        binarise = self._options.get("binarise", 0.1)
+        one, other = (
+            comparable(fill.update, normalise=normalise, binarise=binarise) for fill in fills
+        )
         missing = torch.stack([one.flatten(1).isnan().any(1), other.flatten(1).isnan().any(1)])
         distances = torch.where(missing.any(0), 1.0, 1 - overlap(one, other))
         return float(distances[~missing.all(0)].mean())

@@ -5,9 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Normalise = Literal["auto", "positive", "minmax", "none"]
-Cut = float | Literal["otsu"] | None
-Binarise = Cut | Literal["auto"]
+Normalise = Literal["positive", "minmax", "none"]
+Binarise = float | Literal["otsu"] | None
 
 _BINS = 256
 
@@ -16,8 +15,8 @@ def threshold(
     update: Tensor,
     blank: Tensor,
     *,
-    normalise: Normalise = "auto",
-    binarise: Binarise = "auto",
+    normalise: Normalise = "positive",
+    binarise: Binarise = 0.1,
 ) -> Tensor:
     """T(update): what goes into the blanks of each image (Eq. 4).
 
@@ -28,30 +27,16 @@ def threshold(
     the masked update over the image; "none", the update itself, cut to [0, 1]. An image whose
     normalising range is 0 gets 0 everywhere. `binarise`: a number (1 above it, 0 otherwise), "otsu"
     (Otsu's threshold over the blanks of each image, 256 bins), or None (values are kept).
-    "auto" is "positive" and 0.1 for one channel, "minmax" and None for colour ("positive" where
-    another `binarise` is given).
+    The defaults are for one channel and for colour; docs/paper.md has the figures.
     """
-    normalise, cut = settled(normalise, binarise, update.shape[1])
-    if not (cut is None or cut == "otsu" or 0 <= cut <= 1):
-        raise ValueError(f'Expected binarise in [0, 1], "auto", "otsu" or None, got {cut!r}.')
+    if not (binarise is None or binarise == "otsu" or 0 <= binarise <= 1):
+        raise ValueError(f'Expected binarise in [0, 1], "otsu" or None, got {binarise!r}.')
     value = _normalise(torch.where(blank, update, 0), normalise)
-    if cut is not None:
-        white = value > (otsu(value, blank) if cut == "otsu" else cut)
+    if binarise is not None:
+        white = value > (otsu(value, blank) if binarise == "otsu" else binarise)
         # A NaN stays a NaN: an update that failed must not look like an empty fill.
         value = torch.where(value.isnan(), value, white.to(update.dtype))
     return torch.where(blank, value, 0)
-
-
-def settled(normalise: Normalise, binarise: Binarise, channels: int) -> tuple[Normalise, Cut]:
-    """Both with "auto" replaced by what suits so many channels; docs/paper.md has the figures.
-
-    One channel: the positive part over its maximum, white above 0.1. Colour: the range of the
-    update over the image, whose values are kept; where they are not, the positive part.
-    """
-    cut = binarise if binarise != "auto" else 0.1 if channels == 1 else None
-    if normalise == "auto":
-        normalise = "minmax" if channels > 1 and cut is None else "positive"
-    return normalise, cut
 
 
 def comparable(update: Tensor, *, normalise: Normalise, binarise: Binarise) -> Tensor:
@@ -60,7 +45,7 @@ def comparable(update: Tensor, *, normalise: Normalise, binarise: Binarise) -> T
     "minmax" with its values kept lies around a grey that any two updates share; in its place, the
     positive and the negative part of the update over its largest magnitude, side by side.
     """
-    if settled(normalise, binarise, update.shape[1]) != ("minmax", None):
+    if (normalise, binarise) != ("minmax", None):
         everywhere = torch.ones_like(update[:, :1], dtype=torch.bool)
         return threshold(update, everywhere, normalise=normalise, binarise=binarise)
     largest = update.abs().amax(dim=(1, 2, 3), keepdim=True)
@@ -77,7 +62,7 @@ def _normalise(update: Tensor, normalise: Normalise) -> Tensor:
         low = update.amin(dim=(1, 2, 3), keepdim=True)
     else:
         raise ValueError(
-            f'Expected normalise to be "auto", "positive", "minmax" or "none", got {normalise!r}.'
+            f'Expected normalise to be "positive", "minmax" or "none", got {normalise!r}.'
         )
     span = update.amax(dim=(1, 2, 3), keepdim=True) - low
     return torch.where(span == 0, 0, (update - low).clamp(min=0) / span)

@@ -1,7 +1,7 @@
 """Ablation: how consistency moves with the parameters that the paper leaves open (4.4 to 4.6)."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
@@ -29,7 +29,7 @@ from fillblanks import expected_fill, shuffled, threshold
 from fillblanks.averages import Average
 from fillblanks.fill import draw_limit
 from fillblanks.masks import blank_count, default_patch_size, grid_shape
-from fillblanks.threshold import Normalise, settled
+from fillblanks.threshold import Normalise
 from fillblanks.update import Update
 
 _UNIT_VALUES = 100_000_000  # of all masked images
@@ -38,7 +38,7 @@ _CLASSES_SHOWN = 3
 _SAMPLED = ("mask_ratio", "patch_size", "update")  # what draws depend on; T does not
 _COLUMNS = ("label", "accepted", "drawn")
 
-AnyBinarise = Share | Literal["auto", "otsu"] | None
+AnyBinarise = Share | Literal["otsu"] | None
 
 
 class Variant(NamedTuple):
@@ -70,8 +70,8 @@ class Ablation(Check):
         description="default the usual one, half and twice of it, where all mask ratios can be",
     )
     update: tuple[Update, ...] = ("first_order",)
-    normalise: tuple[Normalise, ...] = ("auto",)
-    binarise: tuple[AnyBinarise, ...] = ("auto",)
+    normalise: tuple[Normalise, ...] = ("positive",)
+    binarise: tuple[AnyBinarise, ...] = (0.1,)
     samples: PositiveInt = 500
     average: Average = "per_blank"
     blank_value: Share | Literal["mean"] = 0.0
@@ -84,18 +84,12 @@ class Ablation(Check):
         return values
 
     def settled(self, shape: tuple[int, int, int]) -> Self:
-        channels, height, width = shape
         sizes = self.patch_size
         if sizes is None:
-            usual = default_patch_size(height, width)
+            usual = default_patch_size(*shape[1:])
             around = (max(1, usual // 2), usual, 2 * usual)
             sizes = tuple(s for s in around if not self._why_not(s, shape)) or (usual,)
-        found = {
-            "patch_size": _unique(sizes),
-            "normalise": _unique(settled(n, None, channels)[0] for n in self.normalise),
-            "binarise": _unique(settled("none", b, channels)[1] for b in self.binarise),
-        }
-        return self.model_copy(update=found)
+        return self.model_copy(update={"patch_size": sizes})
 
     def _cells(self, shape: tuple[int, int, int]) -> list[dict[str, Any]]:
         """What the draws of each cell depend on. Raises NotApplicable where one cannot be."""
@@ -119,9 +113,9 @@ class Ablation(Check):
             return f"patch_size {patch_size}: {error}"
         return ""
 
-    def _variants(self, shape: tuple[int, int, int]) -> list[Variant]:
-        check = self.settled(shape)
-        return [Variant(*values) for values in product(check.normalise, check.binarise)]
+    @property
+    def _variants(self) -> list[Variant]:
+        return [Variant(*values) for values in product(self.normalise, self.binarise)]
 
     def units(self, audit: AuditContext) -> list[Unit]:
         found: list[Unit] = []
@@ -192,7 +186,7 @@ class Ablation(Check):
             found = [p for u, p in zip(units, parts, strict=True) if dict(u.cell) == cell]
             drawn = sum(int(part["drawn"].sum()) for part in found)
             passes += least_passes(cell["update"]) * drawn
-            for variant in self._variants(audit.shape):
+            for variant in self._variants:
                 estimates, shown = self._recognised(audit, found, variant)
                 rows.append({**cell, **variant._asdict(), "estimates": estimates})
                 drawings.append({**cell, **variant._asdict(), "shown": shown})
@@ -247,7 +241,7 @@ class Ablation(Check):
         keys, found = slugs(audit.classes), []
         shown = sorted(drawings[0]["shown"])[:_CLASSES_SHOWN]
         sizes = self.settled(audit.shape).patch_size or ()
-        steps = list(product(self.update, self._variants(audit.shape)))
+        steps = list(product(self.update, self._variants))
         for step, (update, variant) in enumerate(steps):
             chosen = {"update": update, **variant._asdict()}
             caption = f"{update.replace('_', ' ')}, {variant}"
@@ -264,10 +258,6 @@ class Ablation(Check):
                 drawn = tiles(cells, self.mask_ratio, sizes, title)
                 found.append(Picture(name, step, drawn, caption, small=False))
         return tuple(sorted(found, key=lambda p: (p.key, p.step)))
-
-
-def _unique(values: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(dict.fromkeys(values))
 
 
 def _of(rows: list[dict[str, Any]], chosen: dict[str, Any]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from audits.strict import Share
 from fillblanks import Classifier
 from fillblanks.masks import default_patch_size
 from fillblanks.second_order import LEAST_PASSES, MOST_PASSES
-from fillblanks.threshold import Normalise, settled
+from fillblanks.threshold import Normalise
 from fillblanks.update import Update
 
 
@@ -38,21 +38,14 @@ class FillCheck(Check):
         default=None,
         description="pixels; default 2 up to 28x28, else a quarter of the shorter side",
     )
-    normalise: Normalise = Field(
-        default="auto", description="auto: positive for one channel, minmax for colour"
-    )
-    binarise: Share | Literal["auto", "otsu"] | None = Field(
-        default="auto", description="auto: 0.1 for one channel; null, values are kept, for colour"
-    )
+    normalise: Normalise = "positive"
+    binarise: Share | Literal["otsu"] | None = 0.1
     blank_value: Share | Literal["mean"] = 0.0
     update: Update = "first_order"
 
     def settled(self, shape: tuple[int, int, int]) -> Self:
-        channels, height, width = shape
-        normalise, binarise = settled(self.normalise, self.binarise, channels)
-        patch_size = self.patch_size or default_patch_size(height, width)
-        found = {"patch_size": patch_size, "normalise": normalise, "binarise": binarise}
-        return self.model_copy(update=found)
+        patch_size = self.patch_size or default_patch_size(*shape[1:])
+        return self.model_copy(update={"patch_size": patch_size})
 
 
 def recognise(

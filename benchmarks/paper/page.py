@@ -113,7 +113,9 @@ def _filled(text: str) -> str:
             items = re.split(r"\n(?=- )", block)
             indents = ("  " if item.startswith("- ") else "" for item in items)
             block = "\n".join(
-                textwrap.fill(item, 100, subsequent_indent=indent, break_on_hyphens=False)
+                textwrap.fill(
+                    " ".join(item.split()), 100, subsequent_indent=indent, break_on_hyphens=False
+                )
                 for item, indent in zip(items, indents, strict=True)
             )
         blocks.append(block)

@@ -214,7 +214,7 @@ def defaults(cells: pd.DataFrame) -> Bunch:
     """What the table says of the defaults of `fillblanks` at 32x32 and at 224x224."""
     names = list(cells["network"].unique())
     small, large = (cells[cells["network"] == names[place]] for place in (1, 2))
-    chosen = (small["normalise"] == "minmax") & (small["binarise"] == "none")
+    chosen = (small["normalise"] == "positive") & (small["binarise"] == "0.1")
     own = small[chosen & (small["patch_size"] == default_patch_size(32, 32))].iloc[0]
     lift = difference(*(_share(own[name], own["images"]) for name in ("judged", "judged_null")))
     at_large = large.groupby("patch_size")["coverage"].first()

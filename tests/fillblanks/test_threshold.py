@@ -170,22 +170,10 @@ def test_an_unknown_way_to_normalise_is_refused():
         threshold(torch.zeros(SHAPE), torch.ones(2, 1, 5, 7).bool(), normalise="max")
 
 
-@pytest.mark.parametrize(
-    ("channels", "normalise", "binarise"), [(1, "positive", 0.1), (3, "minmax", None)]
-)
-def test_auto_is_what_suits_the_channels(channels, normalise, binarise):
-    update = torch.randn(4, channels, 5, 6)
-    blank = torch.rand(4, 1, 5, 6) < 0.5
-    wanted = threshold(update, blank, normalise=normalise, binarise=binarise)
-    assert torch.equal(threshold(update, blank), wanted)
-    assert torch.equal(threshold(update, blank, normalise="auto", binarise="auto"), wanted)
-    grey = threshold(update, blank, binarise=None)
-    assert torch.equal(grey, threshold(update, blank, normalise=normalise, binarise=None))
-
-
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("binarise", [0.1, None, "auto"])
-@pytest.mark.parametrize("normalise", ["positive", "auto"])
+@pytest.mark.parametrize(
+    ("normalise", "binarise"), [("positive", 0.1), ("positive", None), ("minmax", None)]
+)
 def test_what_is_compared_of_unrelated_updates_hardly_overlaps(normalise, binarise, channels):
     options = {"normalise": normalise, "binarise": binarise}
     one, other = torch.randn(2, 20, channels, 32, 32)
