@@ -48,8 +48,9 @@ class Variant(NamedTuple):
     binarise: AnyBinarise
 
     def __str__(self) -> str:
-        cut = {None: "values kept", "otsu": "Otsu"}.get(self.binarise, f"> {self.binarise}")  # type: ignore[arg-type]
-        return f"{self.normalise}, {cut}"
+        if self.binarise is None:
+            return f"{self.normalise}, values kept"
+        return f"{self.normalise}, {'Otsu' if self.binarise == 'otsu' else f'> {self.binarise}'}"
 
 
 class Ablation(Check):
