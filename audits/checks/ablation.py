@@ -62,6 +62,7 @@ class Ablation(Check):
 
     kind: Literal["ablation"] = "ablation"
     version: ClassVar[int] = 1
+    asks_reference: ClassVar[bool] = False  # `conclude` does
     images: PositiveInt | None = Field(
         default=50, description="audit this many images, evenly over the classes"
     )

@@ -77,8 +77,11 @@ class Check(Strict):
     version: ClassVar[int]
     """Raised whenever the same config would give other figures; part of every part's key."""
 
-    asks_reference: ClassVar[bool] = False
-    """Whether parts hold what the audit's reference said; then its digest is in their keys."""
+    asks_reference: ClassVar[bool] = True
+    """Whether parts hold what the audit's reference said; then its digest is in their keys.
+
+    A check whose `measure` never asks it says False: its parts outlive a change of reference.
+    """
 
     kind: str
     label: str | None = Field(

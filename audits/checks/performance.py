@@ -21,6 +21,7 @@ class Performance(Check):
 
     kind: Literal["performance"] = "performance"
     version: ClassVar[int] = 1
+    asks_reference: ClassVar[bool] = False
 
     def unit_images(self, audit: AuditContext) -> int:
         return _UNIT_IMAGES

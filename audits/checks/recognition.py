@@ -1,7 +1,7 @@
 """Does the model recognise its own fills? What both fill checks share (section 4.3)."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,6 @@ def most_passes(update: Update) -> int:
 class FillCheck(Check):
     """The parameters that every fill has; the paper leaves them open."""
 
-    asks_reference: ClassVar[bool] = True
     patch_size: PositiveInt | None = Field(
         default=None,
         description="pixels; default 2 up to 28x28, else a quarter of the shorter side",

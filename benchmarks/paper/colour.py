@@ -15,15 +15,13 @@ from networks import DATA, SQUEEZENET, squeezenet
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audits import data as data_sets
-from audits.config import parse_config
 from fillblanks import Classifier, expected_fill, threshold
 from fillblanks.threshold import Normalise
 from paper.measure import Bench
 from paper.pictures import first_of_classes, prototypes
 from paper.protocol import MASK_RATIO, REFERENCE_SEED
 from paper.recipes import Recipe, network
-from paper.study import image_set
+from paper.study import image_set, loaded
 
 _CUTS: tuple[float | str | None, ...] = (0.05, 0.1, 0.3, "otsu", None)
 _NORMALISE = ("positive", "minmax")
@@ -189,10 +187,7 @@ def best(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 def draw(subject: Subject, file: Path) -> None:
     """Prototypes of some images over patch sizes, with two T."""
-    config = parse_config(
-        {"model": "models:/m/1", "data": subject.data, "checks": [{"kind": "performance"}]}
-    )
-    images = data_sets.load(config.data)
+    images = loaded(subject.data)
     chosen = first_of_classes(images, _DRAWN)
     x, y = images.tensor(chosen), torch.from_numpy(images.labels[chosen])
     rows = [("image", x)]

@@ -11,7 +11,7 @@ from networks import DATA, cifar10, cnn3
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flows.demo.network import ResNet
+from flows.demo.network import Block, ResNet
 
 _BATCH, _DECAY = 128, 1e-4
 _RATES = {"CNN3": 0.002, "ResNet5": 0.009, "ResNet7": 0.009}
@@ -51,8 +51,6 @@ class WiderResNet(ResNet):
 
     def __init__(self, channels: int):
         super().__init__(channels)
-        from flows.demo.network import Block
-
         self.blocks.append(Block(64, 128, 2))
         self.head = nn.Linear(128, 10)
 
