@@ -14,7 +14,7 @@ from torch.nn import functional
 from flows.demo.network import Block, ResNet
 
 _BATCH, _DECAY = 128, 1e-4
-_RATES = {"CNN3": 0.002, "ResNet5": 0.009, "ResNet7": 0.009}
+_RATES = {"CNN3": 0.002, "ResNet5": 0.004, "ResNet7": 0.009}
 
 
 @dataclass(frozen=True)
