@@ -194,6 +194,8 @@ def _message(error: Any) -> str:
     if error["type"] == "union_tag_invalid":
         kinds = error["ctx"]["expected_tags"]
         return f"unknown kind {error['ctx']['tag']!r}. Expected one of {kinds}."
+    if error["type"] == "tuple_type" and isinstance(error["input"], str | int | float):
+        return f"expected a list, got {error['input']!r}. Write [{error['input']}]."
     message: str = error["msg"].removeprefix("Value error, ")
     if error["type"] in ("value_error", "missing") or isinstance(error.get("input"), dict):
         return message

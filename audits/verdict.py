@@ -12,6 +12,7 @@ from audits.strict import Share, Strict
 
 Outcome = Literal["passed", "failed", "not_judged"]
 Word = Literal["passed", "failed", "undecided"]
+_LIFT = "accuracy_lift"
 
 
 class Condition(Strict):
@@ -119,7 +120,7 @@ def _judge(condition: Condition, min_coverage: float, evidence: Sequence[Evidenc
     if not estimate.finite:
         return not_judged(f"its value is {estimate.value} over {estimate.n} images")
     judgement = _compare(condition, estimate)
-    lift = found.metrics.get(f"{metric}_lift")
+    lift = _lift(metric, found)
     if judgement.outcome == "passed" and lift is not None and not lift.low > 0:
         return not_judged(
             f"{judgement.finding} is no better than its null: the lift is {lift.value:.3f} "
@@ -135,6 +136,20 @@ def _judge(condition: Condition, min_coverage: float, evidence: Sequence[Evidenc
             "model see the right class in the masked image"
         )
     return judgement
+
+
+def _lift(metric: str, evidence: Evidence) -> Estimate | None:
+    """The lift of the accuracy that a metric belongs to, as prototype_f1_macro does to prototype_.
+
+    Nothing that is said of a fill counts where the fill is no better than its null: F1 and
+    agreement can be high there, where most images are of one class.
+    """
+    prefixes = [
+        name.removesuffix(_LIFT)
+        for name in evidence.metrics
+        if name.endswith(_LIFT) and metric.startswith(name.removesuffix(_LIFT))
+    ]
+    return evidence.metrics[f"{max(prefixes, key=len)}{_LIFT}"] if prefixes else None
 
 
 def _compare(condition: Condition, estimate: Estimate) -> Judgement:

@@ -91,6 +91,9 @@ def _audit(options: argparse.Namespace) -> int:
     if result.verdict.word != "undecided":
         for judgement in result.verdict.judgements:
             print(f"  {judgement}")
+    for evidence in result.evidence:
+        if evidence.status == "not_applicable":
+            print(f"  {evidence.check} does not apply: {evidence.reason}")
     print(f"Run {result.run_id} in {_where(result.page)}")
     return EXIT[result.verdict.word]
 

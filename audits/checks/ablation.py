@@ -14,13 +14,14 @@ from audits.checks.base import AuditContext, Check, Unit
 from audits.checks.grids import heat_map, tiles
 from audits.checks.pictures import picture, slugs
 from audits.checks.recognition import (
+    Cut,
     consistency,
     least_passes,
     most_passes,
     recognised,
     table_of,
 )
-from audits.errors import NotApplicable
+from audits.errors import AuditError
 from audits.evidence import Evidence, Picture
 from audits.statistics import Estimate, proportion
 from audits.store import Part
@@ -38,14 +39,12 @@ _CLASSES_SHOWN = 3
 _SAMPLED = ("mask_ratio", "patch_size", "update")  # what draws depend on; T does not
 _COLUMNS = ("label", "accepted", "drawn")
 
-AnyBinarise = Share | Literal["otsu"] | None
-
 
 class Variant(NamedTuple):
     """One T (Eq. 4)."""
 
     normalise: Normalise
-    binarise: AnyBinarise
+    binarise: Cut
 
     def __str__(self) -> str:
         if self.binarise is None:
@@ -73,7 +72,7 @@ class Ablation(Check):
     )
     update: tuple[Update, ...] = ("first_order",)
     normalise: tuple[Normalise, ...] = ("positive",)
-    binarise: tuple[AnyBinarise, ...] = (0.1,)
+    binarise: tuple[Cut, ...] = (0.1,)
     samples: PositiveInt = 500
     average: Average = "per_blank"
     blank_value: Share | Literal["mean"] = 0.0
@@ -94,7 +93,7 @@ class Ablation(Check):
         return self.model_copy(update={"patch_size": sizes})
 
     def _cells(self, shape: tuple[int, int, int]) -> list[dict[str, Any]]:
-        """What the draws of each cell depend on. Raises NotApplicable where one cannot be."""
+        """What the draws of each cell depend on. Raises AuditError where one cannot be."""
         check = self.settled(shape)
         cells = [
             dict(zip(_SAMPLED, values, strict=True))
@@ -102,7 +101,8 @@ class Ablation(Check):
         ]
         for size in check.patch_size or ():
             if reason := self._why_not(size, shape):
-                raise NotApplicable(reason)
+                # A size that was written down is a mistake; others were chosen to fit.
+                raise AuditError(reason)
         return cells
 
     def _why_not(self, patch_size: int, shape: tuple[int, int, int]) -> str:
@@ -192,10 +192,11 @@ class Ablation(Check):
                 estimates, shown = self._recognised(audit, found, variant)
                 rows.append({**cell, **variant._asdict(), "estimates": estimates})
                 drawings.append({**cell, **variant._asdict(), "shown": shown})
-        # An independent judge decides where there is one.
-        judge = "" if audit.reference is None else "reference_"
-        ordered = sorted(rows, key=lambda row: row["estimates"][f"{judge}accuracy_lift"].value)
+        ordered = sorted(rows, key=lambda row: row["estimates"]["accuracy_lift"].value)
         least, most = ordered[0]["estimates"], ordered[-1]["estimates"]
+        figures = ["accuracy", "accuracy_lift", "coverage"]
+        if audit.reference is not None:
+            figures += ["reference_accuracy", "reference_accuracy_lift"]
         return Evidence(
             check=self.name,
             sentence=(
@@ -204,12 +205,10 @@ class Ablation(Check):
                 f"recognised, the one of most lift ({_told(ordered[-1])}) "
                 f"{most['accuracy'].value:.1%}."
             ),
-            # Of the least only: the best of many cells is high by chance.
+            # The least of each, of whatever cell: the best of many cells is high by chance.
             metrics={
-                "least_accuracy": least["accuracy"],
-                "least_accuracy_null": least["accuracy_null"],
-                "least_accuracy_lift": least["accuracy_lift"],
-                "coverage": min((r["estimates"]["coverage"] for r in rows), key=lambda e: e.value),
+                name if name == "coverage" else f"least_{name}": _least(rows, name)
+                for name in figures
             },
             tables={"cells": _table(rows)},
             pictures=self._pictures(audit, rows, drawings),
@@ -259,7 +258,14 @@ class Ablation(Check):
                 )
                 drawn = tiles(cells, self.mask_ratio, sizes, title)
                 found.append(Picture(name, step, drawn, caption, small=False))
-        return tuple(sorted(found, key=lambda p: (p.key, p.step)))
+        # What sums them up comes first.
+        first = f"{self.name}/consistency"
+        return tuple(sorted(found, key=lambda p: (p.key != first, p.key, p.step)))
+
+
+def _least(rows: list[dict[str, Any]], figure: str) -> Estimate:
+    estimates: list[Estimate] = [row["estimates"][figure] for row in rows]
+    return min(estimates, key=lambda estimate: estimate.value)
 
 
 def _of(rows: list[dict[str, Any]], chosen: dict[str, Any]) -> list[dict[str, Any]]:
@@ -281,7 +287,8 @@ def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
         estimates = row["estimates"]
         axes = {name: value for name, value in row.items() if name != "estimates"}
         bounds = {"low": estimates["accuracy"].low, "high": estimates["accuracy"].high}
-        figures = {name: estimate.value for name, estimate in estimates.items()}
+        values = {name: estimate.value for name, estimate in estimates.items()}
         axes["binarise"] = "none" if axes["binarise"] is None else str(axes["binarise"])
-        flat.append({**axes, **figures, **bounds, "images": estimates["accuracy"].n})
+        first = {"accuracy": values["accuracy"], **bounds}
+        flat.append({**axes, **first, **values, "images": estimates["accuracy"].n})
     return pd.DataFrame(flat)

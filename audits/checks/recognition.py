@@ -1,12 +1,12 @@
 """Does the model recognise its own fills? What both fill checks share (section 4.3)."""
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import BeforeValidator, Field, PositiveInt
 from torch import Tensor
 
 from audits.checks.base import AuditContext, Check
@@ -18,6 +18,17 @@ from fillblanks.masks import default_patch_size
 from fillblanks.second_order import LEAST_PASSES, MOST_PASSES
 from fillblanks.threshold import Normalise
 from fillblanks.update import Update
+
+
+def _expect_cut(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    if not (number or value in ("otsu", None)):
+        raise ValueError(f"expected a number in [0, 1], otsu or null, got {value!r}")
+    return value
+
+
+Cut = Annotated[Share | Literal["otsu"] | None, BeforeValidator(_expect_cut)]
+"""Where T is white: above a share of its maximum, above Otsu's threshold, or left grey."""
 
 
 def least_passes(update: Update) -> int:
@@ -38,7 +49,7 @@ class FillCheck(Check):
         description="pixels; default 2 up to 28x28, else a quarter of the shorter side",
     )
     normalise: Normalise = "positive"
-    binarise: Share | Literal["otsu"] | None = 0.1
+    binarise: Cut = 0.1
     blank_value: Share | Literal["mean"] = 0.0
     update: Update = "first_order"
 

@@ -49,6 +49,7 @@ def write(size: Size, folder: Path, page: Path) -> None:
     tested = {"open_random": random, "open_progressive": progressive, "orders": measured.orders}
     _record(rows + nulls, tested, page, drawn)
     study.say(f"written to {page}")
+    study.done()
 
 
 def _colour(bench: Bench, drawn: Path) -> pd.DataFrame:
@@ -79,6 +80,9 @@ def _page(bench: Bench, rows: list[Row], nulls: list[Row], measured: Bunch, fold
         audits=study.audits,
         table_1=tables.table_1(rows, nulls),
         reached=Bunch(plain=_reached(plain), noise=_reached(noise)),
+        points=lambda a, b: f"{100 * (a - b):.1f}",
+        fashion=_kinds(rows, "FashionMNIST", "ResNet5"),
+        cnn=_kinds(rows, "MNIST", "CNN3"),
         plain=plain.means,
         noise=noise.means,
         nulls={row.kind: row.means for row in nulls},
@@ -120,6 +124,11 @@ def _filled(text: str) -> str:
             )
         blocks.append(block)
     return "\n\n".join(blocks) + "\n"
+
+
+def _kinds(rows: list[Row], dataset: str, network: str) -> Bunch:
+    found = [row for row in rows if (row.dataset, row.network) == (dataset, network)]
+    return Bunch(**{row.kind: row.means for row in found})
 
 
 def _reached(row: Row) -> bool:

@@ -46,6 +46,10 @@ class Study:
         """Of this run and of those before it that were cut short."""
         return self._before + time.monotonic() - self._started
 
+    def done(self) -> None:
+        """The page is written: another run in the same folder is another measurement."""
+        self._clock.unlink()
+
     def say(self, text: str) -> None:
         """Tells progress, and notes the time that it took so far."""
         print(f"{self.seconds / 60:5.1f} min  {text}", flush=True)

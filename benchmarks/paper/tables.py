@@ -188,12 +188,15 @@ def colour(cells: pd.DataFrame) -> str:
         told = ", ".join(f"{size}x{size} {100 * share:.0f} %" for size, share in covered.items())
         cut = colours.best(table, ["normalise", "binarise"]).iloc[0]
         size = colours.best(table, ["patch_size"]).iloc[0]
+        best = (
+            f"Largest mean lift: T `{cut['normalise']}`, `{cut['binarise']}` "
+            f"({100 * cut['judged_lift']:+.0f}); patches of {size['patch_size']:.0f} pixels "
+            f"({100 * size['judged_lift']:+.0f})."
+        )
         parts.append(
             f"**{name}**, {table['images'].iloc[0]} images. Images of which any masked version is "
-            f"predicted right: {told}. Largest mean lift: T `{cut['normalise']}`, "
-            f"`{cut['binarise']}` ({100 * cut['judged_lift']:+.0f}); patches of "
-            f"{size['patch_size']:.0f} pixels ({100 * size['judged_lift']:+.0f}).\n\n"
-            + markdown(shown.reset_index())
+            f"predicted right: {told}. {best if cut['judged_lift'] > 0 else 'No lift anywhere.'}"
+            f"\n\n{markdown(shown.reset_index())}"
         )
     return "\n\n".join(parts)
 
@@ -212,25 +215,30 @@ def _cell(value: object) -> str:
 
 def defaults(cells: pd.DataFrame) -> Bunch:
     """What the table says of the defaults of `fillblanks` at 32x32 and at 224x224."""
-    names = list(cells["network"].unique())
-    small, large = (cells[cells["network"] == names[place]] for place in (1, 2))
-    chosen = (small["normalise"] == "positive") & (small["binarise"] == "0.1")
-    own = small[chosen & (small["patch_size"] == default_patch_size(32, 32))].iloc[0]
-    lift = difference(*(_share(own[name], own["images"]) for name in ("judged", "judged_null")))
-    at_large = large.groupby("patch_size")["coverage"].first()
+    plain, noise, photographs = (cells[cells["network"] == n] for n in cells["network"].unique())
+    at_large = photographs.groupby("patch_size")["coverage"].first()
+    usual = default_patch_size(224, 224)
     return Bunch(
-        lift=100 * lift.value,
-        low=100 * lift.low,
-        high=100 * lift.high,
-        rank=int((small["judged_lift"] > own["judged_lift"]).sum()) + 1,
-        cells=len(small),
-        recognised=100 * large["judged"].max(),
-        covered=100 * at_large[default_patch_size(224, 224)],
+        small=f"{_default_told(plain)} for the plain network, and {_default_told(noise)} for the "
+        "one with noise",
+        recognised=100 * photographs["judged"].max(),
+        covered=100 * at_large[usual],
         others=", ".join(
-            f"{100 * share:.0f} % with {size}"
-            for size, share in at_large.items()
-            if size != default_patch_size(224, 224)
+            f"{100 * share:.0f} % with {size}" for size, share in at_large.items() if size != usual
         ),
+    )
+
+
+def _default_told(cells: pd.DataFrame) -> str:
+    """Lift and coverage of the default T and patch size at 32x32."""
+    chosen = (cells["normalise"] == "positive") & (cells["binarise"] == "0.1")
+    own = cells[chosen & (cells["patch_size"] == default_patch_size(32, 32))].iloc[0]
+    lift = difference(*(_share(own[name], own["images"]) for name in ("judged", "judged_null")))
+    rank = int((cells["judged_lift"] > own["judged_lift"]).sum()) + 1
+    return (
+        f"a lift of {100 * lift.value:.0f} (95 % interval {100 * lift.low:.0f} to "
+        f"{100 * lift.high:.0f}, number {rank} of {len(cells)}) and a coverage of "
+        f"{100 * own['coverage']:.0f} %"
     )
 
 

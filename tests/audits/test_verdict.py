@@ -163,6 +163,19 @@ def test_failed_beats_undecided_and_tells_only_what_failed(evidence_of):
     assert verdict.reason == "fill/f1 >= 0.9: failed with 0.200 [0.100, 0.300]"
 
 
+@pytest.mark.parametrize("metric", ["f1_weighted", "agreement", "prototype_f1_macro", "coverage"])
+def test_nothing_said_of_a_fill_no_better_than_its_null_counts(metric, evidence_of):
+    policy = Policy(conditions=(Condition(metric=f"fill/{metric}", min=0.8),))
+    known = {"accuracy": GOOD, "prototype_accuracy": GOOD, metric: GOOD}
+    lifts = {"accuracy_lift": (0.5, 0.4, 0.6, 400), "prototype_accuracy_lift": (0.5, 0.4, 0.6, 400)}
+    assert decide(policy, [evidence_of(**known, **lifts)]).word == "passed"
+    own = "prototype_accuracy_lift" if metric.startswith("prototype") else "accuracy_lift"
+    lifts[own] = (0.0, -0.1, 0.1, 400)
+    verdict = decide(policy, [evidence_of(**known, **lifts)])
+    assert verdict.word == "undecided"
+    assert "is no better than its null" in verdict.reason
+
+
 def test_low_coverage_hides_no_failure(evidence_of):
     evidence = evidence_of(accuracy=(0.2, 0.1, 0.3, 50), coverage=(0.1, 0.0, 0.2, 50))
     assert decide(MIN, [evidence]).word == "failed"
