@@ -1,4 +1,4 @@
-"""python -m paper.choose: the figures that sigma, epochs and T are chosen by.
+"""PYTHONPATH=benchmarks python -m paper.choose: what sigma, epochs and T are chosen by.
 
 They are of the last 10,000 training images of MNIST, on which no network here is trained; test
 images are not looked at. Some minutes a training; networks are kept in --folder.

@@ -19,6 +19,7 @@ from sklearn.utils import Bunch
 from paper import colour, grids, pictures, protocol, tables
 from paper.measure import Bench, Row
 from paper.protocol import PAPER, QUICK, Size
+from paper.recipes import RATES
 from paper.study import Study
 
 _VERSIONS = ("fillblanks", "torch", "torchvision", "mlflow", "scikit-learn", "numpy")
@@ -105,6 +106,7 @@ def _page(bench: Bench, rows: list[Row], nulls: list[Row], measured: Bunch, fold
             f"{name} {'noise' if noisy else 'plain'} {count}"
             for (name, noisy), count in size.epochs.items()
         ),
+        rates=", ".join(f"{name} {RATES[name]:g}" for name in protocol.NETWORKS),
         sizes=_sizes(size),
     )
 

@@ -14,7 +14,8 @@ from torch.nn import functional
 from flows.demo.network import Block, ResNet
 
 _BATCH, _DECAY = 128, 1e-4
-_RATES = {"CNN3": 0.002, "ResNet5": 0.004, "ResNet7": 0.009}
+# The highest learning rate of the one cycle.
+RATES = {"CNN3": 0.002, "ResNet5": 0.004, "ResNet7": 0.009}
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _train(net: nn.Module, recipe: Recipe) -> None:
     if recipe.shuffled:
         labels = labels[torch.randperm(len(labels))]
     net.train().to(memory_format=torch.channels_last)
-    rate = _RATES[recipe.network]
+    rate = RATES[recipe.network]
     optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=_DECAY)
     steps = recipe.epochs * (len(images) // _BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
