@@ -2,13 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench paper
+.PHONY: demo test lint bench paper soak
 
 demo: .venv/installed
 	$(BIN)/fillblanks demo --folder fillblanks-demo
 
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+# Twenty kills and an outage of a minute, where the tests have three and ten seconds.
+soak: .venv/installed
+	FILLBLANKS_KILLS=20 FILLBLANKS_AWAY=60 $(BIN)/python -m pytest \
+		tests/end_to_end/test_kills.py tests/end_to_end/test_outage.py
 
 paper: .venv/installed
 	PYTHONPATH=benchmarks $(BIN)/python -m paper $(if $(QUICK),--quick)

@@ -2,12 +2,14 @@
 
 import atexit
 import json
+from contextlib import ExitStack
 
 from audits import data
 from audits.config import parse_config
 from audits.errors import AuditError
 from audits.registry import Resolved
 from audits.session import Session, open_sessions
+from audits.subject import Subject
 from fillblanks import Plan
 
 
@@ -20,15 +22,14 @@ def attach(ticket: str) -> Session:
     if ticket not in open_sessions:
         wanted = json.loads(ticket)
         config = parse_config(wanted["config"])
-        session = Session(
-            config, Resolved(**wanted["model"]), data.load(config.data), Plan(**wanted["plan"])
-        )
-        session.__enter__()
-        if session.ticket != ticket:
-            session.__exit__()
-            raise AuditError(
-                "Expected the same model, data and kind of device as where the audit began, got "
-                "others here. Give all machines the same."
-            )
-        atexit.register(session.__exit__)
+        with ExitStack() as opening:
+            subject = Subject(config, Resolved(**wanted["model"]), data.load(config.data))
+            opening.enter_context(subject)
+            session = opening.enter_context(Session(subject, Plan(**wanted["plan"])))
+            if session.ticket != ticket:
+                raise AuditError(
+                    "Expected the same model, data and kind of device as where the audit began, "
+                    "got others here. Give all machines the same."
+                )
+            atexit.register(opening.pop_all().close)
     return open_sessions[ticket]

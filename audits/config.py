@@ -1,8 +1,9 @@
 """AuditConfig: everything an audit is told. YAML maps to it one to one."""
 
 import json
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, Union
 
 import yaml
 from pydantic import (
@@ -18,8 +19,8 @@ from audits.checks import check_classes
 from audits.checks.base import Check
 from audits.data import AnyData
 from audits.errors import AuditError
+from audits.policy import Policy
 from audits.strict import Strict, closest_key
-from audits.verdict import Policy
 from fillblanks.plan import MemoryFormat, Precision
 
 if TYPE_CHECKING:
@@ -28,12 +29,18 @@ else:
     AnyCheck = Annotated[Union[check_classes()], Field(discriminator="kind")]  # noqa: UP007
 
 
+_Kind = TypeVar("_Kind", bound=Strict)
+
+
 class Preprocessing(Strict):
-    """What stands between an image in [0, 1] and the network; overrides the model's metadata."""
+    """What stands between an image in [0, 1] and the network."""
 
     mean: tuple[float, ...] | None = None
     std: tuple[PositiveFloat, ...] | None = None
     classes: tuple[str, ...] | None = None  # in the order of the logits
+    overrides: bool = Field(
+        default=True, description="false: only what the model's metadata do not say"
+    )
 
     @field_validator("classes")
     @classmethod
@@ -41,6 +48,9 @@ class Preprocessing(Strict):
         if classes is not None and len(set(classes)) < len(classes):
             raise ValueError("expected different class names, got one twice")
         return classes
+
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Limits(Strict):
@@ -88,11 +98,15 @@ class AuditConfig(Strict):
         description="models:/... of an independent model of the same classes, which is asked to "
         "recognise the fills too",
     )
-    trust_pickle_sha256: str | None = Field(
+    baseline: str | None = Field(
         default=None,
-        pattern="^[0-9a-f]{64}$",
-        description="sha256 of the one pickled file, of model or reference, that was reviewed and "
-        "may be loaded",
+        description="models:/... of the model that `max_drop` conditions compare with, measured "
+        "on the same data with the same checks",
+    )
+    trust_pickle_sha256: tuple[Sha256, ...] = Field(
+        default=(),
+        description="sha256 of the pickled file that was reviewed and may be loaded; a list, where "
+        "model, reference and baseline are different ones",
     )
     seed: int = Field(default=0, ge=0, lt=1 << 63)
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -100,6 +114,14 @@ class AuditConfig(Strict):
     store: str | None = Field(
         default=None, description="folder (any fsspec path) for finished units; a cache by default"
     )
+
+    @field_validator("trust_pickle_sha256", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: Any) -> Any:
+        if given is None:
+            return ()
+        # What a validator returns is no JSON any more, in which a list would do.
+        return (given,) if isinstance(given, str) else tuple(given)
 
     @field_validator("checks")
     @classmethod
@@ -128,6 +150,11 @@ class AuditConfig(Strict):
                     f"the policy has a condition on {condition.metric!r}, but there is no check "
                     f"{check!r}; there are: {', '.join(names)}"
                 )
+        if self.policy.needs_baseline and self.baseline is None:
+            raise ValueError(
+                "the policy has a max_drop condition, but there is no baseline to compare with; "
+                "name one under baseline"
+            )
         return self
 
     def passes(self, images: int) -> int:
@@ -140,10 +167,25 @@ def read_config(path: str | Path, **overrides: Any) -> AuditConfig:
 
     Raises AuditError, one line for each thing that is wrong.
     """
+    return parse_config({**read_mapping(path), **overrides}, origin=str(path))
+
+
+def read_policy(path: str | Path) -> Policy:
+    """The policy in a YAML file of its own. Raises AuditError."""
+    return parse_policy(read_mapping(path), str(path))
+
+
+def parse_policy(data: dict[str, Any], origin: str = "policy") -> Policy:
+    """The policy in plain values. Raises AuditError."""
+    return _parsed(Policy, data, origin)
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """The top-level keys of a YAML file. Raises AuditError."""
     try:
         data = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except FileNotFoundError:
-        raise AuditError(f"Expected a config file at {path}, found none.") from None
+        raise AuditError(f"Expected a YAML file at {path}, found none.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise AuditError(f"Expected a UTF-8 text file at {path}: {error}") from error
     except yaml.YAMLError as error:
@@ -151,7 +193,7 @@ def read_config(path: str | Path, **overrides: Any) -> AuditConfig:
         raise AuditError(f"Expected YAML in {path}, got: {reason}") from error
     if not isinstance(data, dict):
         raise AuditError(f"Expected a mapping in {path}, got {type(data).__name__}.")
-    return parse_config({**data, **overrides}, origin=str(path))
+    return data
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -169,8 +211,12 @@ class _UniqueKeys(yaml.SafeLoader):
 
 def parse_config(data: dict[str, Any], origin: str = "config") -> AuditConfig:
     """The config in plain values, as YAML and JSON have them. Raises AuditError."""
+    return _parsed(AuditConfig, data, origin)
+
+
+def _parsed(kind: type[_Kind], data: dict[str, Any], origin: str) -> _Kind:
     try:
-        return AuditConfig.model_validate_json(json.dumps(data, allow_nan=False))
+        return kind.model_validate_json(json.dumps(data, allow_nan=False, default=_date))
     except ValidationError as error:
         lines = [f"{origin}: {_place(e['loc'])}{_message(e)}" for e in error.errors()]
         raise AuditError("\n".join(lines)) from None
@@ -181,6 +227,13 @@ def parse_config(data: dict[str, Any], origin: str = "config") -> AuditConfig:
 def dump_config(config: AuditConfig) -> str:
     """The resolved config as YAML, every default written out."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def _date(value: Any) -> str:
+    """YAML reads a date as one; JSON has none."""
+    if type(value) is date:
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} {value!r}")
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from audits.statistics import Estimate
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Status = Literal["ok", "error", "not_applicable"]
 
@@ -61,6 +61,32 @@ class Evidence:
             "passes": self.passes,
             "pictures": len(self.pictures),
         }
+
+
+def evidence_from_json(values: dict[str, Any], images: pd.DataFrame | None) -> Evidence:
+    """What `to_json` wrote, without its pictures; null becomes NaN.
+
+    Raises KeyError and TypeError for values that are none of ours.
+    """
+    metrics = {
+        name: Estimate(_number(e["value"]), _number(e["low"]), _number(e["high"]), e["n"])
+        for name, e in values["metrics"].items()
+    }
+    return Evidence(
+        check=values["check"],
+        sentence=values["sentence"],
+        status=values["status"],
+        reason=values["reason"],
+        metrics=metrics,
+        images=images,
+        tables={name: pd.DataFrame(rows) for name, rows in values["tables"].items()},
+        passes=values["passes"],
+        detail=values["detail"],
+    )
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else value
 
 
 def estimate_json(estimate: Estimate) -> dict[str, Any]:

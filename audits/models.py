@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from mlflow.exceptions import MlflowException
@@ -23,6 +23,17 @@ from audits.data.imageset import Shape
 from audits.errors import ModelRefused
 from fillblanks import Classifier
 
+# What reading a damaged or crafted MLmodel raises.
+_BROKEN = (
+    AttributeError,
+    KeyError,
+    OSError,
+    TypeError,
+    ValueError,
+    yaml.YAMLError,
+    MlflowException,
+)
+_Said = TypeVar("_Said")
 _PICKLE_MODULES = {"mlflow.pytorch.pickle_module", "pickle", "cloudpickle"}
 
 
@@ -41,11 +52,15 @@ class ModelFiles:
     notes: tuple[str, ...]
 
 
-def inspect(folder: Path, preprocessing: Preprocessing, trust_sha256: str | None) -> ModelFiles:
+def inspect(
+    folder: Path, preprocessing: Preprocessing, trusted_sha256: Sequence[str] = ()
+) -> ModelFiles:
     """Reads what the files say and refuses what must not be loaded. Raises ModelRefused."""
     try:
-        return _inspect(folder, preprocessing, trust_sha256)
-    except (AttributeError, KeyError, OSError, TypeError, yaml.YAMLError, MlflowException) as error:
+        return _inspect(folder, preprocessing, trusted_sha256)
+    except ModelRefused:
+        raise
+    except _BROKEN as error:
         reason = " ".join(str(error).split())
         raise ModelRefused(
             f"Expected an MLflow model whose MLmodel can be read, got {type(error).__name__}: "
@@ -53,7 +68,9 @@ def inspect(folder: Path, preprocessing: Preprocessing, trust_sha256: str | None
         ) from error
 
 
-def _inspect(folder: Path, preprocessing: Preprocessing, trust_sha256: str | None) -> ModelFiles:
+def _inspect(
+    folder: Path, preprocessing: Preprocessing, trusted_sha256: Sequence[str]
+) -> ModelFiles:
     try:
         conf = Model.load(str(folder))
     except MlflowException as error:
@@ -75,11 +92,12 @@ def _inspect(folder: Path, preprocessing: Preprocessing, trust_sha256: str | Non
     data = (folder / str(flavours["pytorch"].get("model_data", "data"))).resolve()
     if not data.is_dir() or folder.resolve() not in data.parents:
         raise ModelRefused(f"Expected the model's data inside its folder, got {data.name!r}.")
-    trusted = _check_serialization(data, trust_sha256)
+    trusted = _check_serialization(data, trusted_sha256)
 
     metadata = conf.metadata or {}
     mean, std, notes = _normalisation(preprocessing, metadata)
-    classes = preprocessing.classes or _names(metadata.get("classes"))
+    named = (preprocessing.classes, _names(metadata.get("classes")))
+    classes = _first(named, preprocessing.overrides)
     return ModelFiles(
         folder=str(folder),
         data=str(data),
@@ -94,14 +112,14 @@ def _inspect(folder: Path, preprocessing: Preprocessing, trust_sha256: str | Non
 
 
 def inspect_reference(
-    folder: Path, model: ModelFiles, classes: Sequence[str], trust_sha256: str | None
+    folder: Path, model: ModelFiles, classes: Sequence[str], trusted_sha256: Sequence[str]
 ) -> ModelFiles:
     """As `inspect`, for the model that recognises the fills of `model`. Raises ModelRefused.
 
     `classes` are those of the audited model's logits, in their order.
     """
     try:
-        files = inspect(folder, Preprocessing(), trust_sha256)
+        files = inspect(folder, Preprocessing(), trusted_sha256)
     except ModelRefused as error:
         raise ModelRefused(f"reference: {error}") from error
     if files.classes and files.classes != tuple(classes):
@@ -163,7 +181,7 @@ def _to_cuda(net: Any, files: ModelFiles) -> Any:
     return move_to_device_pass(program, "cuda").module()
 
 
-def _check_serialization(data: Path, trust_sha256: str | None) -> bool:
+def _check_serialization(data: Path, trusted_sha256: Sequence[str]) -> bool:
     """Whether the model is a pickle that may be loaded. MLflow prefers model.pth where both are."""
     pickled = data / "model.pth"
     if not pickled.exists():
@@ -174,8 +192,8 @@ def _check_serialization(data: Path, trust_sha256: str | None) -> bool:
         check_archive(data / "model.pt2")
         return False
     sha256 = _sha256(pickled)
-    if sha256 != trust_sha256:
-        given = f", not {trust_sha256}" if trust_sha256 else ""
+    if sha256 not in trusted_sha256:
+        given = f", not {', '.join(trusted_sha256)}" if trusted_sha256 else ""
         raise ModelRefused(
             "Expected a pt2 model, got a pickle, which can run any code when loaded. Log it with "
             f"serialization_format='pt2', or review it and set trust_pickle_sha256: {sha256}{given}"
@@ -218,8 +236,9 @@ def _signature_shape(conf: Model) -> Shape:
 def _normalisation(
     preprocessing: Preprocessing, metadata: dict[str, Any]
 ) -> tuple[tuple[float, ...], tuple[float, ...], tuple[str, ...]]:
-    mean = preprocessing.mean or _numbers(metadata.get("mean"), "mean")
-    std = preprocessing.std or _numbers(metadata.get("std"), "std")
+    first = preprocessing.overrides
+    mean = _first((preprocessing.mean, _numbers(metadata.get("mean"), "mean")), first)
+    std = _first((preprocessing.std, _numbers(metadata.get("std"), "std")), first)
     notes = []
     missing = [name for name, value in (("mean", mean), ("std", std)) if value is None]
     if missing:
@@ -228,6 +247,12 @@ def _normalisation(
             "taken for mean and 1 for std."
         )
     return mean or (0.0,), std or (1.0,), tuple(notes)
+
+
+def _first(said: tuple[_Said | None, _Said | None], config_first: bool) -> _Said | None:
+    """What the config says, else the metadata; or the other way round."""
+    config, metadata = said
+    return (config or metadata) if config_first else (metadata or config)
 
 
 def _numbers(value: Any, name: str) -> tuple[float, ...] | None:

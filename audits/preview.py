@@ -5,8 +5,10 @@ from audits.config import AuditConfig
 from audits.cost import passes_told
 from audits.data import ImageSet
 from audits.errors import AuditError
+from audits.pinned import baseline_config, pinned
 from audits.registry import Resolved
 from audits.session import Session
+from audits.subject import Subject
 from audits.worker import WorkerFailure
 
 
@@ -19,13 +21,18 @@ def preview(config: AuditConfig) -> str:
     model = registry.resolve(config.model)
     images = data.load(config.data)
     try:
-        return _told(config, model, images)
+        told = _told(config, model, images)
+        if config.baseline is not None:
+            own = baseline_config(pinned(config))
+            told += "\n\nand the baseline, unless a verified audit of it is in MLflow:\n"
+            told += _told(own, registry.resolve(own.model), images)
+        return told
     except WorkerFailure as error:
         raise AuditError(f"Expected a model that runs, but {error.reason.rstrip('.')}.") from error
 
 
 def _told(config: AuditConfig, model: Resolved, images: ImageSet) -> str:
-    with Session(config, model, images) as session:
+    with Subject(config, model, images) as subject, Session(subject) as session:
         cost = session.cost()  # which finds out whether the plan fits
         lines = [
             f"model   {model} ({model.uri})",

@@ -9,60 +9,34 @@ import json
 import logging
 import os
 import re
-import tempfile
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlparse
 
 import mlflow
-from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    Experiment,
-    InputTag,
-    LoggedModelInput,
-    Metric,
-)
+from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from audits import past, registry
 from audits.errors import AuditError
-from audits.evidence import Picture
-from audits.registry import Resolved
-from audits.verdict import Verdict
+from audits.registry import Resolved, quoted
+from audits.upload import Record, read_back, upload
 
 log = logging.getLogger(__name__)
 
-VERDICT_TAG, AUDIT_TAG = "audit.verdict", "audit"
+VERDICT_TAG = "audit.verdict"
+# Of the run; the aliases are those that the version had when the audit began.
+MODEL_TAG, ALIASES_TAG, REASON_TAG = "audit.model", "audit.aliases", "audit.reason"
 _BEGIN, _END = "<!-- fillblanks audit: begin -->", "<!-- fillblanks audit: end -->"
 _LONGEST_REASON = 2000
 _BLOCK = re.compile(rf"\n*{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
 
 
-class RecordingError(RuntimeError):
-    """The run that was read back is not what was logged."""
-
-
 class OvertakenError(AuditError):
     """Another audit of the same version began while this one ran."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """What one audit puts into its run."""
-
-    verdict: Verdict
-    metrics: Mapping[str, float]  # finite values only
-    cost: Mapping[str, float]
-    pictures: tuple[Picture, ...]
-    files: Mapping[str, bytes]  # artifacts by name; evidence.json is among them
-    data_name: str
-    digest: str | None  # of the audit; None when it did not come so far
-    data_digest: str | None
 
 
 class Recorder:
@@ -80,7 +54,8 @@ class Recorder:
 
     def __enter__(self) -> Self:
         experiment = _experiment(self._client, self._experiment)
-        tags = {"audit.model": self._model.uri}
+        aliases = registry.aliases_of(self._model)
+        tags = {MODEL_TAG: self._model.uri, ALIASES_TAG: json.dumps(aliases)}
         if parent := os.environ.get("MLFLOW_RUN_ID"):
             tags[MLFLOW_PARENT_RUN_ID] = parent  # an MLflow Project's own run
         run = self._client.create_run(
@@ -90,8 +65,8 @@ class Recorder:
         self._experiment_id = experiment.experiment_id
         with ExitStack() as opening:
             opening.push(self.__exit__)
-            self._end_stale_run()
-            self._tag(AUDIT_TAG, _tag_json("running", self.run_id))
+            self._end_stale_runs()
+            self._tag(past.AUDIT_TAG, _tag_json("running", self.run_id))
             self._tag(VERDICT_TAG, "running")
             self._describe("running", "The audit has begun.")
             opening.pop_all()
@@ -102,19 +77,30 @@ class Recorder:
     ) -> None:
         if self._finished:
             return
+        if not registry.answers():
+            if not isinstance(error, Exception):  # somebody is waiting for Ctrl-C
+                return
+            raise AuditError(
+                f"Expected MLflow at {mlflow.get_tracking_uri()} to answer, it has stopped. What "
+                "was measured is kept in the store: run the audit again to record it."
+            ) from error
         if isinstance(error, KeyboardInterrupt):
             reason = "The audit was interrupted; run it again and it goes on."
         else:
             first = next(iter(str(error).strip().splitlines()), "no message")
             reason = f"The audit broke off: {kind.__name__ if kind else 'Left early'}: {first}"
         undo = [
+            lambda: self._client.set_tag(self.run_id, REASON_TAG, reason[:_LONGEST_REASON]),
             lambda: self._client.set_tag(self.run_id, VERDICT_TAG, "undecided"),
             lambda: self._client.set_terminated(self.run_id, "FAILED"),
         ]
-        if not isinstance(error, OvertakenError):
+        if isinstance(error, OvertakenError):
+            standing = str(past.audit_tag(self._model).get("verdict", "running"))
+            undo.append(lambda: self._tag(VERDICT_TAG, standing))
+        else:
             undo += [
                 lambda: self._tag(VERDICT_TAG, "undecided"),
-                lambda: self._tag(AUDIT_TAG, _tag_json("undecided", self.run_id, reason)),
+                lambda: self._tag(past.AUDIT_TAG, _tag_json("undecided", self.run_id, reason)),
                 lambda: self._describe("undecided", reason),
             ]
         for step in undo:
@@ -134,104 +120,48 @@ class Recorder:
 
         Raises RecordingError, and OvertakenError where another audit of the version has begun.
         """
-        self._log(record)
-        self._read_back(record)
+        upload(self.run_id, self._model.model_id, record)
+        read_back(self.run_id, record)
         self._expect_own_tag()
         word, reason = record.verdict.word, record.verdict.reason
-        self._client.set_tag(self.run_id, VERDICT_TAG, word)
+        sha256 = hashlib.sha256(record.files["evidence.json"]).hexdigest()
+        tags = {past.HASH_TAG: sha256, VERDICT_TAG: word, REASON_TAG: reason[:_LONGEST_REASON]}
+        if record.digest and record.figures:
+            tags |= {past.DIGEST_TAG: record.digest, past.FIGURES_TAG: record.figures}
+        for name, value in tags.items():
+            self._client.set_tag(self.run_id, name, value)
         self._client.set_terminated(self.run_id, "FINISHED")
         details = {
             "digest": record.digest,
             "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "evidence_sha256": hashlib.sha256(record.files["evidence.json"]).hexdigest(),
+            "evidence_sha256": sha256,
         }
-        self._tag(AUDIT_TAG, _tag_json(word, self.run_id, reason, **details))
+        self._tag(past.AUDIT_TAG, _tag_json(word, self.run_id, reason, **details))
+        self._expect_own_tag()
         self._tag(VERDICT_TAG, word)
         self._expect_own_tag()
         self._describe(word, reason)
         self._finished = True
 
-    def _end_stale_run(self) -> None:
-        """Ends the run of an earlier audit of this version that was killed while it ran.
+    def _end_stale_runs(self) -> None:
+        """Ends the runs of earlier audits of this version that were killed while they ran.
 
-        Should it be alive, it finds that its tag is another's and does not record its verdict.
+        Should one be alive, it finds that the tag is another's and does not record its verdict.
         """
-        before = self._audit_tag()
-        if before.get("verdict") != "running":
-            return
-        try:
-            self._client.set_terminated(before.get("run_id", ""), "KILLED")
-        except MlflowException as error:  # it was deleted: nothing is left to end
-            log.warning("The run of an audit that was killed could not be ended: %s", error)
+        stale = self._client.search_runs(
+            [self._experiment_id],
+            f"tags.`{MODEL_TAG}` = {quoted(self._model.uri)} and attributes.status = 'RUNNING'",
+        )
+        for run in stale:
+            if run.info.run_id != self.run_id:
+                self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _expect_own_tag(self) -> None:
-        run_id = self._audit_tag().get("run_id")
+        run_id = past.audit_tag(self._model).get("run_id")
         if run_id != self.run_id:
             raise OvertakenError(
                 f"Expected to be the only audit of {self._model}, but another one (run {run_id}) "
                 "has begun meanwhile. Its verdict stands; run this one again if it is wanted."
-            )
-
-    def _audit_tag(self) -> dict[str, Any]:
-        """What the version's `audit` tag holds; empty where it is not ours to read."""
-        try:
-            value = json.loads(self._tags().get(AUDIT_TAG, "{}"))
-        except json.JSONDecodeError:
-            return {}
-        return value if isinstance(value, dict) else {}
-
-    def _tags(self) -> dict[str, str]:
-        if self._model.version is not None:
-            version = self._client.get_model_version(self._model.name, self._model.version)
-            return dict(version.tags)
-        if self._model.model_id is not None:
-            return dict(self._client.get_logged_model(self._model.model_id).tags)
-        return {}
-
-    def _log(self, record: Record) -> None:
-        client, now, model_id = self._client, int(time.time() * 1000), self._model.model_id
-        data: dict[str, Any] = {}
-        if record.data_digest:
-            # MLflow keeps at most 36 characters of a data set's digest.
-            data = {"dataset_name": record.data_name, "dataset_digest": record.data_digest[:32]}
-            dataset = Dataset(record.data_name, record.data_digest[:32], "local", "{}")
-            client.log_inputs(
-                self.run_id,
-                datasets=[DatasetInput(dataset, [InputTag("mlflow.data.context", "audit")])],
-                models=[LoggedModelInput(model_id)] if model_id else None,
-            )
-        linked = {**data, "model_id": model_id, "run_id": self.run_id} if model_id else data
-        metrics = [Metric(k, v, now, 0, **linked) for k, v in record.metrics.items()]
-        metrics += [Metric(k, v, now, 0) for k, v in record.cost.items()]
-        client.log_batch(self.run_id, metrics=metrics, synchronous=True)
-        for picture in record.pictures:
-            client.log_image(
-                self.run_id, picture.image, key=picture.key, step=picture.step, synchronous=True
-            )
-        with tempfile.TemporaryDirectory(prefix="fillblanks-") as folder:
-            for name, content in record.files.items():
-                (Path(folder) / name).write_bytes(content)
-            client.log_artifacts(self.run_id, folder)
-
-    def _read_back(self, record: Record) -> None:
-        run = self._client.get_run(self.run_id)
-        wanted = {**record.metrics, **record.cost}
-        missing = [k for k, v in wanted.items() if run.data.metrics.get(k) != v]
-        stored = {a.path for a in self._client.list_artifacts(self.run_id)}
-        missing += [name for name in record.files if name not in stored]
-        if record.pictures:
-            # Each picture is stored twice, as png and as webp.
-            images = len(self._client.list_artifacts(self.run_id, "images"))
-            if images != 2 * len(record.pictures):
-                missing.append(f"{2 * len(record.pictures) - images} image files")
-        with tempfile.TemporaryDirectory(prefix="fillblanks-") as folder:
-            if "evidence.json" in stored:
-                copy = Path(self._client.download_artifacts(self.run_id, "evidence.json", folder))
-                if copy.read_bytes() != record.files["evidence.json"]:
-                    missing.append("evidence.json as it was logged")
-        if missing:
-            raise RecordingError(
-                f"Expected a complete run {self.run_id}, read back without {', '.join(missing)}."
             )
 
     def _tag(self, key: str, value: str) -> None:

@@ -4,12 +4,14 @@ It runs in the auditing process and loads no model.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import requests
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from audits.errors import AuditError, ModelRefused
@@ -36,14 +38,14 @@ class Resolved:
 
 def resolve(uri: str) -> Resolved:
     """The version or logged model behind `models:/...`. Raises AuditError where there is none."""
-    match = _URI.fullmatch(uri)
-    if match is None:
-        raise AuditError(
-            "Expected models:/<name>/<version>, models:/<name>@<alias>, models:/<name>/latest or "
-            f"models:/m-<id>, got {uri!r}."
-        )
-    _expect_registry(mlflow.get_tracking_uri(), "MLFLOW_TRACKING_URI")
-    _expect_registry(mlflow.get_registry_uri(), "MLFLOW_REGISTRY_URI")
+    _parts(uri)
+    expect_registry()
+    return resolve_again(uri)
+
+
+def resolve_again(uri: str) -> Resolved:
+    """As `resolve`, for an URI in the middle of an audit: a server that is away is waited for."""
+    match = _parts(uri)
     client = mlflow.MlflowClient()
     try:
         if match["model_id"]:
@@ -68,13 +70,77 @@ def resolve(uri: str) -> Resolved:
     return Resolved(f"models:/{found.name}/{version}", found.name, version, model_id)
 
 
+def _parts(uri: str) -> re.Match[str]:
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise AuditError(
+            "Expected models:/<name>/<version>, models:/<name>@<alias>, models:/<name>/latest or "
+            f"models:/m-<id>, got {uri!r}."
+        )
+    return match
+
+
 def _latest(client: mlflow.MlflowClient, name: str) -> Any:
     client.get_registered_model(name)  # raises where there is no such name
-    quote = '"' if "'" in name else "'"
-    versions = client.search_model_versions(f"name = {quote}{name}{quote}")
+    versions = versions_of(name)
     if not versions:
         raise AuditError(f"Expected a version of {name!r} in the registry, found none.")
-    return max(versions, key=lambda v: int(v.version))
+    return versions[-1]
+
+
+def names() -> list[str]:
+    """Names of all registered models."""
+    search = mlflow.MlflowClient().search_registered_models
+    return sorted(model.name for model in all_pages(search))
+
+
+def versions_of(name: str) -> list[ModelVersion]:
+    """All versions of a registered model, oldest first; empty where there is no such model."""
+    search = mlflow.MlflowClient().search_model_versions
+    found = all_pages(search, filter_string=f"name = {quoted(name)}")
+    return sorted(found, key=lambda version: int(version.version))
+
+
+def all_pages(search: Callable[..., Any], **arguments: Any) -> list[Any]:
+    """All that one of MLflow's searches finds, whatever the size of its pages."""
+    found: list[Any] = []
+    token = None
+    while True:
+        page = search(**arguments, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def tags_of(model: Resolved) -> dict[str, str]:
+    """Tags of the version, or of the logged model."""
+    client = mlflow.MlflowClient()
+    if model.version is not None:
+        return dict(client.get_model_version(model.name, model.version).tags)
+    if model.model_id is not None:
+        return dict(client.get_logged_model(model.model_id).tags)
+    return {}
+
+
+def version_of_alias(name: str, alias: str) -> str | None:
+    """The version that an alias points to now; None where there is no such alias."""
+    aliases = mlflow.MlflowClient().get_registered_model(name).aliases
+    return str(aliases[alias]) if alias in aliases else None
+
+
+def quoted(text: str) -> str:
+    """The text as a value in MLflow's filters."""
+    return f'"{text}"' if "'" in text else f"'{text}'"
+
+
+def aliases_of(model: Resolved) -> list[str]:
+    """Aliases that point to the version now."""
+    if model.version is None:
+        return []
+    # A version that was searched for does not list its aliases.
+    found = mlflow.MlflowClient().get_registered_model(model.name)
+    return sorted(k for k, v in found.aliases.items() if str(v) == model.version)
 
 
 def fetch(model: Resolved, folder: Path) -> Path:
@@ -88,7 +154,22 @@ def fetch(model: Resolved, folder: Path) -> Path:
         ) from error
 
 
-def _expect_registry(uri: str, variable: str) -> None:
+def answers() -> bool:
+    """Whether there is an MLflow at the URIs in use."""
+    try:
+        expect_registry()
+    except AuditError:
+        return False
+    return True
+
+
+def expect_registry() -> None:
+    """Raises AuditError where no MLflow answers at the URIs in use."""
+    _expect_mlflow(mlflow.get_tracking_uri(), "MLFLOW_TRACKING_URI")
+    _expect_mlflow(mlflow.get_registry_uri(), "MLFLOW_REGISTRY_URI")
+
+
+def _expect_mlflow(uri: str, variable: str) -> None:
     """Raises AuditError where there is no MLflow at `uri`.
 
     MLflow itself would make a new database in the working directory, or try a server that is away

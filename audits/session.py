@@ -1,28 +1,24 @@
-"""Session: the model, the data, the worker and the store of one audit, open in this process."""
+"""Session: the worker, the plan and the store of one audit, open in this process."""
 
 import json
 import logging
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 
-from audits import bench, calibration, models, registry
+from audits import bench, calibration
 from audits.calibration import Planned
 from audits.checks.base import AuditContext, Check, Unit
-from audits.config import AuditConfig
+from audits.conclusions import from_part, to_part
 from audits.cost import Cost
-from audits.data import ImageSet
 from audits.errors import AuditError
-from audits.evidence import Evidence
-from audits.models import ModelFiles
+from audits.evidence import SCHEMA_VERSION, Evidence
 from audits.plans import Plans
-from audits.registry import Resolved
-from audits.store import Store, default_folder, key_of
+from audits.store import Store, key_of
+from audits.subject import Subject
 from audits.worker import Worker, WorkerFailure
 from fillblanks import Plan
 
@@ -36,17 +32,14 @@ open_sessions: dict[str, "Session"] = {}
 class Session:
     """Measures units and concludes checks of one audit. Use it as a context manager.
 
-    Entering it copies the model's files, refuses what must not be loaded, starts the worker and
-    opens the model there: it raises AuditError or WorkerFailure where that does not work.
+    Entering it starts the worker and opens the model there: it raises AuditError or WorkerFailure
+    where that does not work. The subject must be entered first and stay open as long.
     """
 
-    def __init__(
-        self, config: AuditConfig, model: Resolved, images: ImageSet, plan: Plan | None = None
-    ):
-        # The worker is told the very folder, whatever its environment.
-        self.config = config.model_copy(update={"store": config.store or default_folder()})
-        self.model = model
-        self._images = images
+    def __init__(self, subject: Subject, plan: Plan | None = None):
+        self.subject = subject
+        self.config, self.model = subject.config, subject.model
+        self.files, self.images = subject.files, subject.images
         self._open = ExitStack()
         self._warm = False
         self._given_plan = plan
@@ -58,18 +51,9 @@ class Session:
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
-            log.info("%s: opening model and data", self.model)
-            folder = opening.enter_context(tempfile.TemporaryDirectory(prefix="fillblanks-"))
-            fetched = registry.fetch(self.model, Path(folder))
-            self.files = models.inspect(
-                fetched, self.config.preprocessing, self.config.trust_pickle_sha256
-            )
-            self.images = self._images.for_model(self.files.classes, self.files.shape)
-            self.reference_files = self._fetch_reference(Path(folder))
-            self.config = self._settled()
             self.store = Store(self.config.store)
             self._worker = opening.enter_context(Worker(self.config.limits.memory_gib))
-            self._job = bench.Job(self.config, self.files, self.reference_files)
+            self._job = bench.Job(self.config, self.files, self.subject.reference_files)
             self.setting = self._open_model()
             self.plans = Plans(self.store, self._plan_key, self._given_plan)
             self.plans.choose(self._find_plan)
@@ -84,22 +68,6 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
-
-    def _settled(self) -> AuditConfig:
-        channels, height, width = self.images.tensor([0]).shape[1:]
-        checks = tuple(c.settled((channels, height, width)) for c in self.config.checks)
-        return self.config.model_copy(update={"checks": checks})
-
-    def _fetch_reference(self, folder: Path) -> ModelFiles | None:
-        if self.config.reference is None:
-            return None
-        reference = registry.resolve(self.config.reference)
-        target = folder / "reference"
-        target.mkdir()
-        fetched = registry.fetch(reference, target)
-        return models.inspect_reference(
-            fetched, self.files, self.images.classes, self.config.trust_pickle_sha256
-        )
 
     @property
     def context(self) -> AuditContext:
@@ -121,46 +89,7 @@ class Session:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the evidence should know of model, data and passes."""
-        notes = [*self.files.notes, *self.images.adaptations(), *self.images.weaknesses()]
-        if self.files.classes is None:
-            notes.append(
-                "Neither the model's metadata nor the config names the classes: the data's are "
-                "taken for its logits, in this order: " + ", ".join(self.images.classes)
-            )
-        if self.reference_files is not None:
-            notes += [f"The reference: {note}" for note in self.reference_files.notes]
-            if self.reference_files.classes is None:
-                notes.append(
-                    "The reference's metadata does not name its classes: the order of the audited "
-                    "model's is taken."
-                )
-        return (*notes, *self.plans.notes)
-
-    @property
-    def reference_digest(self) -> str | None:
-        return self.reference_files.digest if self.reference_files else None
-
-    @cached_property
-    def digest(self) -> str:
-        """sha256 of all that decides the figures and the verdict of this audit."""
-        return key_of(
-            model=self.files.digest,
-            reference=self.reference_digest,
-            preprocessing=self._preprocessing(),
-            data=self.data_digest,
-            checks=[
-                check.model_dump(mode="json") | {"version": check.version}
-                for check in self.config.checks
-            ],
-            policy=self.config.policy.model_dump(mode="json"),
-            engine=self.config.engine.fixed,
-            seed=self.config.seed,
-        )
-
-    @cached_property
-    def data_digest(self) -> str:
-        """sha256 of all images and labels as the model gets them."""
-        return self.images.digest(range(len(self.images)))
+        return (*self.subject.notes, *self.plans.notes)
 
     @cached_property
     def ticket(self) -> str:
@@ -169,7 +98,7 @@ class Session:
             {
                 "config": self.config.model_dump(mode="json"),
                 "model": asdict(self.model),
-                "digest": self.digest,
+                "digest": self.subject.digest,
                 "setting": asdict(self.setting),
                 "plan": asdict(self.plans.all[0]),
             }
@@ -198,10 +127,21 @@ class Session:
         self._tell(check, unit, cached)
 
     def conclude(self, check: Check) -> Evidence:
-        """Evidence from the parts of all units. Raises as `measure` does."""
-        keys = [self._finished_key(check, unit) for unit in self.units(check)]
-        evidence: Evidence = self._in_worker(bench.conclude, check, keys)
-        return evidence
+        """Evidence from the parts of all units, kept in the store. Raises as `measure` does."""
+        parts = [self._finished_key(check, unit) for unit in self.units(check)]
+        key = key_of(
+            schema=SCHEMA_VERSION,
+            conclusion=check.model_dump(mode="json") | {"version": check.version},
+            subject=self.subject.digest,
+            parts=parts,
+            setting=asdict(self.setting),
+            plan=asdict(self.plan),
+        )
+        kept = self.store.get(key)
+        if kept is None:
+            kept = to_part(self._in_worker(bench.conclude, check, parts))
+            self.store.put(key, kept)
+        return from_part(kept)  # the same, whether it was kept or is new
 
     def cost(self) -> Cost:
         """What is left to do: units that are not in the store."""
@@ -233,8 +173,8 @@ class Session:
     def _plan_key(self) -> str:
         return key_of(
             model=self.files.digest,
-            preprocessing=self._preprocessing(),
-            data=self.data_digest,
+            preprocessing=self.subject.preprocessing,
+            data=self.subject.data_digest,
             fills=[check.fill_options() for check in self.config.checks],
             engine=self.config.engine.fixed,
             passes=self.config.passes(len(self.images)),
@@ -313,18 +253,15 @@ class Session:
     def _key(self, check: Check, unit: Unit, plan: Plan) -> str:
         return key_of(
             model=self.files.digest,
-            preprocessing=self._preprocessing(),
+            preprocessing=self.subject.preprocessing,
             images=self._images_digest(unit),
-            reference=self.reference_digest if check.asks_reference else None,
+            reference=self.subject.reference_digest if check.asks_reference else None,
             unit=unit.content,
             check=check.unit_identity(unit) | {"version": check.version},
             seed=self.config.seed,
             setting=asdict(self.setting),
             plan=asdict(plan),
         )
-
-    def _preprocessing(self) -> dict[str, object]:
-        return {"mean": self.files.mean, "std": self.files.std, "classes": self.images.classes}
 
     def _images_digest(self, unit: Unit) -> str:
         if unit.indices not in self._digests:

@@ -5,14 +5,19 @@ import io
 import json
 import logging
 import os
+import time
 import uuid
 import zipfile
 import zlib
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import numpy as np
+
+from audits.errors import AuditError
 
 Part = dict[str, np.ndarray]
 """What measuring one unit gives: small named arrays, no objects."""
@@ -24,6 +29,20 @@ log = logging.getLogger(__name__)
 _DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, NotImplementedError)
 _SHA256 = 32  # bytes of checksum behind the archive, which readers of zip files pass over
 _PREFIX = "part."  # savez has parameters of its own, whose names an array may have
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much is stored."""
+
+    files: int = 0
+    bytes: int = 0
+
+    def plus(self, size: int) -> "Amount":
+        return Amount(self.files + 1, self.bytes + size)
+
+    def __str__(self) -> str:
+        return f"{self.files} parts ({self.bytes / 1e6:.1f} MB)"
 
 
 def key_of(**causes: Any) -> str:
@@ -68,6 +87,8 @@ class Store:
                 data = file.read()
             if _sha256(data[:-_SHA256]) != data[-_SHA256:]:
                 raise ValueError("its checksum is another")
+            if self._local:  # said here, since many disks do not note what is read
+                self._note_use(self._path(key))
             with np.load(io.BytesIO(data[:-_SHA256]), allow_pickle=False) as archive:
                 return {name.removeprefix(_PREFIX): archive[name] for name in archive}
         except FileNotFoundError:
@@ -75,6 +96,34 @@ class Store:
         except _DAMAGE:
             log.warning("%s is damaged and will be measured again", self._path(key))
             return None
+
+    def prune(self, seconds: float, dry_run: bool = False) -> tuple["Amount", "Amount"]:
+        """Deletes what was not written or read for so long; returns what was deleted and is kept.
+
+        Raises AuditError for a store that is not on a local disk.
+        """
+        if not self._local:
+            raise AuditError(
+                f"Expected a store on a local disk, got {self.folder}. Give the bucket a rule for "
+                "old objects under parts/."
+            )
+        old, kept = Amount(), Amount()
+        for file in Path(self._root).iterdir():
+            try:
+                found = file.stat()
+            except FileNotFoundError:  # moved or deleted meanwhile
+                continue
+            if time.time() - max(found.st_mtime, found.st_atime) < seconds:
+                kept = kept.plus(found.st_size)
+                continue
+            old = old.plus(found.st_size)
+            if not dry_run:
+                file.unlink(missing_ok=True)
+        return old, kept
+
+    def _note_use(self, path: str) -> None:
+        with suppress(PermissionError, FileNotFoundError):  # another's store, or pruned meanwhile
+            os.utime(path, ns=(time.time_ns(), os.stat(path).st_mtime_ns))
 
     def put(self, key: str, part: Part) -> None:
         """Writes a part; it is there whole or not at all."""

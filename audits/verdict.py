@@ -1,55 +1,17 @@
 """Conditions on metrics -> verdict. It fails closed: what was not shown has not passed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Self
-
-from pydantic import Field, model_validator
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Literal
 
 from audits.evidence import Evidence
+from audits.policy import Condition, Policy, Waiver
 from audits.statistics import Estimate, images_needed
-from audits.strict import Share, Strict
 
 Outcome = Literal["passed", "failed", "not_judged"]
 Word = Literal["passed", "failed", "undecided"]
 _LIFT = "accuracy_lift"
-
-
-class Condition(Strict):
-    """One bound on one metric, `<check>/<metric>`; exactly one of `min`, `max`, `min_lift`."""
-
-    metric: str = Field(pattern=r"^[^/]+/[^/]+$")
-    min: float | None = None
-    max: float | None = None
-    min_lift: float | None = Field(
-        default=None, description="bound on the metric's lift over its null, <metric>_lift"
-    )
-
-    @model_validator(mode="after")
-    def _one_bound(self) -> Self:
-        if sum(b is not None for b in (self.min, self.max, self.min_lift)) != 1:
-            raise ValueError(f"expected exactly one of min, max, min_lift for {self.metric!r}")
-        return self
-
-    @property
-    def judged_metric(self) -> str:
-        return self.metric if self.min_lift is None else f"{self.metric}_lift"
-
-    @property
-    def bound(self) -> float:
-        return next(b for b in (self.min, self.max, self.min_lift) if b is not None)
-
-    def __str__(self) -> str:
-        return f"{self.judged_metric} {'<=' if self.max is not None else '>='} {self.bound:g}"
-
-
-class Policy(Strict):
-    """When a model may go out: every condition passes, each on the worse end of its interval."""
-
-    conditions: tuple[Condition, ...] = ()
-    min_coverage: Share = Field(
-        default=0.5, description="least share of images a check must cover for its metrics to count"
-    )
 
 
 @dataclass(frozen=True)
@@ -59,10 +21,24 @@ class Judgement:
     condition: Condition
     outcome: Outcome
     finding: str
+    waiver: Waiver | None = None  # that holds today, where the condition did not pass
+    margin: float = float("nan")  # from the worse end of the interval to the bound, where it passed
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values."""
+        waiver = self.waiver.model_dump(mode="json") if self.waiver else None
+        return {
+            "condition": str(self.condition),
+            "outcome": self.outcome,
+            "finding": self.finding,
+            "waiver": waiver,
+        }
 
     def __str__(self) -> str:
         word = "not judged, " if self.outcome == "not_judged" else f"{self.outcome} with "
-        return f"{self.condition}: {word}{self.finding}"
+        waived = self.waiver
+        told = f" (waived until {waived.until}: {waived.reason})" if waived else ""
+        return f"{self.condition}: {word}{self.finding}{told}"
 
 
 @dataclass(frozen=True)
@@ -74,15 +50,17 @@ class Verdict:
     judgements: tuple[Judgement, ...] = ()
 
 
-def decide(policy: Policy, evidence: Sequence[Evidence]) -> Verdict:
+def decide(policy: Policy, evidence: Sequence[Evidence], today: date) -> Verdict:
     """`failed` if a condition failed; `passed` only if there are conditions and all passed.
 
     Anything else is `undecided`, also when a check outside the policy ended with an error: an audit
-    that did not finish does not pass.
+    that did not finish does not pass. A condition that is waived on the day `today` does not
+    decide, but at least one must be left that passes.
     """
-    judgements = tuple(_judge(c, policy.min_coverage, evidence) for c in policy.conditions)
-    failed = [j for j in judgements if j.outcome == "failed"]
-    open_ = [j for j in judgements if j.outcome == "not_judged"]
+    judgements = tuple(_judged(c, policy, evidence, today) for c in policy.conditions)
+    counted = [j for j in judgements if j.waiver is None]
+    failed = [j for j in counted if j.outcome == "failed"]
+    open_ = [j for j in counted if j.outcome == "not_judged"]
     errors = [e for e in evidence if e.status == "error"]
     if failed:
         return Verdict("failed", _sentence(failed), judgements)
@@ -93,9 +71,26 @@ def decide(policy: Policy, evidence: Sequence[Evidence]) -> Verdict:
         return Verdict("undecided", reason, judgements)
     if not judgements:
         return Verdict("undecided", "The policy has no condition; add some under policy.")
-    count = len(judgements)
-    reason = f"All {count} conditions hold." if count > 1 else str(judgements[0])
+    if not counted:
+        return Verdict("undecided", "Every condition is waived; nothing was shown.", judgements)
+    waived = [j for j in judgements if j.waiver is not None]
+    closest = min(counted, key=lambda judgement: judgement.margin)
+    held = f"All {len(counted)} conditions hold; closest is " if len(counted) > 1 else ""
+    held += str(closest)
+    reason = f"{held}. Waived: {_sentence(waived)}" if waived else held
     return Verdict("passed", reason, judgements)
+
+
+def _judged(
+    condition: Condition, policy: Policy, evidence: Sequence[Evidence], today: date
+) -> Judgement:
+    judgement = _judge(condition, policy.min_coverage, evidence)
+    waiver = policy.waiver(condition)
+    if waiver is None or judgement.outcome == "passed":
+        return judgement
+    if waiver.holds(today):
+        return replace(judgement, waiver=waiver)
+    return replace(judgement, finding=f"{judgement.finding}; its waiver ended on {waiver.until}")
 
 
 def _sentence(judgements: Sequence[Judgement]) -> str:
@@ -115,6 +110,8 @@ def _judge(condition: Condition, min_coverage: float, evidence: Sequence[Evidenc
         ended = "ended with an error" if found.status == "error" else "does not apply"
         return not_judged(f"{check} {ended}: {found.reason}")
     estimate = found.metrics.get(metric)
+    if estimate is None and condition.max_drop is not None:
+        return not_judged("the figure was not paired with a baseline's, see the notes")
     if estimate is None:
         return not_judged(f"{check} has no such metric, it has {', '.join(found.metrics)}")
     if not estimate.finite:
@@ -155,12 +152,14 @@ def _lift(metric: str, evidence: Evidence) -> Estimate | None:
 def _compare(condition: Condition, estimate: Estimate) -> Judgement:
     shown = f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
     bound = condition.bound
-    if condition.max is not None:
-        passed, failed = estimate.high <= bound, estimate.low > bound
+    if condition.from_above:
+        margin, failed = bound - estimate.high, estimate.low > bound
     else:
-        passed, failed = estimate.low >= bound, estimate.high < bound
-    if passed or failed:
-        return Judgement(condition, "passed" if passed else "failed", shown)
+        margin, failed = estimate.low - bound, estimate.high < bound
+    if margin >= 0:
+        return Judgement(condition, "passed", shown, margin=margin)
+    if failed:
+        return Judgement(condition, "failed", shown)
     needed = images_needed(estimate, bound)
     if needed is None:
         advice = "no number of images would settle it"

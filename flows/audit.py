@@ -8,27 +8,57 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Failed
 
-from audits import AuditResult, parse_config, run_audit
+from audits import AuditConfig, AuditResult, parse_config, run_audit
 from audits.attach import attach
 from audits.checks import Check, Unit
 from audits.evidence import Evidence
 from audits.session import Session
 from flows.environment import temporary_server
+from flows.events import announce
 from flows.interrupt import leave
 
 
-@flow(name="audit", flow_run_name="audit {model}", validate_parameters=False)
-def audit(model: str, config: dict[str, Any]) -> AuditResult:
-    """Audits `model` (models:/...) as `config`, the plain values of an AuditConfig, says."""
+@flow(name="audit", flow_run_name="audit {model}", validate_parameters=False, persist_result=False)
+def audit(model: str, config: dict[str, Any]) -> AuditResult | State[Any]:
+    """Audits `model` (models:/...) as `config`, the plain values of an AuditConfig, says.
+
+    The flow run fails unless the verdict is `passed`, and says why in its state; an event
+    `fillblanks.audit.<verdict>` is emitted.
+    """
     try:
         parsed = parse_config({**config, "model": model})
-        return run_audit(parsed, measure=_measure, conclude=_conclude)
+        result = run_audit(parsed, measure=_measure, conclude=_conclude)
     except KeyboardInterrupt:
         # By now the run is closed and the model's process has ended.
         if temporary_server():
             leave()
         raise
+    announce(result)
+    word = result.verdict.word
+    if word == "passed":
+        return result
+    state: State[Any] = Failed(
+        name=word.capitalize(), message=f"{result.model}: {result.verdict.reason}", data=result
+    )
+    return state
+
+
+def audited(config: AuditConfig) -> AuditResult:
+    """Runs the flow and returns what it found, whatever the verdict; raises what it raised."""
+    state: State[Any] = audit(config.model, config.model_dump(mode="json"), return_state=True)
+    found: AuditResult = result_of(state)
+    return found
+
+
+def result_of(state: State[Any]) -> Any:
+    """What a flow returned, also with a state that failed; raises what it raised."""
+    result = state.result(raise_on_failure=False)
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 def _measure(session: Session, check: Check, unit: Unit) -> None:

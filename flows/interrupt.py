@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from flows.watch import watcher_pid
+
 _INTERRUPTED = 130  # what shells expect after SIGINT
 
 
@@ -19,7 +21,8 @@ def leave() -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     print("Interrupted. Finished units are kept; run it again to go on.", file=sys.stderr)
     for child in _children():
-        os.kill(child, signal.SIGTERM)
+        if child != watcher_pid():  # which sees to what is left
+            os.kill(child, signal.SIGTERM)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(_INTERRUPTED)

@@ -11,9 +11,14 @@ import mlflow
 import numpy as np
 import pytest
 import yaml
+from hypothesis import settings
 from mlflow.artifacts import download_artifacts
 from prefect.testing.utilities import prefect_test_harness
 from torch import nn
+
+# A busy machine is slow, not wrong.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 _ROOT = Path(__file__).parents[1]
 _DIGITS = [str(n) for n in range(10)]

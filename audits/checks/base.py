@@ -5,7 +5,7 @@ package adds its own through the entry-point group `fillblanks.checks`.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
@@ -82,6 +82,16 @@ class Check(Strict):
 
     A check whose `measure` never asks it says False: its parts outlive a change of reference.
     """
+
+    scored: ClassVar[Mapping[str, str]] = {}
+    """Columns of `Evidence.images` that hold a class, compared with column `label`, by the prefix
+    of their metrics: `<prefix>accuracy` and F1 can be paired with a baseline's."""
+
+    decisive: ClassVar[tuple[str, ...]] = ()
+    """Metrics, higher is better, on which a policy that is written for the user has conditions."""
+
+    has_nulls: ClassVar[bool] = False
+    """Whether decisive metrics have `<metric>_lift`, over a null, beside them."""
 
     kind: str
     label: str | None = Field(

@@ -1,6 +1,6 @@
 """How often the model is right on whole images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -22,6 +22,8 @@ class Performance(Check):
     kind: Literal["performance"] = "performance"
     version: ClassVar[int] = 1
     asks_reference: ClassVar[bool] = False
+    scored: ClassVar[Mapping[str, str]] = {"": "predicted"}
+    decisive: ClassVar[tuple[str, ...]] = ("accuracy", "f1_macro")
 
     def unit_images(self, audit: AuditContext) -> int:
         return _UNIT_IMAGES

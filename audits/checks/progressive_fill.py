@@ -1,6 +1,6 @@
 """Progressive fill (section 4.2) and whether its end is recognised (section 4.3)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -39,6 +39,8 @@ class ProgressiveFill(FillCheck):
 
     kind: Literal["progressive_fill"] = "progressive_fill"
     version: ClassVar[int] = 1
+    scored: ClassVar[Mapping[str, str]] = {"": "recognised"}
+    decisive: ClassVar[tuple[str, ...]] = ("accuracy",)
     groups: Annotated[int, Field(ge=2)] = 4
     step_label: StepLabel = "step"
 

@@ -1,7 +1,7 @@
 """Expected fill over random masks (section 4.1) and whether it is recognised (section 4.3)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
@@ -56,6 +56,9 @@ class RandomFill(FillCheck):
 
     kind: Literal["random_fill"] = "random_fill"
     version: ClassVar[int] = 2
+    scored: ClassVar[Mapping[str, str]] = {"prototype_": "prototype", "composite_": "composite"}
+    # The composite is mostly the original image: it proves little.
+    decisive: ClassVar[tuple[str, ...]] = ("prototype_accuracy",)
     mask_ratio: Ratio = 0.25
     samples: PositiveInt = 10_000
     max_draws: PositiveInt | None = Field(

@@ -1,7 +1,7 @@
 """Does the model recognise its own fills? What both fill checks share (section 4.3)."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,8 @@ def most_passes(update: Update) -> int:
 
 class FillCheck(Check):
     """The parameters that every fill has; the paper leaves them open."""
+
+    has_nulls: ClassVar[bool] = True
 
     patch_size: PositiveInt | None = Field(
         default=None,

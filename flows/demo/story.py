@@ -17,10 +17,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from audits import AuditResult
+from audits import AuditResult, parse_config
 from audits.data import load
 from audits.data.kinds import Digits
-from flows.audit import audit
+from flows.audit import audited
 from flows.console import show_progress
 from flows.demo.train import train
 
@@ -58,7 +58,8 @@ def demo(folder: Path, seed: int = 0) -> list[tuple[Recipe, AuditResult]]:
 
     versions = [(recipe, registered(recipe, folder)) for recipe in recipes(seed)]
     values = yaml.safe_load(config.read_text()) | {"store": str(folder / "store")}
-    results = [(recipe, audit(f"models:/{NAME}/{version}", values)) for recipe, version in versions]
+    configs = [parse_config({**values, "model": f"models:/{NAME}/{v}"}) for _, v in versions]
+    results = [(recipe, audited(c)) for (recipe, _), c in zip(versions, configs, strict=True)]
     progress.done()
     console.print(_table(results))
     for _, result in results:

@@ -1,6 +1,7 @@
 """The ablation: its cells are what random_fill gives, and other grids take them from the store."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -20,6 +21,7 @@ from audits.data.kinds import Digits
 from audits.errors import AuditError
 from audits.registry import resolve
 from audits.session import Session
+from audits.subject import Subject
 from fillblanks import Classifier, Plan
 
 GRID = Ablation(
@@ -189,9 +191,11 @@ def session_of(register, registry, tmp_path):
         config = AuditConfig(
             model=uri, data=Digits(), checks=(check,), store=str(tmp_path / "store")
         )
-        return Session(config, resolve(uri), data.load(Digits()))
+        subject = Subject(config, resolve(uri), data.load(Digits()))
+        with subject, Session(subject) as session:
+            yield session
 
-    return make
+    return contextmanager(make)
 
 
 def test_another_grid_takes_the_cells_it_shares_from_the_store(session_of):

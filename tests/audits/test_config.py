@@ -120,12 +120,12 @@ def _condition(**values):
         ({"checks": []}, "checks: expected at least one check, got none"),
         ({"checks": [{"kind": "performance"}] * 2}, "two checks are called 'performance'"),
         ({"data": {"kind": "tar"}}, "data: .*'tar'.*'digits'"),
-        (_condition(), "exactly one of min, max, min_lift for 'performance/accuracy'"),
+        (_condition(), "exactly one of min, max, min_lift, max_drop for 'performance/accuracy'"),
         (_condition(min=0.5, max=0.9), "exactly one of min, max, min_lift"),
         ({"policy": {"conditions": [{"metric": "accuracy", "min": 1}]}}, "metric: .* pattern"),
         ({"policy": {"min_coverage": 1.5}}, "min_coverage: .* less than or equal to 1, got 1.5"),
-        ({"trust_pickle_sha256": "abc"}, "trust_pickle_sha256: .* pattern .*, got 'abc'"),
-        ({"trust_pickle_sha256": "A" * 64}, "trust_pickle_sha256: .* pattern"),
+        ({"trust_pickle_sha256": "abc"}, "trust_pickle_sha256.0: .* pattern .*, got 'abc'"),
+        ({"trust_pickle_sha256": "A" * 64}, "trust_pickle_sha256.0: .* pattern"),
         ({"limits": {"memory_gib": 0}}, "limits.memory_gib: .* greater than 0, got 0"),
         ({"preprocessing": {"std": [0.0]}}, r"preprocessing\.std\.0: .* greater than 0"),
         ({"device": "tpu"}, "device: Input should be 'auto', 'cpu' or 'cuda', got 'tpu'"),
@@ -158,7 +158,7 @@ def test_every_mistake_is_told_on_a_line_of_its_own():
         (b"model: [unclosed", "Expected YAML in .*, got: "),
         (b"a: 1\n\tb: 2", "Expected YAML in .*, got: "),
         (b"seed: !!python/object/apply:os.getpid []", "Expected YAML in .*, got: "),
-        (b"model: 2024-01-01", "expected plain YAML values"),
+        (b"model: 2024-01-01 10:00:00", "expected plain YAML values"),
         (b"model: \xff\xfe", "Expected a UTF-8 text file at"),
     ],
 )
@@ -171,7 +171,7 @@ def test_a_file_that_is_no_config_is_refused_in_one_line(content, message, tmp_p
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(AuditError, match=r"Expected a config file at .*none\.yaml, found none"):
+    with pytest.raises(AuditError, match=r"Expected a YAML file at .*none\.yaml, found none"):
         read_config(tmp_path / "none.yaml")
 
 

@@ -153,7 +153,7 @@ def test_what_is_not_in_the_registry_is_said_in_one_line(uri, store):
 
 
 def test_the_files_of_a_good_model_say_what_is_needed(fetched):
-    files = models.inspect(fetched["digits/1"], PLAIN, None)
+    files = models.inspect(fetched["digits/1"], PLAIN)
     assert files.shape == (1, 8, 8)
     assert (files.mean, files.std, files.classes) == ((0.3,), (0.35,), tuple("0123456789"))
     assert not files.trusted_pickle
@@ -162,7 +162,7 @@ def test_the_files_of_a_good_model_say_what_is_needed(fetched):
 
 def test_the_config_takes_precedence_over_the_metadata(fetched):
     own = Preprocessing(mean=(0.0,), std=(1.0,), classes=tuple("abcdefghij"))
-    files = models.inspect(fetched["digits/1"], own, None)
+    files = models.inspect(fetched["digits/1"], own)
     assert (files.mean, files.std, files.classes) == ((0.0,), (1.0,), tuple("abcdefghij"))
 
 
@@ -180,7 +180,7 @@ def _sign(folder, *specs):
 
 
 def test_without_metadata_nothing_is_normalised_and_a_note_says_so(copy):
-    files = models.inspect(_rewrite(copy, metadata=None), PLAIN, None)
+    files = models.inspect(_rewrite(copy, metadata=None), PLAIN)
     assert (files.mean, files.std, files.classes) == ((0.0,), (1.0,), None)
     assert "names mean and std" in files.notes[0]
 
@@ -196,7 +196,7 @@ def test_without_metadata_nothing_is_normalised_and_a_note_says_so(copy):
 )
 def test_metadata_that_make_no_sense_are_refused(metadata, message, copy):
     with pytest.raises(ModelRefused, match=message):
-        models.inspect(_rewrite(copy, metadata=metadata), PLAIN, None)
+        models.inspect(_rewrite(copy, metadata=metadata), PLAIN)
 
 
 def _tensor(*shape):
@@ -215,7 +215,7 @@ def _tensor(*shape):
 )
 def test_a_signature_of_no_images_is_refused(specs, message, copy):
     with pytest.raises(ModelRefused, match=message):
-        models.inspect(_sign(copy, *specs), PLAIN, None)
+        models.inspect(_sign(copy, *specs), PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -227,17 +227,17 @@ def test_a_signature_of_no_images_is_refused(specs, message, copy):
     ],
 )
 def test_a_signature_may_leave_sizes_open(specs, shape, copy):
-    assert models.inspect(_sign(copy, *specs), PLAIN, None).shape == shape
+    assert models.inspect(_sign(copy, *specs), PLAIN).shape == shape
 
 
 def test_another_flavour_is_refused(fetched):
     with pytest.raises(ModelRefused, match=r"MLflow's pytorch flavour, .* got flavours .*sklearn"):
-        models.inspect(fetched["trees/1"], PLAIN, None)
+        models.inspect(fetched["trees/1"], PLAIN)
 
 
 def test_a_model_with_code_is_refused(fetched):
     with pytest.raises(ModelRefused, match="Expected a model without code of its own, got code"):
-        models.inspect(fetched["digits/4"], PLAIN, None)
+        models.inspect(fetched["digits/4"], PLAIN)
 
 
 @pytest.mark.parametrize("place", ["..", "../other", "/tmp", "."])
@@ -246,16 +246,16 @@ def test_data_outside_the_models_folder_is_refused(place, copy):
     flavours = yaml.safe_load((copy / "MLmodel").read_text())["flavors"]
     flavours["pytorch"]["model_data"] = place
     with pytest.raises(ModelRefused, match="Expected the model's data inside its folder"):
-        models.inspect(_rewrite(copy, flavors=flavours), PLAIN, None)
+        models.inspect(_rewrite(copy, flavors=flavours), PLAIN)
 
 
 def test_files_that_are_no_model_are_refused(copy):
     (copy / "data" / "model.pt2").unlink()
     with pytest.raises(ModelRefused, match=r"Expected model\.pt2 or model\.pth"):
-        models.inspect(copy, PLAIN, None)
+        models.inspect(copy, PLAIN)
     (copy / "MLmodel").unlink()
     with pytest.raises(ModelRefused, match="Expected"):
-        models.inspect(copy, PLAIN, None)
+        models.inspect(copy, PLAIN)
 
 
 def test_a_pickle_needs_the_sha256_of_the_very_file(fetched, tmp_path):
@@ -265,13 +265,13 @@ def test_a_pickle_needs_the_sha256_of_the_very_file(fetched, tmp_path):
     with pytest.raises(
         ModelRefused, match=f"Expected a pt2 model, .* trust_pickle_sha256: {sha256}$"
     ):
-        models.inspect(folder, PLAIN, None)
+        models.inspect(folder, PLAIN)
     with pytest.raises(ModelRefused, match=f"trust_pickle_sha256: {sha256}, not {'0' * 64}"):
-        models.inspect(folder, PLAIN, "0" * 64)
-    assert models.inspect(folder, PLAIN, sha256).trusted_pickle
+        models.inspect(folder, PLAIN, ["0" * 64])
+    assert models.inspect(folder, PLAIN, [sha256]).trusted_pickle
     file.write_bytes(file.read_bytes() + b"\0")
     with pytest.raises(ModelRefused, match=f", not {sha256}"):
-        models.inspect(folder, PLAIN, sha256)
+        models.inspect(folder, PLAIN, [sha256])
 
 
 def test_a_pickle_module_of_the_models_own_is_refused(fetched, tmp_path):
@@ -279,21 +279,21 @@ def test_a_pickle_module_of_the_models_own_is_refused(fetched, tmp_path):
     sha256 = hashlib.sha256((folder / "data" / "model.pth").read_bytes()).hexdigest()
     (folder / "data" / "pickle_module_info.txt").write_text("os")
     with pytest.raises(ModelRefused, match=r"Expected a pickle module among .*, got 'os'"):
-        models.inspect(folder, PLAIN, sha256)
+        models.inspect(folder, PLAIN, [sha256])
     (folder / "data" / "pickle_module_info.txt").unlink()
     with pytest.raises(ModelRefused, match="Expected a pickle module"):
-        models.inspect(folder, PLAIN, sha256)
+        models.inspect(folder, PLAIN, [sha256])
 
 
 def test_the_digest_is_of_what_decides_the_answers(copy):
-    before = models.inspect(copy, PLAIN, None).digest
+    before = models.inspect(copy, PLAIN).digest
     changed = {"run_id": "other", "utc_time_created": "2000-01-01 00:00:00", "model_id": "m-1"}
-    assert models.inspect(_rewrite(copy, **changed), PLAIN, None).digest == before
+    assert models.inspect(_rewrite(copy, **changed), PLAIN).digest == before
     (copy / "README.md").write_text("A word.")
-    assert models.inspect(copy, PLAIN, None).digest == before
+    assert models.inspect(copy, PLAIN).digest == before
     metadata = {**METADATA, "mean": [0.4]}
-    assert models.inspect(_rewrite(copy, metadata=metadata), PLAIN, None).digest != before
+    assert models.inspect(_rewrite(copy, metadata=metadata), PLAIN).digest != before
     _rewrite(copy, metadata=METADATA)
     with zipfile.ZipFile(copy / "data" / "model.pt2", "a") as archive:
         archive.comment = b"another byte"
-    assert models.inspect(copy, PLAIN, None).digest != before
+    assert models.inspect(copy, PLAIN).digest != before

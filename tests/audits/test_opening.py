@@ -73,7 +73,7 @@ def _evil_bytes(marker):
 
 
 def _inspect(folder, trust=None, **preprocessing):
-    return models.inspect(folder, Preprocessing(**preprocessing), trust)
+    return models.inspect(folder, Preprocessing(**preprocessing), [trust] if trust else [])
 
 
 def _open(worker, files, **values):

@@ -1,7 +1,7 @@
 """The plan of an audit: found once, written down, smaller where memory is short, and told."""
 
 import json
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from audits.plans import Plans
 from audits.preview import preview
 from audits.session import Session
 from audits.store import Store
+from audits.subject import Subject
 from audits.worker import Worker
 from fillblanks import Classifier, OutOfMemory, Plan, default_plan
 from flows.demo.network import ResNet
@@ -196,8 +197,11 @@ def config_of(shared_registry, register, tmp_path):
     return make
 
 
+@contextmanager
 def _session(config):
-    return Session(config, registry.resolve(config.model), data.load(config.data))
+    subject = Subject(config, registry.resolve(config.model), data.load(config.data))
+    with subject, Session(subject) as session:
+        yield session
 
 
 def _with(config, **values):

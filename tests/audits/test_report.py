@@ -4,6 +4,7 @@ import base64
 import io
 import math
 import re
+from datetime import date
 from html.parser import HTMLParser
 
 import mlflow
@@ -17,9 +18,10 @@ from PIL import Image
 
 from audits.checks.pictures import slugs
 from audits.evidence import Evidence, Picture, failed_evidence
+from audits.policy import Condition, Policy
 from audits.report import report
 from audits.statistics import Estimate
-from audits.verdict import Condition, Judgement, Policy, Verdict, decide
+from audits.verdict import Judgement, Verdict, decide
 
 EVIL = "<script>alert('1')</script><img src=x onerror=alert(2)>\"&amp;"
 
@@ -79,7 +81,7 @@ def test_the_page_shows_verdict_figures_and_intervals():
         Evidence("fill", "It fills.", metrics={"accuracy": Estimate(0.61234, 0.5555, 0.7, 40)}),
         Evidence("other", "Nothing.", metrics={"accuracy": Estimate(math.nan, math.nan, 1, 0)}),
     ]
-    verdict = decide(Policy(conditions=(condition,)), evidence)
+    verdict = decide(Policy(conditions=(condition,)), evidence, date(2026, 1, 1))
     text = _Page(report("m v1", verdict, evidence, [], None)).text
     for shown in ("m v1", "passed", "fill/accuracy >= 0.5", "It fills.", "0.612", "40", "nan"):
         assert shown in text

@@ -1,7 +1,9 @@
 """Parts are there whole or not at all, and named by all that they depend on."""
 
 import io
+import os
 import stat
+import time
 
 import fsspec
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audits.errors import AuditError
 from audits.store import Store, default_folder, key_of
 
 KEY = "0" * 64
@@ -242,3 +245,24 @@ def test_a_key_of_what_is_not_a_plain_value_is_refused():
     for value in (float("nan"), np.float32(1), {1, 2}):
         with pytest.raises((TypeError, ValueError)):
             key_of(seed=value)
+
+
+def test_what_nobody_used_for_a_while_is_pruned_and_the_rest_stays(tmp_path):
+    store = Store(str(tmp_path))
+    for key in ("old", "read", "new"):
+        store.put(key, {"a": np.arange(10)})
+    week = 7 * 86_400
+    for key in ("old", "read"):
+        os.utime(tmp_path / "parts" / f"{key}.npz", (time.time() - 2 * week,) * 2)
+    assert store.get("read") is not None
+    would, _ = store.prune(week, dry_run=True)
+    assert (would.files, store.has("new")) == (1, True)
+    deleted, kept = store.prune(week)
+    assert deleted == would
+    assert (kept.files, deleted.bytes > 0) == (2, True)
+    assert [store.has(key) for key in ("old", "read", "new")] == [False, True, True]
+
+
+def test_a_store_that_is_not_local_is_not_pruned(tmp_path):
+    with pytest.raises(AuditError, match="Expected a store on a local disk"):
+        Store(f"memory://{tmp_path.name}").prune(1.0)

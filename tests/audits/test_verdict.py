@@ -1,16 +1,20 @@
 """The verdict fails closed: only what was shown has passed."""
 
 import math
+from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audits.evidence import Evidence
+from audits.policy import Condition, Policy
 from audits.statistics import Estimate
-from audits.verdict import Condition, Policy, Verdict, decide
+from audits.verdict import decide
 
-NAMES = ("accuracy", "accuracy_lift", "coverage")
+TODAY = date(2026, 1, 1)  # no policy here has a waiver
+
+NAMES = ("accuracy", "accuracy_lift", "accuracy_drop", "coverage")
 _number = st.sampled_from([math.nan, math.inf, -math.inf]) | st.floats(-1, 2).map(
     lambda x: round(x, 3)
 )
@@ -30,7 +34,7 @@ _evidence = st.builds(
 _conditions = st.builds(
     lambda metric, bound, value: Condition(metric=metric, **{bound: value}),
     st.sampled_from(["fill/accuracy", "performance/accuracy", "fill/absent", "other/accuracy"]),
-    st.sampled_from(["min", "max", "min_lift"]),
+    st.sampled_from(["min", "max", "min_lift", "max_drop"]),
     st.floats(-0.5, 1.5).map(lambda x: round(x, 3)),
 )
 
@@ -45,8 +49,8 @@ def _shows(condition, evidence):
                 return False
             if not all(map(math.isfinite, (estimate.low, estimate.value, estimate.high))):
                 return False
-            if condition.max is not None:
-                return estimate.high <= condition.max
+            if condition.max is not None or condition.max_drop is not None:
+                return estimate.high <= condition.bound
             return estimate.low >= condition.bound
     return False
 
@@ -56,7 +60,7 @@ def _shows(condition, evidence):
     st.lists(_evidence, max_size=2, unique_by=lambda e: e.check),
 )
 def test_only_conditions_that_are_all_shown_ever_pass(conditions, evidence):
-    verdict = decide(Policy(conditions=tuple(conditions)), evidence)
+    verdict = decide(Policy(conditions=tuple(conditions)), evidence, TODAY)
     assert len(verdict.judgements) == len(conditions)
     assert "\n" not in verdict.reason
     assert verdict.reason
@@ -100,7 +104,7 @@ MIN = Policy(conditions=(Condition(metric="fill/accuracy", min=0.9),))
     ],
 )
 def test_what_is_not_shown_is_undecided_with_a_reason(status, metrics, finding, evidence_of):
-    verdict = decide(MIN, [evidence_of(status=status, reason="it burnt", **metrics)])
+    verdict = decide(MIN, [evidence_of(status=status, reason="it burnt", **metrics)], TODAY)
     assert verdict.word == "undecided"
     assert verdict.judgements[0].outcome == "not_judged"
     assert finding in verdict.reason
@@ -108,18 +112,18 @@ def test_what_is_not_shown_is_undecided_with_a_reason(status, metrics, finding, 
 
 
 def test_a_check_that_the_audit_lacks_is_undecided(evidence_of):
-    verdict = decide(MIN, [evidence_of("other", accuracy=GOOD)])
+    verdict = decide(MIN, [evidence_of("other", accuracy=GOOD)], TODAY)
     assert verdict.word == "undecided"
     assert "no check 'fill'" in verdict.reason
 
 
 def test_no_condition_is_no_pass(evidence_of):
-    assert decide(Policy(), [evidence_of(accuracy=GOOD)]).word == "undecided"
-    assert decide(Policy(), []).word == "undecided"
+    assert decide(Policy(), [evidence_of(accuracy=GOOD)], TODAY).word == "undecided"
+    assert decide(Policy(), [], TODAY).word == "undecided"
 
 
 def test_everything_shown_passes(evidence_of):
-    verdict = decide(MIN, [evidence_of(accuracy=GOOD, coverage=(0.6, 0.5, 0.7, 400))])
+    verdict = decide(MIN, [evidence_of(accuracy=GOOD, coverage=(0.6, 0.5, 0.7, 400))], TODAY)
     assert verdict.word == "passed"
     assert verdict.reason == "fill/accuracy >= 0.9: passed with 0.950 [0.920, 0.970]"
 
@@ -141,13 +145,13 @@ def test_everything_shown_passes(evidence_of):
 def test_the_worse_end_of_the_interval_decides(bound, low, high, word, evidence_of):
     policy = Policy(conditions=(Condition(metric="fill/accuracy", **bound),))
     evidence = evidence_of(accuracy=((low + high) / 2, low, high, 100))
-    assert decide(policy, [evidence]).word == word
+    assert decide(policy, [evidence], TODAY).word == word
 
 
 def test_a_lift_is_judged_by_the_lift_and_not_by_the_value(evidence_of):
     policy = Policy(conditions=(Condition(metric="fill/accuracy", min_lift=0.2),))
     evidence = evidence_of(accuracy=GOOD, accuracy_lift=(0.0, -0.04, 0.04, 400))
-    verdict = decide(policy, [evidence])
+    verdict = decide(policy, [evidence], TODAY)
     assert verdict.word == "failed"
     assert "fill/accuracy_lift >= 0.2" in verdict.reason
 
@@ -157,7 +161,7 @@ def test_failed_beats_undecided_and_tells_only_what_failed(evidence_of):
         Condition(metric=m, min=0.9) for m in ("fill/accuracy", "gone/accuracy", "fill/f1")
     )
     evidence = evidence_of(accuracy=GOOD, f1=(0.2, 0.1, 0.3, 50))
-    verdict = decide(Policy(conditions=conditions), [evidence])
+    verdict = decide(Policy(conditions=conditions), [evidence], TODAY)
     assert verdict.word == "failed"
     assert [j.outcome for j in verdict.judgements] == ["passed", "not_judged", "failed"]
     assert verdict.reason == "fill/f1 >= 0.9: failed with 0.200 [0.100, 0.300]"
@@ -178,23 +182,23 @@ def test_nothing_said_of_a_fill_no_better_than_its_null_counts(metric, evidence_
 
 def test_low_coverage_hides_no_failure(evidence_of):
     evidence = evidence_of(accuracy=(0.2, 0.1, 0.3, 50), coverage=(0.1, 0.0, 0.2, 50))
-    assert decide(MIN, [evidence]).word == "failed"
+    assert decide(MIN, [evidence], TODAY).word == "failed"
 
 
 def test_least_coverage_is_the_policys(evidence_of):
     evidence = evidence_of(accuracy=GOOD, coverage=(0.4, 0.35, 0.45, 400))
-    assert decide(MIN.model_copy(update={"min_coverage": 0.35}), [evidence]).word == "passed"
+    assert decide(MIN.model_copy(update={"min_coverage": 0.35}), [evidence], TODAY).word == "passed"
 
 
 def test_straddling_says_how_many_more_images_would_settle_it(evidence_of):
-    verdict = decide(MIN, [evidence_of(accuracy=(0.92, 0.88, 0.95, 100))])
+    verdict = decide(MIN, [evidence_of(accuracy=(0.92, 0.88, 0.95, 100))], TODAY)
     assert verdict.word == "undecided"
     # The lower reach, .04, must halve to .02: four times the images and one.
     assert "straddles the bound; about 301 more images would settle it" in verdict.reason
 
 
 def test_a_value_on_the_bound_is_never_settled(evidence_of):
-    verdict = decide(MIN, [evidence_of(accuracy=(0.9, 0.88, 0.95, 100))])
+    verdict = decide(MIN, [evidence_of(accuracy=(0.9, 0.88, 0.95, 100))], TODAY)
     assert "no number of images would settle it" in verdict.reason
 
 
@@ -203,20 +207,18 @@ def test_an_error_outside_the_policy_prevents_passed(evidence_of):
         evidence_of(accuracy=GOOD),
         evidence_of("other", status="error", reason="it took more than 3 s"),
     ]
-    verdict = decide(MIN, evidence)
+    verdict = decide(MIN, evidence, TODAY)
     assert verdict.word == "undecided"
     assert verdict.reason == "other did not finish: it took more than 3 s"
 
 
 def test_a_check_outside_the_policy_that_does_not_apply_is_no_hindrance(evidence_of):
     evidence = [evidence_of(accuracy=GOOD), evidence_of("other", status="not_applicable")]
-    assert decide(MIN, evidence).word == "passed"
+    assert decide(MIN, evidence, TODAY).word == "passed"
 
 
 def test_several_conditions_that_hold_are_counted(evidence_of):
     both = (*MIN.conditions, Condition(metric="fill/accuracy", max=0.99))
-    assert decide(Policy(conditions=both), [evidence_of(accuracy=GOOD)]) == Verdict(
-        "passed",
-        "All 2 conditions hold.",
-        decide(Policy(conditions=both), [evidence_of(accuracy=GOOD)]).judgements,
-    )
+    verdict = decide(Policy(conditions=both), [evidence_of(accuracy=GOOD)], TODAY)
+    assert verdict.word == "passed"
+    assert verdict.reason.startswith("All 2 conditions hold; closest is fill/accuracy")

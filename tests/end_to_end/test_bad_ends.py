@@ -168,7 +168,7 @@ def test_a_killed_audit_resumes_without_measuring_again(
     subprocess.run([sys.executable, script, file], check=True, timeout=600)
     after = {part: part.stat().st_mtime_ns for part in store.rglob("*.npz")}
     assert {part: after[part] for part in kept} == kept
-    assert len(after) == 7
+    assert len(after) == 8  # with the conclusion
     assert _tags("1")["audit.verdict"] == "undecided"
     runs = mlflow.search_runs(experiment_names=["audits"], output_format="list")
     assert sorted(run.info.status for run in runs) == ["FINISHED", "KILLED"]
@@ -184,8 +184,7 @@ def test_another_process_opens_the_same_audit_from_its_reference(registry, regis
 
     config = parse_config({**demo_config, "model": uri, **_PERFORMANCE})
     result = run_audit(config, measure=measure)
-    with attach(seen[0]) as again:
-        assert isinstance(again, Session)
-        assert again.digest == result.digest
-        evidence = again.conclude(again.check("performance"))
+    again = attach(seen[0])
+    assert isinstance(again, Session)
+    evidence = again.conclude(again.check("performance"))
     assert evidence.metrics == result.evidence[0].metrics

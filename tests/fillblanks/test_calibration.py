@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.stats import binomtest
@@ -327,7 +327,6 @@ def test_images_without_a_fill_leave_the_overlap_to_the_others(images):
 
 
 @given(pixels=white)
-@settings(deadline=None)
 def test_overlap_of_black_and_white_is_the_jaccard_score(pixels):
     one, other = (torch.from_numpy(row).double().view(1, 1, 1, -1) for row in pixels)
     expected = jaccard_score(*pixels, zero_division=1.0)
@@ -335,7 +334,6 @@ def test_overlap_of_black_and_white_is_the_jaccard_score(pixels):
 
 
 @given(values=grey)
-@settings(deadline=None)
 def test_one_minus_overlap_is_a_metric(values):
     images = [image.view(1, 1, 2, 3) for image in values]
     distance = {

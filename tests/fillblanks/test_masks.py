@@ -4,7 +4,7 @@ from itertools import islice
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fillblanks import Classifier, expected_fill, fill_regions, masks
@@ -42,7 +42,6 @@ def test_keys_are_those_of_a_plain_splitmix64(plain, seed, image, draw):
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20))
-@settings(deadline=None)
 def test_splitmix64_is_the_plain_one_for_any_state(plain, states):
     expected = [plain.signed(next(plain.splitmix64(state))) for state in states]
     assert masks.splitmix64(torch.tensor(states)).tolist() == expected
@@ -77,7 +76,6 @@ def test_masks_are_the_same_for_any_chunk(chunk):
 
 
 @given(st.permutations(range(24)), st.integers(0, 24))
-@settings(deadline=None)
 def test_keys_are_the_same_for_any_split_into_units(order, cut):
     pairs = torch.cartesian_prod(torch.arange(4), torch.arange(6))
     whole = masks.keys(11, pairs[:, 0], pairs[:, 1], 9)
@@ -87,7 +85,6 @@ def test_keys_are_the_same_for_any_split_into_units(order, cut):
 
 
 @given(st.floats(0.01, 0.99), sizes, sizes, patch_sizes, st.integers(-(2**63), 2**63 - 1))
-@settings(deadline=None)
 def test_exactly_the_rounded_share_of_patches_is_blank(ratio, height, width, patch_size, seed):
     rows, columns = masks.grid_shape(height, width, patch_size)
     patches = rows * columns
@@ -118,7 +115,6 @@ def test_each_pixel_has_the_value_of_its_patch(height, width, patch_size):
 
 
 @given(sizes, sizes, patch_sizes, st.data())
-@settings(deadline=None)
 def test_disjoint_groups_cover_each_pixel_exactly_once(height, width, patch_size, data):
     rows, columns = masks.grid_shape(height, width, patch_size)
     patches = rows * columns

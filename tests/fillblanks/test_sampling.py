@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import jaccard_score
 from torch import Tensor, nn
@@ -68,7 +68,6 @@ def test_looks_are_64_96_128_192_and_so_on_up_to_samples(samples, expected):
 
 
 @given(samples=st.integers(1, 1_000_000))
-@settings(deadline=None)
 def test_looks_grow_by_half_at_most_and_end_at_samples(samples):
     found = list(looks(samples))
     assert found[0] == min(samples, FIRST_LOOK)

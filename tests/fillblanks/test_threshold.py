@@ -33,7 +33,7 @@ def every(test):
 
 @every
 @given(update=updates, blank=blanks)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_values_lie_in_0_to_1_and_are_0_on_kept_pixels(normalise, binarise, update, blank):
     value = threshold(update, blank, normalise=normalise, binarise=binarise)
     assert value.dtype == update.dtype
@@ -45,7 +45,7 @@ def test_values_lie_in_0_to_1_and_are_0_on_kept_pixels(normalise, binarise, upda
 
 @every
 @given(update=updates, blank=blanks)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_a_binarised_fill_is_unchanged_when_binarised_again(normalise, binarise, update, blank):
     if binarise is None:
         binarise = 0.25

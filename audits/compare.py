@@ -1,0 +1,83 @@
+"""Two audits side by side, paired image by image where both looked at the same ones."""
+
+import re
+
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+
+from audits import past, registry
+from audits.config import parse_config
+from audits.drops import with_drops
+from audits.errors import AuditError
+from audits.past import NotVerified, PastAudit
+from audits.statistics import Estimate
+
+_RUN_ID = re.compile("[0-9a-f]{32}")
+
+
+def audit_of(name: str) -> PastAudit:
+    """The audit of a run id, or the standing one of a model; verified. Raises AuditError."""
+    if not _RUN_ID.fullmatch(name):
+        found = past.standing(registry.resolve(name))
+        if found is None:
+            raise AuditError(f"Expected an audit of {name} that can be verified, found none.")
+        return found
+    registry.expect_registry()
+    try:
+        return past.read(mlflow.get_run(name))
+    except (MlflowException, NotVerified) as error:
+        raise AuditError(f"Expected the run of a whole audit, got {name}: {error}") from error
+
+
+def compare(a: PastAudit, b: PastAudit) -> pd.DataFrame:
+    """Columns `metric`, `a`, `b`, and `b - a` where figures can be paired; one row a metric."""
+    drops = _drops(a, b)
+    of_a, of_b = _metrics(a), _metrics(b)
+    rows = [
+        {
+            "metric": name,
+            "a": _told(of_a.get(name)),
+            "b": _told(of_b.get(name)),
+            "b - a, paired": _told(drops.get(name), sign="+"),
+        }
+        for name in dict.fromkeys([*of_a, *of_b])
+        if not name.endswith("_drop")
+    ]
+    return pd.DataFrame(rows)
+
+
+def _metrics(audit: PastAudit) -> dict[str, Estimate]:
+    return {name: e for one in audit.evidence for name, e in one.named_metrics.items()}
+
+
+def _drops(a: PastAudit, b: PastAudit) -> dict[str, Estimate]:
+    """b minus a by metric, where both audits have the check, on the same images."""
+    theirs = {one.check: one for one in b.evidence}
+    checks = {check.name: check for check in parse_config(a.content["config"]).checks}
+    found: dict[str, Estimate] = {}
+    for own in a.evidence:
+        other, check = theirs.get(own.check), checks[own.check]
+        if other is None or not check.scored:
+            continue
+        try:
+            # How far a is below b is b minus a.
+            paired = with_drops(check, own, other, a.classes, b.classes)
+        except AuditError:
+            continue  # the columns side by side are all that there is
+        found |= {
+            name.removesuffix("_drop"): estimate
+            for name, estimate in paired.named_metrics.items()
+            if name.endswith("_drop")
+        }
+    return found
+
+
+def _told(estimate: Estimate | None, sign: str = "") -> str:
+    if estimate is None:
+        return ""
+    return (
+        f"{estimate.value:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
+        if estimate.finite
+        else "not finite"
+    )

@@ -1,0 +1,94 @@
+"""Policy: the conditions under which a model may go out, and waivers of them."""
+
+from datetime import date
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from audits.strict import Share, Strict
+
+_BOUNDS = ("min", "max", "min_lift", "max_drop")
+
+
+class Condition(Strict):
+    """One bound on one metric, `<check>/<metric>`: one of `min`, `max`, `min_lift`, `max_drop`."""
+
+    metric: str = Field(pattern=r"^[^/]+/[^/]+$")
+    min: float | None = None
+    max: float | None = None
+    min_lift: float | None = Field(
+        default=None, description="bound on the metric's lift over its null, <metric>_lift"
+    )
+    max_drop: float | None = Field(
+        default=None,
+        description="bound on how far the metric is below the baseline's, image by "
+        "image, <metric>_drop",
+    )
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if sum(getattr(self, name) is not None for name in _BOUNDS) != 1:
+            raise ValueError(f"expected exactly one of {', '.join(_BOUNDS)} for {self.metric!r}")
+        return self
+
+    @property
+    def judged_metric(self) -> str:
+        if self.min_lift is not None:
+            return f"{self.metric}_lift"
+        return self.metric if self.max_drop is None else f"{self.metric}_drop"
+
+    @property
+    def bound(self) -> float:
+        bounds: list[float | None] = [getattr(self, name) for name in _BOUNDS]
+        return next(bound for bound in bounds if bound is not None)
+
+    @property
+    def from_above(self) -> bool:
+        """Whether the judged metric must be at most the bound; else at least."""
+        return self.max is not None or self.max_drop is not None
+
+    def __str__(self) -> str:
+        return f"{self.judged_metric} {'<=' if self.from_above else '>='} {self.bound:g}"
+
+
+class Waiver(Strict):
+    """A condition that need not hold for a while, and why."""
+
+    condition: str = Field(description="as verdicts write it, e.g. performance/accuracy >= 0.9")
+    reason: str = Field(min_length=1)
+    until: date = Field(description="the last day on which the waiver holds, in UTC")
+
+    def holds(self, today: date) -> bool:
+        return today <= self.until
+
+
+class Policy(Strict):
+    """When a model may go out: every condition passes, each on the worse end of its interval."""
+
+    conditions: tuple[Condition, ...] = ()
+    min_coverage: Share = Field(
+        default=0.5, description="least share of images a check must cover for its metrics to count"
+    )
+    waivers: tuple[Waiver, ...] = ()
+
+    @model_validator(mode="after")
+    def _waivers_have_conditions(self) -> Self:
+        conditions = [str(condition) for condition in self.conditions]
+        waived = [waiver.condition for waiver in self.waivers]
+        for name in waived:
+            if name not in conditions:
+                raise ValueError(
+                    f"a waiver names the condition {name!r}, which the policy does not have; it "
+                    f"has: {', '.join(conditions) or 'none'}"
+                )
+            if waived.count(name) > 1:
+                raise ValueError(f"two waivers name the condition {name!r}; keep one")
+        return self
+
+    def waiver(self, condition: Condition) -> Waiver | None:
+        """The waiver of a condition, ended or not; None where there is none."""
+        return next((w for w in self.waivers if w.condition == str(condition)), None)
+
+    @property
+    def needs_baseline(self) -> bool:
+        return any(condition.max_drop is not None for condition in self.conditions)

@@ -1,0 +1,72 @@
+"""Promotion: moving an alias to a version, and only if nobody has moved it meanwhile."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from audits import past, registry
+from audits.errors import AuditError
+from audits.registry import Resolved
+
+PROMOTION_TAG = "audit.promotion"  # of the run
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """An alias and where it pointed when its move was planned."""
+
+    model: Resolved
+    alias: str
+    before: str | None  # version; None where there was no such alias
+
+    @classmethod
+    def planned(cls, model: Resolved, alias: str) -> Self:
+        """Raises AuditError where the model is no registered version."""
+        if model.version is None:
+            raise AuditError(
+                f"Expected a registered version to promote to {alias!r}, got {model.uri}."
+            )
+        return cls(model, alias, registry.version_of_alias(model.name, alias))
+
+    def __str__(self) -> str:
+        before = f"v{self.before}" if self.before else "nothing"
+        return f"{self.alias}: {before} -> v{self.model.version}"
+
+    def carry_out(self, run_id: str) -> None:
+        """Moves the alias and notes it in the run that the verdict is from.
+
+        Raises AuditError where the alias has been moved since it was planned, or where `run_id` is
+        no longer the version's standing audit. MLflow cannot look and move in one step: who moves
+        the alias in the same instant is not seen.
+        """
+        name, version = self.model.name, self.model.version
+        standing = past.audit_tag(self.model).get("run_id")
+        if standing != run_id:
+            raise AuditError(
+                f"Expected run {run_id} to be the audit of {self.model}, but run {standing} has "
+                f"taken its place. {self.alias!r} was not moved."
+            )
+        now = registry.version_of_alias(name, self.alias)
+        if now != self.before:
+            raise AuditError(
+                f"Expected {self.alias!r} to point to {_told(self.before)} as it did when the "
+                f"gate began, got {_told(now)}. It was not moved."
+            )
+        client = mlflow.MlflowClient()
+        try:
+            client.set_registered_model_alias(name, self.alias, str(version))
+        except MlflowException as error:
+            raise AuditError(f"MLflow did not move {self.alias!r}: {error.message}") from error
+        try:
+            client.set_tag(run_id, PROMOTION_TAG, str(self))
+        except MlflowException as error:
+            raise AuditError(
+                f"{self.alias!r} was moved ({self}), but could not be noted in run {run_id}: "
+                f"{error.message}"
+            ) from error
+
+
+def _told(version: str | None) -> str:
+    return f"v{version}" if version else "no version"

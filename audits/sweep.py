@@ -1,0 +1,77 @@
+"""The sweep: which versions in the registry are due for an audit, and which are not, and why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from audits import registry
+from audits.config import AuditConfig, parse_config
+from audits.due import due
+from audits.errors import AuditError
+from audits.pinned import pinned
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which versions a sweep looks at: all that have every one of these."""
+
+    name: str | None = None
+    alias: str | None = None
+    tags: Mapping[str, str] | None = None
+
+    def __str__(self) -> str:
+        told = [f"name {self.name}"] if self.name else []
+        told += [f"alias {self.alias}"] if self.alias else []
+        told += [f"tag {key}={value}" for key, value in (self.tags or {}).items()]
+        return ", ".join(told) or "all versions"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One version of the registry, and whether it is due."""
+
+    uri: str
+    due: bool
+    why: str
+    verdict: str = ""  # of the audit that makes it not due
+
+
+def versions(wanted: Wanted) -> list[str]:
+    """URIs of the versions that are wanted, by name and number.
+
+    Raises AuditError where there is none: a filter that is misspelt would look like a sweep in
+    which all is well.
+    """
+    registry.expect_registry()
+    found = []
+    for name in [wanted.name] if wanted.name else registry.names():
+        entries = registry.versions_of(name)
+        aliased = (
+            registry.version_of_alias(name, wanted.alias) if entries and wanted.alias else None
+        )
+        for entry in entries:
+            if wanted.alias and str(entry.version) != aliased:
+                continue
+            if all(entry.tags.get(key) == value for key, value in (wanted.tags or {}).items()):
+                found.append(f"models:/{name}/{entry.version}")
+    if not found:
+        raise AuditError(f"Expected versions with {wanted} in the registry, found none.")
+    return found
+
+
+def look(config: AuditConfig, uri: str) -> Seen:
+    """Whether a version has no audit that would come out the same today; `config` is pinned."""
+    found, why = due(config.model_copy(update={"model": uri}))
+    if found is None:
+        return Seen(uri, due=True, why=why)
+    return Seen(uri, due=False, why=why, verdict=found.word)
+
+
+def sweep_config(
+    values: dict[str, Any], uris: Sequence[str], origin: str = "config"
+) -> AuditConfig:
+    """The config for all versions, with baseline and reference resolved once.
+
+    `model` need not stand in it: each version takes that place. Raises AuditError.
+    """
+    return pinned(parse_config({**values, "model": uris[0]}, origin))

@@ -1,0 +1,21 @@
+"""fillblanks compare: two audits side by side."""
+
+import argparse
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("compare", help="print the figures of two audits side by side")
+    for name in ("a", "b"):
+        parser.add_argument(name, help="models:/..., for its standing audit, or a run id")
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from audits.compare import audit_of, compare
+
+    audits = {name: audit_of(getattr(options, name)) for name in ("a", "b")}
+    for name, audit in audits.items():
+        told = audit.content["model"]["uri"]
+        print(f"{name}: {told}, {audit.word}, run {audit.run_id}")
+    print(compare(audits["a"], audits["b"]).to_string(index=False))
+    return 0

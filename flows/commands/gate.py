@@ -1,0 +1,100 @@
+"""fillblanks gate: may this version go out?"""
+
+import argparse
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.commands.common import EXIT, add_model, given, where
+
+if TYPE_CHECKING:
+    from audits.gate import Decision
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "gate",
+        help="decide whether a version may go out, compared with a baseline",
+        description="Exit code: 0 passed, 1 failed, 2 undecided or could not run. The last line "
+        "on stdout says which condition decided.",
+    )
+    add_model(parser)
+    for name, metavar, told in (
+        ("--baseline", "MODEL", "models:/... to compare with"),
+        ("--policy", "FILE", "YAML, see `fillblanks policy`; default: the config's own"),
+        ("--config", "FILE", "YAML, see schema; default: that of the baseline's audit"),
+    ):
+        parser.add_argument(name, metavar=metavar, type=given, help=told)
+    parser.add_argument(
+        "--promote", metavar="ALIAS", type=given, help="move this alias to a version that passed"
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="audit again, whatever audits MLflow has"
+    )
+    parser.add_argument("--json", action="store_true", help="print one line of JSON instead")
+    parser.add_argument(
+        "--summary",
+        type=Path,
+        metavar="FILE",
+        help="append Markdown, as $GITHUB_STEP_SUMMARY takes it",
+    )
+    parser.set_defaults(command=run, runs_flows=True)
+
+
+def run(options: argparse.Namespace) -> int:
+    from audits import AuditError
+    from audits.gate import Decision
+    from flows.console import show_progress
+
+    with ExitStack() as opened:
+        # Found out before the audit, not after.
+        summary = options.summary and opened.enter_context(options.summary.open("a"))
+        progress = show_progress()
+        try:
+            decision = _decision(options)
+        except AuditError as error:
+            progress.done()
+            print(error, file=sys.stderr)
+            decision = Decision.impossible(options.model, options.baseline, str(error))
+        progress.done()
+        if summary:
+            summary.write(decision.to_markdown())
+    if options.json:
+        print(json.dumps(decision.to_json()))
+        return EXIT[decision.verdict.word]
+    if decision.reused:
+        print(f"{decision.model} was audited before; nothing was measured.")
+    for judgement in decision.verdict.judgements:
+        print(f"  {judgement}")
+    if decision.page:
+        print(f"Run {decision.run_id} in {where(decision.page)}")
+    if decision.promotion:
+        print(f"Promoted, {decision.promotion}")
+    print(decision.line)
+    return EXIT[decision.verdict.word]
+
+
+def _decision(options: argparse.Namespace) -> "Decision":
+    from audits import parse_config, registry
+    from audits.config import read_mapping, read_policy
+
+    policy = read_policy(options.policy).model_dump(mode="json") if options.policy else None
+    config = read_mapping(options.config) if options.config else None
+    if config is not None:
+        # Said here in one line, before Prefect can say it in many.
+        given = {"policy": policy} if policy else {}
+        given |= {"baseline": options.baseline} if options.baseline else {}
+        parse_config({**config, "model": options.model, **given}, origin=options.config)
+    registry.resolve(options.model)
+    from flows.gate import gated
+
+    return gated(
+        options.model,
+        baseline=options.baseline,
+        config=config,
+        policy=policy,
+        promote=options.promote,
+        fresh=options.fresh,
+    )

@@ -1,0 +1,28 @@
+"""fillblanks history: the audits of one model."""
+
+import argparse
+import json
+
+from flows.commands.common import add_experiment
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("history", help="list the audits of a registered model")
+    parser.add_argument("name", help="of the registered model")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON an audit")
+    add_experiment(parser)
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from audits.history import history
+
+    for entry in history(options.name, options.experiment):
+        if options.json:
+            print(json.dumps(entry.to_json()))
+            continue
+        aliases = f" ({', '.join(entry.aliases)})" if entry.aliases else ""
+        print(f"{entry.began_at}  v{entry.version}{aliases}: {entry.verdict}  run {entry.run_id}")
+        if entry.reason:
+            print(f"    {entry.reason}")
+    return 0

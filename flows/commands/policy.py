@@ -1,0 +1,30 @@
+"""fillblanks policy: a policy to start from."""
+
+import argparse
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "policy",
+        help="print a policy, written from the audit of an accepted version",
+        description="The margins come from the intervals of that audit. Read it, then keep it with "
+        "your code.",
+    )
+    parser.add_argument(
+        "--from", dest="accepted", required=True, metavar="MODEL", help="models:/name@alias, ..."
+    )
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from audits import AuditError, past, registry
+    from audits.starting_policy import policy_from
+
+    found = past.standing(registry.resolve(options.accepted))
+    if found is None:
+        raise AuditError(
+            f"Expected an audit of {options.accepted} to start from, found none that can be "
+            "verified. Run `fillblanks audit` on it first."
+        )
+    print(policy_from(found), end="")
+    return 0

@@ -1,0 +1,28 @@
+"""fillblanks serve: sweep and audit as Prefect deployments."""
+
+import argparse
+
+from flows.commands.common import add_wanted, wanted
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "serve",
+        help="serve sweep (scheduled) and audit (on demand) as Prefect deployments",
+        description="Runs until it is stopped. Needs a Prefect server (PREFECT_API_URL).",
+    )
+    parser.add_argument("--config", required=True, metavar="FILE", help="YAML, see schema")
+    parser.add_argument("--cron", required=True, help='when to sweep, in UTC: "0 3 * * *"')
+    add_wanted(parser)
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from audits.config import read_mapping
+    from audits.sweep import sweep_config, versions
+    from flows.serve import serve
+
+    which, values = wanted(options), read_mapping(options.config)
+    sweep_config(values, versions(which), origin=options.config)  # before anything is served
+    serve(values, which, options.cron)
+    return 0

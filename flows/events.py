@@ -1,0 +1,43 @@
+"""Prefect events about audits, on which users hang their notifications."""
+
+from prefect.events import emit_event
+
+from audits import AuditResult
+from flows.environment import temporary_server
+
+PREFIX = "fillblanks.audit"
+
+
+def _resource(uri: str, name: str) -> dict[str, str]:
+    """models:/digits/3 is fillblanks.model.digits.3"""
+    parts = uri.removeprefix("models:/").replace("/", ".")
+    return {"prefect.resource.id": f"fillblanks.model.{parts}", "prefect.resource.name": name}
+
+
+def announce(result: AuditResult) -> None:
+    """Emits `fillblanks.audit.passed`, `.failed` or `.undecided`, where a server is configured."""
+    if temporary_server():  # nobody can have an automation there
+        return
+    model, verdict = result.model, result.verdict
+    emit_event(
+        f"{PREFIX}.{verdict.word}",
+        resource=_resource(model.uri, str(model)),
+        payload={
+            "model": model.uri,
+            "verdict": verdict.word,
+            "reason": verdict.reason,
+            "run_id": result.run_id,
+            "page": result.page,
+        },
+    )
+
+
+def announce_error(model: str, reason: str) -> None:
+    """Emits `fillblanks.audit.error`: an audit that broke off and has no verdict."""
+    if temporary_server():
+        return
+    emit_event(
+        f"{PREFIX}.error",
+        resource=_resource(model, model),
+        payload={"model": model, "reason": reason},
+    )

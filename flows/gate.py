@@ -1,0 +1,47 @@
+"""The gate told to Prefect: the audit that it needs is a subflow."""
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Failed
+
+from audits.config import parse_policy
+from audits.gate import Decision
+from audits.gate import gate as decide
+from flows.audit import audited, result_of
+
+
+@flow(name="gate", flow_run_name="gate {model}", validate_parameters=False, persist_result=False)
+def gate(
+    model: str,
+    baseline: str | None = None,
+    config: dict[str, Any] | None = None,
+    policy: dict[str, Any] | None = None,
+    promote: str | None = None,
+    fresh: bool = False,
+) -> Decision | State[Any]:
+    """Decides whether `model` may go out; see `audits.gate.gate`.
+
+    The flow run fails unless the decision is `passed`, and says why in its state.
+    """
+    decision = decide(
+        model,
+        baseline=baseline,
+        config=config,
+        policy=None if policy is None else parse_policy(policy),
+        promote=promote,
+        fresh=fresh,
+        audit=audited,
+    )
+    word = decision.verdict.word
+    if word == "passed":
+        return decision
+    state: State[Any] = Failed(name=word.capitalize(), message=decision.line, data=decision)
+    return state
+
+
+def gated(model: str, **options: Any) -> Decision:
+    """Runs the flow and returns the decision, whatever it is; raises what it raised."""
+    decision: Decision = result_of(gate(model, **options, return_state=True))
+    return decision

@@ -1,0 +1,52 @@
+"""Serving sweep and audit as Prefect deployments, from this process, until it is stopped."""
+
+import os
+from typing import Any, cast
+
+from prefect import serve as serve_deployments
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.deployments.runner import RunnerDeployment
+from prefect.types.entrypoint import EntrypointType
+
+from audits import AuditError
+from audits.sweep import Wanted
+from flows.audit import audit
+from flows.environment import temporary_server
+from flows.sweep import sweep
+
+# Two sweeps at once would overtake each other's audits.
+_ONE_AT_A_TIME = ConcurrencyLimitConfig(
+    limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
+)
+_BY_NAME = EntrypointType.MODULE_PATH  # a path would be looked up in the folder of each run
+
+
+def serve(config: dict[str, Any], wanted: Wanted, cron: str) -> None:
+    """Serves `sweep` on a schedule (cron, UTC) and `audit` on demand; returns when stopped.
+
+    Raises AuditError where no Prefect server is configured: a schedule needs one that stays.
+    """
+    if temporary_server():
+        raise AuditError(
+            "Expected a Prefect server that keeps the schedule, found none configured. Start one "
+            "with `prefect server start` and set PREFECT_API_URL."
+        )
+    # A folder `flows` where the user works is not ours.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    which = {"name": wanted.name, "alias": wanted.alias, "tags": dict(wanted.tags or {})}
+    deployments = [
+        sweep.to_deployment(
+            "sweep",
+            cron=cron,
+            parameters={"config": config, **which},
+            concurrency_limit=_ONE_AT_A_TIME,
+            entrypoint_type=_BY_NAME,
+        ),
+        audit.to_deployment(
+            "audit",
+            parameters={"config": config},
+            entrypoint_type=_BY_NAME,
+        ),
+    ]
+    # Outside of a running loop Prefect's functions that may be awaited give their results.
+    serve_deployments(*cast(list[RunnerDeployment], deployments))

@@ -1,0 +1,83 @@
+"""A watcher that ends what we leave behind when we are killed: Prefect's temporary server, mostly.
+
+It is a process of its own that waits for us to be gone, however we went, and knows our processes by
+a mark in their environment. Run as a script it is the watcher; the rest of us calls `watch`.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+_MARK = "FILLBLANKS_PROCESS"
+_PATIENCE = 5.0  # seconds from SIGTERM to SIGKILL
+
+
+_watcher: "subprocess.Popen[bytes] | None" = None  # kept: it waits for the end of its input
+
+
+def watch() -> None:
+    """Starts the watcher; what is started from now on is ended after us, temporary files go."""
+    global _watcher
+    mark = uuid.uuid4().hex
+    folder = tempfile.mkdtemp(prefix="fillblanks-")
+    _watcher = subprocess.Popen(
+        # Isolated: a folder `flows` where the user works is not this one.
+        [sys.executable, "-I", __file__, mark, folder],
+        stdin=subprocess.PIPE,  # the kernel closes our end when we are gone
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # what is sent to our group is not meant for it
+    )
+    os.environ[_MARK], os.environ["TMPDIR"] = mark, folder
+    tempfile.tempdir = None  # asked anew
+
+
+def watcher_pid() -> int | None:
+    """The watcher's process id, where there is one."""
+    return _watcher.pid if _watcher else None
+
+
+def _left(mark: str) -> list[int]:
+    entry = f"{_MARK}={mark}".encode()
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            environment = (folder / "environ").read_bytes()
+        except OSError:  # it has ended, or is not ours
+            continue
+        if entry in environment.split(b"\0"):
+            found.append(int(folder.name))
+    return found
+
+
+def _end(mark: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    told: set[int] = set()
+    while left := _left(mark):
+        late = time.monotonic() > deadline
+        for pid in left:
+            if late or pid not in told:
+                _send(pid, signal.SIGKILL if late else signal.SIGTERM)
+                told.add(pid)
+        time.sleep(0.1)
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:  # it was quicker
+        return
+
+
+if __name__ == "__main__":
+    sys.stdin.buffer.read()
+    _end(sys.argv[1])
+    shutil.rmtree(sys.argv[2], ignore_errors=True)

@@ -1,0 +1,81 @@
+"""The sweep: what is due, what is skipped, and a broken model in the middle."""
+
+import mlflow
+import pytest
+from nets import Crashing
+from simple_nets import logistic
+
+from audits import AuditError
+from audits.sweep import Wanted, look, sweep_config, versions
+from flows.sweep import swept
+
+
+@pytest.fixture(scope="module")
+def models(shared_registry, register):
+    _, sha256 = register(Crashing(), "broken", pickled=True)
+    register(logistic(), "digits")
+    register(logistic(noise=4.0), "digits")
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias("digits", "champion", "1")
+    client.set_model_version_tag("digits", "2", "stage", "prod")
+    return sha256
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory, models):
+    return {
+        "model": "models:/digits/1",
+        "data": {"kind": "digits"},
+        "checks": [{"kind": "performance"}],
+        "policy": {"conditions": [{"metric": "performance/accuracy", "min": 0.85}]},
+        "trust_pickle_sha256": models,
+        "store": str(tmp_path_factory.mktemp("store")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (Wanted(), ["models:/broken/1", "models:/digits/1", "models:/digits/2"]),
+        (Wanted(name="digits"), ["models:/digits/1", "models:/digits/2"]),
+        (Wanted(alias="champion"), ["models:/digits/1"]),
+        (Wanted(tags={"stage": "prod"}), ["models:/digits/2"]),
+    ],
+)
+def test_versions_are_found_by_name_alias_and_tag(wanted, found, models):
+    assert versions(wanted) == found
+
+
+@pytest.mark.parametrize(
+    "wanted", [Wanted(name="digit"), Wanted(alias="champ"), Wanted("digits", tags={"stage": "x"})]
+)
+def test_a_filter_that_finds_nothing_is_no_sweep_in_which_all_is_well(wanted, models):
+    with pytest.raises(AuditError, match="Expected versions with"):
+        versions(wanted)
+
+
+def test_a_broken_model_does_not_stop_the_rest_and_what_is_not_due_is_skipped(
+    config, prefect_server
+):
+    first = swept(config, Wanted())
+    assert [(row.model, row.done, row.verdict) for row in first.rows] == [
+        ("models:/broken/1", "audited", "undecided"),
+        ("models:/digits/1", "audited", "passed"),
+        ("models:/digits/2", "audited", "failed"),
+    ]
+    assert first.word == "failed"
+    assert "the process that held the model died" in first.rows[0].why
+    again = swept(config, Wanted(name="digits"))
+    assert [(row.done, row.verdict) for row in again.rows] == [
+        ("skipped", "passed"),
+        ("skipped", "failed"),
+    ]
+    assert "audited in run" in again.rows[0].why
+    # A version that failed and is not due is still a sweep that failed.
+    assert again.word == "failed"
+    assert swept(config, Wanted(alias="champion")).word == "passed"
+
+    other = sweep_config({**config, "seed": 1, "policy": {}}, ["models:/digits/1"])
+    seen = look(other, "models:/digits/1")
+    assert seen.due
+    assert "not those of its audit" in seen.why

@@ -1,0 +1,65 @@
+"""The watcher ends what a killed process leaves behind, and its temporary files."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+_SCRIPT = """
+import subprocess, sys, tempfile
+from flows.watch import watch
+watch()
+# In a session of its own and deaf to SIGTERM, as a server may be.
+code = "import signal, time; signal.signal(15, 1); print(1, flush=True); time.sleep(600)"
+child = subprocess.Popen(
+    [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True
+)
+child.stdout.readline()
+print(child.pid, tempfile.mkdtemp(), flush=True)
+sys.stdin.read()
+"""
+
+
+def _alive(pid):
+    return (
+        Path(f"/proc/{pid}/stat").exists()
+        and "Z" not in (Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1])
+    )
+
+
+def _started(folder):
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", _SCRIPT],
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    child, temporary = process.stdout.readline().split()
+    return process, int(child), Path(temporary)
+
+
+def _until_gone(child, temporary):
+    deadline = time.monotonic() + 20
+    while _alive(child) or temporary.parent.exists():
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            raise AssertionError("left behind")
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("end", ["killed", "by itself"])
+def test_what_has_ended_leaves_neither_servers_nor_files(end, tmp_path):
+    # A package of the same name where one works is not ours.
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "__init__.py").write_text("raise SystemExit")
+    process, child, temporary = _started(tmp_path)
+    assert temporary.is_dir()
+    if end == "killed":
+        process.kill()
+    process.communicate()
+    _until_gone(child, temporary)
