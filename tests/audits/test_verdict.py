@@ -172,10 +172,10 @@ def test_nothing_said_of_a_fill_no_better_than_its_null_counts(metric, evidence_
     policy = Policy(conditions=(Condition(metric=f"fill/{metric}", min=0.8),))
     known = {"accuracy": GOOD, "prototype_accuracy": GOOD, metric: GOOD}
     lifts = {"accuracy_lift": (0.5, 0.4, 0.6, 400), "prototype_accuracy_lift": (0.5, 0.4, 0.6, 400)}
-    assert decide(policy, [evidence_of(**known, **lifts)]).word == "passed"
+    assert decide(policy, [evidence_of(**known, **lifts)], TODAY).word == "passed"
     own = "prototype_accuracy_lift" if metric.startswith("prototype") else "accuracy_lift"
     lifts[own] = (0.0, -0.1, 0.1, 400)
-    verdict = decide(policy, [evidence_of(**known, **lifts)])
+    verdict = decide(policy, [evidence_of(**known, **lifts)], TODAY)
     assert verdict.word == "undecided"
     assert "is no better than its null" in verdict.reason
 
