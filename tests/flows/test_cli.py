@@ -12,51 +12,8 @@ import pytest
 import yaml
 from processes import wait_until_gone
 
-from flows.demo.network import ResNet
-
 _ROOT = Path(__file__).parents[2]
 _PERFORMANCE = {"checks": [{"kind": "performance"}]}
-
-
-@pytest.fixture(scope="module")
-def typed(tmp_path_factory, shared_registry, register):
-    """A function that runs `fillblanks ...` against a registry with an untrained model."""
-    register(ResNet(), "m")
-    home = tmp_path_factory.mktemp("home")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
-    environment["PREFECT_HOME"] = str(home)
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-
-    def run(*arguments, command=("fillblanks",), cwd=home, wait=True, **changes):
-        process = subprocess.Popen(
-            [*command, *map(str, arguments)],
-            env={**environment, **changes},
-            cwd=cwd,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            # Where the tests run in the background, SIGINT is ignored, and that is inherited.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        if not wait:
-            return process
-        stdout, stderr = process.communicate(timeout=300)
-        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
-
-    return run
-
-
-@pytest.fixture
-def config(demo_config, tmp_path):
-    """Writes the demo's config with changes to a file; returns its path."""
-
-    def written(**changes):
-        file = tmp_path / "audit.yaml"
-        file.write_text(yaml.safe_dump({**demo_config, **changes}))
-        return file
-
-    return written
 
 
 def _policy(least):
@@ -125,76 +82,6 @@ def test_a_dry_run_counts_passes_and_records_nothing(typed, config):
     assert "random_fill: 50 images in 1 units, 800 to 3,200 passes" in done.stdout
     assert f"{450 + 50 * 16 + 450 * 4:,} to " in done.stdout
     assert not list(Path(yaml.safe_load(file.read_text())["store"]).rglob("*.npz"))
-
-
-def test_the_gate_says_last_which_condition_decided(typed, config, tmp_path):
-    file, summary = config(**_PERFORMANCE), tmp_path / "summary.md"
-    options = ["--baseline", "models:/m/1", "--config", file, "--summary", summary]
-    policy = tmp_path / "policy.yaml"
-    policy.write_text(yaml.safe_dump(_policy(0.99)))
-    done = typed("gate", "models:/m/1", *options, "--policy", policy)
-    assert done.returncode == 1, done.stderr
-    assert done.stdout.splitlines()[-1].startswith("failed: performance/accuracy >= 0.99: failed")
-    assert "No condition compares with the baseline" in done.stderr
-    assert "The baseline is the model itself" in done.stderr
-
-    again = typed("gate", "models:/m/1", *options, "--policy", policy, "--json")
-    decision = json.loads(again.stdout)
-    assert (again.returncode, decision["verdict"], decision["reused"]) == (1, "failed", True)
-    assert summary.read_text().count("### m v1: failed") == 2
-
-
-def test_a_gate_that_cannot_be_had_is_undecided_in_every_form(typed, tmp_path):
-    summary = tmp_path / "summary.md"
-    done = typed("gate", "models:/m/9", "--baseline", "models:/m/1", "--summary", summary)
-    assert done.returncode == 2
-    assert done.stdout.startswith("undecided: Expected a model at models:/m/9")
-    assert "Expected a model at models:/m/9" in summary.read_text()
-    assert "Traceback" not in done.stderr
-    told = typed("gate", "models:/m/9", "--baseline", "models:/m/1", "--json").stdout
-    assert json.loads(told)["verdict"] == "undecided"
-
-
-def test_an_mlflow_project_runs_the_gate(typed, config, tmp_path):
-    file = config(policy=_policy(0.0), **_PERFORMANCE)
-    parameters = ["-P", "model_uri=models:/m/1", "-P", f"config={file}", "--env-manager", "local"]
-    done = typed("run", _ROOT, "-e", "gate", *parameters, command=("mlflow",), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "passed: performance/accuracy >= 0" in done.stdout
-    file = config(policy=_policy(0.999), **_PERFORMANCE)
-    done = typed("run", _ROOT, "-e", "gate", *parameters, command=("mlflow",), cwd=tmp_path)
-    assert done.returncode == 1, done.stderr
-
-
-def test_history_compare_policy_and_prune_print_what_they_found(typed, config, tmp_path):
-    file = config(policy=_policy(0.0), **_PERFORMANCE)
-    assert typed("audit", "models:/m/1", "--config", file).returncode == 0
-    (newest, *_) = typed("history", "m", "--json").stdout.splitlines()
-    assert json.loads(newest)["verdict"] == "passed"
-    assert "v1: passed" in typed("history", "m").stdout
-    table = typed("compare", "models:/m/1", json.loads(newest)["run_id"])
-    assert table.returncode == 0, table.stderr
-    assert "performance/accuracy" in table.stdout
-    policy = typed("policy", "--from", "models:/m/1")
-    assert yaml.safe_load(policy.stdout)["conditions"]
-    store = yaml.safe_load(file.read_text())["store"]
-    assert "0 kept" in typed("prune", "--store", store, "--days", "0").stdout
-    assert typed("prune", "--store", str(tmp_path / "nowhere")).returncode == 2
-
-
-def test_a_sweep_says_what_is_due_and_its_exit_code_is_the_worst_verdict(typed, config):
-    file = config(policy=_policy(0.999), **_PERFORMANCE)
-    dry = typed("sweep", "--config", file, "--name", "m", "--dry-run")
-    assert (dry.returncode, "models:/m/1: due" in dry.stdout) == (0, True)
-    done = typed("sweep", "--config", file, "--name", "m")
-    assert done.returncode == 1, done.stderr
-    assert done.stdout.splitlines()[-1] == "1 versions, 1 audited: 1 failed"
-
-
-def test_serving_needs_a_prefect_server(typed, config):
-    done = typed("serve", "--config", config(**_PERFORMANCE, policy={}), "--cron", "0 3 * * *")
-    assert done.returncode == 2
-    assert "Expected a Prefect server" in done.stderr
 
 
 def test_the_schema_is_a_json_schema_that_names_every_check(typed):
