@@ -17,6 +17,8 @@ from audits.run import AuditResult, run_audit
 from audits.starting_policy import default_policy
 from audits.verdict import Verdict, decide
 
+# Of a baseline's config. Not which pickles may be loaded: who writes to MLflow must not say that.
+_TAKEN = frozenset({"data", "checks", "preprocessing", "engine", "reference", "seed", "experiment"})
 log = logging.getLogger(__name__)
 
 
@@ -126,6 +128,8 @@ def _asked(
     values["model"] = model.uri
     if compared is not None:
         values["baseline"] = compared.uri
+    if policy is not None and not policy.conditions:
+        raise AuditError("Expected a policy with conditions, got one without. Leave --policy out.")
     if policy is not None:
         values["policy"] = policy.model_dump(mode="json")
     asked = pinned(parse_config(values))
@@ -135,7 +139,8 @@ def _asked(
                 "Expected a policy with conditions, or a baseline, which the default policy "
                 "compares with. Give --policy or --baseline."
             )
-        asked = asked.model_copy(update={"policy": default_policy(asked.checks)})
+        default = default_policy(asked.checks, asked.policy.min_coverage)
+        asked = asked.model_copy(update={"policy": default})
     if asked.baseline is not None and not asked.policy.needs_baseline:
         log.warning("No condition compares with the baseline: the policy has no max_drop.")
     if asked.baseline == asked.model:
@@ -144,7 +149,7 @@ def _asked(
 
 
 def _config_of(baseline: Resolved | None) -> dict[str, Any]:
-    """How the baseline was audited, but for the policy and for where its parts were kept."""
+    """How the baseline was audited: what decides the figures, and nothing that gives trust."""
     if baseline is None:
         raise AuditError(
             "Expected a config, or a baseline whose audit has one; got neither. Give --config or "
@@ -156,7 +161,7 @@ def _config_of(baseline: Resolved | None) -> dict[str, Any]:
             f"Expected an audit of {baseline} whose config can be taken, found none that can be "
             "verified. Audit it, or give --config."
         )
-    return {k: v for k, v in found.content["config"].items() if k not in ("policy", "store")}
+    return {k: v for k, v in found.content["config"].items() if k in _TAKEN}
 
 
 def _cell(text: str) -> str:

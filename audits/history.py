@@ -10,7 +10,8 @@ from mlflow.entities import Run
 
 from audits import registry
 from audits.errors import AuditError
-from audits.record import ALIASES_TAG, MODEL_TAG, REASON_TAG, VERDICT_TAG
+from audits.past import VERDICT_TAG
+from audits.record import ALIASES_TAG, MODEL_TAG, REASON_TAG
 
 
 @dataclass(frozen=True)

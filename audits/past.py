@@ -24,6 +24,7 @@ from audits.registry import Resolved
 
 log = logging.getLogger(__name__)
 
+VERDICT_TAG = "audit.verdict"  # of version and run: one word
 AUDIT_TAG = "audit"  # of the version: one JSON value
 DIGEST_TAG = "audit.digest"  # of figures, baseline and policy
 FIGURES_TAG = "audit.figures"  # of what decides the figures alone
@@ -60,7 +61,8 @@ class NotVerified(Exception):
 
 def standing(model: Resolved) -> PastAudit | None:
     """The audit that the version's tags name, where it can be verified and is whole."""
-    run_id = audit_tag(model).get("run_id")
+    tag = audit_tag(model)
+    run_id = tag.get("run_id")
     if not isinstance(run_id, str):
         return None
     try:
@@ -68,7 +70,11 @@ def standing(model: Resolved) -> PastAudit | None:
     except (NotVerified, MlflowException) as error:
         log.warning("The audit that %s names is not used: %s", model, error)
         return None
-    return audit if audit.whole and audit.content["model"]["uri"] == model.uri else None
+    if not audit.whole or audit.content["model"]["uri"] != model.uri:
+        return None
+    # The audit's last act: before it, the version does not say what was found.
+    said = {tag.get("verdict"), registry.tags_of(model).get(VERDICT_TAG)}
+    return audit if said == {audit.word} else None
 
 
 def audit_tag(model: Resolved) -> dict[str, Any]:

@@ -74,6 +74,9 @@ class Policy(Strict):
     @model_validator(mode="after")
     def _waivers_have_conditions(self) -> Self:
         conditions = [str(condition) for condition in self.conditions]
+        for name in conditions:
+            if conditions.count(name) > 1:
+                raise ValueError(f"two conditions are {name!r}; keep one")
         waived = [waiver.condition for waiver in self.waivers]
         for name in waived:
             if name not in conditions:

@@ -27,7 +27,6 @@ from audits.upload import Record, read_back, upload
 
 log = logging.getLogger(__name__)
 
-VERDICT_TAG = "audit.verdict"
 # Of the run; the aliases are those that the version had when the audit began.
 MODEL_TAG, ALIASES_TAG, REASON_TAG = "audit.model", "audit.aliases", "audit.reason"
 _BEGIN, _END = "<!-- fillblanks audit: begin -->", "<!-- fillblanks audit: end -->"
@@ -49,7 +48,7 @@ class Recorder:
     def __init__(self, model: Resolved, experiment: str):
         self._client = mlflow.MlflowClient()
         self._model, self._experiment = model, experiment
-        self._finished = False
+        self._finished = self._said = False
         self.run_id = ""
 
     def __enter__(self) -> Self:
@@ -67,7 +66,7 @@ class Recorder:
             opening.push(self.__exit__)
             self._end_stale_runs()
             self._tag(past.AUDIT_TAG, _tag_json("running", self.run_id))
-            self._tag(VERDICT_TAG, "running")
+            self._tag(past.VERDICT_TAG, "running")
             self._describe("running", "The audit has begun.")
             opening.pop_all()
         return self
@@ -91,24 +90,26 @@ class Recorder:
             reason = f"The audit broke off: {kind.__name__ if kind else 'Left early'}: {first}"
         undo = [
             lambda: self._client.set_tag(self.run_id, REASON_TAG, reason[:_LONGEST_REASON]),
-            lambda: self._client.set_tag(self.run_id, VERDICT_TAG, "undecided"),
+            lambda: self._client.set_tag(self.run_id, past.VERDICT_TAG, "undecided"),
             lambda: self._client.set_terminated(self.run_id, "FAILED"),
         ]
-        if isinstance(error, OvertakenError):
-            standing = str(past.audit_tag(self._model).get("verdict", "running"))
-            undo.append(lambda: self._tag(VERDICT_TAG, standing))
-        else:
-            undo += [
-                lambda: self._tag(VERDICT_TAG, "undecided"),
-                lambda: self._tag(past.AUDIT_TAG, _tag_json("undecided", self.run_id, reason)),
-                lambda: self._describe("undecided", reason),
-            ]
+        undo.append(lambda: self._withdraw(reason))
         for step in undo:
             # Each is tried, whatever became of the others; the first error is the one to raise.
             try:
                 step()
             except (MlflowException, OSError) as failure:
                 log.error("Could not take back what the audit had recorded: %s", failure)
+
+    def _withdraw(self, reason: str) -> None:
+        """Says `undecided` of the version; where another audit has begun, that one's word stands."""
+        standing = past.audit_tag(self._model)
+        if standing.get("run_id") == self.run_id:
+            self._tag(past.VERDICT_TAG, "undecided")
+            self._tag(past.AUDIT_TAG, _tag_json("undecided", self.run_id, reason))
+            self._describe("undecided", reason)
+        elif self._said:
+            self._tag(past.VERDICT_TAG, str(standing.get("verdict", "running")))
 
     @property
     def page(self) -> str:
@@ -125,7 +126,7 @@ class Recorder:
         self._expect_own_tag()
         word, reason = record.verdict.word, record.verdict.reason
         sha256 = hashlib.sha256(record.files["evidence.json"]).hexdigest()
-        tags = {past.HASH_TAG: sha256, VERDICT_TAG: word, REASON_TAG: reason[:_LONGEST_REASON]}
+        tags = {past.HASH_TAG: sha256, past.VERDICT_TAG: word, REASON_TAG: reason[:_LONGEST_REASON]}
         if record.digest and record.figures:
             tags |= {past.DIGEST_TAG: record.digest, past.FIGURES_TAG: record.figures}
         for name, value in tags.items():
@@ -136,11 +137,14 @@ class Recorder:
             "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "evidence_sha256": sha256,
         }
-        self._tag(past.AUDIT_TAG, _tag_json(word, self.run_id, reason, **details))
-        self._expect_own_tag()
-        self._tag(VERDICT_TAG, word)
         self._expect_own_tag()
         self._describe(word, reason)
+        self._tag(past.AUDIT_TAG, _tag_json(word, self.run_id, reason, **details))
+        self._expect_own_tag()
+        # Last of all: until it says so too, the audit is taken for one that is not done.
+        self._said = True
+        self._tag(past.VERDICT_TAG, word)
+        self._expect_own_tag()
         self._finished = True
 
     def _end_stale_runs(self) -> None:

@@ -17,10 +17,11 @@ _LEAST_ACCURACY = 0.5  # wrong more often than right goes nowhere
 _MOST_DROP = {"performance": 0.02}
 _MOST_DROP_OF_FILLS = 0.05
 _LEAST_LIFT = 0.1
+_LEAST_COVERAGE = 0.5
 _STEP = 1000  # bounds are rounded to thousandths
 
 
-def default_policy(checks: Sequence[Check]) -> Policy:
+def default_policy(checks: Sequence[Check], min_coverage: float) -> Policy:
     """Conditions on the baseline and the nulls, minimum coverage and minimum accuracy.
 
     No absolute bound on consistency, which differs between data and networks.
@@ -37,7 +38,7 @@ def default_policy(checks: Sequence[Check]) -> Policy:
             conditions.append(Condition(metric=f"{check.name}/accuracy", min=_LEAST_ACCURACY))
     if not conditions:
         raise AuditError("Expected checks that the default policy knows. Give --policy.")
-    return Policy(conditions=tuple(conditions))
+    return Policy(conditions=tuple(conditions), min_coverage=min_coverage)
 
 
 def policy_from(audit: PastAudit) -> str:
@@ -45,8 +46,12 @@ def policy_from(audit: PastAudit) -> str:
 
     With h the half width of a metric's interval: `min` is h below its lower end, `max_drop` 2 h,
     `min_lift` h below the lower end of its lift, at least half of that end, so that a version as
-    good as this one passes.
+    good as this one passes. `min_coverage` is at least .5.
     """
+    if audit.word == "failed":
+        raise AuditError(
+            f"Expected an accepted version to start from, got one that failed: {audit.run_id}."
+        )
     config = parse_config(audit.content["config"])
     evidence = {one.check: one for one in audit.evidence if one.status == "ok"}
     lines: list[str] = []
@@ -64,7 +69,7 @@ def policy_from(audit: PastAudit) -> str:
         f"# From the audit of {model['uri']} (verdict {audit.word}, run {audit.run_id})",
         f"# on {images['name']}, {images['images']} images. Behind each bound: what it showed.",
     ]
-    tail = [f"min_coverage: {min(coverages):g}"] if coverages else []
+    tail = [f"min_coverage: {max(min(coverages), _LEAST_COVERAGE):g}"] if coverages else []
     text = "\n".join([*head, "conditions:", *lines, *tail]) + "\n"
     Policy.model_validate(yaml.safe_load(text), strict=False)
     return text

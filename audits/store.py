@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import re
 import time
 import uuid
 import zipfile
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 # What numpy and zipfile raise for bytes that are no archive, or not the one that was written.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, NotImplementedError)
+_OWN_NAME = re.compile(r"(plan-)?[0-9a-f]{64}\.npz(\.[0-9a-f]{32}\.tmp)?")
 _SHA256 = 32  # bytes of checksum behind the archive, which readers of zip files pass over
 _PREFIX = "part."  # savez has parameters of its own, whose names an array may have
 
@@ -109,6 +111,8 @@ class Store:
             )
         old, kept = Amount(), Amount()
         for file in Path(self._root).iterdir():
+            if not _OWN_NAME.fullmatch(file.name):
+                continue
             try:
                 found = file.stat()
             except FileNotFoundError:  # moved or deleted meanwhile

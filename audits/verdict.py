@@ -62,10 +62,12 @@ def decide(policy: Policy, evidence: Sequence[Evidence], today: date) -> Verdict
     failed = [j for j in counted if j.outcome == "failed"]
     open_ = [j for j in counted if j.outcome == "not_judged"]
     errors = [e for e in evidence if e.status == "error"]
+    waived = [j for j in judgements if j.waiver is not None]
+    also = f". Waived: {_sentence(waived)}" if waived else ""
     if failed:
-        return Verdict("failed", _sentence(failed), judgements)
+        return Verdict("failed", _sentence(failed) + also, judgements)
     if open_:
-        return Verdict("undecided", _sentence(open_), judgements)
+        return Verdict("undecided", _sentence(open_) + also, judgements)
     if errors:
         reason = f"{errors[0].check} did not finish: {errors[0].reason}"
         return Verdict("undecided", reason, judgements)
@@ -73,12 +75,10 @@ def decide(policy: Policy, evidence: Sequence[Evidence], today: date) -> Verdict
         return Verdict("undecided", "The policy has no condition; add some under policy.")
     if not counted:
         return Verdict("undecided", "Every condition is waived; nothing was shown.", judgements)
-    waived = [j for j in judgements if j.waiver is not None]
     closest = min(counted, key=lambda judgement: judgement.margin)
     held = f"All {len(counted)} conditions hold; closest is " if len(counted) > 1 else ""
     held += str(closest)
-    reason = f"{held}. Waived: {_sentence(waived)}" if waived else held
-    return Verdict("passed", reason, judgements)
+    return Verdict("passed", held + also, judgements)
 
 
 def _judged(

@@ -30,9 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # All that the demo writes goes to the one folder, Prefect's files included.
     folder: Path | None = getattr(options, "folder", None)
-    quieten(prefect_home=folder / "prefect" if folder else None)
-    if getattr(options, "runs_flows", False) and temporary_server():
-        watch()
+    try:
+        quieten(prefect_home=folder / "prefect" if folder else None)
+        if getattr(options, "runs_flows", False) and temporary_server():
+            watch()
+    except Exception:
+        traceback.print_exc()
+        return EXIT["undecided"]
     try:
         import audits
     except ImportError as error:

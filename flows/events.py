@@ -39,5 +39,5 @@ def announce_error(model: str, reason: str) -> None:
     emit_event(
         f"{PREFIX}.error",
         resource=_resource(model, model),
-        payload={"model": model, "reason": reason},
+        payload={"model": model, "verdict": "error", "reason": reason, "run_id": "", "page": ""},
     )

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import traceback
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +59,12 @@ def run(options: argparse.Namespace) -> int:
             progress.done()
             print(error, file=sys.stderr)
             decision = Decision.impossible(options.model, options.baseline, str(error))
+        except Exception as error:
+            # Whatever it was, the gate has not passed, and says so in every form it was asked for.
+            progress.done()
+            traceback.print_exc()
+            reason = f"{type(error).__name__}: {error}"
+            decision = Decision.impossible(options.model, options.baseline, reason)
         progress.done()
         if summary:
             summary.write(decision.to_markdown())

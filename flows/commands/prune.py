@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
     from audits.store import Store, default_folder
 
     folder = options.store or default_folder()
-    if "://" not in folder and not Path(folder).is_dir():
+    if "://" not in folder and not (Path(folder) / "parts").is_dir():
         raise AuditError(f"Expected a store at {folder}, found none.")
     store = Store(folder)
     old, kept = store.prune(options.days * 86_400, dry_run=options.dry_run)

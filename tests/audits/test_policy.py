@@ -153,7 +153,7 @@ def test_dates_are_read_from_yaml_as_they_are_written_there(tmp_path):
 
 def test_the_default_policy_compares_and_has_no_bound_on_consistency():
     checks = [{"kind": k} for k in ("performance", "random_fill", "progressive_fill", "ablation")]
-    policy = default_policy(parse_config({**BASE, "checks": checks}).checks)
+    policy = default_policy(parse_config({**BASE, "checks": checks}).checks, 0.5)
     bounds = {str(condition) for condition in policy.conditions}
     assert "performance/accuracy >= 0.5" in bounds
     assert {

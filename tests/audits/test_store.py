@@ -249,18 +249,22 @@ def test_a_key_of_what_is_not_a_plain_value_is_refused():
 
 def test_what_nobody_used_for_a_while_is_pruned_and_the_rest_stays(tmp_path):
     store = Store(str(tmp_path))
-    for key in ("old", "read", "new"):
+    old, read, new = (key_of(name=name) for name in ("old", "read", "new"))
+    for key in (old, read, new):
         store.put(key, {"a": np.arange(10)})
+    somebodys = tmp_path / "parts" / "notes.txt"
+    somebodys.touch()
     week = 7 * 86_400
-    for key in ("old", "read"):
-        os.utime(tmp_path / "parts" / f"{key}.npz", (time.time() - 2 * week,) * 2)
-    assert store.get("read") is not None
+    for file in (store._path(old), store._path(read), somebodys):
+        os.utime(file, (time.time() - 2 * week,) * 2)
+    assert store.get(read) is not None
     would, _ = store.prune(week, dry_run=True)
-    assert (would.files, store.has("new")) == (1, True)
+    assert (would.files, store.has(old)) == (1, True)
+    os.utime(store._path(old), (time.time() - 2 * week,) * 2)  # `has` was a use
     deleted, kept = store.prune(week)
     assert deleted == would
-    assert (kept.files, deleted.bytes > 0) == (2, True)
-    assert [store.has(key) for key in ("old", "read", "new")] == [False, True, True]
+    assert (kept.files, deleted.bytes > 0, somebodys.exists()) == (2, True, True)
+    assert [store.has(key) for key in (old, read, new)] == [False, True, True]
 
 
 def test_a_store_that_is_not_local_is_not_pruned(tmp_path):
