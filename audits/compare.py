@@ -52,13 +52,17 @@ def _metrics(audit: PastAudit) -> dict[str, Estimate]:
 
 
 def _drops(a: PastAudit, b: PastAudit) -> dict[str, Estimate]:
-    """b minus a by metric, where both audits have the check, on the same images."""
+    """b minus a by metric, where both audits have the same check, on the same images."""
+    same = ("data", "digest"), ("config", "seed")
+    if any(a.content[part][name] != b.content[part][name] for part, name in same):
+        return {}
+    other_checks = {check.name: check for check in parse_config(b.content["config"]).checks}
     theirs = {one.check: one for one in b.evidence}
     checks = {check.name: check for check in parse_config(a.content["config"]).checks}
     found: dict[str, Estimate] = {}
     for own in a.evidence:
         other, check = theirs.get(own.check), checks[own.check]
-        if other is None or not check.scored:
+        if other is None or not check.scored or other_checks.get(own.check) != check:
             continue
         try:
             # How far a is below b is b minus a.

@@ -27,7 +27,7 @@ def due(config: AuditConfig) -> Due:
     baseline and policy) and the verdict that the policy has today, since waivers end. Raises
     AuditError where the model is not found.
     """
-    model = registry.resolve(config.model)
+    model = registry.resolve_again(config.model)
     found = past.standing(model)
     if found is None:
         return Due(None, "there is no whole audit that can be verified")
@@ -49,5 +49,5 @@ def _digest(config: AuditConfig, model: Resolved, images: ImageSet) -> str | Non
     if config.baseline is None:
         return audit_digest(config, figures, None)
     own = baseline_config(config)
-    with Subject(own, registry.resolve(own.model), images) as subject:
+    with Subject(own, registry.resolve_again(own.model), images) as subject:
         return audit_digest(config, figures, subject.digest)

@@ -72,7 +72,7 @@ class Policy(Strict):
     waivers: tuple[Waiver, ...] = ()
 
     @model_validator(mode="after")
-    def _waivers_have_conditions(self) -> Self:
+    def _names_are_clear(self) -> Self:
         conditions = [str(condition) for condition in self.conditions]
         for name in conditions:
             if conditions.count(name) > 1:

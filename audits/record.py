@@ -102,7 +102,7 @@ class Recorder:
                 log.error("Could not take back what the audit had recorded: %s", failure)
 
     def _withdraw(self, reason: str) -> None:
-        """Says `undecided` of the version; where another audit has begun, that one's word stands."""
+        """Says `undecided` of the version, unless another audit has begun, whose word stands."""
         standing = past.audit_tag(self._model)
         if standing.get("run_id") == self.run_id:
             self._tag(past.VERDICT_TAG, "undecided")

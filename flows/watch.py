@@ -61,7 +61,7 @@ def _left(mark: str) -> list[int]:
 def _end(mark: str) -> None:
     deadline = time.monotonic() + _PATIENCE
     told: set[int] = set()
-    while left := _left(mark):
+    while (left := _left(mark)) and time.monotonic() < deadline + _PATIENCE:
         late = time.monotonic() > deadline
         for pid in left:
             if late or pid not in told:
@@ -73,11 +73,13 @@ def _end(mark: str) -> None:
 def _send(pid: int, number: signal.Signals) -> None:
     try:
         os.kill(pid, number)
-    except ProcessLookupError:  # it was quicker
+    except (ProcessLookupError, PermissionError):  # it was quicker, or is another's by now
         return
 
 
 if __name__ == "__main__":
     sys.stdin.buffer.read()
-    _end(sys.argv[1])
-    shutil.rmtree(sys.argv[2], ignore_errors=True)
+    try:
+        _end(sys.argv[1])
+    finally:
+        shutil.rmtree(sys.argv[2], ignore_errors=True)

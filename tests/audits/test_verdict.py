@@ -56,7 +56,7 @@ def _shows(condition, evidence):
 
 
 @given(
-    st.lists(_conditions, max_size=3),
+    st.lists(_conditions, max_size=3, unique_by=str),
     st.lists(_evidence, max_size=2, unique_by=lambda e: e.check),
 )
 def test_only_conditions_that_are_all_shown_ever_pass(conditions, evidence):
