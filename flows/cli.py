@@ -19,7 +19,7 @@ from flows.commands import (
     sweep,
 )
 from flows.commands.common import EXIT
-from flows.environment import quieten, temporary_server
+from flows.environment import quieten
 from flows.watch import watch
 
 _COMMANDS = (audit, gate, policy, sweep, serve, history, compare, prune, schema, demo)
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder: Path | None = getattr(options, "folder", None)
     try:
         quieten(prefect_home=folder / "prefect" if folder else None)
-        if getattr(options, "runs_flows", False) and temporary_server():
+        if getattr(options, "runs_flows", False):
             watch()
     except Exception:
         traceback.print_exc()
