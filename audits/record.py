@@ -202,7 +202,11 @@ def _markdown(text: str) -> str:
 def _experiment(client: mlflow.MlflowClient, name: str) -> Experiment:
     found = client.get_experiment_by_name(name)
     if found is None:
-        client.create_experiment(name, artifact_location=_artifacts(mlflow.get_tracking_uri()))
+        try:
+            client.create_experiment(name, artifact_location=_artifacts(mlflow.get_tracking_uri()))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another audit was quicker
+                raise
         found = client.get_experiment_by_name(name)
     if found is None or found.lifecycle_stage != "active":
         raise AuditError(

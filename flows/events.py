@@ -1,11 +1,16 @@
 """Prefect events about audits, on which users hang their notifications."""
 
 from prefect.events import emit_event
+from prefect.settings import get_current_settings
 
 from audits import AuditResult
-from flows.environment import temporary_server
 
 PREFIX = "fillblanks.audit"
+
+
+def configured() -> bool:
+    """Whether a Prefect server is configured, in whatever way Prefect knows."""
+    return get_current_settings().api.url is not None
 
 
 def _resource(uri: str, name: str) -> dict[str, str]:
@@ -16,7 +21,7 @@ def _resource(uri: str, name: str) -> dict[str, str]:
 
 def announce(result: AuditResult) -> None:
     """Emits `fillblanks.audit.passed`, `.failed` or `.undecided`, where a server is configured."""
-    if temporary_server():  # nobody can have an automation there
+    if not configured():  # nobody can have an automation on a temporary server
         return
     model, verdict = result.model, result.verdict
     emit_event(
@@ -34,7 +39,7 @@ def announce(result: AuditResult) -> None:
 
 def announce_error(model: str, reason: str) -> None:
     """Emits `fillblanks.audit.error`: an audit that broke off and has no verdict."""
-    if temporary_server():
+    if not configured():
         return
     emit_event(
         f"{PREFIX}.error",

@@ -11,7 +11,7 @@ from prefect.types.entrypoint import EntrypointType
 from audits import AuditError
 from audits.sweep import Wanted
 from flows.audit import audit
-from flows.environment import temporary_server
+from flows.events import configured
 from flows.sweep import sweep
 
 # Two sweeps at once would overtake each other's audits.
@@ -26,7 +26,7 @@ def serve(config: dict[str, Any], wanted: Wanted, cron: str) -> None:
 
     Raises AuditError where no Prefect server is configured: a schedule needs one that stays.
     """
-    if temporary_server():
+    if not configured():
         raise AuditError(
             "Expected a Prefect server that keeps the schedule, found none configured. Start one "
             "with `prefect server start` and set PREFECT_API_URL."
