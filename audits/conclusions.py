@@ -30,7 +30,7 @@ def to_part(evidence: Evidence) -> Part:
 
 
 def from_part(part: Part) -> Evidence:
-    """What `to_part` was given."""
+    """What `to_part` was given. Raises KeyError or TypeError where it was given another shape."""
     words = json.loads(part["words"].tobytes())
     pictures = tuple(
         Picture(key, step, part[f"picture {n}"], caption, small)

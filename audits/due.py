@@ -1,5 +1,6 @@
 """Is an audit due, or is there one already that would come out the same?"""
 
+from functools import cached_property
 from typing import NamedTuple
 
 from audits import data, past, registry
@@ -8,7 +9,6 @@ from audits.data import ImageSet
 from audits.errors import AuditError
 from audits.past import PastAudit
 from audits.pinned import audit_digest, baseline_config, today
-from audits.registry import Resolved
 from audits.subject import Subject
 from audits.verdict import decide
 
@@ -21,33 +21,53 @@ class Due(NamedTuple):
 
 
 def due(config: AuditConfig) -> Due:
-    """Looks for the version's standing audit, and whether it would come out the same today.
+    """Whether the model of a pinned config is due; see `Lookout`."""
+    return Lookout(config).look(config.model)
 
-    `config` is pinned. The audit must be verified, have today's digest (of model, data, checks,
-    baseline and policy) and the verdict that the policy has today, since waivers end. Raises
-    AuditError where the model is not found.
+
+class Lookout:
+    """Looks for standing audits that would come out the same today.
+
+    `config` is pinned; its model does not matter. Data and baseline are read once for all models.
     """
-    model = registry.resolve_again(config.model)
-    found = past.standing(model)
-    if found is None:
-        return Due(None, "there is no whole audit that can be verified")
-    images = data.load(config.data)
-    try:
-        digest = _digest(config, model, images)
-    except AuditError as error:
-        return Due(None, f"the model cannot be opened: {error}")
-    if found.content["digest"] != digest:
-        return Due(None, "model, data, checks, baseline or policy are not those of its audit")
-    if decide(config.policy, found.evidence, today()).word != found.word:
-        return Due(None, f"its verdict would not be {found.word} today")
-    return Due(found, f"audited in run {found.run_id}")
 
+    def __init__(self, config: AuditConfig):
+        self._config = config
 
-def _digest(config: AuditConfig, model: Resolved, images: ImageSet) -> str | None:
-    with Subject(config, model, images) as subject:
-        figures = subject.digest
-    if config.baseline is None:
-        return audit_digest(config, figures, None)
-    own = baseline_config(config)
-    with Subject(own, registry.resolve_again(own.model), images) as subject:
-        return audit_digest(config, figures, subject.digest)
+    def look(self, uri: str) -> Due:
+        """The audit of `uri` that is verified, of today's digest, and of today's verdict.
+
+        The digest is that of model, data, checks, baseline and policy; the verdict is the one that
+        the policy has today, since waivers end. Raises AuditError where there is no such model.
+        """
+        model = registry.resolve(uri)
+        found = past.standing(model)
+        if found is None:
+            return Due(None, "there is no whole audit that can be verified")
+        images = self._images  # outside: without data there is no audit of any model
+        try:
+            with Subject(self._config, model, images) as subject:
+                figures = subject.digest
+        except AuditError as error:
+            return Due(None, f"the model cannot be opened: {error}")
+        try:
+            digest = audit_digest(self._config, figures, self._baseline_digest)
+        except AuditError as error:
+            return Due(None, f"the baseline cannot be opened: {error}")
+        if found.content["digest"] != digest:
+            return Due(None, "model, data, checks, baseline or policy are not those of its audit")
+        if decide(self._config.policy, found.evidence, today()).word != found.word:
+            return Due(None, f"its verdict would not be {found.word} today")
+        return Due(found, f"audited in run {found.run_id}")
+
+    @cached_property
+    def _images(self) -> ImageSet:
+        return data.load(self._config.data)
+
+    @cached_property
+    def _baseline_digest(self) -> str | None:
+        if self._config.baseline is None:
+            return None
+        own = baseline_config(self._config)
+        with Subject(own, registry.resolve(self._config.baseline), self._images) as subject:
+            return subject.digest

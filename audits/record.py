@@ -148,17 +148,20 @@ class Recorder:
         self._finished = True
 
     def _end_stale_runs(self) -> None:
-        """Ends the runs of earlier audits of this version that were killed while they ran.
+        """Ends the runs of earlier audits of this version that were killed before their last act.
 
         Should one be alive, it finds that the tag is another's and does not record its verdict.
         """
-        stale = self._client.search_runs(
-            [self._experiment_id],
-            f"tags.`{MODEL_TAG}` = {quoted(self._model.uri)} and attributes.status = 'RUNNING'",
-        )
-        for run in stale:
-            if run.info.run_id != self.run_id:
-                self._client.set_terminated(run.info.run_id, "KILLED")
+        stale = ["attributes.status = 'RUNNING'"]
+        unsaid = past.audit_tag(self._model).get("run_id")
+        if registry.tags_of(self._model).get(past.VERDICT_TAG) == "running" and unsaid:
+            # Its run may have been finished, but the version was not told.
+            stale.append(f"attributes.run_id = {quoted(str(unsaid))}")
+        for which in stale:
+            ours = f"tags.`{MODEL_TAG}` = {quoted(self._model.uri)} and {which}"
+            for run in self._client.search_runs([self._experiment_id], ours):
+                if run.info.run_id != self.run_id:
+                    self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _expect_own_tag(self) -> None:
         run_id = past.audit_tag(self._model).get("run_id")

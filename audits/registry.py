@@ -6,6 +6,7 @@ It runs in the auditing process and loads no model.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,8 @@ class Resolved:
 
 def resolve(uri: str) -> Resolved:
     """The version or logged model behind `models:/...`. Raises AuditError where there is none."""
-    _parts(uri)
-    expect_registry()
-    return resolve_again(uri)
-
-
-def resolve_again(uri: str) -> Resolved:
-    """As `resolve`, for an URI in the middle of an audit: a server that is away is waited for."""
     match = _parts(uri)
+    expect_registry()
     client = mlflow.MlflowClient()
     try:
         if match["model_id"]:
@@ -155,18 +150,29 @@ def fetch(model: Resolved, folder: Path) -> Path:
 
 
 def answers() -> bool:
-    """Whether there is an MLflow at the URIs in use."""
+    """Whether an MLflow answers now at the URIs in use."""
     try:
-        expect_registry()
+        for uri, variable in _in_use():
+            _expect_mlflow(uri, variable)
     except AuditError:
         return False
     return True
 
 
 def expect_registry() -> None:
-    """Raises AuditError where no MLflow answers at the URIs in use."""
-    _expect_mlflow(mlflow.get_tracking_uri(), "MLFLOW_TRACKING_URI")
-    _expect_mlflow(mlflow.get_registry_uri(), "MLFLOW_REGISTRY_URI")
+    """Raises AuditError where no MLflow answers at the URIs in use.
+
+    A server that has answered once is not asked again: should it go away, MLflow waits for it.
+    """
+    for uri, variable in _in_use():
+        _expect_mlflow_once(uri, variable)
+
+
+def _in_use() -> tuple[tuple[str, str], ...]:
+    return (
+        (mlflow.get_tracking_uri(), "MLFLOW_TRACKING_URI"),
+        (mlflow.get_registry_uri(), "MLFLOW_REGISTRY_URI"),
+    )
 
 
 def _expect_mlflow(uri: str, variable: str) -> None:
@@ -189,3 +195,6 @@ def _expect_mlflow(uri: str, variable: str) -> None:
                 f"Expected an MLflow server at {uri}, got no answer ({type(error).__name__}). "
                 f"Start it, or correct {variable}."
             ) from error
+
+
+_expect_mlflow_once = cache(_expect_mlflow)  # what raises is not kept

@@ -78,7 +78,7 @@ def _examine_baseline(
     config: AuditConfig, images: ImageSet, measure: Measure, conclude: Conclude
 ) -> Examined:
     own = baseline_config(config)
-    model = registry.resolve_again(own.model)
+    model = registry.resolve(own.model)
 
     def known(subject: Subject) -> list[Evidence] | None:
         found = past.find(own.experiment, **{past.FIGURES_TAG: subject.digest})

@@ -20,7 +20,7 @@ from audits.plans import Plans
 from audits.store import Store, key_of
 from audits.subject import Subject
 from audits.worker import Worker, WorkerFailure
-from fillblanks import Plan
+from fillblanks import Plan, __version__
 
 log = logging.getLogger(__name__)
 NOTICE = logging.INFO + 5  # what a person should find in the terminal afterwards
@@ -130,6 +130,7 @@ class Session:
         """Evidence from the parts of all units, kept in the store. Raises as `measure` does."""
         parts = [self._finished_key(check, unit) for unit in self.units(check)]
         key = key_of(
+            release=__version__,
             schema=SCHEMA_VERSION,
             conclusion=check.model_dump(mode="json") | {"version": check.version},
             subject=self.subject.digest,
@@ -138,10 +139,14 @@ class Session:
             plan=asdict(self.plan),
         )
         kept = self.store.get(key)
-        if kept is None:
-            kept = to_part(self._in_worker(bench.conclude, check, parts))
-            self.store.put(key, kept)
-        return from_part(kept)  # the same, whether it was kept or is new
+        if kept is not None:
+            try:
+                return from_part(kept)
+            except (KeyError, TypeError):  # an older release concluded otherwise
+                log.info("%s: the conclusion that is kept is of another release", check.name)
+        new = to_part(self._in_worker(bench.conclude, check, parts))
+        self.store.put(key, new)
+        return from_part(new)  # the same as when it was kept
 
     def cost(self) -> Cost:
         """What is left to do: units that are not in the store."""

@@ -49,7 +49,7 @@ class Subject:
     def _fetch_reference(self, folder: Path) -> ModelFiles | None:
         if self.config.reference is None:
             return None
-        reference = registry.resolve_again(self.config.reference)
+        reference = registry.resolve(self.config.reference)
         target = folder / "reference"
         target.mkdir()
         fetched = registry.fetch(reference, target)

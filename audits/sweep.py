@@ -1,14 +1,16 @@
 """The sweep: which versions in the registry are due for an audit, and which are not, and why."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from audits import registry
 from audits.config import AuditConfig, parse_config
-from audits.due import due
 from audits.errors import AuditError
 from audits.pinned import pinned
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -26,16 +28,6 @@ class Wanted:
         return ", ".join(told) or "all versions"
 
 
-@dataclass(frozen=True)
-class Seen:
-    """One version of the registry, and whether it is due."""
-
-    uri: str
-    due: bool
-    why: str
-    verdict: str = ""  # of the audit that makes it not due
-
-
 def versions(wanted: Wanted) -> list[str]:
     """URIs of the versions that are wanted, by name and number.
 
@@ -49,6 +41,8 @@ def versions(wanted: Wanted) -> list[str]:
         aliased = (
             registry.version_of_alias(name, wanted.alias) if entries and wanted.alias else None
         )
+        if wanted.alias and aliased is None:
+            log.warning("%s is left out: it has no alias %s.", name, wanted.alias)
         for entry in entries:
             if wanted.alias and str(entry.version) != aliased:
                 continue
@@ -57,14 +51,6 @@ def versions(wanted: Wanted) -> list[str]:
     if not found:
         raise AuditError(f"Expected versions with {wanted} in the registry, found none.")
     return found
-
-
-def look(config: AuditConfig, uri: str) -> Seen:
-    """Whether a version has no audit that would come out the same today; `config` is pinned."""
-    found, why = due(config.model_copy(update={"model": uri}))
-    if found is None:
-        return Seen(uri, due=True, why=why)
-    return Seen(uri, due=False, why=why, verdict=found.word)
 
 
 def sweep_config(

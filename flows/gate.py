@@ -6,9 +6,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
+import audits.gate
 from audits.config import parse_policy
 from audits.gate import Decision
-from audits.gate import gate as decide
 from flows.audit import audited, result_of
 
 
@@ -25,7 +25,7 @@ def gate(
 
     The flow run fails unless the decision is `passed`, and says why in its state.
     """
-    decision = decide(
+    decision = audits.gate.gate(
         model,
         baseline=baseline,
         config=config,

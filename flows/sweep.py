@@ -10,7 +10,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
 from audits import AuditConfig
-from audits.sweep import Wanted, look, sweep_config, versions
+from audits.due import Lookout
+from audits.sweep import Wanted, sweep_config, versions
 from flows.audit import audited, result_of
 from flows.events import announce_error
 
@@ -65,7 +66,8 @@ def sweep(
     """
     uris = versions(Wanted(name, alias, tags))
     parsed = sweep_config(config, uris)
-    summary = Summary(tuple(_row(parsed, uri) for uri in uris))
+    lookout = Lookout(parsed)
+    summary = Summary(tuple(_row(parsed, lookout, uri) for uri in uris))
     create_table_artifact(
         key="audit-sweep",
         table=[asdict(row) for row in summary.rows],
@@ -84,12 +86,12 @@ def swept(config: dict[str, Any], wanted: Wanted) -> Summary:
     return summary
 
 
-def _row(config: AuditConfig, uri: str) -> Row:
+def _row(config: AuditConfig, lookout: Lookout, uri: str) -> Row:
     done = "skipped"
     try:
-        seen = look(config, uri)
-        if not seen.due:
-            return Row(uri, done, seen.verdict, seen.why)
+        found, why = lookout.look(uri)
+        if found is not None:
+            return Row(uri, done, found.word, why)
         done = "audited"
         result = audited(config.model_copy(update={"model": uri}))
     except Exception as error:

@@ -1,8 +1,13 @@
 """fillblanks sweep: audit every version that is due."""
 
 import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from flows.commands.common import EXIT, add_wanted, wanted
+
+if TYPE_CHECKING:
+    from audits import AuditConfig
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -20,17 +25,14 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def run(options: argparse.Namespace) -> int:
     from audits.config import read_mapping
-    from audits.sweep import look, sweep_config, versions
+    from audits.sweep import sweep_config, versions
     from flows.console import show_progress
 
     which, values = wanted(options), read_mapping(options.config)
     uris = versions(which)
     config = sweep_config(values, uris, origin=options.config)
     if options.dry_run:
-        for uri in uris:
-            seen = look(config, uri)
-            print(f"{uri}: {'due' if seen.due else 'not due'}, {seen.why}")
-        return 0
+        return _dry_run(config, uris)
     from flows.sweep import swept
 
     progress = show_progress()
@@ -40,3 +42,22 @@ def run(options: argparse.Namespace) -> int:
         print(f"{row.model}: {row.done}, {row.verdict}. {row.why}")
     print(summary)
     return EXIT[summary.word]
+
+
+def _dry_run(config: "AuditConfig", uris: Sequence[str]) -> int:
+    from mlflow.exceptions import MlflowException
+
+    from audits import AuditError
+    from audits.due import Lookout
+
+    lookout = Lookout(config)
+    code = 0
+    for uri in uris:
+        try:
+            found, why = lookout.look(uri)
+        except (AuditError, MlflowException, OSError) as error:  # the others can be looked at
+            print(f"{uri}: not known, {' '.join(str(error).split())}")
+            code = EXIT["undecided"]
+        else:
+            print(f"{uri}: {'due' if found is None else 'not due'}, {why}")
+    return code

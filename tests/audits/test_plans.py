@@ -249,7 +249,7 @@ def test_a_long_audit_is_calibrated_once(warm, config_of):
     )
     with _session(config) as again:
         assert (again.plan, again.notes, again.engine) == (first.plan, first.notes, first.engine)
-        assert again.digest == first.digest
+        assert again.subject.digest == first.subject.digest
         assert again.cost().passes == 450 * 90
         _measure(again, "performance")
     assert _files(config.store) == written
@@ -258,7 +258,7 @@ def test_a_long_audit_is_calibrated_once(warm, config_of):
     with _session(_with(config, engine=fixed)) as other:
         assert {name: getattr(other.plan, name) for name in fixed} == fixed
         assert "float64 precision" in other.notes[0]
-        assert other.digest != first.digest
+        assert other.subject.digest != first.subject.digest
         assert other.cost().passes == 450 + 450 * 90
     assert len(_plan_files(config.store)) == 2
 
@@ -327,7 +327,7 @@ def test_an_audit_that_runs_out_of_memory_goes_on_with_half_the_chunk(warm, conf
     result = run_audit(config)
     assert [e.status for e in result.evidence] == ["ok"] * 3
     written = _files(config.store)
-    assert len(written) == 4
+    assert len(written) == 7  # three parts, three conclusions
     assert len(_plan_files(config.store)) == 1
     evidence = _evidence_json(result, tmp_path)
     told = json.loads(evidence)

@@ -189,3 +189,7 @@ def test_a_policy_from_an_audit_passes_a_version_as_good_and_fails_a_worse_one()
     )
     assert decide(policy, same, TODAY).word == "passed"
     assert decide(policy, LOW, TODAY).word == "failed"
+
+    refused = {**content, "verdict": {"word": "failed"}}
+    with pytest.raises(AuditError, match="accepted"):
+        policy_from(PastAudit("run", "page", refused, tuple(shown)))

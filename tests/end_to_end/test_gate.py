@@ -1,12 +1,15 @@
 """The gate against a real registry: drops, reuse, promotion, waivers, what cannot be believed."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlparse
 
 import mlflow
 import pytest
+import yaml
+from mlflow.exceptions import MlflowException
 from simple_nets import logistic
 
 from audits import AuditError, parse_config, past, run_audit
@@ -15,10 +18,12 @@ from audits.due import due
 from audits.gate import gate
 from audits.history import history
 from audits.pinned import pinned, today
+from audits.policy import Policy
 from audits.registry import resolve
 from audits.starting_policy import policy_from
 
 GOOD, WORSE, SIMILAR = "models:/digits/1", "models:/digits/2", "models:/digits/3"
+FILLS = [{"kind": "performance"}, {"kind": "progressive_fill", "images": 50}]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +50,7 @@ def config(digits, store):
             "model": model,
             "baseline": GOOD,
             "data": {"kind": "digits"},
-            "checks": [{"kind": "performance"}, {"kind": "progressive_fill", "images": 50}],
+            "checks": [{"kind": "performance"}],
             "policy": policy,
             "store": store,
         }
@@ -66,8 +71,19 @@ def _version(uri):
     return mlflow.MlflowClient().get_model_version("digits", uri.rsplit("/", 1)[-1])
 
 
+class AuditNeeded(Exception):
+    """Raised in place of an audit, with the config that it would have had."""
+
+
 def _never(config):
-    raise AssertionError("it was audited again")
+    raise AuditNeeded(config)
+
+
+def _asked(model, **options):
+    """The config of the audit that the gate wants."""
+    with pytest.raises(AuditNeeded) as needed:
+        gate(model, audit=_never, fresh=True, **options)
+    return needed.value.args[0]
 
 
 def test_a_version_as_good_as_the_baseline_passes_and_is_promoted(config):
@@ -100,16 +116,42 @@ def test_an_audit_that_would_come_out_the_same_is_used(config):
     assert again.reused
     assert (again.run_id, again.verdict.word) == (first.run_id, first.verdict.word)
     assert [str(j) for j in again.verdict.judgements] == [str(j) for j in first.verdict.judgements]
-    with pytest.raises(AssertionError):
-        ask(config(SIMILAR), audit=_never, fresh=True)
+    _asked(SIMILAR, config=config(SIMILAR))
     for change in (
         {"seed": 1},
         {"baseline": WORSE},
-        {"checks": [{"kind": "performance"}]},
+        {"checks": FILLS},
         {"policy": {"conditions": [{"metric": "performance/accuracy", "min": 0.7}]}},
     ):
-        with pytest.raises(AssertionError):
+        with pytest.raises(AuditNeeded):
             ask(config(SIMILAR, **change), audit=_never)
+
+
+def test_an_audit_whose_tags_do_not_say_its_verdict_yet_is_due(config):
+    ask(config(SIMILAR))
+    client = mlflow.MlflowClient()
+    client.set_model_version_tag("digits", "3", "audit.verdict", "running")  # killed before the end
+    assert past.standing(resolve(SIMILAR)) is None
+    client.set_model_version_tag("digits", "3", "audit.verdict", "passed")
+    assert past.standing(resolve(SIMILAR)) is not None
+
+
+def test_what_gives_trust_is_not_taken_from_the_baselines_audit(config):
+    own = {"trust_pickle_sha256": "0" * 64, "limits": {"unit_seconds": 7.0}, "seed": 5}
+    audit(config(GOOD, baseline=None, policy={}, **own))
+    asked = _asked(SIMILAR, baseline=GOOD)
+    assert (asked.seed, asked.baseline) == (5, GOOD)
+    assert asked.trust_pickle_sha256 == ()
+    assert asked.limits.unit_seconds != 7.0
+    assert asked.store != config(GOOD)["store"]
+
+
+def test_the_default_policy_keeps_the_coverage_that_was_asked_for(config):
+    asked = _asked(SIMILAR, config=config(SIMILAR, policy={"min_coverage": 0.9}))
+    assert asked.policy.min_coverage == 0.9
+    assert asked.policy.conditions
+    with pytest.raises(AuditError, match="Expected a policy with conditions, got one without"):
+        gate(SIMILAR, config=config(SIMILAR), policy=Policy(), audit=_never)
 
 
 def test_the_baselines_own_audit_is_used_where_there_is_one(config):
@@ -161,7 +203,7 @@ def test_a_tag_alone_is_never_believed(tag, config):
     before = _version(WORSE).tags
     for name, value in (("audit", tag), ("audit.verdict", "passed")):
         client.set_model_version_tag("digits", "2", name, value)
-    with pytest.raises(AssertionError):
+    with pytest.raises(AuditNeeded):
         ask(config(WORSE), audit=_never)
     for name in ("audit", "audit.verdict"):
         client.set_model_version_tag("digits", "2", name, before.get(name, ""))
@@ -193,14 +235,40 @@ def test_an_alias_that_was_moved_meanwhile_is_left_where_it_is(config):
 
 def test_an_alias_means_what_it_meant_when_the_gate_began(config):
     client = mlflow.MlflowClient()
-    client.set_registered_model_alias("digits", "candidate", "3")
+    for name in ("candidate", "accepted"):
+        client.set_registered_model_alias("digits", name, "3")
 
     def moved(config):
-        client.set_registered_model_alias("digits", "candidate", "2")
+        for name in ("candidate", "accepted"):
+            client.set_registered_model_alias("digits", name, "2")
         return run_audit(config)
 
-    decision = ask(config("models:/digits@candidate"), fresh=True, audit=moved)
+    decision = ask(
+        config("models:/digits@candidate", baseline=None),
+        baseline="models:/digits@accepted",
+        fresh=True,
+        audit=moved,
+    )
     assert decision.model.version == "3"
+    assert decision.baseline == SIMILAR
+
+
+@pytest.mark.parametrize(("lost", "word"), [("the answer", "passed"), ("the request", "undecided")])
+def test_a_promotion_is_told_by_where_the_alias_is(lost, word, config, monkeypatch):
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias("digits", "next", "1")
+    move = mlflow.MlflowClient.set_registered_model_alias
+
+    def unheard(*arguments):
+        if lost == "the answer":
+            move(*arguments)
+        raise MlflowException("no answer")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "set_registered_model_alias", unheard)
+    decision = ask(config(SIMILAR), promote="next")
+    assert decision.verdict.word == word
+    assert ("MLflow did not move 'next': no answer" in decision.line) == (word == "undecided")
+    assert bool(decision.promotion) == (word == "passed")
 
 
 def test_a_waiver_that_has_ended_makes_its_audit_count_no_more(config, monkeypatch):
@@ -213,7 +281,8 @@ def test_a_waiver_that_has_ended_makes_its_audit_count_no_more(config, monkeypat
         "reason": "a linear model draws badly",
         "until": today().isoformat(),
     }
-    waived = config(SIMILAR, policy={"conditions": conditions, "waivers": [waiver]})
+    policy = {"conditions": conditions, "waivers": [waiver]}
+    waived = config(SIMILAR, baseline=None, checks=FILLS, policy=policy)
     decision = ask(waived)
     assert decision.verdict.word == "passed", decision.line
     assert "a linear model draws badly" in decision.to_markdown()
@@ -238,16 +307,14 @@ def test_the_default_policy_needs_a_baseline_and_compares_with_it(config):
 
 
 def test_a_policy_that_was_written_from_a_version_passes_it(config):
-    import yaml
-
-    audit(config(GOOD, baseline=None, policy={}))
+    audit(config(GOOD, baseline=None, policy={}, checks=FILLS))
     policy = yaml.safe_load(policy_from(past.standing(resolve(GOOD))))
     assert {c["metric"] for c in policy["conditions"]} == {
         "performance/accuracy",
         "performance/f1_macro",
         "progressive_fill/accuracy",
     }
-    assert ask(config(SIMILAR, policy=policy)).verdict.word == "passed"
+    assert ask(config(SIMILAR, policy=policy, checks=FILLS)).verdict.word == "passed"
 
 
 def test_history_lists_audits_with_the_alias_of_then(config):
@@ -265,12 +332,15 @@ def test_history_lists_audits_with_the_alias_of_then(config):
 
 
 def test_compare_puts_two_audits_side_by_side_in_pairs(config):
-    a = audit(config(GOOD, baseline=None, policy={}))
-    b = audit(config(WORSE, policy={}))
-    table = compare(audit_of(a.run_id), audit_of(WORSE)).set_index("metric")
-    row = table.loc["performance/accuracy"]
-    figures = {e.check: e for e in b.evidence}["performance"].metrics["accuracy_drop"]
-    assert row["b - a, paired"].startswith(f"{-figures.value:+.3f}")
-    assert table.loc["progressive_fill/accuracy_null", "b - a, paired"] == ""
+    first = audit(config(GOOD, baseline=None, policy={}))
+    second = audit(config(WORSE, policy={}))
+    a, b = audit_of(first.run_id), audit_of(WORSE)
+    row = compare(a, b).set_index("metric").loc["performance/accuracy"]
+    drop = second.evidence[0].metrics["accuracy_drop"]
+    assert row["b - a, paired"].startswith(f"{-drop.value:+.3f}")
+    for part, name in (("data", "digest"), ("config", "seed")):
+        content = {**b.content, part: {**b.content[part], name: "another"}}
+        table = compare(a, replace(b, content=content))
+        assert set(table["b - a, paired"]) == {""}
     with pytest.raises(AuditError, match="Expected the run of a whole audit"):
         audit_of("0" * 32)

@@ -1,25 +1,29 @@
-"""Audits that are killed at random moments, and what is left of them: nothing but their work."""
+"""Audits that are killed at random moments, and two at once: what is left is their work alone."""
 
+import json
 import os
+import random
 import shutil
+import time
+from pathlib import Path
+from urllib.parse import urlparse
 
 import mlflow
 import pytest
 import yaml
-from kills import Audits, evidence_bytes, kill_and_resume
+from kills import Audits
 from simple_nets import logistic
 
 KILLS = int(os.environ.get("FILLBLANKS_KILLS", "3"))  # `make soak` takes 20
 
 
-@pytest.fixture
-def audit_file(registry, register, tmp_path):
-    """Writes a config of many short units; the store is part of it."""
+@pytest.fixture(scope="module")
+def made(shared_registry, register, tmp_path_factory):
+    """Makes audits of many short units, with a store, an experiment and a folder of their own."""
     register(logistic(), "m")
 
-    def written(name):
-        folder = tmp_path / name
-        folder.mkdir()
+    def audits(name):
+        folder = tmp_path_factory.mktemp(name)
         values = {
             "model": "models:/m/1",
             "data": {"kind": "digits"},
@@ -33,27 +37,95 @@ def audit_file(registry, register, tmp_path):
             "store": str(folder / "store"),
         }
         (folder / "audit.yaml").write_text(yaml.safe_dump(values))
-        return folder
+        return Audits(folder, "models:/m/1", folder / "audit.yaml"), folder / "store"
 
-    return written
+    return audits
 
 
-def test_a_killed_audit_goes_on_and_comes_to_the_same_bytes(audit_file):
-    calm, disturbed = audit_file("calm"), audit_file("disturbed")
-    seconds = Audits(calm, "models:/m/1", calm / "audit.yaml").to_the_end()
-    (disturbed / "store" / "parts").mkdir(parents=True)
-    for plan in (calm / "store" / "parts").glob("plan-*"):  # the same, so that bytes can be
-        shutil.copy(plan, disturbed / "store" / "parts")
-    audits = Audits(disturbed, "models:/m/1", disturbed / "audit.yaml")
-    kill_and_resume(audits, disturbed / "store", kills=KILLS, longest=seconds, seed=0)
+@pytest.fixture(scope="module")
+def calm(made):
+    """An undisturbed audit: its seconds, its evidence, and the file that has its plan."""
+    audits, store = made("calm")
+    seconds = audits.to_the_end()
+    (plan,) = store.rglob("plan-*.npz")
+    return seconds, _evidence("calm", store), plan
 
-    (undisturbed,) = evidence_bytes("calm")
-    found = {
-        evidence.replace(b'"experiment": "disturbed"', b'"experiment": "calm"').replace(
-            str(disturbed / "store").encode(), str(calm / "store").encode()
-        )
-        for evidence in evidence_bytes("disturbed")
-    }
-    assert found == {undisturbed}
-    tags = mlflow.MlflowClient().get_model_version("m", "1").tags
-    assert tags["audit.verdict"] == "passed"
+
+def _evidence(experiment, store):
+    """evidence.json of the one finished run, less what names the experiment."""
+    runs = mlflow.search_runs(experiment_names=[experiment], output_format="list")
+    assert not [run for run in runs if run.info.status == "RUNNING"]
+    (run,) = [run for run in runs if run.info.status == "FINISHED"]
+    tags = mlflow.MlflowClient().get_model_version("m", "1")
+    assert tags.tags["audit.verdict"] == "passed"
+    assert json.loads(tags.tags["audit"])["run_id"] == run.info.run_id
+    assert run.info.run_id in tags.description
+    assert "Audit: passed" in tags.description
+    evidence = (_artifacts(run) / "evidence.json").read_bytes()
+    return evidence.replace(str(store).encode(), b"").replace(
+        json.dumps(experiment).encode(), b'""'
+    )
+
+
+def _artifacts(run):
+    return Path(urlparse(run.info.artifact_uri).path)
+
+
+def _parts(store):
+    return {part: part.stat().st_mtime_ns for part in store.rglob("*.npz")}
+
+
+def _given(store, plan):
+    """The same bytes are promised for the same plan."""
+    (store / "parts").mkdir(parents=True)
+    shutil.copy(plan, store / "parts")
+
+
+def _resume(audits, store):
+    """Lets an audit that was killed go on to its end; asserts that nothing is written again."""
+    kept = _parts(store)
+    audits.to_the_end()
+    now = _parts(store)
+    assert {part: now[part] for part in kept} == kept
+
+
+@pytest.mark.parametrize("kill", range(KILLS))
+def test_a_killed_audit_goes_on_and_comes_to_the_same_bytes(kill, made, calm):
+    seconds, evidence, plan = calm
+    audits, store = made(f"killed{kill}")
+    _given(store, plan)
+    # A random moment in each of as many parts of the audit as there are kills.
+    moment = time.monotonic() + seconds * (kill + random.Random(kill).random()) / (KILLS + 0.2)
+    audits.killed_when(lambda: time.monotonic() > moment)
+    _resume(audits, store)
+    assert _evidence(f"killed{kill}", store) == evidence
+
+
+def test_an_audit_that_was_killed_while_it_was_recorded_is_recorded_once(made, calm):
+    _, evidence, plan = calm
+    audits, store = made("recorded")
+    shutil.copytree(plan.parent, store / "parts")  # all is measured; it has only to be recorded
+
+    def recording():
+        if mlflow.get_experiment_by_name("recorded") is None:
+            return False
+        runs = mlflow.search_runs(experiment_names=["recorded"], output_format="list")
+        return any((_artifacts(run) / "evidence.json").exists() for run in runs)
+
+    audits.killed_when(recording)
+    _resume(audits, store)
+    assert _evidence("recorded", store) == evidence
+
+
+def test_of_two_audits_at_once_one_stands_and_the_other_says_so(made, calm):
+    _, evidence, plan = calm
+    audits, store = made("both")
+    _given(store, plan)
+    processes = [audits.start(), audits.start()]
+    told = {process.communicate(timeout=600)[0]: process.returncode for process in processes}
+    assert sorted(told.values()) == [0, 2], told
+    (loser,) = [text for text, code in told.items() if code == 2]
+    assert "has begun meanwhile. Its verdict stands" in loser
+    assert "Traceback" not in loser
+    assert _evidence("both", store) == evidence
+    audits.wait_until_alone()

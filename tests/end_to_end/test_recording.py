@@ -47,6 +47,29 @@ def test_of_two_audits_at_once_the_later_one_stands_and_the_other_says_so(config
     assert "passed" not in _version().description
 
 
+def test_an_audit_that_is_interrupted_after_it_was_overtaken_leaves_the_others_verdict(config):
+    later = []
+
+    def interrupted(session, check, unit):
+        later.append(run_audit(parse_config(config)))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_audit(parse_config(config), measure=interrupted)
+    tags = _version().tags
+    assert tags["audit.verdict"] == json.loads(tags["audit"])["verdict"] == "passed"
+    assert json.loads(tags["audit"])["run_id"] == later[0].run_id
+    assert "interrupted" not in _version().description
+
+
+def test_a_finished_run_of_which_the_version_was_not_told_is_ended_by_the_next(config):
+    unsaid = run_audit(parse_config(config)).run_id
+    client = mlflow.MlflowClient()
+    client.set_model_version_tag("m", "1", "audit.verdict", "running")  # killed just before
+    run_audit(parse_config(config))
+    assert client.get_run(unsaid).info.status == "KILLED"
+
+
 @pytest.mark.parametrize("tag", ["not JSON", "[]", '{"verdict": "running", "run_id": "gone"}'])
 def test_a_tag_that_somebody_wrote_does_not_stop_an_audit(tag, config):
     mlflow.MlflowClient().set_model_version_tag("m", "1", "audit", tag)

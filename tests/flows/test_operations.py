@@ -1,8 +1,11 @@
 """Gate, sweep, history and the others as they are typed; the Prefect server is shared."""
 
 import json
+import logging
+import re
 from pathlib import Path
 
+import mlflow
 import pytest
 import yaml
 from prefect.settings import get_current_settings
@@ -11,6 +14,7 @@ from flows.cli import main
 
 _ROOT = Path(__file__).parents[2]
 _PERFORMANCE = {"checks": [{"kind": "performance"}]}
+_OPERATION = (_ROOT / "docs" / "operation.md").read_text()
 
 
 @pytest.fixture
@@ -20,75 +24,125 @@ def served(typed, prefect_server):
     return lambda *arguments, **options: typed(*arguments, PREFECT_API_URL=url, **options)
 
 
+@pytest.fixture
+def here(typed, prefect_server, monkeypatch, capsys):
+    """Runs a command in this process; returns exit code, stdout and stderr."""
+    for name in ("audits", "flows"):
+        for attribute in ("handlers", "propagate", "level"):
+            logger = logging.getLogger(name)
+            monkeypatch.setattr(logger, attribute, getattr(logger, attribute))
+    monkeypatch.setattr("flows.cli.watch", lambda: None)  # it would watch the tests
+
+    def run(*arguments):
+        code = main([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return run
+
+
 def _policy(least):
     return {"conditions": [{"metric": "performance/accuracy", "min": least}]}
 
 
-def test_the_gate_says_last_which_condition_decided(served, config, tmp_path):
+def test_the_gate_says_last_which_condition_decided(served, here, config, tmp_path):
     file, summary = config(**_PERFORMANCE), tmp_path / "summary.md"
-    options = ["--baseline", "models:/m/1", "--config", file, "--summary", summary]
     policy = tmp_path / "policy.yaml"
     policy.write_text(yaml.safe_dump(_policy(0.99)))
-    done = served("gate", "models:/m/1", *options, "--policy", policy)
+    command = ["gate", "models:/m/1", "--baseline", "models:/m/1", "--config", file]
+    command += ["--summary", summary, "--policy", policy]
+    done = served(*command)
     assert done.returncode == 1, done.stderr
     assert done.stdout.splitlines()[-1].startswith("failed: performance/accuracy >= 0.99: failed")
     assert "No condition compares with the baseline" in done.stderr
     assert "The baseline is the model itself" in done.stderr
 
-    again = served("gate", "models:/m/1", *options, "--policy", policy, "--json")
-    decision = json.loads(again.stdout)
-    assert (again.returncode, decision["verdict"], decision["reused"]) == (1, "failed", True)
+    code, stdout, _ = here(*command, "--json")
+    decision = json.loads(stdout)
+    assert (code, decision["verdict"], decision["reused"]) == (1, "failed", True)
     assert summary.read_text().count("### m v1: failed") == 2
 
 
-def test_a_gate_that_cannot_be_had_is_undecided_in_every_form(served, tmp_path):
+def test_a_gate_that_cannot_be_had_is_undecided_in_every_form(here, tmp_path, monkeypatch):
     summary = tmp_path / "summary.md"
-    done = served("gate", "models:/m/9", "--baseline", "models:/m/1", "--summary", summary)
-    assert done.returncode == 2
-    assert done.stdout.startswith("undecided: Expected a model at models:/m/9")
+    command = ["gate", "models:/m/9", "--baseline", "models:/m/1", "--summary", summary]
+    code, stdout, stderr = here(*command)
+    assert code == 2
+    assert stdout.startswith("undecided: Expected a model at models:/m/9")
     assert "Expected a model at models:/m/9" in summary.read_text()
-    assert "Traceback" not in done.stderr
-    told = served("gate", "models:/m/9", "--baseline", "models:/m/1", "--json").stdout
-    assert json.loads(told)["verdict"] == "undecided"
+    assert "Traceback" not in stderr
+
+    def torn(*_, **__):
+        raise RuntimeError("the cable was cut")
+
+    monkeypatch.setattr("flows.gate.gated", torn)
+    command[1] = "models:/m/1"
+    code, stdout, stderr = here(*command, "--json")
+    decision = json.loads(stdout)
+    assert (code, decision["verdict"]) == (2, "undecided")
+    assert decision["reason"] == "RuntimeError: the cable was cut"
+    assert "the cable was cut" in summary.read_text()
+    assert "Traceback" in stderr
 
 
 def test_an_mlflow_project_runs_the_gate(served, config, tmp_path):
-    file = config(policy=_policy(0.0), **_PERFORMANCE)
+    file = config(policy=_policy(0.999), **_PERFORMANCE)
     parameters = ["-P", "model_uri=models:/m/1", "-P", f"config={file}", "--env-manager", "local"]
     done = served("run", _ROOT, "-e", "gate", *parameters, command=("mlflow",), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "passed: performance/accuracy >= 0" in done.stdout
-    file = config(policy=_policy(0.999), **_PERFORMANCE)
-    done = served("run", _ROOT, "-e", "gate", *parameters, command=("mlflow",), cwd=tmp_path)
     assert done.returncode == 1, done.stderr
+    assert "failed: performance/accuracy >= 0.999" in done.stdout
 
 
-def test_history_compare_policy_and_prune_print_what_they_found(served, config, tmp_path, capsys):
+def test_the_github_workflow_of_the_docs_gates_and_promotes(served, config, tmp_path):
+    (text,) = re.findall(r"```yaml\n(name: audit\n.*?)```", _OPERATION, re.DOTALL)
+    steps = yaml.safe_load(text)["jobs"]["gate"]["steps"]
+    (gate,) = [step for step in steps if "fillblanks gate" in step.get("run", "")]
+    assert gate["env"] == {"VERSION": "${{ inputs.version }}"}
+    (tmp_path / "audit.yaml").write_text(config(**_PERFORMANCE).read_text())
+    (tmp_path / "policy.yaml").write_text(yaml.safe_dump(_policy(0.0)))
+    mlflow.MlflowClient().set_registered_model_alias("m", "champion", "1")
+    done = served(
+        command=("bash", "-e", "-c", gate["run"].replace("models:/digits", "models:/m")),
+        cwd=tmp_path,
+        VERSION="models:/m/1",
+        GITHUB_STEP_SUMMARY=str(tmp_path / "summary.md"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Promoted, champion is on v1 already" in done.stdout
+    assert "### m v1: passed" in (tmp_path / "summary.md").read_text()
+
+
+def test_history_compare_policy_and_prune_print_what_they_found(here, config, tmp_path):
     file = config(policy=_policy(0.0), **_PERFORMANCE)
-    assert served("audit", "models:/m/1", "--config", file).returncode == 0
+    assert here("audit", "models:/m/1", "--config", file)[0] == 0
 
     def printed(*arguments):
-        assert main(list(map(str, arguments))) == 0
-        return capsys.readouterr().out
+        code, stdout, _ = here(*arguments)
+        assert code == 0
+        return stdout
 
     newest = json.loads(printed("history", "m", "--json").splitlines()[0])
     assert (newest["verdict"], newest["version"]) == ("passed", "1")
-    assert "v1: passed" in printed("history", "m")
+    assert f"passed  run {newest['run_id']}" in printed("history", "m")
     assert "performance/accuracy" in printed("compare", "models:/m/1", newest["run_id"])
     assert yaml.safe_load(printed("policy", "--from", "models:/m/1"))["conditions"]
     store = yaml.safe_load(file.read_text())["store"]
     assert "2 parts" in printed("prune", "--store", store, "--days", "0")
-    assert main(["prune", "--store", str(tmp_path / "nowhere")]) == 2
-    assert "Expected a store at" in capsys.readouterr().err
+    code, _, stderr = here("prune", "--store", tmp_path / "nowhere")
+    assert (code, "Expected a store at" in stderr) == (2, True)
 
 
-def test_a_sweep_says_what_is_due_and_its_exit_code_is_the_worst_verdict(served, config):
+def test_a_sweep_says_what_is_due_and_its_exit_code_is_the_worst_verdict(here, config):
     file = config(policy=_policy(0.999), **_PERFORMANCE)
-    dry = served("sweep", "--config", file, "--name", "m", "--dry-run")
-    assert (dry.returncode, "models:/m/1: due" in dry.stdout) == (0, True)
-    done = served("sweep", "--config", file, "--name", "m")
-    assert done.returncode == 1, done.stderr
-    assert done.stdout.splitlines()[-1] == "1 versions, 1 audited: 1 failed"
+    code, stdout, _ = here("sweep", "--config", file, "--name", "m", "--dry-run")
+    assert (code, "models:/m/1: due" in stdout) == (0, True)
+    code, stdout, stderr = here("sweep", "--config", file, "--name", "m")
+    assert code == 1, stderr
+    assert stdout.splitlines()[-1] == "1 versions, 1 audited: 1 failed"
+    nowhere = {"kind": "npz", "path": "nowhere.npz"}
+    file = config(data=nowhere, policy={}, **_PERFORMANCE)
+    code, stdout, _ = here("sweep", "--config", file, "--name", "m", "--dry-run")
+    assert code == 2
+    assert "models:/m/1: not known, Expected a file" in stdout
 
 
 def test_serving_needs_a_prefect_server(typed, config):
