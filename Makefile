@@ -8,7 +8,7 @@ demo: .venv/installed
 	$(BIN)/fillblanks demo --folder fillblanks-demo
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Twenty kills and an outage of a minute, where the tests have three and ten seconds.
 soak: .venv/installed

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from hypothesis import settings
 from mlflow.artifacts import download_artifacts
+from prefect.settings import get_current_settings
 from prefect.testing.utilities import prefect_test_harness
 from torch import nn
 
@@ -62,10 +63,10 @@ def data_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
-    """A Prefect server of our own, on a free port, stopped at the end."""
+def prefect_api() -> Iterator[str]:
+    """A Prefect server of our own, on a free port, stopped at the end; its URL for others."""
     with prefect_test_harness(server_startup_timeout=120):
-        yield
+        yield str(get_current_settings().api.url)
 
 
 @pytest.fixture

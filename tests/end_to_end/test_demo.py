@@ -10,7 +10,7 @@ from flows.demo.story import demo
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory, prefect_server, shared_registry):
+def shown(tmp_path_factory, prefect_api, shared_registry):
     folder = tmp_path_factory.mktemp("demo")
     first = demo(folder)
     parts = {file: file.stat().st_mtime_ns for file in (folder / "store").rglob("*.npz")}

@@ -12,43 +12,44 @@ import mlflow
 import pytest
 import yaml
 from kills import Audits
-from simple_nets import logistic
+
+from flows.demo.network import ResNet
 
 KILLS = int(os.environ.get("FILLBLANKS_KILLS", "3"))  # `make soak` takes 20
 
 
 @pytest.fixture(scope="module")
 def made(shared_registry, register, tmp_path_factory):
-    """Makes audits of many short units, with a store, an experiment and a folder of their own."""
-    register(logistic(), "m")
+    """Makes audits of some short units, with a store, an experiment and a folder of their own."""
+    register(ResNet(), "m")
 
-    def audits(name):
+    def audits(name, prefect=None):
         folder = tmp_path_factory.mktemp(name)
         values = {
             "model": "models:/m/1",
             "data": {"kind": "digits"},
             "checks": [
                 {"kind": "performance"},
-                {"kind": "random_fill", "samples": 64_000, "max_draws": 64_000, "images": 6},
-                {"kind": "progressive_fill"},
+                # Few enough that no plan is looked for, which may differ: the bytes are compared.
+                {"kind": "random_fill", "samples": 4000, "max_draws": 4000, "images": 6},
+                {"kind": "progressive_fill", "images": 100},
             ],
-            "policy": {"conditions": [{"metric": "performance/accuracy", "min": 0.5}]},
+            "policy": {"conditions": [{"metric": "performance/accuracy", "min": 0.0}]},
             "experiment": name,
             "store": str(folder / "store"),
         }
         (folder / "audit.yaml").write_text(yaml.safe_dump(values))
-        return Audits(folder, "models:/m/1", folder / "audit.yaml"), folder / "store"
+        audits = Audits(folder, "models:/m/1", folder / "audit.yaml", prefect)
+        return audits, folder / "store"
 
     return audits
 
 
 @pytest.fixture(scope="module")
 def calm(made):
-    """An undisturbed audit: its seconds, its evidence, and the file that has its plan."""
+    """An undisturbed audit: its seconds, its evidence, its store."""
     audits, store = made("calm")
-    seconds = audits.to_the_end()
-    (plan,) = store.rglob("plan-*.npz")
-    return seconds, _evidence("calm", store), plan
+    return audits.to_the_end(), _evidence("calm", store), store
 
 
 def _evidence(experiment, store):
@@ -67,18 +68,22 @@ def _evidence(experiment, store):
     )
 
 
+def _told(experiment):
+    """Whether the version tells the verdict of a run of this experiment."""
+    if mlflow.get_experiment_by_name(experiment) is None:
+        return False
+    tags = mlflow.MlflowClient().get_model_version("m", "1").tags
+    runs = mlflow.search_runs(experiment_names=[experiment], output_format="list")
+    told = json.loads(tags["audit"])["run_id"] in {run.info.run_id for run in runs}
+    return told and tags["audit.verdict"] != "running"
+
+
 def _artifacts(run):
     return Path(urlparse(run.info.artifact_uri).path)
 
 
 def _parts(store):
     return {part: part.stat().st_mtime_ns for part in store.rglob("*.npz")}
-
-
-def _given(store, plan):
-    """The same bytes are promised for the same plan."""
-    (store / "parts").mkdir(parents=True)
-    shutil.copy(plan, store / "parts")
 
 
 def _resume(audits, store):
@@ -91,20 +96,20 @@ def _resume(audits, store):
 
 @pytest.mark.parametrize("kill", range(KILLS))
 def test_a_killed_audit_goes_on_and_comes_to_the_same_bytes(kill, made, calm):
-    seconds, evidence, plan = calm
+    seconds, evidence, _ = calm
     audits, store = made(f"killed{kill}")
-    _given(store, plan)
     # A random moment in each of as many parts of the audit as there are kills.
-    moment = time.monotonic() + seconds * (kill + random.Random(kill).random()) / (KILLS + 0.2)
+    moment = time.monotonic() + seconds * (kill + random.Random(kill).random()) / (KILLS + 0.3)
     audits.killed_when(lambda: time.monotonic() > moment)
-    _resume(audits, store)
+    if not _told(f"killed{kill}"):  # else it was killed while Prefect came to its end
+        _resume(audits, store)
     assert _evidence(f"killed{kill}", store) == evidence
 
 
-def test_an_audit_that_was_killed_while_it_was_recorded_is_recorded_once(made, calm):
-    _, evidence, plan = calm
-    audits, store = made("recorded")
-    shutil.copytree(plan.parent, store / "parts")  # all is measured; it has only to be recorded
+def test_an_audit_that_was_killed_while_it_was_recorded_is_recorded_once(made, calm, prefect_api):
+    _, evidence, whole = calm
+    audits, store = made("recorded", prefect_api)
+    shutil.copytree(whole, store)  # all is measured; it has only to be recorded
 
     def recording():
         if mlflow.get_experiment_by_name("recorded") is None:
@@ -117,10 +122,9 @@ def test_an_audit_that_was_killed_while_it_was_recorded_is_recorded_once(made, c
     assert _evidence("recorded", store) == evidence
 
 
-def test_of_two_audits_at_once_one_stands_and_the_other_says_so(made, calm):
-    _, evidence, plan = calm
-    audits, store = made("both")
-    _given(store, plan)
+def test_of_two_audits_at_once_one_stands_and_the_other_says_so(made, calm, prefect_api):
+    _, evidence, _ = calm
+    audits, store = made("both", prefect_api)
     processes = [audits.start(), audits.start()]
     told = {process.communicate(timeout=600)[0]: process.returncode for process in processes}
     assert sorted(told.values()) == [0, 2], told

@@ -21,7 +21,7 @@ def test_noise_training_is_seen_by_progressive_fill_alone(
     labels = torch.from_numpy(data.labels[:_TRAIN_IMAGES])
     checks = [
         {"kind": "performance", "images": _AUDITED},
-        {"kind": "random_fill", "images": _AUDITED, "samples": 1024, "max_draws": 1536},
+        {"kind": "random_fill", "images": _AUDITED, "samples": 128, "max_draws": 256},
         {"kind": "progressive_fill", "images": _FILLED},
     ]
     metrics = {}

@@ -13,11 +13,14 @@ from simple_nets import logistic
 AWAY = float(os.environ.get("FILLBLANKS_AWAY", "10"))  # seconds; `make soak` takes 60
 
 
-@pytest.fixture
-def server(tmp_path, monkeypatch, register):
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, register):
     """An MLflow server with a registered model."""
     before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    with mlflow_server(tmp_path) as running:
+    with (
+        mlflow_server(tmp_path_factory.mktemp("mlflow")) as running,
+        pytest.MonkeyPatch.context() as monkeypatch,
+    ):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", running.url)
         monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
         mlflow.set_tracking_uri(running.url)
@@ -30,61 +33,64 @@ def server(tmp_path, monkeypatch, register):
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """With a config whose audit takes some seconds."""
+def audits(tmp_path, prefect_api):
+    """Audits that take some seconds; of each test the experiment is its own."""
     values = {
         "model": "models:/m/1",
         "data": {"kind": "digits"},
         "checks": [{"kind": "random_fill", "samples": 64_000, "max_draws": 64_000, "images": 6}],
         "policy": {"conditions": [{"metric": "random_fill/coverage", "min": 0.1}]},
         "engine": {"precision": "full", "chunk": 64},
+        "experiment": tmp_path.name,
         "store": str(tmp_path / "store"),
     }
     (tmp_path / "audit.yaml").write_text(yaml.safe_dump(values))
-    return tmp_path
+    return Audits(tmp_path, "models:/m/1", tmp_path / "audit.yaml", prefect_api)
 
 
-def _until_measuring(process, store):
+def _parts(folder):
+    return {part: part.stat().st_mtime_ns for part in (folder / "store").rglob("*.npz")}
+
+
+def _until_measuring(process, folder):
     deadline = time.monotonic() + 120
-    while len(list(store.rglob("*.npz"))) < 2:  # a plan and a unit
+    while len(_parts(folder)) < 2:  # a plan and a unit
         assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-def _until_measured(process, store):
-    """Nothing new has come to the store for some seconds."""
-    parts = 0
-    while parts < (parts := len(list(store.rglob("*.npz")))):
-        time.sleep(5)
-    assert process.poll() is None, process.stdout.read()
+def _until_measured(process, folder):
+    """All that is left is to record it."""
+    deadline = time.monotonic() + 120
+    while len(_parts(folder)) < 8:  # a plan, six units and the conclusion
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
-def _runs():
-    found = mlflow.search_runs(experiment_names=["audits"], output_format="list")
+def _runs(folder):
+    found = mlflow.search_runs(experiment_names=[folder.name], output_format="list")
     return sorted(run.info.status for run in found)
 
 
-def test_an_audit_waits_for_a_server_that_comes_back(server, folder):
-    audits = Audits(folder, "models:/m/1", folder / "audit.yaml")
+def test_an_audit_waits_for_a_server_that_comes_back(server, audits, tmp_path):
     process = audits.start()
-    _until_measuring(process, folder / "store")
+    _until_measuring(process, tmp_path)
     server.stop()
-    _until_measured(process, folder / "store")  # all that is left is to record it
+    _until_measured(process, tmp_path)
     time.sleep(AWAY)
     assert process.poll() is None, process.stdout.read()
     server.start()
     told, _ = process.communicate(timeout=300)
     assert process.returncode == 0, told
-    assert _runs() == ["FINISHED"]
+    assert _runs(tmp_path) == ["FINISHED"]
     audits.wait_until_alone()
 
 
-def test_what_was_measured_outlives_a_server_that_stays_away(server, folder, monkeypatch):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    audits = Audits(folder, "models:/m/1", folder / "audit.yaml")
-    process = audits.start()
-    _until_measuring(process, folder / "store")
+def test_what_was_measured_outlives_a_server_that_stays_away(server, audits, tmp_path):
+    process = audits.start(MLFLOW_HTTP_REQUEST_MAX_RETRIES="1")
+    _until_measuring(process, tmp_path)
     server.stop()
     told, _ = process.communicate(timeout=300)
     assert process.returncode == 2
@@ -92,9 +98,9 @@ def test_what_was_measured_outlives_a_server_that_stays_away(server, folder, mon
     assert "Traceback" not in told
     audits.wait_until_alone()
 
-    kept = {p: p.stat().st_mtime_ns for p in (folder / "store").rglob("*.npz")}
+    kept = _parts(tmp_path)
     server.start()
     audits.to_the_end()
     # All was measured and concluded before: nothing is written, only recorded.
-    assert {p: p.stat().st_mtime_ns for p in (folder / "store").rglob("*.npz")} == kept
-    assert _runs() == ["FINISHED", "KILLED"]
+    assert _parts(tmp_path) == kept
+    assert _runs(tmp_path) == ["FINISHED", "KILLED"]

@@ -8,7 +8,6 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
-from prefect.settings import get_current_settings
 
 from flows.cli import main
 
@@ -18,14 +17,13 @@ _OPERATION = (_ROOT / "docs" / "operation.md").read_text()
 
 
 @pytest.fixture
-def served(typed, prefect_server):
+def served(typed, prefect_api):
     """As `typed`, with the tests' Prefect server: a temporary one takes its time."""
-    url = get_current_settings().api.url
-    return lambda *arguments, **options: typed(*arguments, PREFECT_API_URL=url, **options)
+    return lambda *arguments, **options: typed(*arguments, PREFECT_API_URL=prefect_api, **options)
 
 
 @pytest.fixture
-def here(typed, prefect_server, monkeypatch, capsys):
+def here(typed, prefect_api, monkeypatch, capsys):
     """Runs a command in this process; returns exit code, stdout and stderr."""
     for name in ("audits", "flows"):
         for attribute in ("handlers", "propagate", "level"):

@@ -14,7 +14,10 @@ _MARK = "FILLBLANKS_TEST"
 class Audits:
     """`fillblanks audit` in processes of its own, whose descendants and files can be found."""
 
-    def __init__(self, folder: Path, uri: str, config: Path):
+    def __init__(self, folder: Path, uri: str, config: Path, prefect: str | None = None):
+        """`prefect` is the API of a server; without it each audit starts one of its own."""
+        # With a server that is somebody's own, Prefect's log is left as it is: it tells much.
+        server = {"PREFECT_API_URL": prefect, "PREFECT_LOGGING_LEVEL": "CRITICAL"}
         self._command = [
             str(Path(sys.executable).parent / "fillblanks"),
             *("audit", uri, "--config", str(config)),
@@ -26,14 +29,15 @@ class Audits:
         self._environment = {
             **environment,
             "PREFECT_HOME": str(folder / "prefect"),
+            **(server if prefect else {}),
             "TMPDIR": str(self._temporary),
             _MARK: self._mark,
         }
 
-    def start(self) -> "subprocess.Popen[str]":
+    def start(self, **changes: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             self._command,
-            env=self._environment,
+            env={**self._environment, **changes},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
