@@ -129,23 +129,16 @@ class Session:
     def conclude(self, check: Check) -> Evidence:
         """Evidence from the parts of all units, kept in the store. Raises as `measure` does."""
         parts = [self._finished_key(check, unit) for unit in self.units(check)]
-        key = key_of(
-            release=__version__,
-            schema=SCHEMA_VERSION,
-            conclusion=check.model_dump(mode="json") | {"version": check.version},
-            subject=self.subject.digest,
-            parts=parts,
-            setting=asdict(self.setting),
-            plan=asdict(self.plan),
-        )
-        kept = self.store.get(key)
-        if kept is not None:
+        for plan in reversed(self.plans.all):
+            kept = self.store.get(self._conclusion_key(check, parts, plan))
+            if kept is None:
+                continue
             try:
                 return from_part(kept)
             except (KeyError, TypeError):  # an older release concluded otherwise
                 log.info("%s: the conclusion that is kept is of another release", check.name)
         new = to_part(self._in_worker(bench.conclude, check, parts))
-        self.store.put(key, new)
+        self.store.put(self._conclusion_key(check, parts, self.plan), new)
         return from_part(new)  # the same as when it was kept
 
     def cost(self) -> Cost:
@@ -264,6 +257,17 @@ class Session:
             unit=unit.content,
             check=check.unit_identity(unit) | {"version": check.version},
             seed=self.config.seed,
+            setting=asdict(self.setting),
+            plan=asdict(plan),
+        )
+
+    def _conclusion_key(self, check: Check, parts: list[str], plan: Plan) -> str:
+        return key_of(
+            release=__version__,
+            schema=SCHEMA_VERSION,
+            conclusion=check.model_dump(mode="json") | {"version": check.version},
+            subject=self.subject.digest,
+            parts=parts,
             setting=asdict(self.setting),
             plan=asdict(plan),
         )
