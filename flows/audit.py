@@ -9,7 +9,6 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.states import Failed
 
 from audits import AuditConfig, AuditResult, parse_config, run_audit
 from audits.attach import attach
@@ -19,6 +18,7 @@ from audits.session import Session
 from flows.environment import temporary_server
 from flows.events import announce
 from flows.interrupt import leave
+from flows.outcome import not_passed, outcome_of
 
 
 @flow(name="audit", flow_run_name="audit {model}", validate_parameters=False, persist_result=False)
@@ -37,28 +37,17 @@ def audit(model: str, config: dict[str, Any]) -> AuditResult | State[Any]:
             leave()
         raise
     announce(result)
-    word = result.verdict.word
-    if word == "passed":
+    verdict = result.verdict
+    if verdict.word == "passed":
         return result
-    state: State[Any] = Failed(
-        name=word.capitalize(), message=f"{result.model}: {result.verdict.reason}", data=result
-    )
-    return state
+    return not_passed(verdict.word, f"{result.model}: {verdict.reason}", result)
 
 
 def audited(config: AuditConfig) -> AuditResult:
     """Runs the flow and returns what it found, whatever the verdict; raises what it raised."""
     state: State[Any] = audit(config.model, config.model_dump(mode="json"), return_state=True)
-    found: AuditResult = result_of(state)
+    found: AuditResult = outcome_of(state)
     return found
-
-
-def result_of(state: State[Any]) -> Any:
-    """What a flow returned, also with a state that failed; raises what it raised."""
-    result = state.result(raise_on_failure=False)
-    if isinstance(result, BaseException):
-        raise result
-    return result
 
 
 def _measure(session: Session, check: Check, unit: Unit) -> None:

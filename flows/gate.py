@@ -4,12 +4,12 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Failed
 
 import audits.gate
 from audits.config import parse_policy
 from audits.gate import Decision
-from flows.audit import audited, result_of
+from flows.audit import audited
+from flows.outcome import not_passed, outcome_of
 
 
 @flow(name="gate", flow_run_name="gate {model}", validate_parameters=False, persist_result=False)
@@ -35,13 +35,10 @@ def gate(
         audit=audited,
     )
     word = decision.verdict.word
-    if word == "passed":
-        return decision
-    state: State[Any] = Failed(name=word.capitalize(), message=decision.line, data=decision)
-    return state
+    return decision if word == "passed" else not_passed(word, decision.line, decision)
 
 
 def gated(model: str, **options: Any) -> Decision:
     """Runs the flow and returns the decision, whatever it is; raises what it raised."""
-    decision: Decision = result_of(gate(model, **options, return_state=True))
+    decision: Decision = outcome_of(gate(model, **options, return_state=True))
     return decision

@@ -7,13 +7,13 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
-from prefect.states import Failed
 
 from audits import AuditConfig
 from audits.due import Lookout
 from audits.sweep import Wanted, sweep_config, versions
-from flows.audit import audited, result_of
+from flows.audit import audited
 from flows.events import announce_error
+from flows.outcome import not_passed, outcome_of
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,14 @@ def sweep(
         table=[asdict(row) for row in summary.rows],
         description=str(summary),
     )
-    if summary.word == "passed":
-        return summary
-    state: State[Any] = Failed(name=summary.word.capitalize(), message=str(summary), data=summary)
-    return state
+    word = summary.word
+    return summary if word == "passed" else not_passed(word, str(summary), summary)
 
 
 def swept(config: dict[str, Any], wanted: Wanted) -> Summary:
     """Runs the flow and returns what it did, whatever the verdicts; raises what it raised."""
     state: State[Any] = sweep(config, wanted.name, wanted.alias, wanted.tags, return_state=True)
-    summary: Summary = result_of(state)
+    summary: Summary = outcome_of(state)
     return summary
 
 

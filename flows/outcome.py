@@ -1,0 +1,32 @@
+"""How a verdict becomes the state of a flow run, and comes back from it."""
+
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from prefect.states import Failed
+
+
+class NotPassed(Exception):
+    """A verdict that is not `passed`: what Prefect raises where such a flow run is waited for."""
+
+    def __init__(self, message: str, outcome: object):
+        super().__init__(message, outcome)  # both, so that it can be pickled
+        self.outcome = outcome
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def not_passed(word: str, message: str, outcome: object) -> State[Any]:
+    """A state of type FAILED, named after the verdict, whose message is the reason."""
+    return Failed(name=word.capitalize(), message=message, data=NotPassed(message, outcome))
+
+
+def outcome_of(state: State[Any]) -> Any:
+    """What a flow found, whatever the verdict; raises what it raised."""
+    result = state.result(raise_on_failure=False)
+    if isinstance(result, NotPassed):
+        return result.outcome
+    if isinstance(result, BaseException):
+        raise result
+    return result
