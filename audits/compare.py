@@ -1,7 +1,5 @@
 """Two audits side by side, paired image by image where both looked at the same ones."""
 
-import re
-
 import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
@@ -13,12 +11,10 @@ from audits.errors import AuditError
 from audits.past import NotVerified, PastAudit
 from audits.statistics import Estimate
 
-_RUN_ID = re.compile("[0-9a-f]{32}")
-
 
 def audit_of(name: str) -> PastAudit:
     """The audit of a run id, or the standing one of a model; verified. Raises AuditError."""
-    if not _RUN_ID.fullmatch(name):
+    if not past.RUN_ID.fullmatch(name):
         found = past.standing(registry.resolve(name))
         if found is None:
             raise AuditError(f"Expected an audit of {name} that can be verified, found none.")

@@ -31,6 +31,8 @@ class Examined:
     model_digest: str | None = None
     reference_digest: str | None = None
     classes: tuple[str, ...] = ()
+    preprocessing: dict[str, object] | None = None
+    shape: tuple[int, ...] = ()  # of an image as the model takes it
     refusal: str = ""  # why the model could not be opened
 
 
@@ -50,7 +52,7 @@ def examine(
         with Subject(config, model, images) as subject:
             found = known(subject)
             if found is not None:
-                return _examined(subject, found)
+                return _examined(subject, found, subject.notes)
             with Session(subject) as session:
                 checks = session.config.checks
                 evidence = [_run_check(session, c, measure, conclude) for c in checks]
@@ -65,7 +67,7 @@ def examine(
 def _examined(
     subject: Subject,
     evidence: Sequence[Evidence],
-    notes: tuple[str, ...] = (),
+    notes: tuple[str, ...],
     setting: dict[str, object] | None = None,
 ) -> Examined:
     return Examined(
@@ -78,6 +80,8 @@ def _examined(
         model_digest=subject.files.digest,
         reference_digest=subject.reference_digest,
         classes=subject.images.classes,
+        preprocessing=subject.preprocessing,
+        shape=subject.shape,
     )
 
 

@@ -60,7 +60,12 @@ class Decision:
 
     def to_markdown(self) -> str:
         """A heading, the reason, and a table of the conditions."""
-        lines = [f"### {self.model}: {self.verdict.word}", "", _cell(self.verdict.reason), ""]
+        lines = [
+            f"### {_cell(str(self.model))}: {self.verdict.word}",
+            "",
+            _cell(self.verdict.reason),
+            "",
+        ]
         if self.verdict.judgements:
             lines += ["| condition | outcome | finding |", "| --- | --- | --- |"]
         for judgement in self.verdict.judgements:
@@ -100,6 +105,8 @@ def gate(
     # Looked up before the baseline: should that be the same alias, neither can move unseen.
     promotion = Promotion.planned(resolved, promote) if promote is not None else None
     asked = _asked(resolved, baseline, config, policy)
+    if promotion is not None:
+        promotion = promotion.after(asked.baseline if asked.policy.needs_baseline else None)
     found = None if fresh else due(asked).audit
     if found is not None:
         verdict = decide(asked.policy, found.evidence, today())
@@ -112,11 +119,19 @@ def gate(
     if promotion is None or decision.verdict.word != "passed":
         return decision
     try:
+        _expect_standing(asked, decision.run_id)
         promotion.carry_out(decision.run_id)
     except AuditError as error:
         verdict = replace(decision.verdict, word="undecided", reason=f"not promoted: {error}")
         return replace(decision, verdict=verdict)
     return replace(decision, promotion=str(promotion))
+
+
+def _expect_standing(asked: AuditConfig, run_id: str) -> None:
+    """Looks again, at the files too, which MLflow lets their owner exchange."""
+    found, why = due(asked)
+    if found is None or found.run_id != run_id:
+        raise AuditError(f"Expected run {run_id} to be the audit of {asked.model} still: {why}")
 
 
 def _asked(

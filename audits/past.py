@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import logging
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from audits.registry import Resolved
 
 log = logging.getLogger(__name__)
 
+RUN_ID = re.compile("[0-9a-f]{32}")
 VERDICT_TAG = "audit.verdict"  # of version and run: one word
 AUDIT_TAG = "audit"  # of the version: one JSON value
 DIGEST_TAG = "audit.digest"  # of figures, baseline and policy
@@ -62,8 +64,7 @@ class NotVerified(Exception):
 def standing(model: Resolved) -> PastAudit | None:
     """The audit that the version's tags name, where it can be verified and is whole."""
     tag = audit_tag(model)
-    run_id = tag.get("run_id")
-    if not isinstance(run_id, str):
+    if (run_id := run_of(tag)) is None:
         return None
     try:
         audit = read(mlflow.get_run(run_id))
@@ -81,9 +82,15 @@ def audit_tag(model: Resolved) -> dict[str, Any]:
     """What the version's `audit` tag holds; empty where it is not ours to read."""
     try:
         value = json.loads(registry.tags_of(model).get(AUDIT_TAG, "{}"))
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def run_of(tag: dict[str, Any]) -> str | None:
+    """The run that an `audit` tag names, where it can be one."""
+    run_id = tag.get("run_id")
+    return run_id if isinstance(run_id, str) and RUN_ID.fullmatch(run_id) else None
 
 
 def find(experiment: str, **tags: str) -> PastAudit | None:

@@ -1,5 +1,6 @@
 """What exactly is asked: aliases resolved, the baseline's own config, a digest, the day."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from audits import registry
@@ -13,9 +14,11 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def pinned(config: AuditConfig) -> AuditConfig:
-    """The config with every alias resolved. Raises AuditError where there is no such model."""
-    names = ("model", "reference", "baseline")
+MODELS = ("model", "reference", "baseline")
+
+
+def pinned(config: AuditConfig, names: Sequence[str] = MODELS) -> AuditConfig:
+    """The config with aliases resolved. Raises AuditError where there is no such model."""
     uris = {name: uri for name in names if (uri := getattr(config, name)) is not None}
     return config.model_copy(update={k: registry.resolve(uri).uri for k, uri in uris.items()})
 

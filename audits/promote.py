@@ -1,13 +1,13 @@
 """Promotion: moving an alias to a version, and only if nobody has moved it meanwhile."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from audits import past, registry
+from audits import registry
 from audits.errors import AuditError
 from audits.registry import Resolved
 
@@ -23,6 +23,7 @@ class Promotion:
     model: Resolved
     alias: str
     before: str | None  # version; None where there was no such alias
+    compared: bool = True  # with the version that it pointed to
 
     @classmethod
     def planned(cls, model: Resolved, alias: str) -> Self:
@@ -37,22 +38,29 @@ class Promotion:
         if self.before == self.model.version:
             return f"{self.alias} is on v{self.before} already"
         before = f"v{self.before}" if self.before else "nothing"
-        return f"{self.alias}: {before} -> v{self.model.version}"
+        move = f"{self.alias}: {before} -> v{self.model.version}"
+        return move if self.compared else f"{move}, which were not compared"
+
+    def after(self, baseline: str | None) -> Self:
+        """As planned after a comparison with `baseline`; warns where that is not the one replaced.
+
+        None: no condition compared anything.
+        """
+        replaced = f"models:/{self.model.name}/{self.before}"
+        compared = self.before in (None, self.model.version) or baseline == replaced
+        if not compared:
+            log.warning(
+                "%s is on v%s, with which %s is not compared.", self.alias, self.before, self.model
+            )
+        return replace(self, compared=compared)
 
     def carry_out(self, run_id: str) -> None:
         """Moves the alias and notes it in the run that the verdict is from.
 
-        Raises AuditError where the alias has been moved since it was planned, or where `run_id` is
-        no longer the version's standing audit. MLflow cannot look and move in one step: who moves
-        the alias in the same instant is not seen.
+        Raises AuditError where the alias has been moved since it was planned. MLflow cannot look
+        and move in one step: who moves the alias in the same instant is not seen.
         """
         name, version = self.model.name, self.model.version
-        standing = past.audit_tag(self.model).get("run_id")
-        if standing != run_id:
-            raise AuditError(
-                f"Expected run {run_id} to be the audit of {self.model}, but run {standing} has "
-                f"taken its place. {self.alias!r} was not moved."
-            )
         now = registry.version_of_alias(name, self.alias)
         if now != self.before:
             raise AuditError(

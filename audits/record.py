@@ -152,16 +152,25 @@ class Recorder:
 
         Should one be alive, it finds that the tag is another's and does not record its verdict.
         """
-        stale = ["attributes.status = 'RUNNING'"]
-        unsaid = past.audit_tag(self._model).get("run_id")
-        if registry.tags_of(self._model).get(past.VERDICT_TAG) == "running" and unsaid:
-            # Its run may have been finished, but the version was not told.
-            stale.append(f"attributes.run_id = {quoted(str(unsaid))}")
-        for which in stale:
-            ours = f"tags.`{MODEL_TAG}` = {quoted(self._model.uri)} and {which}"
-            for run in self._client.search_runs([self._experiment_id], ours):
-                if run.info.run_id != self.run_id:
-                    self._client.set_terminated(run.info.run_id, "KILLED")
+        own = f"tags.`{MODEL_TAG}` = {quoted(self._model.uri)}"
+        running = f"{own} and attributes.status = 'RUNNING'"
+        stale = {
+            run.info.run_id for run in self._client.search_runs([self._experiment_id], running)
+        }
+        unsaid = past.run_of(past.audit_tag(self._model))
+        if unsaid and registry.tags_of(self._model).get(past.VERDICT_TAG) == "running":
+            # Finished perhaps, or of another experiment, but the version was not told.
+            try:
+                run = self._client.get_run(unsaid)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+            else:
+                ours = run.data.tags.get(MODEL_TAG) == self._model.uri
+                if ours and run.info.lifecycle_stage == "active":
+                    stale.add(unsaid)
+        for run_id in stale - {self.run_id}:
+            self._client.set_terminated(run_id, "KILLED")
 
     def _expect_own_tag(self) -> None:
         run_id = past.audit_tag(self._model).get("run_id")

@@ -4,11 +4,10 @@ import time
 from dataclasses import dataclass, replace
 
 from audits import data, past, registry
+from audits.against import compared
 from audits.config import AuditConfig
 from audits.contents import Findings, record_of
 from audits.data import ImageSet
-from audits.drops import with_drops
-from audits.errors import AuditError
 from audits.evidence import Evidence
 from audits.examine import Conclude, Examined, Measure, examine
 from audits.pinned import audit_digest, baseline_config, pinned, today
@@ -58,8 +57,9 @@ def run_audit(
         notes = examined.notes
         if config.baseline is not None and not examined.refusal:
             baseline = _examine_baseline(config, images, measure, conclude)
-            examined, reasons = _compared(examined, baseline)
-            notes += reasons
+            examined, reasons = compared(examined, baseline, config.preprocessing)
+            notes += (f"Figures named _drop: how far below {config.baseline}.", *reasons)
+            notes += tuple(f"The baseline: {note}" for note in baseline.notes)
         if examined.checks:
             config = config.model_copy(update={"checks": examined.checks})
         verdict = decide(config.policy, examined.evidence, today())
@@ -91,20 +91,3 @@ def _without_drops(evidence: Evidence) -> Evidence:
     """What an audit found of its model alone, whatever that was compared with."""
     alone = {k: e for k, e in evidence.metrics.items() if not k.endswith("_drop")}
     return replace(evidence, metrics=alone)
-
-
-def _compared(examined: Examined, baseline: Examined) -> tuple[Examined, tuple[str, ...]]:
-    """With drops below the baseline, and why there are none where there are none."""
-    if baseline.refusal:
-        return examined, (f"The baseline could not be opened: {baseline.refusal}",)
-    evidence, reasons = [], []
-    for check, own, other in zip(
-        examined.checks, examined.evidence, baseline.evidence, strict=True
-    ):
-        if own.status == "ok" and check.scored:
-            try:
-                own = with_drops(check, own, other, examined.classes, baseline.classes)
-            except AuditError as error:
-                reasons.append(f"{check.name} was not compared with the baseline: {error}")
-        evidence.append(own)
-    return replace(examined, evidence=tuple(evidence)), tuple(reasons)

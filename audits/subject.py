@@ -57,9 +57,14 @@ class Subject:
             fetched, self.files, self.images.classes, self.config.trust_pickle_sha256
         )
 
-    def _settled(self) -> AuditConfig:
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image as the model takes it."""
         channels, height, width = self.images.tensor([0]).shape[1:]
-        checks = tuple(c.settled((channels, height, width)) for c in self.config.checks)
+        return channels, height, width
+
+    def _settled(self) -> AuditConfig:
+        checks = tuple(c.settled(self.shape) for c in self.config.checks)
         return self.config.model_copy(update={"checks": checks})
 
     @property

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mlflow.exceptions import MlflowException
+
 from audits import registry
 from audits.config import AuditConfig, parse_config
 from audits.errors import AuditError
@@ -37,7 +39,12 @@ def versions(wanted: Wanted) -> list[str]:
     registry.expect_registry()
     found = []
     for name in [wanted.name] if wanted.name else registry.names():
-        entries = registry.versions_of(name)
+        try:
+            entries = registry.versions_of(name)
+        except MlflowException:
+            # MLflow takes names that it cannot search for; auditing this one will say so.
+            found.append(f"models:/{name}/latest")
+            continue
         aliased = (
             registry.version_of_alias(name, wanted.alias) if entries and wanted.alias else None
         )
@@ -60,4 +67,5 @@ def sweep_config(
 
     `model` need not stand in it: each version takes that place. Raises AuditError.
     """
-    return pinned(parse_config({**values, "model": uris[0]}, origin))
+    config = parse_config({**values, "model": uris[0]}, origin)
+    return pinned(config, ("reference", "baseline"))

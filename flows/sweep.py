@@ -1,5 +1,6 @@
 """The sweep told to Prefect: every version that is due is audited as a subflow of its own."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from audits.sweep import Wanted, sweep_config, versions
 from flows.audit import audited
 from flows.events import announce_error
 from flows.outcome import not_passed, outcome_of
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,13 @@ def swept(config: dict[str, Any], wanted: Wanted) -> Summary:
 
 
 def _row(config: AuditConfig, lookout: Lookout, uri: str) -> Row:
+    row = _looked_at(config, lookout, uri)
+    # Told at once: should the last step fail, the night's work is not lost.
+    log.info("%s: %s, %s", row.model, row.done, row.verdict)
+    return row
+
+
+def _looked_at(config: AuditConfig, lookout: Lookout, uri: str) -> Row:
     done = "skipped"
     try:
         found, why = lookout.look(uri)

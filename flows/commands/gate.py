@@ -6,7 +6,7 @@ import sys
 import traceback
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from flows.commands.common import EXIT, add_model, given, where
 
@@ -50,10 +50,11 @@ def run(options: argparse.Namespace) -> int:
     from flows.console import show_progress
 
     with ExitStack() as opened:
-        # Found out before the audit, not after.
-        summary = options.summary and opened.enter_context(options.summary.open("a"))
+        summary = None
         progress = show_progress()
         try:
+            if options.summary:  # found out before the audit, not after
+                summary = opened.enter_context(_opened(options.summary))
             decision = _decision(options)
         except AuditError as error:
             progress.done()
@@ -67,7 +68,11 @@ def run(options: argparse.Namespace) -> int:
             decision = Decision.impossible(options.model, options.baseline, reason)
         progress.done()
         if summary:
-            summary.write(decision.to_markdown())
+            try:
+                summary.write(decision.to_markdown())
+                summary.flush()
+            except OSError as error:  # what was decided and done is told all the same
+                print(f"The summary could not be written: {error}", file=sys.stderr)
     if options.json:
         print(json.dumps(decision.to_json()))
         return EXIT[decision.verdict.word]
@@ -81,6 +86,15 @@ def run(options: argparse.Namespace) -> int:
         print(f"Promoted, {decision.promotion}")
     print(decision.line)
     return EXIT[decision.verdict.word]
+
+
+def _opened(file: Path) -> TextIO:
+    from audits import AuditError
+
+    try:
+        return file.open("a", encoding="utf-8")
+    except OSError as error:
+        raise AuditError(f"Expected a file to write the summary to, got {error}") from error
 
 
 def _decision(options: argparse.Namespace) -> "Decision":

@@ -14,7 +14,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument("--config", required=True, metavar="FILE", help="YAML, see schema")
     parser.add_argument("--cron", required=True, help='when to sweep, in UTC: "0 3 * * *"')
     add_wanted(parser)
-    parser.set_defaults(command=run)
+    parser.set_defaults(command=run, runs_flows=True)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -271,6 +271,37 @@ def test_a_promotion_is_told_by_where_the_alias_is(lost, word, config, monkeypat
     assert bool(decision.promotion) == (word == "passed")
 
 
+def test_weights_that_were_exchanged_after_the_audit_are_not_promoted(config):
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias("digits", "safe", "1")
+    folders = [
+        Path(urlparse(mlflow.get_logged_model(resolve(uri).model_id).artifact_location).path)
+        for uri in (SIMILAR, WORSE)
+    ]
+    own, other = (folder / "data" / "model.pt2" for folder in folders)
+    kept = own.read_bytes()
+
+    def exchanged(config):
+        result = run_audit(config)
+        own.write_bytes(other.read_bytes())
+        return result
+
+    try:
+        decision = ask(config(SIMILAR), promote="safe", fresh=True, audit=exchanged)
+    finally:
+        own.write_bytes(kept)
+    assert decision.verdict.word == "undecided"
+    assert "not promoted: Expected run" in decision.line
+    assert client.get_model_version_by_alias("digits", "safe").version == 1
+
+
+def test_a_promotion_over_a_version_that_was_not_compared_with_says_so(config, caplog):
+    mlflow.MlflowClient().set_registered_model_alias("digits", "other", "2")
+    decision = ask(config(SIMILAR), promote="other")
+    assert decision.promotion == "other: v2 -> v3, which were not compared"
+    assert "other is on v2, with which digits v3 is not compared" in caplog.text
+
+
 def test_a_waiver_that_has_ended_makes_its_audit_count_no_more(config, monkeypatch):
     conditions = [
         {"metric": "performance/accuracy", "min": 0.8},

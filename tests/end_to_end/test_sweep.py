@@ -13,12 +13,14 @@ from flows.sweep import swept
 
 @pytest.fixture(scope="module")
 def models(shared_registry, register):
+    register(logistic(), "a@b")  # MLflow takes names that no URI can have
     _, sha256 = register(Crashing(), "broken", pickled=True)
     register(logistic(), "digits")
     register(logistic(noise=4.0), "digits")
     client = mlflow.MlflowClient()
     client.set_registered_model_alias("digits", "champion", "1")
     client.set_model_version_tag("digits", "2", "stage", "prod")
+    client.set_model_version_tag("digits", "2", "audit", "[" * 4900)  # somebody's, not ours
     return sha256
 
 
@@ -37,7 +39,7 @@ def config(tmp_path_factory, models):
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
-        (Wanted(), ["models:/broken/1", "models:/digits/1", "models:/digits/2"]),
+        (Wanted(), ["models:/a@b/1", "models:/broken/1", "models:/digits/1", "models:/digits/2"]),
         (Wanted(name="digits"), ["models:/digits/1", "models:/digits/2"]),
         (Wanted(alias="champion"), ["models:/digits/1"]),
         (Wanted(tags={"stage": "prod"}), ["models:/digits/2"]),
@@ -58,12 +60,13 @@ def test_a_filter_that_finds_nothing_is_no_sweep_in_which_all_is_well(wanted, mo
 def test_a_broken_model_does_not_stop_the_rest_and_what_is_not_due_is_skipped(config, prefect_api):
     first = swept(config, Wanted())
     assert [(row.model, row.done, row.verdict) for row in first.rows] == [
+        ("models:/a@b/1", "skipped", "error"),
         ("models:/broken/1", "audited", "undecided"),
         ("models:/digits/1", "audited", "passed"),
         ("models:/digits/2", "audited", "failed"),
     ]
     assert first.word == "failed"
-    assert "the process that held the model died" in first.rows[0].why
+    assert "the process that held the model died" in first.rows[1].why
     again = swept(config, Wanted(name="digits"))
     assert [(row.done, row.verdict) for row in again.rows] == [
         ("skipped", "passed"),

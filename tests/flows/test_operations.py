@@ -8,6 +8,7 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
+from simple_nets import logistic
 
 from flows.cli import main
 
@@ -81,6 +82,12 @@ def test_a_gate_that_cannot_be_had_is_undecided_in_every_form(here, tmp_path, mo
     assert "the cable was cut" in summary.read_text()
     assert "Traceback" in stderr
 
+    command[-1] = tmp_path / "nowhere" / "summary.md"
+    code, stdout, stderr = here(*command, "--json")
+    assert (code, json.loads(stdout)["verdict"]) == (2, "undecided")
+    assert "Expected a file to write the summary to" in stderr
+    assert "Traceback" not in stderr
+
 
 def test_an_mlflow_project_runs_the_gate(served, config, tmp_path):
     file = config(policy=_policy(0.999), **_PERFORMANCE)
@@ -90,23 +97,40 @@ def test_an_mlflow_project_runs_the_gate(served, config, tmp_path):
     assert "failed: performance/accuracy >= 0.999" in done.stdout
 
 
-def test_the_github_workflow_of_the_docs_gates_and_promotes(served, config, tmp_path):
+def test_the_github_workflow_of_the_docs_gates_and_promotes(served, register, config, tmp_path):
     (text,) = re.findall(r"```yaml\n(name: audit\n.*?)```", _OPERATION, re.DOTALL)
     steps = yaml.safe_load(text)["jobs"]["gate"]["steps"]
     (gate,) = [step for step in steps if "fillblanks gate" in step.get("run", "")]
     assert gate["env"] == {"VERSION": "${{ inputs.version }}"}
-    (tmp_path / "audit.yaml").write_text(config(**_PERFORMANCE).read_text())
-    (tmp_path / "policy.yaml").write_text(yaml.safe_dump(_policy(0.0)))
-    mlflow.MlflowClient().set_registered_model_alias("m", "champion", "1")
-    done = served(
-        command=("bash", "-e", "-c", gate["run"].replace("models:/digits", "models:/m")),
-        cwd=tmp_path,
-        VERSION="models:/m/1",
-        GITHUB_STEP_SUMMARY=str(tmp_path / "summary.md"),
+    for net in (logistic(), logistic(noise=4.0), logistic(noise=0.02)):
+        register(net, "w")
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias("w", "champion", "1")
+    config(**_PERFORMANCE)
+    (tmp_path / "policy.yaml").write_text(
+        yaml.safe_dump({"conditions": [{"metric": "performance/accuracy", "max_drop": 0.03}]})
     )
-    assert done.returncode == 0, done.stderr
-    assert "Promoted, champion is on v1 already" in done.stdout
-    assert "### m v1: passed" in (tmp_path / "summary.md").read_text()
+
+    def job(version):
+        return served(
+            command=("bash", "-e", "-c", gate["run"].replace("models:/digits", "models:/w")),
+            cwd=tmp_path,
+            VERSION=version,
+            GITHUB_STEP_SUMMARY=str(tmp_path / "summary.md"),
+        )
+
+    assert job("--help").returncode == 2
+    worse = job("models:/w/2")
+    assert (worse.returncode, worse.stdout.splitlines()[-1][:6]) == (1, "failed"), worse.stderr
+    assert client.get_model_version_by_alias("w", "champion").version == 1
+    good = job("models:/w/3")
+    assert good.returncode == 0, good.stderr
+    assert "Promoted, champion: v1 -> v3\n" in good.stdout
+    assert client.get_model_version_by_alias("w", "champion").version == 3
+    assert re.findall("### (.*)", (tmp_path / "summary.md").read_text())[-2:] == [
+        "w v2: failed",
+        "w v3: passed",
+    ]
 
 
 def test_history_compare_policy_and_prune_print_what_they_found(here, config, tmp_path):

@@ -53,15 +53,23 @@ class Audits:
         self.wait_until_alone()
         return seconds
 
-    def killed_when(self, reached: Callable[[], bool]) -> None:
-        """Starts it and kills it once `reached`. Asserts that nothing is left."""
+    def killed_when(self, reached: Callable[[float], bool]) -> float | None:
+        """Starts it and kills it once `reached`, which is told the seconds since the start.
+
+        Asserts that nothing is left. Returns the seconds it took where it ended before.
+        """
+        started = time.monotonic()
         process = self.start()
-        while not reached():
-            assert process.poll() is None, f"ended before: {process.communicate()[0]}"
+        while not reached(time.monotonic() - started):
+            if process.poll() is not None:
+                told, _ = process.communicate()
+                assert process.returncode == 0, told
+                return time.monotonic() - started
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()  # its output may be held open by what it has left
         self.wait_until_alone()
+        return None
 
     def left(self) -> list[str]:
         """Command lines of processes that are descended from one of ours, and their files."""
