@@ -91,7 +91,10 @@ class Check(Strict):
     """Metrics, higher is better, on which a policy that is written for the user has conditions."""
 
     has_nulls: ClassVar[bool] = False
-    """Whether decisive metrics have `<metric>_lift`, over a null, beside them."""
+    """Whether decisive metrics are of fills and have `<metric>_lift`, over a null, beside them.
+
+    Such are compared with a baseline's only on images of one size: with the same masks.
+    """
 
     kind: str
     label: str | None = Field(
