@@ -94,8 +94,8 @@ def gate(
 ) -> Decision:
     """Decides on `model`, compared with `baseline`; every alias is resolved once, at the start.
 
-    `config` is an AuditConfig in plain values; without it, data, checks and all else but the policy
-    are taken from the baseline's standing audit. Without `policy` the config's is taken, and where
+    `config` is an AuditConfig in plain values; without it, what decides the figures is taken from
+    the baseline's standing audit. Without `policy` the config's is taken, and where
     that has no conditions the default one. The version's standing audit is used where it would come
     out the same, unless `fresh`. The alias `promote` is moved to a version that passed, last of
     all; where it cannot be, the decision is `undecided`. Raises AuditError where something is not
