@@ -26,11 +26,13 @@ def overhead(folder: str, seconds: float = 440) -> list[str]:
         uri = _registered(folder, root)
         setup = time.perf_counter() - started
         images = max(1, round(seconds * _MASKS_A_SECOND / _SAMPLES))
+        from audits import parse_config
         from audits.session import Session
-        from flows.audit import audit
+        from flows.audit import audited
 
+        config = parse_config({**_config(root, images), "model": uri})
         with _timed(Session, "_measured") as measuring, _timed(Session, "_find_plan") as finding:
-            result = audit(uri, _config(root, images))
+            result = audited(config)
     total = time.perf_counter() - started - setup
     if any(evidence.status != "ok" for evidence in result.evidence):
         raise RuntimeError(f"Expected an audit that ran, got: {result.verdict.reason}")
