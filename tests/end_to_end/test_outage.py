@@ -53,7 +53,7 @@ def _parts(folder):
 
 
 def _until_measuring(process, folder):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(_parts(folder)) < 2:  # a plan and a unit
         assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < deadline
@@ -62,7 +62,7 @@ def _until_measuring(process, folder):
 
 def _until_measured(process, folder):
     """All that is left is to record it."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(_parts(folder)) < 8:  # a plan, six units and the conclusion
         assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < deadline
