@@ -99,7 +99,7 @@ class Store:
             log.warning("%s is damaged and will be measured again", self._path(key))
             return None
 
-    def prune(self, seconds: float, dry_run: bool = False) -> tuple["Amount", "Amount"]:
+    def prune(self, seconds: float, dry_run: bool = False) -> tuple[Amount, Amount]:
         """Deletes what was not written or read for so long; returns what was deleted and is kept.
 
         Raises AuditError for a store that is not on a local disk.

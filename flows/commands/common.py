@@ -17,12 +17,6 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_experiment(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--experiment", default="audits", help="of MLflow, with the audits (default: %(default)s)"
-    )
-
-
 def add_wanted(parser: argparse.ArgumentParser) -> None:
     """Options that say which versions of the registry are meant."""
     parser.add_argument("--name", help="only versions of this registered model")

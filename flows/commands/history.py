@@ -3,14 +3,14 @@
 import argparse
 import json
 
-from flows.commands.common import add_experiment
-
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("history", help="list the audits of a registered model")
     parser.add_argument("name", help="of the registered model")
     parser.add_argument("--json", action="store_true", help="print one line of JSON an audit")
-    add_experiment(parser)
+    parser.add_argument(
+        "--experiment", default="audits", help="of MLflow, with the audits (default: %(default)s)"
+    )
     parser.set_defaults(command=run)
 
 
