@@ -17,7 +17,6 @@ _LEAST_ACCURACY = 0.5  # wrong more often than right goes nowhere
 _MOST_DROP = {"performance": 0.02}
 _MOST_DROP_OF_FILLS = 0.05
 _LEAST_LIFT = 0.1
-_LEAST_COVERAGE = 0.5
 _STEP = 1000  # bounds are rounded to thousandths
 
 
@@ -69,7 +68,7 @@ def policy_from(audit: PastAudit) -> str:
         f"# From the audit of {model['uri']} (verdict {audit.word}, run {audit.run_id})",
         f"# on {images['name']}, {images['images']} images. Behind each bound: what it showed.",
     ]
-    tail = [f"min_coverage: {max(min(coverages), _LEAST_COVERAGE):g}"] if coverages else []
+    tail = [f"min_coverage: {max(min(coverages), Policy().min_coverage):g}"] if coverages else []
     text = "\n".join([*head, "conditions:", *lines, *tail]) + "\n"
     Policy.model_validate(yaml.safe_load(text), strict=False)
     return text

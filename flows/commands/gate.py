@@ -105,9 +105,9 @@ def _decision(options: argparse.Namespace) -> "Decision":
     config = read_mapping(options.config) if options.config else None
     if config is not None:
         # Said here in one line, before Prefect can say it in many.
-        given = {"policy": policy} if policy else {}
-        given |= {"baseline": options.baseline} if options.baseline else {}
-        parse_config({**config, "model": options.model, **given}, origin=options.config)
+        typed = {"policy": policy} if policy else {}
+        typed |= {"baseline": options.baseline} if options.baseline else {}
+        parse_config({**config, "model": options.model, **typed}, origin=options.config)
     registry.resolve(options.model)
     from flows.gate import gated
 

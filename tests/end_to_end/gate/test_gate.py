@@ -1,0 +1,199 @@
+"""The gate against a real registry: what is used again, what is believed, which policy counts."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlparse
+
+import mlflow
+import pytest
+import yaml
+from gates import FILLS, GOOD, SIMILAR, WORSE, AuditNeeded, ask, audit, never, version
+
+from audits import AuditError, parse_config, past, run_audit
+from audits.due import due
+from audits.gate import gate
+from audits.pinned import pinned, today
+from audits.policy import Policy
+from audits.registry import resolve
+from audits.starting_policy import policy_from
+
+
+def _asked(model, **options):
+    """The config of the audit that the gate wants."""
+    with pytest.raises(AuditNeeded) as needed:
+        gate(model, audit=never, fresh=True, **options)
+    return needed.value.args[0]
+
+
+def test_an_audit_that_would_come_out_the_same_is_used(config):
+    first = ask(config(SIMILAR))
+    again = ask(config(SIMILAR), audit=never)
+    assert again.reused
+    assert (again.run_id, again.verdict.word) == (first.run_id, first.verdict.word)
+    assert [str(j) for j in again.verdict.judgements] == [str(j) for j in first.verdict.judgements]
+    _asked(SIMILAR, config=config(SIMILAR))
+    for change in (
+        {"seed": 1},
+        {"baseline": WORSE},
+        {"checks": FILLS},
+        {"policy": {"conditions": [{"metric": "performance/accuracy", "min": 0.7}]}},
+    ):
+        with pytest.raises(AuditNeeded):
+            ask(config(SIMILAR, **change), audit=never)
+
+
+def test_an_audit_whose_tags_do_not_say_its_verdict_yet_is_due(config):
+    ask(config(SIMILAR))
+    client = mlflow.MlflowClient()
+    client.set_model_version_tag("digits", "3", "audit.verdict", "running")  # killed before the end
+    assert past.standing(resolve(SIMILAR)) is None
+    client.set_model_version_tag("digits", "3", "audit.verdict", "passed")
+    assert past.standing(resolve(SIMILAR)) is not None
+
+
+def test_what_gives_trust_is_not_taken_from_the_baselines_audit(config):
+    own = {"trust_pickle_sha256": "0" * 64, "limits": {"unit_seconds": 7.0}, "seed": 5}
+    audit(config(GOOD, baseline=None, policy={}, **own))
+    asked = _asked(SIMILAR, baseline=GOOD)
+    assert (asked.seed, asked.baseline) == (5, GOOD)
+    assert asked.trust_pickle_sha256 == ()
+    assert asked.limits.unit_seconds != 7.0
+    assert asked.store != config(GOOD)["store"]
+
+
+def test_the_default_policy_keeps_the_coverage_that_was_asked_for(config):
+    asked = _asked(SIMILAR, config=config(SIMILAR, policy={"min_coverage": 0.9}))
+    assert asked.policy.min_coverage == 0.9
+    assert asked.policy.conditions
+    with pytest.raises(AuditError, match="Expected a policy with conditions, got one without"):
+        gate(SIMILAR, config=config(SIMILAR), policy=Policy(), audit=never)
+
+
+def test_the_baselines_own_audit_is_used_where_there_is_one(config):
+    audit(config(GOOD, baseline=None, policy={}))
+    seen = []
+
+    def measure(session, check, unit):
+        seen.append(session.model.uri)
+        session.measure(check, unit)
+
+    result = audit(config(SIMILAR), measure=measure)
+    assert set(seen) == {SIMILAR}
+    assert "performance/accuracy_drop" in {
+        name for e in result.evidence for name in e.named_metrics
+    }
+
+
+def test_evidence_that_was_changed_is_not_believed(config):
+    run_id = ask(config(SIMILAR)).run_id
+    folder = Path(urlparse(mlflow.get_run(run_id).info.artifact_uri).path)
+    original = (folder / "evidence.json").read_bytes()
+    try:
+        content = json.loads(original)
+        content["verdict"]["word"] = "passed"
+        content["checks"][0]["metrics"]["accuracy"]["value"] = 1.0
+        (folder / "evidence.json").write_text(json.dumps(content))
+        assert past.standing(resolve(SIMILAR)) is None
+        assert due(pinned(parse_config(config(SIMILAR)))).audit is None
+    finally:
+        (folder / "evidence.json").write_bytes(original)
+    table = folder / "predictions.parquet"
+    kept = table.read_bytes()
+    table.write_bytes(kept + b"x")
+    assert past.standing(resolve(SIMILAR)) is None
+    table.write_bytes(kept)
+    assert past.standing(resolve(SIMILAR)) is not None
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        '{"verdict": "passed", "run_id": "0123456789abcdef0123456789abcdef"}',
+        '{"verdict": "passed"}',
+        "passed",
+    ],
+)
+def test_a_tag_alone_is_never_believed(tag, config):
+    client = mlflow.MlflowClient()
+    before = version(WORSE).tags
+    for name, value in (("audit", tag), ("audit.verdict", "passed")):
+        client.set_model_version_tag("digits", "2", name, value)
+    with pytest.raises(AuditNeeded):
+        ask(config(WORSE), audit=never)
+    for name in ("audit", "audit.verdict"):
+        client.set_model_version_tag("digits", "2", name, before.get(name, ""))
+
+
+def test_the_audit_of_another_version_is_not_ones_own(config):
+    run_id = ask(config(SIMILAR)).run_id
+    client = mlflow.MlflowClient()
+    tag = json.dumps({"verdict": "passed", "run_id": run_id})
+    client.set_model_version_tag("digits", "2", "audit", tag)
+    assert past.standing(resolve(WORSE)) is None
+
+
+def test_an_alias_means_what_it_meant_when_the_gate_began(config):
+    client = mlflow.MlflowClient()
+    for name in ("candidate", "accepted"):
+        client.set_registered_model_alias("digits", name, "3")
+
+    def moved(config):
+        for name in ("candidate", "accepted"):
+            client.set_registered_model_alias("digits", name, "2")
+        return run_audit(config)
+
+    decision = ask(
+        config("models:/digits@candidate", baseline=None),
+        baseline="models:/digits@accepted",
+        fresh=True,
+        audit=moved,
+    )
+    assert decision.model.version == "3"
+    assert decision.baseline == SIMILAR
+
+
+def test_a_waiver_that_has_ended_makes_its_audit_count_no_more(config, monkeypatch):
+    conditions = [
+        {"metric": "performance/accuracy", "min": 0.8},
+        {"metric": "progressive_fill/accuracy", "min": 1.0},
+    ]
+    waiver = {
+        "condition": "progressive_fill/accuracy >= 1",
+        "reason": "a linear model draws badly",
+        "until": today().isoformat(),
+    }
+    policy = {"conditions": conditions, "waivers": [waiver]}
+    waived = config(SIMILAR, baseline=None, checks=FILLS, policy=policy)
+    decision = ask(waived)
+    assert decision.verdict.word == "passed", decision.line
+    assert "a linear model draws badly" in decision.to_markdown()
+    assert "a linear model draws badly" in version(SIMILAR).description
+    assert ask(waived, audit=never).reused
+
+    tomorrow = today() + timedelta(days=1)
+    for module in ("due", "gate", "run"):
+        monkeypatch.setattr(f"audits.{module}.today", lambda: tomorrow)
+    after = ask(waived)
+    assert not after.reused
+    assert after.verdict.word == "failed"
+    assert "its waiver ended on" in after.line
+
+
+def test_the_default_policy_needs_a_baseline_and_compares_with_it(config):
+    with pytest.raises(AuditError, match="Give --policy or --baseline"):
+        ask(config(SIMILAR, baseline=None, policy={}))
+    decision = ask(config(WORSE, policy={}))
+    assert decision.verdict.word == "failed"
+    assert "performance/accuracy_drop <= 0.02" in decision.line
+
+
+def test_a_policy_that_was_written_from_a_version_passes_it(config):
+    audit(config(GOOD, baseline=None, policy={}, checks=FILLS))
+    policy = yaml.safe_load(policy_from(past.standing(resolve(GOOD))))
+    assert {c["metric"] for c in policy["conditions"]} == {
+        "performance/accuracy",
+        "performance/f1_macro",
+        "progressive_fill/accuracy",
+    }
+    assert ask(config(SIMILAR, policy=policy, checks=FILLS)).verdict.word == "passed"

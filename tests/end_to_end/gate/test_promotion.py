@@ -1,0 +1,101 @@
+"""Promotion: only of what passed, only from where the alias was, and what is told of it."""
+
+from pathlib import Path
+from urllib.parse import urlparse
+
+import mlflow
+import pytest
+from gates import GOOD, SIMILAR, WORSE, ask, version
+from mlflow.exceptions import MlflowException
+
+from audits import run_audit
+from audits.registry import resolve
+
+
+def test_a_version_as_good_as_the_baseline_passes_and_is_promoted(config):
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias("digits", "live", "1")
+    decision = ask(config(SIMILAR), promote="live")
+    assert decision.verdict.word == "passed", decision.line
+    assert decision.promotion == "live: v1 -> v3"
+    assert client.get_model_version_by_alias("digits", "live").version == 3
+    run = mlflow.get_run(decision.run_id)
+    assert run.data.tags["audit.promotion"] == "live: v1 -> v3"
+    assert run.data.metrics["performance/accuracy_drop"] == pytest.approx(0, abs=0.05)
+    assert version(SIMILAR).tags["audit.verdict"] == "passed"
+    # Nothing is said of the baseline, which was only measured.
+    assert not any(name.startswith("audit") for name in version(GOOD).tags)
+
+
+def test_a_worse_version_fails_on_the_drop_and_nothing_is_promoted(config):
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias("digits", "stable", "1")
+    decision = ask(config(WORSE), promote="stable")
+    assert decision.verdict.word == "failed"
+    assert decision.line.startswith("failed: performance/accuracy_drop <= 0.05: failed with ")
+    assert client.get_model_version_by_alias("digits", "stable").version == 1
+
+
+def test_an_alias_that_was_moved_meanwhile_is_left_where_it_is(config):
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias("digits", "contested", "1")
+
+    def moved(config):
+        client.set_registered_model_alias("digits", "contested", "2")
+        return run_audit(config)
+
+    decision = ask(config(SIMILAR), promote="contested", fresh=True, audit=moved)
+    assert decision.verdict.word == "undecided"
+    assert "Expected 'contested' to point to v1 as it did when the gate began, got v2" in (
+        decision.line
+    )
+    assert client.get_model_version_by_alias("digits", "contested").version == 2
+
+
+@pytest.mark.parametrize(("lost", "word"), [("the answer", "passed"), ("the request", "undecided")])
+def test_a_promotion_is_told_by_where_the_alias_is(lost, word, config, monkeypatch):
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias("digits", "next", "1")
+    move = mlflow.MlflowClient.set_registered_model_alias
+
+    def unheard(*arguments):
+        if lost == "the answer":
+            move(*arguments)
+        raise MlflowException("no answer")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "set_registered_model_alias", unheard)
+    decision = ask(config(SIMILAR), promote="next")
+    assert decision.verdict.word == word
+    assert ("MLflow did not move 'next': no answer" in decision.line) == (word == "undecided")
+    assert bool(decision.promotion) == (word == "passed")
+
+
+def test_weights_that_were_exchanged_after_the_audit_are_not_promoted(config):
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias("digits", "safe", "1")
+    folders = [
+        Path(urlparse(mlflow.get_logged_model(resolve(uri).model_id).artifact_location).path)
+        for uri in (SIMILAR, WORSE)
+    ]
+    own, other = (folder / "data" / "model.pt2" for folder in folders)
+    kept = own.read_bytes()
+
+    def exchanged(config):
+        result = run_audit(config)
+        own.write_bytes(other.read_bytes())
+        return result
+
+    try:
+        decision = ask(config(SIMILAR), promote="safe", fresh=True, audit=exchanged)
+    finally:
+        own.write_bytes(kept)
+    assert decision.verdict.word == "undecided"
+    assert "not promoted: Expected run" in decision.line
+    assert client.get_model_version_by_alias("digits", "safe").version == 1
+
+
+def test_a_promotion_over_a_version_that_was_not_compared_with_says_so(config, caplog):
+    mlflow.MlflowClient().set_registered_model_alias("digits", "other", "2")
+    decision = ask(config(SIMILAR), promote="other")
+    assert decision.promotion == "other: v2 -> v3, which were not compared"
+    assert "other is on v2, with which digits v3 is not compared" in caplog.text
