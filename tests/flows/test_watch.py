@@ -1,13 +1,12 @@
 """The watcher ends what a killed process leaves behind, and its temporary files."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from processes import wait_until_gone
 
 _SCRIPT = """
 import subprocess, sys, tempfile
@@ -24,13 +23,6 @@ sys.stdin.read()
 """
 
 
-def _alive(pid):
-    return (
-        Path(f"/proc/{pid}/stat").exists()
-        and "Z" not in (Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1])
-    )
-
-
 def _started(folder):
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", _SCRIPT],
@@ -43,15 +35,6 @@ def _started(folder):
     return process, int(child), Path(temporary)
 
 
-def _until_gone(child, temporary):
-    deadline = time.monotonic() + 20
-    while _alive(child) or temporary.parent.exists():
-        if time.monotonic() > deadline:
-            os.kill(child, signal.SIGKILL)
-            raise AssertionError("left behind")
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize("end", ["killed", "by itself"])
 def test_what_has_ended_leaves_neither_servers_nor_files(end, tmp_path):
     # A package of the same name where one works is not ours.
@@ -62,4 +45,8 @@ def test_what_has_ended_leaves_neither_servers_nor_files(end, tmp_path):
     if end == "killed":
         process.kill()
     process.communicate()
-    _until_gone(child, temporary)
+    wait_until_gone(child)
+    deadline = time.monotonic() + 20
+    while temporary.parent.exists():
+        assert time.monotonic() < deadline, "left behind"
+        time.sleep(0.1)
