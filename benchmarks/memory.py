@@ -8,11 +8,11 @@ from pathlib import Path
 from contenders import plan_of
 from networks import DATA, RESNET5, network
 
-from audits import data
-from audits.calibration import peak_gib
 from audits.checks.base import AuditContext
 from audits.checks.random_fill import RandomFill
-from audits.data.kinds import Torchvision
+from audits.data import sources
+from audits.data.sources import Torchvision
+from audits.execution.tuning import peak_gib
 from fillblanks import Classifier, expected_fill
 
 
@@ -50,7 +50,7 @@ def _fill(folder: str, draws: int) -> None:
 
 def _audit(folder: str, count: int) -> None:
     # All images are there in every case; how many of them are audited differs.
-    images = data.load(Torchvision(dataset="MNIST", root=str(DATA)))
+    images = sources.load(Torchvision(dataset="MNIST", root=str(DATA)))
     model = Classifier(network(RESNET5, Path(folder)), constant=True)
     audit = AuditContext(images, seed=0, plan=plan_of(RESNET5), model=model)
     check = RandomFill(images=count, samples=16, max_draws=16)

@@ -27,7 +27,7 @@ def overhead(folder: str, seconds: float = 440) -> list[str]:
         setup = time.perf_counter() - started
         images = max(1, round(seconds * _MASKS_A_SECOND / _SAMPLES))
         from audits import parse_config
-        from audits.session import Session
+        from audits.execution.session import Session
         from flows.audit import audited
 
         config = parse_config({**_config(root, images), "model": uri})

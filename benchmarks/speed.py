@@ -15,7 +15,7 @@ from typing import Any
 from contenders import IDLE, Captum, Ours, OursIdle, PlainLoop
 from networks import CNN3, RESNET5, RESNET18, SQUEEZENET, Subject
 
-from audits.worker import Worker
+from audits.execution.worker import Worker
 
 ROUNDS = 5
 _HOUR = 3600.0

@@ -11,10 +11,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 
 from audits import AuditConfig, AuditResult, parse_config, run_audit
-from audits.attach import attach
-from audits.checks import Check, Unit
-from audits.evidence import Evidence
-from audits.session import Session
+from audits.checks.base import Check, Unit
+from audits.evidence.evidence import Evidence
+from audits.execution.session import Session
+from audits.execution.tickets import attach
 from flows.environment import temporary_server
 from flows.events import announce
 from flows.interrupt import leave

@@ -5,9 +5,9 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-import audits.gate
-from audits.config import parse_policy
-from audits.gate import Decision
+import audits.workflows.gate
+from audits.config.reading import parse_policy
+from audits.workflows.gate import Decision
 from flows.audit import audited
 from flows.outcome import not_passed, outcome_of
 
@@ -21,11 +21,11 @@ def gate(
     promote: str | None = None,
     fresh: bool = False,
 ) -> Decision | State[Any]:
-    """Decides whether `model` may go out; see `audits.gate.gate`.
+    """Decides whether `model` may go out; see `audits.workflows.gate.gate`.
 
     The flow run fails unless the decision is `passed`, and says why in its state.
     """
-    decision = audits.gate.gate(
+    decision = audits.workflows.gate.gate(
         model,
         baseline=baseline,
         config=config,

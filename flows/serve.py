@@ -9,7 +9,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.types.entrypoint import EntrypointType
 
 from audits import AuditError
-from audits.sweep import Wanted
+from audits.workflows.sweep import Wanted
 from flows.audit import audit
 from flows.events import configured
 from flows.sweep import sweep

@@ -10,8 +10,8 @@ from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 
 from audits import AuditConfig
-from audits.due import Lookout
-from audits.sweep import Wanted, sweep_config, versions
+from audits.workflows.freshness import Lookout
+from audits.workflows.sweep import Wanted, sweep_config, versions
 from flows.audit import audited
 from flows.events import announce_error
 from flows.outcome import not_passed, outcome_of

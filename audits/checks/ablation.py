@@ -10,10 +10,7 @@ import pandas as pd
 import torch
 from pydantic import Field, PositiveInt, field_validator
 
-from audits.checks.base import AuditContext, Check, Unit
-from audits.checks.grids import heat_map, tiles
-from audits.checks.pictures import picture, slugs
-from audits.checks.recognition import (
+from audits.checks._fill import (
     Cut,
     consistency,
     least_passes,
@@ -21,10 +18,13 @@ from audits.checks.recognition import (
     recognised,
     table_of,
 )
+from audits.checks._grids import heat_map, tiles
+from audits.checks._images import picture, slugs
+from audits.checks.base import AuditContext, Check, Unit
 from audits.errors import AuditError
-from audits.evidence import Evidence, Picture
-from audits.statistics import Estimate, proportion
-from audits.store import Part
+from audits.evidence.codec import Part
+from audits.evidence.evidence import Evidence, Picture
+from audits.evidence.intervals import Estimate, proportion
 from audits.strict import Ratio, Share
 from fillblanks import expected_fill, shuffled, threshold
 from fillblanks.averages import Average

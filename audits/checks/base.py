@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from audits.data.imageset import ImageSet
-from audits.evidence import Evidence
-from audits.store import Part
+from audits.evidence.codec import Part
+from audits.evidence.evidence import Evidence
 from audits.strict import Strict
 from fillblanks import Classifier, Plan
 

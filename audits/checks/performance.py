@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from audits.checks._fill import recognise
 from audits.checks.base import AuditContext, Check, Unit
-from audits.checks.recognition import recognise
-from audits.evidence import Evidence
-from audits.statistics import scores
-from audits.store import Part
+from audits.evidence.codec import Part
+from audits.evidence.evidence import Evidence
+from audits.evidence.intervals import scores
 
 _UNIT_IMAGES = 1000
 

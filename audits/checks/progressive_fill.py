@@ -7,9 +7,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from audits.checks.base import AuditContext, Unit
-from audits.checks.pictures import picture, sliders
-from audits.checks.recognition import (
+from audits.checks._fill import (
     FillCheck,
     consistency,
     least_passes,
@@ -19,9 +17,11 @@ from audits.checks.recognition import (
     reference_columns,
     table_of,
 )
-from audits.evidence import Evidence
-from audits.statistics import proportion, scores
-from audits.store import Part
+from audits.checks._images import picture, sliders
+from audits.checks.base import AuditContext, Unit
+from audits.evidence.codec import Part
+from audits.evidence.evidence import Evidence
+from audits.evidence.intervals import proportion, scores
 from fillblanks import fill_regions, progressive_fill, shuffled
 from fillblanks.fill import StepLabel
 

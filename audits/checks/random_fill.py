@@ -10,9 +10,7 @@ import pandas as pd
 import torch
 from pydantic import Field, PositiveInt, model_validator
 
-from audits.checks.base import AuditContext, Unit
-from audits.checks.pictures import picture, signed_picture, sliders
-from audits.checks.recognition import (
+from audits.checks._fill import (
     FillCheck,
     consistency,
     least_passes,
@@ -21,9 +19,11 @@ from audits.checks.recognition import (
     reference_columns,
     table_of,
 )
-from audits.evidence import Evidence, Picture
-from audits.statistics import mean, mean_share, proportion
-from audits.store import Part
+from audits.checks._images import picture, signed_picture, sliders
+from audits.checks.base import AuditContext, Unit
+from audits.evidence.codec import Part
+from audits.evidence.evidence import Evidence, Picture
+from audits.evidence.intervals import mean, mean_share, proportion
 from audits.strict import Ratio, Share
 from fillblanks import expected_fill, shuffled, threshold
 from fillblanks.averages import Average

@@ -1,6 +1,4 @@
-"""Data sets: a config of one `kind` each, read into an ImageSet."""
+"""Labelled images: the kinds of data set that a config can name, each read into an ImageSet.
 
-from audits.data.imageset import ImageSet
-from audits.data.kinds import AnyData, load
-
-__all__ = ["AnyData", "ImageSet", "load"]
+May import `audits.errors` and `audits.strict`.
+"""

@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from audits.checks import Ablation, ProgressiveFill
+from audits.checks.ablation import Ablation
+from audits.checks.progressive_fill import ProgressiveFill
 from paper.measure import Bench
 from paper.protocol import DATASETS, MASK_RATIO, NETWORKS, PATCH_SIZE, T_PROGRESSIVE, T_RANDOM
 from paper.study import config_of, evidence_of, image_set

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from audits.checks.pictures import picture, signed_picture
-from audits.data import ImageSet
+from audits.checks._images import picture, signed_picture
+from audits.data.imageset import ImageSet
 from fillblanks import Classifier, Fill, expected_fill, fill_regions, progressive_fill, threshold
 from paper.measure import Bench
 from paper.protocol import DATASETS, MASK_RATIO, NETWORKS, PATCH_SIZE, T_PROGRESSIVE, T_RANDOM

@@ -11,11 +11,10 @@ from networks import DATA
 from pydantic import TypeAdapter
 from torch import nn
 
-from audits import AuditResult, parse_config, run_audit
-from audits import data as data_sets
-from audits.checks import AuditContext, Check
-from audits.data import ImageSet
-from audits.evidence import Evidence
+from audits import AuditResult, data, parse_config, run_audit
+from audits.checks.base import AuditContext, Check
+from audits.data.imageset import ImageSet
+from audits.evidence.evidence import Evidence
 from fillblanks import Classifier, default_plan
 
 # Full precision, fixed where an audit is too short for calibrating to pay.
@@ -115,7 +114,7 @@ class Study:
 
 def loaded(config: dict[str, Any]) -> ImageSet:
     """The images of an audit config's `data`."""
-    return data_sets.load(TypeAdapter[Any](data_sets.AnyData).validate_python(config))
+    return data.load(TypeAdapter[Any](data.AnyData).validate_python(config))
 
 
 def image_set(dataset: str, split: str) -> ImageSet:

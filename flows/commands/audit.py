@@ -20,8 +20,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> int:
-    from audits import data, read_config, registry
-    from audits.preview import preview
+    from audits import read_config
+    from audits.data import sources
+    from audits.models import registry
+    from audits.workflows.preview import preview
     from flows.console import show_progress
 
     config = read_config(options.config, model=options.model)
@@ -30,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     # Said here in one line, before Prefect can say it in many.
     registry.resolve(config.model)
-    data.load(config.data)
+    sources.load(config.data)
     from flows.audit import audited
 
     progress = show_progress()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from audits.sweep import Wanted
+    from audits.workflows.sweep import Wanted
 
 EXIT = {"passed": 0, "failed": 1, "undecided": 2}
 
@@ -32,7 +32,7 @@ def add_wanted(parser: argparse.ArgumentParser) -> None:
 
 
 def wanted(options: argparse.Namespace) -> "Wanted":
-    from audits.sweep import Wanted
+    from audits.workflows.sweep import Wanted
 
     return Wanted(options.name, options.alias, dict(options.tag))
 

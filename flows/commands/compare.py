@@ -11,7 +11,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> int:
-    from audits.compare import audit_of, compare
+    from audits.workflows.compare import audit_of, compare
 
     audits = {name: audit_of(getattr(options, name)) for name in ("a", "b")}
     for name, audit in audits.items():

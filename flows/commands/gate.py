@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from flows.commands.common import EXIT, add_model, given, where
 
 if TYPE_CHECKING:
-    from audits.gate import Decision
+    from audits.workflows.gate import Decision
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -46,7 +46,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def run(options: argparse.Namespace) -> int:
     from audits import AuditError
-    from audits.gate import Decision
+    from audits.workflows.gate import Decision
     from flows.console import show_progress
 
     with ExitStack() as opened:
@@ -98,8 +98,9 @@ def _opened(file: Path) -> TextIO:
 
 
 def _decision(options: argparse.Namespace) -> "Decision":
-    from audits import parse_config, registry
-    from audits.config import read_mapping, read_policy
+    from audits import parse_config
+    from audits.config.reading import read_mapping, read_policy
+    from audits.models import registry
 
     policy = read_policy(options.policy).model_dump(mode="json") if options.policy else None
     config = read_mapping(options.config) if options.config else None

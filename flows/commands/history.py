@@ -15,7 +15,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> int:
-    from audits.history import history
+    from audits.tracking.history import history
 
     for entry in history(options.name, options.experiment):
         if options.json:

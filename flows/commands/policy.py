@@ -17,10 +17,12 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> int:
-    from audits import AuditError, past, registry
-    from audits.starting_policy import policy_from
+    from audits import AuditError
+    from audits.models import registry
+    from audits.tracking import reader
+    from audits.verdict.suggest import policy_from
 
-    found = past.standing(registry.resolve(options.accepted))
+    found = reader.standing(registry.resolve(options.accepted))
     if found is None:
         raise AuditError(
             f"Expected an audit of {options.accepted} to start from, found none that can be "

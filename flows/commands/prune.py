@@ -20,7 +20,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def run(options: argparse.Namespace) -> int:
     from audits import AuditError
-    from audits.store import Store, default_folder
+    from audits.execution.store import Store, default_folder
 
     folder = options.store or default_folder()
     if "://" not in folder and not (Path(folder) / "parts").is_dir():

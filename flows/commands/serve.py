@@ -18,8 +18,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> int:
-    from audits.config import read_mapping
-    from audits.sweep import sweep_config, versions
+    from audits.config.reading import read_mapping
+    from audits.workflows.sweep import sweep_config, versions
     from flows.serve import serve
 
     which, values = wanted(options), read_mapping(options.config)

@@ -24,8 +24,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> int:
-    from audits.config import read_mapping
-    from audits.sweep import sweep_config, versions
+    from audits.config.reading import read_mapping
+    from audits.workflows.sweep import sweep_config, versions
     from flows.console import show_progress
 
     which, values = wanted(options), read_mapping(options.config)
@@ -48,7 +48,7 @@ def _dry_run(config: "AuditConfig", uris: Sequence[str]) -> int:
     from mlflow.exceptions import MlflowException
 
     from audits import AuditError
-    from audits.due import Lookout
+    from audits.workflows.freshness import Lookout
 
     lookout = Lookout(config)
     code = 0

@@ -18,8 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from audits import AuditResult, parse_config
-from audits.data import load
-from audits.data.kinds import Digits
+from audits.data.sources import Digits, load
 from flows.audit import audited
 from flows.console import show_progress
 from flows.demo.train import train

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from threads import one_thread  # noqa: F401
 
-from audits.data import ImageSet
-from audits.evidence import Evidence
-from audits.statistics import Estimate
-from audits.worker import Worker
+from audits.data.imageset import ImageSet
+from audits.evidence.evidence import Evidence
+from audits.evidence.intervals import Estimate
+from audits.execution.worker import Worker
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ from processes import wait_until_gone
 from torch import nn
 
 from audits import AuditError, parse_config, run_audit
-from audits.attach import attach
-from audits.session import Session
+from audits.execution.session import Session
+from audits.execution.tickets import attach
 from flows.demo.network import ResNet
 
 _PERFORMANCE = {"checks": [{"kind": "performance"}], "policy": {}}

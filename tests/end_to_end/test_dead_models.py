@@ -6,8 +6,7 @@ import torch
 from nets import Constant
 
 from audits import parse_config, run_audit
-from audits.data import load
-from audits.data.kinds import Digits
+from audits.data.sources import Digits, load
 from flows.demo.network import ResNet
 from flows.demo.train import train
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from audits import parse_config, run_audit
-from audits.data import load
-from audits.data.kinds import Torchvision
+from audits.data.sources import Torchvision, load
 from flows.demo.train import train
 
 _TRAIN_IMAGES, _AUDITED = 20_000, 200

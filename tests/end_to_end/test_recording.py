@@ -9,7 +9,7 @@ import torch
 from child_calls import forget_the_data
 
 from audits import parse_config, run_audit
-from audits.record import OvertakenError
+from audits.tracking.recorder import OvertakenError
 from flows.demo.network import ResNet
 
 _PASSING = {

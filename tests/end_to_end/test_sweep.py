@@ -6,8 +6,8 @@ from nets import Crashing
 from simple_nets import logistic
 
 from audits import AuditError
-from audits.due import due
-from audits.sweep import Wanted, sweep_config, versions
+from audits.workflows.freshness import due
+from audits.workflows.sweep import Wanted, sweep_config, versions
 from flows.sweep import swept
 
 

@@ -6,7 +6,7 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 
 from audits import AuditConfig, AuditResult, parse_config, run_audit
-from audits.gate import Decision, gate
+from audits.workflows.gate import Decision, gate
 
 GOOD, WORSE, SIMILAR = "models:/digits/1", "models:/digits/2", "models:/digits/3"
 FILLS = [{"kind": "performance"}, {"kind": "progressive_fill", "images": 50}]

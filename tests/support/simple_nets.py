@@ -4,8 +4,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from audits.data import load
-from audits.data.kinds import Digits
+from audits.data.sources import Digits, load
 
 
 class Linear(nn.Module):

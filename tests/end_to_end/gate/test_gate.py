@@ -10,13 +10,14 @@ import pytest
 import yaml
 from gates import FILLS, GOOD, SIMILAR, WORSE, AuditNeeded, ask, audit, never, version
 
-from audits import AuditError, parse_config, past, run_audit
-from audits.due import due
-from audits.gate import gate
-from audits.pinned import pinned, today
-from audits.policy import Policy
-from audits.registry import resolve
-from audits.starting_policy import policy_from
+from audits import AuditError, parse_config, run_audit
+from audits.config.policy import Policy
+from audits.models.registry import resolve
+from audits.tracking import reader
+from audits.verdict.suggest import policy_from
+from audits.workflows.freshness import due
+from audits.workflows.gate import gate
+from audits.workflows.resolved import pinned, today
 
 
 def _asked(model, **options):
@@ -47,9 +48,9 @@ def test_an_audit_whose_tags_do_not_say_its_verdict_yet_is_due(config):
     ask(config(SIMILAR))
     client = mlflow.MlflowClient()
     client.set_model_version_tag("digits", "3", "audit.verdict", "running")  # killed before the end
-    assert past.standing(resolve(SIMILAR)) is None
+    assert reader.standing(resolve(SIMILAR)) is None
     client.set_model_version_tag("digits", "3", "audit.verdict", "passed")
-    assert past.standing(resolve(SIMILAR)) is not None
+    assert reader.standing(resolve(SIMILAR)) is not None
 
 
 def test_what_gives_trust_is_not_taken_from_the_baselines_audit(config):
@@ -94,16 +95,16 @@ def test_evidence_that_was_changed_is_not_believed(config):
         content["verdict"]["word"] = "passed"
         content["checks"][0]["metrics"]["accuracy"]["value"] = 1.0
         (folder / "evidence.json").write_text(json.dumps(content))
-        assert past.standing(resolve(SIMILAR)) is None
+        assert reader.standing(resolve(SIMILAR)) is None
         assert due(pinned(parse_config(config(SIMILAR)))).audit is None
     finally:
         (folder / "evidence.json").write_bytes(original)
     table = folder / "predictions.parquet"
     kept = table.read_bytes()
     table.write_bytes(kept + b"x")
-    assert past.standing(resolve(SIMILAR)) is None
+    assert reader.standing(resolve(SIMILAR)) is None
     table.write_bytes(kept)
-    assert past.standing(resolve(SIMILAR)) is not None
+    assert reader.standing(resolve(SIMILAR)) is not None
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_the_audit_of_another_version_is_not_ones_own(config):
     client = mlflow.MlflowClient()
     tag = json.dumps({"verdict": "passed", "run_id": run_id})
     client.set_model_version_tag("digits", "2", "audit", tag)
-    assert past.standing(resolve(WORSE)) is None
+    assert reader.standing(resolve(WORSE)) is None
 
 
 def test_an_alias_means_what_it_meant_when_the_gate_began(config):
@@ -190,7 +191,7 @@ def test_the_default_policy_needs_a_baseline_and_compares_with_it(config):
 
 def test_a_policy_that_was_written_from_a_version_passes_it(config):
     audit(config(GOOD, baseline=None, policy={}, checks=FILLS))
-    policy = yaml.safe_load(policy_from(past.standing(resolve(GOOD))))
+    policy = yaml.safe_load(policy_from(reader.standing(resolve(GOOD))))
     assert {c["metric"] for c in policy["conditions"]} == {
         "performance/accuracy",
         "performance/f1_macro",

@@ -7,8 +7,8 @@ import pytest
 from gates import GOOD, WORSE, audit
 
 from audits import AuditError
-from audits.compare import audit_of, compare
-from audits.history import history
+from audits.tracking.history import history
+from audits.workflows.compare import audit_of, compare
 
 
 def test_history_lists_audits_with_the_alias_of_then(config):

@@ -9,7 +9,7 @@ from gates import GOOD, SIMILAR, WORSE, ask, version
 from mlflow.exceptions import MlflowException
 
 from audits import run_audit
-from audits.registry import resolve
+from audits.models.registry import resolve
 
 
 def test_a_version_as_good_as_the_baseline_passes_and_is_promoted(config):

@@ -1,0 +1,66 @@
+"""Tensors as pictures that a person can look at."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audits.evidence.codec import Part
+from audits.evidence.evidence import Picture
+
+_LONGEST = 80  # characters of a class name in file names and metric keys
+
+
+def picture(image: Tensor) -> np.ndarray:
+    """(C, H, W) in [0, 1] -> uint8 (H, W, 3); NaN becomes a light red, so that it shows."""
+    values = image.expand(3, -1, -1).permute(1, 2, 0).double().numpy()
+    missing = np.isnan(values).any(axis=2)
+    result = (np.nan_to_num(values).clip(0, 1) * 255).round().astype(np.uint8)
+    result[missing] = (255, 205, 205)
+    return result
+
+
+def signed_picture(update: Tensor) -> np.ndarray:
+    """(C, H, W) of any sign -> uint8 (H, W, 3): positive red, negative blue, 0 white.
+
+    Channels are summed; the scale is the image's own largest magnitude.
+    """
+    value = update.double().sum(0).numpy()
+    largest = np.abs(value).max()
+    if not np.isfinite(largest):
+        return picture(update.sum(0, keepdim=True) * torch.nan)
+    strength = np.abs(value) / largest if largest > 0 else np.zeros_like(value)
+    fading = ((1 - strength) * 255).round().astype(np.uint8)
+    full = np.full_like(fading, 255)
+    red, blue = (full, fading, fading), (fading, fading, full)
+    return np.where((value > 0)[:, :, None], np.stack(red, 2), np.stack(blue, 2))
+
+
+def slugs(names: Sequence[str]) -> list[str]:
+    """Names fit for metric and image keys, all different."""
+    result: list[str] = []
+    for number, name in enumerate(names):
+        slug = re.sub(r"[^0-9A-Za-z_.-]+", "_", name)[:_LONGEST].strip("_.") or "class"
+        while slug in result:
+            slug += f"_{number}"
+        result.append(slug)
+    return result
+
+
+def sliders(
+    parts: Sequence[Part], check: str, prefix: str, classes: Sequence[str], captions: Sequence[str]
+) -> tuple[Picture, ...]:
+    """One slider a class from the parts' `shown_label` (n,) and `shown` (n, steps, H, W, 3)."""
+    keys = slugs(classes)
+    shown = {
+        label: steps
+        for part in parts
+        for label, steps in zip(part["shown_label"].tolist(), part["shown"], strict=True)
+    }
+    return tuple(
+        Picture(f"{check}/{prefix}{keys[label]}", step, image, captions[step])
+        for label in sorted(shown)
+        for step, image in enumerate(shown[label])
+    )

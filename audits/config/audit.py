@@ -1,0 +1,136 @@
+"""AuditConfig: everything an audit is told. YAML maps to it one to one."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
+
+from pydantic import (
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+from audits.checks.base import Check
+from audits.checks.registered import check_classes
+from audits.config.policy import Policy
+from audits.data.sources import AnyData
+from audits.models.preprocessing import Preprocessing
+from audits.strict import Strict
+from fillblanks.plan import MemoryFormat, Precision
+
+if TYPE_CHECKING:
+    AnyCheck = Check
+else:
+    AnyCheck = Annotated[Union[check_classes()], Field(discriminator="kind")]  # noqa: UP007
+
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Limits(Strict):
+    """What the child process that holds the model may take before it is stopped."""
+
+    load_seconds: PositiveFloat = 300.0
+    unit_seconds: PositiveFloat = 1800.0
+    memory_gib: PositiveFloat | None = None
+
+
+class EngineSettings(Strict):
+    """How passes are run. What is not fixed here is found by a short calibration on the model."""
+
+    precision: Precision | None = None
+    memory_format: MemoryFormat | None = None
+    chunk: PositiveInt | None = Field(default=None, description="masked images in one pass")
+    block: PositiveInt | None = Field(
+        default=None, description="draws whose masks are made and whose updates are summed at once"
+    )
+    fused: bool | None = Field(
+        default=None, description="batch normalisation inside convolutions, ReLU in place"
+    )
+    captured: bool | None = Field(default=None, description="on a GPU: passes as one CUDA graph")
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """The fields of a plan that are fixed."""
+        return self.model_dump(exclude_none=True)
+
+
+class AuditConfig(Strict):
+    """One audit: a registered model, a data set, checks and a policy."""
+
+    model: str = Field(
+        description="models:/name/3, models:/name@alias, models:/name/latest or models:/m-<id>"
+    )
+    data: AnyData
+    checks: tuple[AnyCheck, ...]
+    policy: Policy = Policy()
+    preprocessing: Preprocessing = Preprocessing()
+    limits: Limits = Limits()
+    engine: EngineSettings = EngineSettings()
+    reference: str | None = Field(
+        default=None,
+        description="models:/... of an independent model of the same classes, which is asked to "
+        "recognise the fills too",
+    )
+    baseline: str | None = Field(
+        default=None,
+        description="models:/... of the model that `max_drop` conditions compare with, measured "
+        "on the same data with the same checks",
+    )
+    trust_pickle_sha256: tuple[Sha256, ...] = Field(
+        default=(),
+        description="sha256 of the pickled file that was reviewed and may be loaded; a list, where "
+        "model, reference and baseline are different ones",
+    )
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    experiment: str = "audits"
+    store: str | None = Field(
+        default=None, description="folder (any fsspec path) for finished units; a cache by default"
+    )
+
+    @field_validator("trust_pickle_sha256", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: Any) -> Any:
+        if given is None:
+            return ()
+        # What a validator returns is no JSON any more, in which a list would do.
+        return (given,) if isinstance(given, str) else tuple(given)
+
+    @field_validator("checks")
+    @classmethod
+    def _names_differ(cls, checks: tuple[Check, ...]) -> tuple[Check, ...]:
+        if not checks:
+            raise ValueError("expected at least one check, got none")
+        names = [check.name for check in checks]
+        taken = {kind.model_fields["kind"].default for kind in check_classes()} | {"cost"}
+        for check in checks:
+            if check.label in taken - {check.kind}:
+                raise ValueError(
+                    f"a {check.kind} check must not be called {check.label!r}, which means another"
+                )
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two checks are called {name!r}; give one of them a 'label'")
+        return checks
+
+    @model_validator(mode="after")
+    def _conditions_have_checks(self) -> Self:
+        names = [check.name for check in self.checks]
+        for condition in self.policy.conditions:
+            check = condition.metric.split("/")[0]
+            if check not in names:
+                raise ValueError(
+                    f"the policy has a condition on {condition.metric!r}, but there is no check "
+                    f"{check!r}; there are: {', '.join(names)}"
+                )
+        if self.policy.needs_baseline and self.baseline is None:
+            raise ValueError(
+                "the policy has a max_drop condition, but there is no baseline to compare with; "
+                "name one under baseline"
+            )
+        return self
+
+    def passes(self, images: int) -> int:
+        """Images that go through the model in an audit of so many, at the least."""
+        return sum(check.passes(min(images, check.images or images)) for check in self.checks)

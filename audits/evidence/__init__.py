@@ -1,0 +1,4 @@
+"""Figures and what they mean: metrics with intervals, evidence, and its forms on disk.
+
+May import `audits.errors` and `audits.strict`.
+"""

@@ -1,0 +1,148 @@
+"""The store of finished units: one atomic .npz file a part, named by the digest of its causes."""
+
+import hashlib
+import io
+import logging
+import os
+import re
+import time
+import uuid
+import zipfile
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+
+from audits.errors import AuditError
+from audits.evidence.codec import Part
+
+log = logging.getLogger(__name__)
+
+# What numpy and zipfile raise for bytes that are no archive, or not the one that was written.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, NotImplementedError)
+_OWN_NAME = re.compile(r"(plan-)?[0-9a-f]{64}\.npz(\.[0-9a-f]{32}\.tmp)?")
+_SHA256 = 32  # bytes of checksum behind the archive, which readers of zip files pass over
+_PREFIX = "part."  # savez has parameters of its own, whose names an array may have
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much is stored."""
+
+    files: int = 0
+    bytes: int = 0
+
+    def plus(self, size: int) -> "Amount":
+        return Amount(self.files + 1, self.bytes + size)
+
+    def __str__(self) -> str:
+        return f"{self.files} parts ({self.bytes / 1e6:.1f} MB)"
+
+
+def default_folder() -> str:
+    """`fillblanks` in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return str(Path(cache) / "fillblanks")
+
+
+class Store:
+    """Parts in `parts/` under a folder, which may be any fsspec path so that machines can share it.
+
+    On a local disk only the user can read them: whoever could write them could write verdicts.
+    Files are written under another name and moved, and read without pickle.
+    """
+
+    def __init__(self, folder: str | None = None):
+        self.folder = folder or default_folder()
+        self._files, root = fsspec.core.url_to_fs(self.folder)
+        self._root = f"{root.rstrip('/')}/parts"
+        self._files.makedirs(self._root, exist_ok=True)
+        if self._local:
+            os.chmod(self._root, 0o700)
+
+    @property
+    def _local(self) -> bool:
+        return bool({"file", "local"} & set(_protocols(self._files)))
+
+    def has(self, key: str) -> bool:
+        """Whether a part is there and whole."""
+        return self.get(key) is not None
+
+    def get(self, key: str) -> Part | None:
+        """The part, or None where there is none or its file is damaged."""
+        try:
+            with self._files.open(self._path(key), "rb") as file:
+                data = file.read()
+            if _sha256(data[:-_SHA256]) != data[-_SHA256:]:
+                raise ValueError("its checksum is another")
+            if self._local:  # said here, since many disks do not note what is read
+                self._note_use(self._path(key))
+            with np.load(io.BytesIO(data[:-_SHA256]), allow_pickle=False) as archive:
+                return {name.removeprefix(_PREFIX): archive[name] for name in archive}
+        except FileNotFoundError:
+            return None
+        except _DAMAGE:
+            log.warning("%s is damaged and will be measured again", self._path(key))
+            return None
+
+    def prune(self, seconds: float, dry_run: bool = False) -> tuple[Amount, Amount]:
+        """Deletes what was not written or read for so long; returns what was deleted and is kept.
+
+        Raises AuditError for a store that is not on a local disk.
+        """
+        if not self._local:
+            raise AuditError(
+                f"Expected a store on a local disk, got {self.folder}. Give the bucket a rule for "
+                "old objects under parts/."
+            )
+        old, kept = Amount(), Amount()
+        for file in Path(self._root).iterdir():
+            if not _OWN_NAME.fullmatch(file.name):
+                continue
+            try:
+                found = file.stat()
+            except FileNotFoundError:  # moved or deleted meanwhile
+                continue
+            if time.time() - max(found.st_mtime, found.st_atime) < seconds:
+                kept = kept.plus(found.st_size)
+                continue
+            old = old.plus(found.st_size)
+            if not dry_run:
+                file.unlink(missing_ok=True)
+        return old, kept
+
+    def _note_use(self, path: str) -> None:
+        with suppress(PermissionError, FileNotFoundError):  # another's store, or pruned meanwhile
+            os.utime(path, ns=(time.time_ns(), os.stat(path).st_mtime_ns))
+
+    def put(self, key: str, part: Part) -> None:
+        """Writes a part; it is there whole or not at all."""
+        for name, array in part.items():
+            if array.dtype.hasobject:
+                raise TypeError(f"Expected plain arrays in a part, got objects in {name!r}.")
+        buffer = io.BytesIO()
+        prefixed: Any = {_PREFIX + name: array for name, array in part.items()}
+        np.savez_compressed(buffer, allow_pickle=False, **prefixed)
+        temporary = f"{self._path(key)}.{uuid.uuid4().hex}.tmp"
+        with self._files.open(temporary, "wb") as file:
+            file.write(buffer.getvalue() + _sha256(buffer.getvalue()))
+        if self._local:
+            os.replace(temporary, self._path(key))
+        else:
+            self._files.mv(temporary, self._path(key))
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{key}.npz"
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def _protocols(files: fsspec.AbstractFileSystem) -> tuple[str, ...]:
+    protocol = files.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)

@@ -1,0 +1,138 @@
+"""The plan of an audit: found on the model once, written down, and kept."""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from audits.config.audit import AuditConfig
+from audits.data.imageset import ImageSet
+from audits.execution.child import Job, context_of, smaller_plan
+from fillblanks import Calibration, OutOfMemory, Plan, calibrate, default_plan
+from fillblanks.calibration import LEAST_OVERLAP
+from fillblanks.plan import REDUCED, with_fixed
+from fillblanks.timing import Runner, seconds_per_pass
+
+# An audit that puts fewer values than this through the model is over in seconds on one core; it
+# takes the network as it is.
+_SHORT_VALUES = 3e7
+_MOST_DRAWS = 1024  # of an image, for comparing precisions
+_IMAGES = 32
+_PRECISE = ("float64", "full", "mixed", "bfloat16")
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan and what is known of it; plain values, as they are written down."""
+
+    plan: dict[str, Any]
+    overlap: float | None  # with float64; None: not known
+    refused: tuple[str, ...]  # faster precisions that would have changed the answer, and why
+
+    @property
+    def note(self) -> str:
+        """One sentence for the evidence."""
+        plan = Plan(**self.plan)
+        overlap = "an unknown share" if self.overlap is None else f"{self.overlap:.3f} or more"
+        words = (
+            f"Averages of many draws were taken in {plan.precision} precision; in a trial, its "
+            f"prototypes overlapped with those of float64 by {overlap}"
+        )
+        if plan.precision in REDUCED and not (self.overlap or 0.0) >= LEAST_OVERLAP:
+            words += f", less than the {LEAST_OVERLAP} that is expected where none is fixed"
+        return ". ".join((words, *self.refused)) + "."
+
+
+def default(config: AuditConfig, images: ImageSet) -> Plan:
+    """The plan that needs no trial, with what the config fixes."""
+    shape = images.tensor([0]).shape[1:]
+    return with_fixed(default_plan(*shape), config.engine.fixed, shape)
+
+
+def is_short(config: AuditConfig, images: ImageSet) -> bool:
+    """Whether calibrating would not pay."""
+    if not any(check.fill_options() for check in config.checks):
+        return True
+    # Precision that somebody reduced is always compared, since the evidence must say what it does.
+    return not is_long(config, images) and config.engine.precision not in REDUCED
+
+
+def is_long(config: AuditConfig, images: ImageSet) -> bool:
+    """Whether somebody would want to know the cost before."""
+    return config.passes(len(images)) * images.tensor([0]).numel() >= _SHORT_VALUES
+
+
+def uncalibrated(config: AuditConfig, images: ImageSet, reason: str) -> Planned:
+    """The plan that needs no trial, for a model that could not be tried: why, is told."""
+    return Planned(asdict(default(config, images)), None, (f"Calibrating failed: {reason}",))
+
+
+def time_plan(job: Job) -> tuple[float, float] | Plan:
+    """In the worker: seconds that a pass over one image takes, and the highest memory, in GiB.
+
+    Where memory is too short for the plan it returns half the plan. Raises AuditError where not
+    even one pass fits.
+    """
+    context = context_of(job)
+    try:
+        runner = Runner(context.classifier, context.images.tensor(range(1)), context.plan)
+        return seconds_per_pass(runner), peak_gib()
+    except OutOfMemory as error:
+        return smaller_plan(error, job, context.plan)
+
+
+def find_plan(job: Job) -> Planned:
+    """In the worker: a plan that suits all checks that average draws.
+
+    Where their fills do not all keep the same precision, the most exact one is taken.
+    """
+    context = context_of(job)
+    some = context.images.balanced_order[:_IMAGES].tolist()
+    images, labels = context.images.tensor(some), torch.from_numpy(context.images.labels[some])
+    fixed, found, refused = job.config.engine.fixed, list[Calibration](), list[str]()
+    for check in job.config.checks:
+        options = check.fill_options()
+        if options is None:
+            continue
+        calibration = calibrate(
+            context.classifier,
+            images,
+            labels,
+            draws=min(options["samples"], _MOST_DRAWS),
+            passes=check.passes(min(len(context.images), check.images or len(context.images))),
+            fixed=fixed,
+            seed=context.seed,
+            **options,
+        )
+        found.append(calibration)
+        if calibration.plan.chunk < fixed.get("chunk", 0):
+            refused.append(f"Memory was too short for {fixed['chunk']} images in a pass")
+        refused += [
+            f"{check.name} does not keep {trial.plan.precision}: {trial.refused}"
+            for trial in calibration.trials
+            if trial.overlap is not None
+        ]
+        # What is fastest was found; for the other checks only the precision is left to see.
+        fixed = {k: v for k, v in asdict(calibration.plan).items() if k != "precision"}
+        fixed |= job.config.engine.fixed
+    best = min(found, key=lambda calibration: _PRECISE.index(calibration.plan.precision))
+    overlaps = [calibration.overlap for calibration in found]
+    overlap = float("nan") if any(map(math.isnan, overlaps)) else max(0.0, min(overlaps))
+    return Planned(
+        asdict(best.plan),
+        overlap if math.isfinite(overlap) else None,
+        tuple(refused),
+    )
+
+
+def peak_gib() -> float:
+    """The highest memory that this process has used, or its GPU."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / _GIB
+    # Not ru_maxrss, which a process inherits from its parent.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    peak_kib = next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]
+    return int(peak_kib) * 1024 / _GIB

@@ -1,0 +1,147 @@
+"""The registry: which version an URI means, and where its files come from.
+
+It runs in the auditing process and loads no model.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from audits.errors import AuditError, ModelRefused
+from audits.models.server import expect_registry
+
+_URI = re.compile(
+    r"models:/(?:(?P<model_id>m-[0-9a-f]{32})"
+    r"|(?P<name>[^/@]+)(?:/(?:(?P<version>\d+)|(?P<latest>latest))|@(?P<alias>[^/@]+)))"
+)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The one model that an URI meant when it was resolved; aliases may move afterwards."""
+
+    uri: str  # pinned: models:/<name>/<version>, or models:/m-<id>
+    name: str
+    version: str | None  # None for a logged model that was addressed by its id
+    model_id: str | None  # the logged model; None for versions registered without one
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}" if self.version else f"{self.name} {self.model_id}"
+
+
+def resolve(uri: str) -> Resolved:
+    """The version or logged model behind `models:/...`. Raises AuditError where there is none."""
+    match = _parts(uri)
+    expect_registry()
+    client = mlflow.MlflowClient()
+    try:
+        if match["model_id"]:
+            logged = client.get_logged_model(match["model_id"])
+            return Resolved(uri, logged.name, None, logged.model_id)
+        if match["alias"]:
+            found = client.get_model_version_by_alias(match["name"], match["alias"])
+        elif match["latest"]:
+            found = _latest(client, match["name"])
+        else:
+            found = client.get_model_version(match["name"], match["version"])
+    except MlflowException as error:
+        raise AuditError(
+            f"Expected a model at {uri} in the registry {mlflow.get_registry_uri()}, found none: "
+            f"{error.message}"
+        ) from error
+    source = str(found.source or "")
+    model_id = found.model_id or (
+        source.removeprefix("models:/") if source.startswith("models:/m-") else None
+    )
+    version = str(found.version)
+    return Resolved(f"models:/{found.name}/{version}", found.name, version, model_id)
+
+
+def _parts(uri: str) -> re.Match[str]:
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise AuditError(
+            "Expected models:/<name>/<version>, models:/<name>@<alias>, models:/<name>/latest or "
+            f"models:/m-<id>, got {uri!r}."
+        )
+    return match
+
+
+def _latest(client: mlflow.MlflowClient, name: str) -> Any:
+    client.get_registered_model(name)  # raises where there is no such name
+    versions = versions_of(name)
+    if not versions:
+        raise AuditError(f"Expected a version of {name!r} in the registry, found none.")
+    return versions[-1]
+
+
+def names() -> list[str]:
+    """Names of all registered models."""
+    search = mlflow.MlflowClient().search_registered_models
+    return sorted(model.name for model in all_pages(search))
+
+
+def versions_of(name: str) -> list[ModelVersion]:
+    """All versions of a registered model, oldest first; empty where there is no such model."""
+    search = mlflow.MlflowClient().search_model_versions
+    found = all_pages(search, filter_string=f"name = {quoted(name)}")
+    return sorted(found, key=lambda version: int(version.version))
+
+
+def all_pages(search: Callable[..., Any], **arguments: Any) -> list[Any]:
+    """All that one of MLflow's searches finds, whatever the size of its pages."""
+    found: list[Any] = []
+    token = None
+    while True:
+        page = search(**arguments, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def tags_of(model: Resolved) -> dict[str, str]:
+    """Tags of the version, or of the logged model."""
+    client = mlflow.MlflowClient()
+    if model.version is not None:
+        return dict(client.get_model_version(model.name, model.version).tags)
+    if model.model_id is not None:
+        return dict(client.get_logged_model(model.model_id).tags)
+    return {}
+
+
+def version_of_alias(name: str, alias: str) -> str | None:
+    """The version that an alias points to now; None where there is no such alias."""
+    aliases = mlflow.MlflowClient().get_registered_model(name).aliases
+    return str(aliases[alias]) if alias in aliases else None
+
+
+def quoted(text: str) -> str:
+    """The text as a value in MLflow's filters."""
+    return f'"{text}"' if "'" in text else f"'{text}'"
+
+
+def aliases_of(model: Resolved) -> list[str]:
+    """Aliases that point to the version now."""
+    if model.version is None:
+        return []
+    # A version that was searched for does not list its aliases.
+    found = mlflow.MlflowClient().get_registered_model(model.name)
+    return sorted(k for k, v in found.aliases.items() if str(v) == model.version)
+
+
+def fetch(model: Resolved, folder: Path) -> Path:
+    """Copies the model's files into `folder`. Raises ModelRefused where they cannot be had."""
+    try:
+        return Path(mlflow.artifacts.download_artifacts(model.uri, dst_path=str(folder)))
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelRefused(
+            f"Expected the files of {model.uri}, could not get them: {reason}"
+        ) from error

@@ -1,0 +1,48 @@
+"""report.html: the audit on one self-contained page."""
+
+import base64
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+
+from audits.evidence.evidence import Evidence
+from audits.report.contact_sheet import png
+from audits.verdict.decide import Verdict
+
+
+def report(
+    title: str, verdict: Verdict, evidence: list[Evidence], notes: list[str], sheet: bytes | None
+) -> str:
+    """The page as HTML; pictures are inside it, and no script is."""
+    environment = Environment(
+        loader=PackageLoader("audits.report"), autoescape=True, undefined=StrictUndefined
+    )
+    return environment.get_template("report.html").render(
+        title=title,
+        verdict=verdict,
+        evidence=evidence,
+        notes=notes,
+        sheet=_inline(sheet) if sheet else None,
+        large={e.check: _large(e) for e in evidence},
+        tables={e.check: [_html(t) for t in e.tables.values()] for e in evidence},
+    )
+
+
+def _inline(image: bytes) -> str:
+    return base64.b64encode(image).decode()
+
+
+def _large(evidence: Evidence) -> list[tuple[str, str]]:
+    """Pictures that the contact sheet has no room for, with what they show."""
+    return [
+        (f"{p.key.rsplit('/', 1)[-1]}: {p.caption}", _inline(png(Image.fromarray(p.image))))
+        for p in evidence.pictures
+        if not p.small
+    ]
+
+
+def _html(table: pd.DataFrame) -> Markup:
+    # pandas escapes what is in the table.
+    return Markup(table.to_html(index=False, border=0, float_format=lambda x: f"{x:.3f}"))

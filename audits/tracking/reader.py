@@ -1,0 +1,174 @@
+"""Audits that are in MLflow already: found by their digest, and verified before they are used.
+
+A tag alone is never believed: the run must have finished, evidence.json must be the file that was
+logged, and it must say what the tags say.
+"""
+
+import hashlib
+import io
+import json
+import logging
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from audits.evidence.evidence import SCHEMA_VERSION, Evidence, evidence_from_json
+from audits.models import registry
+from audits.models.registry import Resolved
+from audits.tracking.tags import AUDIT_TAG, DIGEST_TAG, FIGURES_TAG, HASH_TAG, VERDICT_TAG
+
+log = logging.getLogger(__name__)
+
+RUN_ID = re.compile("[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class PastAudit:
+    """A finished audit as it was read back and found to be whole."""
+
+    run_id: str
+    page: str  # of the run, below the root of the MLflow UI
+    content: dict[str, Any]  # of evidence.json
+    evidence: tuple[Evidence, ...]  # without pictures
+
+    @property
+    def word(self) -> str:
+        """The verdict as it was recorded."""
+        return str(self.content["verdict"]["word"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.content["model"]["classes"])
+
+    @property
+    def whole(self) -> bool:
+        """Whether no check ended with an error."""
+        return all(evidence.status != "error" for evidence in self.evidence)
+
+
+class NotVerified(Exception):
+    """A run is not the finished audit that its tags say it is."""
+
+
+def standing(model: Resolved) -> PastAudit | None:
+    """The audit that the version's tags name, where it can be verified and is whole."""
+    tag = audit_tag(model)
+    if (run_id := run_of(tag)) is None:
+        return None
+    try:
+        audit = read(mlflow.get_run(run_id))
+    except (NotVerified, MlflowException) as error:
+        log.warning("The audit that %s names is not used: %s", model, error)
+        return None
+    if not audit.whole or audit.content["model"]["uri"] != model.uri:
+        return None
+    # The audit's last act: before it, the version does not say what was found.
+    said = {tag.get("verdict"), registry.tags_of(model).get(VERDICT_TAG)}
+    return audit if said == {audit.word} else None
+
+
+def audit_tag(model: Resolved) -> dict[str, Any]:
+    """What the version's `audit` tag holds; empty where it is not ours to read."""
+    try:
+        value = json.loads(registry.tags_of(model).get(AUDIT_TAG, "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def run_of(tag: dict[str, Any]) -> str | None:
+    """The run that an `audit` tag names, where it can be one."""
+    run_id = tag.get("run_id")
+    return run_id if isinstance(run_id, str) and RUN_ID.fullmatch(run_id) else None
+
+
+def find(experiment: str, **tags: str) -> PastAudit | None:
+    """The newest whole audit with these tags that can be verified, or None."""
+    client = mlflow.MlflowClient()
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        return None
+    wanted = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
+    runs = client.search_runs(
+        [found.experiment_id],
+        " and ".join([*wanted, "attributes.status = 'FINISHED'"]),
+        order_by=["attributes.start_time DESC"],
+    )
+    for run in runs:
+        try:
+            audit = read(run)
+        except NotVerified as error:
+            log.warning("Run %s is not used: %s", run.info.run_id, error)
+            continue
+        if audit.whole:
+            return audit
+    return None
+
+
+def read(run: Run) -> PastAudit:
+    """The audit that a run recorded. Raises NotVerified where it is not whole."""
+    tags, run_id = run.data.tags, run.info.run_id
+    if run.info.status != "FINISHED":
+        raise NotVerified(f"expected a finished run, its status is {run.info.status}")
+    if run.info.lifecycle_stage != "active":
+        raise NotVerified("the run was deleted")
+    raw = _artifact(run_id, "evidence.json")
+    if _sha256(raw) != tags.get(HASH_TAG):
+        raise NotVerified("its evidence.json is not the one that was logged")
+    try:
+        return _parsed(run, raw)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise NotVerified(f"its evidence cannot be read: {error!r}") from error
+
+
+def _parsed(run: Run, raw: bytes) -> PastAudit:
+    tags, run_id = run.data.tags, run.info.run_id
+    content = json.loads(raw)
+    if content["schema_version"] != SCHEMA_VERSION:
+        raise NotVerified(
+            f"expected evidence of schema {SCHEMA_VERSION}, got {content['schema_version']}"
+        )
+    if (content["digest"], content["figures"]) != (tags.get(DIGEST_TAG), tags.get(FIGURES_TAG)):
+        raise NotVerified("its tags name another digest than its evidence")
+    table = None
+    if (wanted := content["files"].get("predictions.parquet")) is not None:
+        parquet = _artifact(run_id, "predictions.parquet")
+        if _sha256(parquet) != wanted:
+            raise NotVerified("its predictions.parquet is not the one that was logged")
+        table = pd.read_parquet(io.BytesIO(parquet))
+    evidence = tuple(
+        evidence_from_json(values, _images(table, values["check"])) for values in content["checks"]
+    )
+    page = f"#/experiments/{run.info.experiment_id}/runs/{run_id}"
+    return PastAudit(run_id, page, content, evidence)
+
+
+def _artifact(run_id: str, name: str) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="fillblanks-") as folder:
+        try:
+            path = mlflow.MlflowClient().download_artifacts(run_id, name, folder)
+        except (MlflowException, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise NotVerified(f"its {name} cannot be had: {reason}") from error
+        return Path(path).read_bytes()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _images(table: pd.DataFrame | None, check: str) -> pd.DataFrame | None:
+    """A check's own columns and images of the table of all checks."""
+    prefix = f"{check}/"
+    columns = [] if table is None else [c for c in table.columns if c.startswith(prefix)]
+    if table is None or not columns:
+        return None
+    own = table[columns].rename(columns=lambda name: name.removeprefix(prefix))
+    return own.dropna(how="all")

@@ -1,0 +1,250 @@
+"""Evidence and verdict -> MLflow, in an order that leaves no `passed` behind a failed upload.
+
+Tags say `running`; everything is logged synchronously; the run is read back and found complete;
+only then do the tags say the verdict. Whatever goes wrong before that leaves `undecided`.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlparse
+
+import mlflow
+from mlflow.entities import Experiment
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from audits.errors import AuditError
+from audits.models import registry, server
+from audits.models.registry import Resolved, quoted
+from audits.tracking import reader
+from audits.tracking.tags import (
+    ALIASES_TAG,
+    AUDIT_TAG,
+    DIGEST_TAG,
+    FIGURES_TAG,
+    HASH_TAG,
+    MODEL_TAG,
+    REASON_TAG,
+    VERDICT_TAG,
+)
+from audits.tracking.upload import Record, read_back, upload
+
+log = logging.getLogger(__name__)
+
+_BEGIN, _END = "<!-- fillblanks audit: begin -->", "<!-- fillblanks audit: end -->"
+_LONGEST_REASON = 2000
+_BLOCK = re.compile(rf"\n*{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
+
+
+class OvertakenError(AuditError):
+    """Another audit of the same version began while this one ran."""
+
+
+class Recorder:
+    """The MLflow run of one audit and the tags of the audited version.
+
+    A context manager: leaving it without `finish` having succeeded marks the run as failed and the
+    version as undecided, with the reason.
+    """
+
+    def __init__(self, model: Resolved, experiment: str):
+        self._client = mlflow.MlflowClient()
+        self._model, self._experiment = model, experiment
+        self._finished = self._said = False
+        self.run_id = ""
+
+    def __enter__(self) -> Self:
+        experiment = _experiment(self._client, self._experiment)
+        aliases = registry.aliases_of(self._model)
+        tags = {MODEL_TAG: self._model.uri, ALIASES_TAG: json.dumps(aliases)}
+        if parent := os.environ.get("MLFLOW_RUN_ID"):
+            tags[MLFLOW_PARENT_RUN_ID] = parent  # an MLflow Project's own run
+        run = self._client.create_run(
+            experiment.experiment_id, run_name=str(self._model), tags=tags
+        )
+        self.run_id = run.info.run_id
+        self._experiment_id = experiment.experiment_id
+        with ExitStack() as opening:
+            opening.push(self.__exit__)
+            self._end_stale_runs()
+            self._tag(AUDIT_TAG, _tag_json("running", self.run_id))
+            self._tag(VERDICT_TAG, "running")
+            self._describe("running", "The audit has begun.")
+            opening.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        if self._finished:
+            return
+        if not server.answers():
+            if not isinstance(error, Exception):  # somebody is waiting for Ctrl-C
+                return
+            raise AuditError(
+                f"Expected MLflow at {mlflow.get_tracking_uri()} to answer, it has stopped. What "
+                "was measured is kept in the store: run the audit again to record it."
+            ) from error
+        if isinstance(error, KeyboardInterrupt):
+            reason = "The audit was interrupted; run it again and it goes on."
+        else:
+            first = next(iter(str(error).strip().splitlines()), "no message")
+            reason = f"The audit broke off: {kind.__name__ if kind else 'Left early'}: {first}"
+        undo = [
+            lambda: self._client.set_tag(self.run_id, REASON_TAG, reason[:_LONGEST_REASON]),
+            lambda: self._client.set_tag(self.run_id, VERDICT_TAG, "undecided"),
+            lambda: self._client.set_terminated(self.run_id, "FAILED"),
+        ]
+        undo.append(lambda: self._withdraw(reason))
+        for step in undo:
+            # Each is tried, whatever became of the others; the first error is the one to raise.
+            try:
+                step()
+            except (MlflowException, OSError) as failure:
+                log.error("Could not take back what the audit had recorded: %s", failure)
+
+    def _withdraw(self, reason: str) -> None:
+        """Says `undecided` of the version, unless another audit has begun, whose word stands."""
+        standing = reader.audit_tag(self._model)
+        if standing.get("run_id") == self.run_id:
+            self._tag(VERDICT_TAG, "undecided")
+            self._tag(AUDIT_TAG, _tag_json("undecided", self.run_id, reason))
+            self._describe("undecided", reason)
+        elif self._said:
+            self._tag(VERDICT_TAG, str(standing.get("verdict", "running")))
+
+    @property
+    def page(self) -> str:
+        """Where the MLflow UI shows the run, below its root."""
+        return f"#/experiments/{self._experiment_id}/runs/{self.run_id}"
+
+    def finish(self, record: Record) -> None:
+        """Logs everything, reads it back, and says the verdict.
+
+        Raises RecordingError, and OvertakenError where another audit of the version has begun.
+        """
+        upload(self.run_id, self._model.model_id, record)
+        read_back(self.run_id, record)
+        self._expect_own_tag()
+        word, reason = record.verdict.word, record.verdict.reason
+        sha256 = hashlib.sha256(record.files["evidence.json"]).hexdigest()
+        tags = {
+            HASH_TAG: sha256,
+            VERDICT_TAG: word,
+            REASON_TAG: reason[:_LONGEST_REASON],
+        }
+        if record.digest and record.figures:
+            tags |= {DIGEST_TAG: record.digest, FIGURES_TAG: record.figures}
+        for name, value in tags.items():
+            self._client.set_tag(self.run_id, name, value)
+        self._client.set_terminated(self.run_id, "FINISHED")
+        details = {
+            "digest": record.digest,
+            "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "evidence_sha256": sha256,
+        }
+        self._expect_own_tag()
+        self._describe(word, reason)
+        self._tag(AUDIT_TAG, _tag_json(word, self.run_id, reason, **details))
+        self._expect_own_tag()
+        # Last of all: until it says so too, the audit is taken for one that is not done.
+        self._said = True
+        self._tag(VERDICT_TAG, word)
+        self._expect_own_tag()
+        self._finished = True
+
+    def _end_stale_runs(self) -> None:
+        """Ends the runs of earlier audits of this version that were killed before their last act.
+
+        Should one be alive, it finds that the tag is another's and does not record its verdict.
+        """
+        own = f"tags.`{MODEL_TAG}` = {quoted(self._model.uri)}"
+        running = f"{own} and attributes.status = 'RUNNING'"
+        stale = {
+            run.info.run_id for run in self._client.search_runs([self._experiment_id], running)
+        }
+        unsaid = reader.run_of(reader.audit_tag(self._model))
+        if unsaid and registry.tags_of(self._model).get(VERDICT_TAG) == "running":
+            # Finished perhaps, or of another experiment, but the version was not told.
+            try:
+                run = self._client.get_run(unsaid)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+            else:
+                ours = run.data.tags.get(MODEL_TAG) == self._model.uri
+                if ours and run.info.lifecycle_stage == "active":
+                    stale.add(unsaid)
+        for run_id in stale - {self.run_id}:
+            self._client.set_terminated(run_id, "KILLED")
+
+    def _expect_own_tag(self) -> None:
+        run_id = reader.audit_tag(self._model).get("run_id")
+        if run_id != self.run_id:
+            raise OvertakenError(
+                f"Expected to be the only audit of {self._model}, but another one (run {run_id}) "
+                "has begun meanwhile. Its verdict stands; run this one again if it is wanted."
+            )
+
+    def _tag(self, key: str, value: str) -> None:
+        if self._model.version is not None:
+            self._client.set_model_version_tag(self._model.name, self._model.version, key, value)
+        elif self._model.model_id is not None:
+            self._client.set_logged_model_tags(self._model.model_id, {key: value})
+
+    def _describe(self, word: str, reason: str) -> None:
+        """Rewrites the one block of the version's description that is ours."""
+        if self._model.version is None:
+            return
+        version = self._client.get_model_version(self._model.name, self._model.version)
+        own = _BLOCK.sub("", version.description or "")
+        block = (
+            f"{_BEGIN}\n**Audit: {word}.** {_markdown(reason[:_LONGEST_REASON])}\n\n"
+            f"[Evidence and pictures]({self.page})\n{_END}"
+        )
+        self._client.update_model_version(
+            self._model.name, self._model.version, f"{own}\n\n{block}" if own else block
+        )
+
+
+def _tag_json(verdict: str, run_id: str, reason: str = "", **details: str | None) -> str:
+    # MLflow keeps 5,000 characters of a tag; a longer reason stands whole in evidence.json.
+    values = {"verdict": verdict, "run_id": run_id, **details, "reason": reason[:_LONGEST_REASON]}
+    return json.dumps(values)
+
+
+def _markdown(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]<>])", r"\\\1", text)
+
+
+def _experiment(client: mlflow.MlflowClient, name: str) -> Experiment:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            client.create_experiment(name, artifact_location=_artifacts(mlflow.get_tracking_uri()))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another audit was quicker
+                raise
+        found = client.get_experiment_by_name(name)
+    if found is None or found.lifecycle_stage != "active":
+        raise AuditError(
+            f"Expected an active experiment {name!r}, got a deleted one. Restore it, or name "
+            "another under experiment."
+        )
+    return found
+
+
+def _artifacts(tracking_uri: str) -> str | None:
+    """Beside a local SQLite database, since MLflow's own default is the working directory."""
+    path = urlparse(tracking_uri)
+    if path.scheme != "sqlite":
+        return None
+    database = Path(path.path.removeprefix("/")).resolve()
+    return (database.parent / "mlartifacts" / "audits").as_uri()

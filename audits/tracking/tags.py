@@ -1,0 +1,16 @@
+"""The tags that audits write in MLflow, by what they hold."""
+
+# Of version and run.
+VERDICT_TAG = "audit.verdict"  # one word
+
+# Of the version.
+AUDIT_TAG = "audit"  # one JSON value: verdict, run, digest, when, reason, hash of evidence.json
+
+# Of the run.
+MODEL_TAG = "audit.model"  # URI of the version
+ALIASES_TAG = "audit.aliases"  # those that the version had when the audit began
+REASON_TAG = "audit.reason"
+DIGEST_TAG = "audit.digest"  # of figures, baseline and policy
+FIGURES_TAG = "audit.figures"  # of all that decides the figures
+HASH_TAG = "audit.evidence_sha256"
+PROMOTION_TAG = "audit.promotion"

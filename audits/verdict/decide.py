@@ -1,0 +1,168 @@
+"""Conditions on metrics -> verdict. It fails closed: what was not shown has not passed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Literal
+
+from audits.config.policy import Condition, Policy, Waiver
+from audits.evidence.evidence import Evidence
+from audits.evidence.intervals import Estimate, images_needed
+
+Outcome = Literal["passed", "failed", "not_judged"]
+Word = Literal["passed", "failed", "undecided"]
+_LIFT = "accuracy_lift"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of one condition, and the figures or the reason behind it."""
+
+    condition: Condition
+    outcome: Outcome
+    finding: str
+    waiver: Waiver | None = None  # that holds today, where the condition did not pass
+    margin: float = float("nan")  # from the worse end of the interval to the bound, where it passed
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values."""
+        waiver = self.waiver.model_dump(mode="json") if self.waiver else None
+        return {
+            "condition": str(self.condition),
+            "outcome": self.outcome,
+            "finding": self.finding,
+            "waiver": waiver,
+        }
+
+    def __str__(self) -> str:
+        word = "not judged, " if self.outcome == "not_judged" else f"{self.outcome} with "
+        waived = self.waiver
+        told = f" (waived until {waived.until}: {waived.reason})" if waived else ""
+        return f"{self.condition}: {word}{self.finding}{told}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer, its reason in one line, and every condition's outcome."""
+
+    word: Word
+    reason: str
+    judgements: tuple[Judgement, ...] = ()
+
+
+def decide(policy: Policy, evidence: Sequence[Evidence], today: date) -> Verdict:
+    """`failed` if a condition failed; `passed` only if there are conditions and all passed.
+
+    Anything else is `undecided`, also when a check outside the policy ended with an error: an audit
+    that did not finish does not pass. A condition that is waived on the day `today` does not
+    decide, but at least one must be left that passes.
+    """
+    judgements = tuple(_judged(c, policy, evidence, today) for c in policy.conditions)
+    counted = [j for j in judgements if j.waiver is None]
+    failed = [j for j in counted if j.outcome == "failed"]
+    open_ = [j for j in counted if j.outcome == "not_judged"]
+    errors = [e for e in evidence if e.status == "error"]
+    waived = [j for j in judgements if j.waiver is not None]
+    also = f". Waived: {_sentence(waived)}" if waived else ""
+    if failed:
+        return Verdict("failed", _sentence(failed) + also, judgements)
+    if open_:
+        return Verdict("undecided", _sentence(open_) + also, judgements)
+    if errors:
+        reason = f"{errors[0].check} did not finish: {errors[0].reason}"
+        return Verdict("undecided", reason, judgements)
+    if not judgements:
+        return Verdict("undecided", "The policy has no condition; add some under policy.")
+    if not counted:
+        return Verdict("undecided", "Every condition is waived; nothing was shown.", judgements)
+    closest = min(counted, key=lambda judgement: judgement.margin)
+    held = f"All {len(counted)} conditions hold; closest is " if len(counted) > 1 else ""
+    held += str(closest)
+    return Verdict("passed", held + also, judgements)
+
+
+def _judged(
+    condition: Condition, policy: Policy, evidence: Sequence[Evidence], today: date
+) -> Judgement:
+    judgement = _judge(condition, policy.min_coverage, evidence)
+    waiver = policy.waiver(condition)
+    if waiver is None or judgement.outcome == "passed":
+        return judgement
+    if waiver.holds(today):
+        return replace(judgement, waiver=waiver)
+    return replace(judgement, finding=f"{judgement.finding}; its waiver ended on {waiver.until}")
+
+
+def _sentence(judgements: Sequence[Judgement]) -> str:
+    return "; ".join(str(j) for j in judgements)
+
+
+def _judge(condition: Condition, min_coverage: float, evidence: Sequence[Evidence]) -> Judgement:
+    check, metric = condition.judged_metric.split("/")
+    found = next((e for e in evidence if e.check == check), None)
+
+    def not_judged(why: str) -> Judgement:
+        return Judgement(condition, "not_judged", why)
+
+    if found is None:
+        return not_judged(f"the audit has no check {check!r}")
+    if found.status != "ok":
+        ended = "ended with an error" if found.status == "error" else "does not apply"
+        return not_judged(f"{check} {ended}: {found.reason}")
+    estimate = found.metrics.get(metric)
+    if estimate is None and condition.max_drop is not None:
+        return not_judged("the figure was not paired with a baseline's, see the notes")
+    if estimate is None:
+        return not_judged(f"{check} has no such metric, it has {', '.join(found.metrics)}")
+    if not estimate.finite:
+        return not_judged(f"its value is {estimate.value} over {estimate.n} images")
+    judgement = _compare(condition, estimate)
+    lift = _lift(metric, found)
+    if judgement.outcome == "passed" and lift is not None and not lift.low > 0:
+        return not_judged(
+            f"{judgement.finding} is no better than its null: the lift is {lift.value:.3f} "
+            f"[{lift.low:.3f}, {lift.high:.3f}]"
+        )
+    coverage = found.metrics.get("coverage")
+    if judgement.outcome != "passed" or coverage is None:
+        return judgement
+    if not (coverage.finite and coverage.low >= min_coverage):
+        return not_judged(
+            f"coverage {coverage.value:.3f} [{coverage.low:.3f}, {coverage.high:.3f}] may be below "
+            f"{min_coverage:g}: for too few images does the "
+            "model see the right class in the masked image"
+        )
+    return judgement
+
+
+def _lift(metric: str, evidence: Evidence) -> Estimate | None:
+    """The lift of the accuracy that a metric belongs to, as prototype_f1_macro does to prototype_.
+
+    Nothing that is said of a fill counts where the fill is no better than its null: F1 and
+    agreement can be high there, where most images are of one class.
+    """
+    prefixes = [
+        name.removesuffix(_LIFT)
+        for name in evidence.metrics
+        if name.endswith(_LIFT) and metric.startswith(name.removesuffix(_LIFT))
+    ]
+    return evidence.metrics[f"{max(prefixes, key=len)}{_LIFT}"] if prefixes else None
+
+
+def _compare(condition: Condition, estimate: Estimate) -> Judgement:
+    shown = f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+    bound = condition.bound
+    if condition.from_above:
+        margin, failed = bound - estimate.high, estimate.low > bound
+    else:
+        margin, failed = estimate.low - bound, estimate.high < bound
+    if margin >= 0:
+        return Judgement(condition, "passed", shown, margin=margin)
+    if failed:
+        return Judgement(condition, "failed", shown)
+    needed = images_needed(estimate, bound)
+    if needed is None:
+        advice = "no number of images would settle it"
+    else:
+        advice = f"about {max(needed - estimate.n, 1)} more images would settle it"
+    return Judgement(condition, "not_judged", f"{shown} straddles the bound; {advice}")

@@ -1,0 +1,60 @@
+"""A model against its baseline: drops where the two can be compared, and why where they cannot."""
+
+from dataclasses import replace
+
+from audits.checks.base import Check
+from audits.errors import AuditError
+from audits.evidence.pairing import with_drops
+from audits.models.preprocessing import Preprocessing
+from audits.workflows.evaluate import Examined
+
+
+def compared(
+    examined: Examined, baseline: Examined, preprocessing: Preprocessing
+) -> tuple[Examined, tuple[str, ...]]:
+    """With drops below the baseline, and why there are none where there are none.
+
+    `preprocessing` is the config's.
+    """
+    if baseline.refusal:
+        return examined, (f"The baseline could not be opened: {baseline.refusal}",)
+    if differing := _fed_differently(baseline, preprocessing):
+        return examined, (differing,)
+    evidence, reasons = [], []
+    for check, own, other in zip(
+        examined.checks, examined.evidence, baseline.evidence, strict=True
+    ):
+        if own.status == "ok" and check.scored:
+            try:
+                _expect_same_task(check, examined, baseline)
+                own = with_drops(check, own, other, examined.classes, baseline.classes)
+            except AuditError as error:
+                reasons.append(f"{check.name} was not compared with the baseline: {error}")
+        evidence.append(own)
+    return replace(examined, evidence=tuple(evidence)), tuple(reasons)
+
+
+def _fed_differently(baseline: Examined, preprocessing: Preprocessing) -> str:
+    """Why the baseline may have been fed wrongly; empty where nobody says so.
+
+    Its own metadata went first. Where the config overrides such metadata, it may be because they
+    are wrong, and every model looks good beside a baseline that is fed wrongly.
+    """
+    said = preprocessing.model_dump(include={"mean", "std", "classes"}, exclude_none=True)
+    if not preprocessing.overrides:
+        return ""
+    fed = {name: (baseline.preprocessing or {}).get(name) for name in said}
+    for name, value in said.items():
+        if fed[name] != value:
+            return (
+                f"Not compared with the baseline: its metadata have {name} {fed[name]}, the "
+                f"config's preprocessing has {value}. Should both be right, each for its own "
+                "model, set preprocessing.overrides: false and give the model metadata."
+            )
+    return ""
+
+
+def _expect_same_task(check: Check, examined: Examined, baseline: Examined) -> None:
+    """Fills are of one difficulty only with the same masks on images of one size."""
+    if check.has_nulls and examined.shape != baseline.shape:
+        raise AuditError(f"Expected images of one size, got {examined.shape} and {baseline.shape}.")

@@ -1,0 +1,84 @@
+"""Two audits side by side, paired image by image where both looked at the same ones."""
+
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+
+from audits.config.reading import parse_config
+from audits.errors import AuditError
+from audits.evidence.intervals import Estimate
+from audits.evidence.pairing import with_drops
+from audits.models import registry, server
+from audits.tracking import reader
+from audits.tracking.reader import NotVerified, PastAudit
+
+
+def audit_of(name: str) -> PastAudit:
+    """The audit of a run id, or the standing one of a model; verified. Raises AuditError."""
+    if not reader.RUN_ID.fullmatch(name):
+        found = reader.standing(registry.resolve(name))
+        if found is None:
+            raise AuditError(f"Expected an audit of {name} that can be verified, found none.")
+        return found
+    server.expect_registry()
+    try:
+        return reader.read(mlflow.get_run(name))
+    except (MlflowException, NotVerified) as error:
+        raise AuditError(f"Expected the run of a whole audit, got {name}: {error}") from error
+
+
+def compare(a: PastAudit, b: PastAudit) -> pd.DataFrame:
+    """Columns `metric`, `a`, `b`, and `b - a` where figures can be paired; one row a metric."""
+    drops = _drops(a, b)
+    of_a, of_b = _metrics(a), _metrics(b)
+    rows = [
+        {
+            "metric": name,
+            "a": _told(of_a.get(name)),
+            "b": _told(of_b.get(name)),
+            "b - a, paired": _told(drops.get(name), sign="+"),
+        }
+        for name in dict.fromkeys([*of_a, *of_b])
+        if not name.endswith("_drop")
+    ]
+    return pd.DataFrame(rows)
+
+
+def _metrics(audit: PastAudit) -> dict[str, Estimate]:
+    return {name: e for one in audit.evidence for name, e in one.named_metrics.items()}
+
+
+def _drops(a: PastAudit, b: PastAudit) -> dict[str, Estimate]:
+    """b minus a by metric, where both audits have the same check, on the same images."""
+    same = ("data", "digest"), ("config", "seed")
+    if any(a.content[part][name] != b.content[part][name] for part, name in same):
+        return {}
+    other_checks = {check.name: check for check in parse_config(b.content["config"]).checks}
+    theirs = {one.check: one for one in b.evidence}
+    checks = {check.name: check for check in parse_config(a.content["config"]).checks}
+    found: dict[str, Estimate] = {}
+    for own in a.evidence:
+        other, check = theirs.get(own.check), checks[own.check]
+        if other is None or not check.scored or other_checks.get(own.check) != check:
+            continue
+        try:
+            # How far a is below b is b minus a.
+            paired = with_drops(check, own, other, a.classes, b.classes)
+        except AuditError:
+            continue  # the columns side by side are all that there is
+        found |= {
+            name.removesuffix("_drop"): estimate
+            for name, estimate in paired.named_metrics.items()
+            if name.endswith("_drop")
+        }
+    return found
+
+
+def _told(estimate: Estimate | None, sign: str = "") -> str:
+    if estimate is None:
+        return ""
+    return (
+        f"{estimate.value:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
+        if estimate.finite
+        else "not finite"
+    )

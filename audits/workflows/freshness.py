@@ -1,0 +1,75 @@
+"""Is an audit due, or is there one already that would come out the same?"""
+
+from functools import cached_property
+from typing import NamedTuple
+
+from audits.config.audit import AuditConfig
+from audits.data import sources
+from audits.data.imageset import ImageSet
+from audits.errors import AuditError
+from audits.execution.inputs import Subject
+from audits.models import registry
+from audits.tracking import reader
+from audits.tracking.reader import PastAudit
+from audits.verdict.decide import decide
+from audits.workflows.resolved import audit_digest, baseline_config, today
+
+
+class Due(NamedTuple):
+    """The audit that makes another needless, or why one is due."""
+
+    audit: PastAudit | None
+    why: str
+
+
+def due(config: AuditConfig) -> Due:
+    """Whether the model of a pinned config is due; see `Lookout`."""
+    return Lookout(config).look(config.model)
+
+
+class Lookout:
+    """Looks for standing audits that would come out the same today.
+
+    `config` is pinned; its model does not matter. Data and baseline are read once for all models.
+    """
+
+    def __init__(self, config: AuditConfig):
+        self._config = config
+
+    def look(self, uri: str) -> Due:
+        """The audit of `uri` that is verified, of today's digest, and of today's verdict.
+
+        The digest is that of model, data, checks, baseline and policy; the verdict is the one that
+        the policy has today, since waivers end. Raises AuditError where there is no such model.
+        """
+        model = registry.resolve(uri)
+        found = reader.standing(model)
+        if found is None:
+            return Due(None, "there is no whole audit that can be verified")
+        images = self._images  # outside: without data there is no audit of any model
+        try:
+            with Subject(self._config, model, images) as subject:
+                figures = subject.digest
+        except AuditError as error:
+            return Due(None, f"the model cannot be opened: {error}")
+        try:
+            digest = audit_digest(self._config, figures, self._baseline_digest)
+        except AuditError as error:
+            return Due(None, f"the baseline cannot be opened: {error}")
+        if found.content["digest"] != digest:
+            return Due(None, "model, data, checks, baseline or policy are not those of its audit")
+        if decide(self._config.policy, found.evidence, today()).word != found.word:
+            return Due(None, f"its verdict would not be {found.word} today")
+        return Due(found, f"audited in run {found.run_id}")
+
+    @cached_property
+    def _images(self) -> ImageSet:
+        return sources.load(self._config.data)
+
+    @cached_property
+    def _baseline_digest(self) -> str | None:
+        if self._config.baseline is None:
+            return None
+        own = baseline_config(self._config)
+        with Subject(own, registry.resolve(self._config.baseline), self._images) as subject:
+            return subject.digest

@@ -1,0 +1,188 @@
+"""The gate: may this version go out? The audit that answers, and the promotion that may follow."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from audits.config.audit import AuditConfig
+from audits.config.policy import Policy
+from audits.config.reading import parse_config
+from audits.errors import AuditError
+from audits.models import registry
+from audits.models.registry import Resolved
+from audits.tracking import reader
+from audits.verdict.decide import Verdict, decide
+from audits.verdict.suggest import default_policy
+from audits.workflows.audit import AuditResult, run_audit
+from audits.workflows.freshness import due
+from audits.workflows.promote import Promotion
+from audits.workflows.resolved import pinned, today
+
+# Of a baseline's config. Not which pickles may be loaded: who writes to MLflow must not say that.
+_TAKEN = frozenset({"data", "checks", "preprocessing", "engine", "reference", "seed", "experiment"})
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate says, and on which audit it rests."""
+
+    model: Resolved | str  # as it was asked for, where it could not be resolved
+    baseline: str | None
+    verdict: Verdict
+    run_id: str
+    page: str  # of the run, below the root of the MLflow UI; empty where there is none
+    reused: bool  # the audit was in MLflow already
+    promotion: str = ""  # what was moved
+
+    @classmethod
+    def impossible(cls, model: str, baseline: str | None, reason: str) -> Self:
+        """No audit could be had, and why."""
+        return cls(model, baseline, Verdict("undecided", reason), "", "", reused=False)
+
+    @property
+    def line(self) -> str:
+        """The answer and the condition that decided, in one line."""
+        return f"{self.verdict.word}: {' '.join(self.verdict.reason.split())}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "model": self.model if isinstance(self.model, str) else self.model.uri,
+            "baseline": self.baseline,
+            "verdict": self.verdict.word,
+            "reason": self.verdict.reason,
+            "conditions": [judgement.to_json() for judgement in self.verdict.judgements],
+            "run_id": self.run_id,
+            "page": self.page,
+            "reused": self.reused,
+            "promotion": self.promotion or None,
+        }
+
+    def to_markdown(self) -> str:
+        """A heading, the reason, and a table of the conditions."""
+        lines = [
+            f"### {_cell(str(self.model))}: {self.verdict.word}",
+            "",
+            _cell(self.verdict.reason),
+            "",
+        ]
+        if self.verdict.judgements:
+            lines += ["| condition | outcome | finding |", "| --- | --- | --- |"]
+        for judgement in self.verdict.judgements:
+            outcome = judgement.outcome.replace("_", " ")
+            if waiver := judgement.waiver:
+                outcome += f", waived until {waiver.until}: {waiver.reason}"
+            cells = (str(judgement.condition), outcome, judgement.finding)
+            lines.append(f"| {' | '.join(map(_cell, cells))} |")
+        compared = f", compared with {self.baseline}" if self.baseline else ""
+        if self.run_id:
+            lines += ["", _cell(f"Run {self.run_id}{compared}.")]
+        if self.promotion:
+            lines += ["", _cell(f"Promoted, {self.promotion}.")]
+        return "\n".join(lines) + "\n"
+
+
+def gate(
+    model: str,
+    *,
+    baseline: str | None = None,
+    config: dict[str, Any] | None = None,
+    policy: Policy | None = None,
+    promote: str | None = None,
+    fresh: bool = False,
+    audit: Callable[[AuditConfig], AuditResult] = run_audit,
+) -> Decision:
+    """Decides on `model`, compared with `baseline`; every alias is resolved once, at the start.
+
+    `config` is an AuditConfig in plain values; without it, what decides the figures is taken from
+    the baseline's standing audit. Without `policy` the config's is taken, and where
+    that has no conditions the default one. The version's standing audit is used where it would come
+    out the same, unless `fresh`. The alias `promote` is moved to a version that passed, last of
+    all; where it cannot be, the decision is `undecided`. Raises AuditError where something is not
+    found.
+    """
+    resolved = registry.resolve(model)
+    # Looked up before the baseline: should that be the same alias, neither can move unseen.
+    promotion = Promotion.planned(resolved, promote) if promote is not None else None
+    asked = _asked(resolved, baseline, config, policy)
+    if promotion is not None:
+        promotion = promotion.after(asked.baseline if asked.policy.needs_baseline else None)
+    found = None if fresh else due(asked).audit
+    if found is not None:
+        verdict = decide(asked.policy, found.evidence, today())
+        decision = Decision(resolved, asked.baseline, verdict, found.run_id, found.page, True)
+    else:
+        result = audit(asked)
+        decision = Decision(
+            resolved, asked.baseline, result.verdict, result.run_id, result.page, False
+        )
+    if promotion is None or decision.verdict.word != "passed":
+        return decision
+    try:
+        _expect_standing(asked, decision.run_id)
+        promotion.carry_out(decision.run_id)
+    except AuditError as error:
+        verdict = replace(decision.verdict, word="undecided", reason=f"not promoted: {error}")
+        return replace(decision, verdict=verdict)
+    return replace(decision, promotion=str(promotion))
+
+
+def _expect_standing(asked: AuditConfig, run_id: str) -> None:
+    """Looks again, at the files too, which MLflow lets their owner exchange."""
+    found, why = due(asked)
+    if found is None or found.run_id != run_id:
+        raise AuditError(f"Expected run {run_id} to be the audit of {asked.model} still: {why}")
+
+
+def _asked(
+    model: Resolved, baseline: str | None, config: dict[str, Any] | None, policy: Policy | None
+) -> AuditConfig:
+    """The config of the audit that is needed, with everything resolved."""
+    compared = registry.resolve(baseline) if baseline is not None else None
+    values = dict(config) if config is not None else _config_of(compared)
+    values["model"] = model.uri
+    if compared is not None:
+        values["baseline"] = compared.uri
+    if policy is not None and not policy.conditions:
+        raise AuditError("Expected a policy with conditions, got one without. Leave --policy out.")
+    if policy is not None:
+        values["policy"] = policy.model_dump(mode="json")
+    asked = pinned(parse_config(values))
+    if not asked.policy.conditions:
+        if asked.baseline is None:
+            raise AuditError(
+                "Expected a policy with conditions, or a baseline, which the default policy "
+                "compares with. Give --policy or --baseline."
+            )
+        default = default_policy(asked.checks, asked.policy.min_coverage)
+        asked = asked.model_copy(update={"policy": default})
+    if asked.baseline is not None and not asked.policy.needs_baseline:
+        log.warning("No condition compares with the baseline: the policy has no max_drop.")
+    if asked.baseline == asked.model:
+        log.warning("The baseline is the model itself: it cannot be worse.")
+    return asked
+
+
+def _config_of(baseline: Resolved | None) -> dict[str, Any]:
+    """How the baseline was audited: what decides the figures, and nothing that gives trust."""
+    if baseline is None:
+        raise AuditError(
+            "Expected a config, or a baseline whose audit has one; got neither. Give --config or "
+            "--baseline."
+        )
+    found = reader.standing(baseline)
+    if found is None:
+        raise AuditError(
+            f"Expected an audit of {baseline} whose config can be taken, found none that can be "
+            "verified. Audit it, or give --config."
+        )
+    return {k: v for k, v in found.content["config"].items() if k in _TAKEN}
+
+
+def _cell(text: str) -> str:
+    """Text as it stands in a Markdown table."""
+    for special in "\\`*_[]<>|":
+        text = text.replace(special, f"\\{special}")
+    return " ".join(text.split())

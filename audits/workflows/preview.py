@@ -1,0 +1,54 @@
+"""preview: what an audit would do and what it would cost, without doing it."""
+
+from audits.config.audit import AuditConfig
+from audits.data import sources
+from audits.data.imageset import ImageSet
+from audits.errors import AuditError
+from audits.execution.cost import passes_told
+from audits.execution.inputs import Subject
+from audits.execution.session import Session
+from audits.execution.worker import WorkerFailure
+from audits.models import registry
+from audits.models.registry import Resolved
+from audits.workflows.resolved import baseline_config, pinned
+
+
+def preview(config: AuditConfig) -> str:
+    """What would be audited, with which plan, and what is left to pay for.
+
+    The model is opened and tried, nothing is recorded. Raises AuditError where model or data are
+    not found, or where the model is refused or does not run.
+    """
+    model = registry.resolve(config.model)
+    images = sources.load(config.data)
+    try:
+        told = _told(config, model, images)
+        if config.baseline is not None:
+            own = baseline_config(pinned(config))
+            told += "\n\nand the baseline, unless a verified audit of it is in MLflow:\n"
+            told += _told(own, registry.resolve(own.model), images)
+        return told
+    except WorkerFailure as error:
+        raise AuditError(f"Expected a model that runs, but {error.reason.rstrip('.')}.") from error
+
+
+def _told(config: AuditConfig, model: Resolved, images: ImageSet) -> str:
+    with Subject(config, model, images) as subject, Session(subject) as session:
+        cost = session.cost()  # which finds out whether the plan fits
+        lines = [
+            f"model   {model} ({model.uri})",
+            f"data    {session.images.name}, {len(session.images)} images of "
+            f"{len(session.images.classes)} classes",
+            f"store   {session.store.folder}",
+            f"plan    {session.plan}",
+        ]
+        lines += [f"note    {note}" for note in session.notes]
+        for check in config.checks:
+            chosen = len(check.chosen(session.context))
+            lines.append(
+                f"check   {check.name}: {chosen} images in {len(session.units(check))} units, "
+                f"{passes_told(check.passes(chosen), check.most_passes(chosen))}"
+            )
+        lines += [f"policy  {condition}" for condition in config.policy.conditions]
+        lines.append(f"left    {cost}")
+    return "\n".join(lines)

@@ -1,0 +1,205 @@
+"""AuditConfig: YAML in, a frozen config out, and one line for each mistake."""
+
+import json
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from audits import AuditError, parse_config, read_config
+from audits.checks.registered import check_classes
+from audits.config.audit import AuditConfig
+from audits.config.reading import dump_config
+
+LEAST = {
+    "model": "models:/digits/3",
+    "data": {"kind": "digits"},
+    "checks": [{"kind": "performance"}],
+}
+FULL = {
+    "model": "models:/digits@champion",
+    "data": {"kind": "npz", "path": "größe: #1.npz", "classes": "names"},
+    "checks": [
+        {"kind": "performance", "label": "all", "images": 100},
+        {
+            "kind": "random_fill",
+            "mask_ratio": 0.3,
+            "samples": 50,
+            "max_draws": 60,
+            "average": "raw",
+            "binarise": "otsu",
+            "blank_value": "mean",
+        },
+        {"kind": "progressive_fill", "groups": 3, "step_label": "true", "binarise": 1e-05},
+        {"kind": "progressive_fill", "label": "grey", "normalise": "minmax", "blank_value": 0.5},
+    ],
+    "policy": {
+        "conditions": [
+            {"metric": "all/accuracy", "min": 1e16},
+            {"metric": "random_fill/prototype_accuracy", "min_lift": -0.0},
+            {"metric": "grey/agreement", "max": 0.1 + 0.2},
+        ],
+        "min_coverage": 0.0,
+    },
+    "preprocessing": {"mean": [0.1, 0.2, 0.3], "std": [1], "classes": ["no", "0x1", "1e5", " "]},
+    "limits": {"load_seconds": 1, "unit_seconds": 2.5, "memory_gib": 8},
+    "trust_pickle_sha256": "0" * 64,
+    "seed": (1 << 63) - 1,
+    "device": "cpu",
+    "experiment": "on",
+    "store": "memory://parts",
+}
+
+
+def _written(folder, values):
+    file = folder / "audit.yaml"
+    file.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("values", [LEAST, FULL])
+def test_a_config_written_out_and_read_again_is_the_same(values, tmp_path):
+    config = read_config(_written(tmp_path, values))
+    again = tmp_path / "resolved.yaml"
+    again.write_text(dump_config(config), encoding="utf-8")
+    assert read_config(again) == config
+    assert hash(read_config(again)) == hash(config)
+
+
+# PyYAML takes U+0085 and its kin for line breaks.
+_names = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]))
+
+
+@given(name=_names, bound=st.floats(allow_nan=False, allow_infinity=False))
+def test_any_text_and_any_number_survives_the_yaml(name, bound):
+    condition = {"metric": "performance/accuracy", "min": bound}
+    values = {**LEAST, "experiment": name, "policy": {"conditions": [condition]}}
+    config = parse_config(values)
+    assert parse_config(yaml.safe_load(dump_config(config))) == config
+
+
+def test_the_resolved_config_says_every_default():
+    dumped = yaml.safe_load(dump_config(parse_config(LEAST)))
+    assert set(dumped) == set(AuditConfig.model_fields)
+    assert dumped["data"] == {"kind": "digits", "split": "test", "size": 28}
+
+
+def test_overrides_replace_whole_keys_of_the_file(tmp_path):
+    file = _written(tmp_path, FULL)
+    config = read_config(file, model="models:/other/1", limits={"load_seconds": 9.0})
+    assert config.model == "models:/other/1"
+    assert (config.limits.load_seconds, config.limits.memory_gib) == (9.0, None)
+
+
+def _check(**values):
+    return {"checks": [{"kind": "random_fill", **values}]}
+
+
+def _condition(**values):
+    return {"policy": {"conditions": [{"metric": "performance/accuracy", **values}]}}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"polcy": {}}, r"polcy: unknown key\. Did you mean 'policy'\?"),
+        (_check(sampels=3), r"checks\.0\.random_fill\.sampels: unknown key\. .* 'samples'\?"),
+        ({"zzzzzz": 1}, r"zzzzzz: unknown key\.$"),
+        ({"seed": "one"}, "seed: Input should be a valid integer, got 'one'"),
+        ({"seed": -1}, "seed: .* greater than or equal to 0, got -1"),
+        ({"seed": 1 << 63}, "seed: .* less than 9223372036854775808"),
+        ({"seed": True}, "seed: Input should be a valid integer, got True"),
+        ({"model": None}, "model: Input should be a valid string, got None"),
+        (_check(mask_ratio=1.0), "mask_ratio: .* less than 1, got 1.0"),
+        (_check(mask_ratio=float("nan")), "expected plain YAML values"),
+        (_check(samples="10"), "samples: Input should be a valid integer, got '10'"),
+        (_check(label="Über"), "label: String should match pattern"),
+        ({"checks": [{"kind": "saliency"}]}, "checks.0: .*'saliency'.*'performance'"),
+        ({"checks": [{}]}, "checks.0: Unable to extract tag"),
+        ({"checks": []}, "checks: expected at least one check, got none"),
+        ({"checks": [{"kind": "performance"}] * 2}, "two checks are called 'performance'"),
+        ({"data": {"kind": "tar"}}, "data: .*'tar'.*'digits'"),
+        (_condition(), "exactly one of min, max, min_lift, max_drop for 'performance/accuracy'"),
+        (_condition(min=0.5, max=0.9), "exactly one of min, max, min_lift"),
+        ({"policy": {"conditions": [{"metric": "accuracy", "min": 1}]}}, "metric: .* pattern"),
+        ({"policy": {"min_coverage": 1.5}}, "min_coverage: .* less than or equal to 1, got 1.5"),
+        ({"trust_pickle_sha256": "abc"}, "trust_pickle_sha256.0: .* pattern .*, got 'abc'"),
+        ({"trust_pickle_sha256": "A" * 64}, "trust_pickle_sha256.0: .* pattern"),
+        ({"limits": {"memory_gib": 0}}, "limits.memory_gib: .* greater than 0, got 0"),
+        ({"preprocessing": {"std": [0.0]}}, r"preprocessing\.std\.0: .* greater than 0"),
+        ({"device": "tpu"}, "device: Input should be 'auto', 'cpu' or 'cuda', got 'tpu'"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_place(values, message, tmp_path):
+    with pytest.raises(AuditError, match=message) as refused:
+        read_config(_written(tmp_path, {**LEAST, **values}))
+    assert str(refused.value).startswith(str(tmp_path / "audit.yaml"))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["model", "data", "checks"])
+def test_what_has_no_default_must_be_there(key):
+    with pytest.raises(AuditError, match=f"config: {key}: Field required"):
+        parse_config({k: v for k, v in LEAST.items() if k != key})
+
+
+def test_every_mistake_is_told_on_a_line_of_its_own():
+    with pytest.raises(AuditError) as refused:
+        parse_config({**LEAST, "seed": -1, "device": "tpu", "polcy": {}})
+    assert len(str(refused.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"- a\n- b\n", "Expected a mapping in .*, got list"),
+        (b"", "Expected a mapping in .*, got NoneType"),
+        (b"model: [unclosed", "Expected YAML in .*, got: "),
+        (b"a: 1\n\tb: 2", "Expected YAML in .*, got: "),
+        (b"seed: !!python/object/apply:os.getpid []", "Expected YAML in .*, got: "),
+        (b"model: 2024-01-01 10:00:00", "expected plain YAML values"),
+        (b"model: \xff\xfe", "Expected a UTF-8 text file at"),
+    ],
+)
+def test_a_file_that_is_no_config_is_refused_in_one_line(content, message, tmp_path):
+    file = tmp_path / "audit.yaml"
+    file.write_bytes(content)
+    with pytest.raises(AuditError, match=message) as refused:
+        read_config(file)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(AuditError, match=r"Expected a YAML file at .*none\.yaml, found none"):
+        read_config(tmp_path / "none.yaml")
+
+
+def test_a_folder_in_place_of_the_file_is_refused(tmp_path):
+    with pytest.raises(AuditError, match="Expected a UTF-8 text file at"):
+        read_config(tmp_path)
+
+
+def test_the_json_schema_names_every_kind_of_check():
+    schema = json.loads(json.dumps(AuditConfig.model_json_schema()))
+    kinds = schema["properties"]["checks"]["items"]["discriminator"]["mapping"]
+    assert set(kinds) == {check.model_fields["kind"].default for check in check_classes()}
+    assert schema["additionalProperties"] is False
+
+
+def test_a_config_cannot_be_changed():
+    config = parse_config(LEAST)
+    for changed in (config, config.checks[0], config.policy, config.data):
+        name = next(iter(type(changed).model_fields))
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(changed, name, None)
+
+
+def test_passes_count_the_images_that_each_check_takes():
+    checks = [
+        {"kind": "performance"},
+        {"kind": "random_fill", "samples": 7, "images": 10},
+        {"kind": "progressive_fill", "groups": 3, "images": 1000},
+    ]
+    assert parse_config({**LEAST, "checks": checks}).passes(100) == 100 + 7 * 10 + 3 * 100

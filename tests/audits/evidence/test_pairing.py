@@ -1,0 +1,96 @@
+"""Drops below a baseline: paired intervals, and pairs that are no pairs."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import f1_score
+
+from audits.checks.performance import Performance
+from audits.errors import AuditError
+from audits.evidence.evidence import Evidence
+from audits.evidence.intervals import (
+    difference,
+    paired_difference,
+    paired_f1_difference,
+    proportion,
+)
+from audits.evidence.pairing import with_drops
+
+CLASSES = ("cat", "dog", "owl")
+
+
+def _pairs(both, only_a, only_b, neither):
+    counts = [both, only_a, only_b, neither]
+    a = np.repeat([True, True, False, False], counts)
+    b = np.repeat([True, False, True, False], counts)
+    return a, b
+
+
+def test_independent_pairs_have_the_interval_of_independent_shares():
+    a, b = _pairs(30, 20, 30, 20)  # a says nothing about b
+    paired, apart = paired_difference(a, b), difference(proportion(a), proportion(b))
+    assert (paired.low, paired.high) == pytest.approx((apart.low, apart.high))
+
+
+def test_pairs_that_agree_have_a_narrower_interval_that_still_has_a_width():
+    a, b = _pairs(80, 1, 1, 18)
+    paired, apart = paired_difference(a, b), difference(proportion(a), proportion(b))
+    assert paired.value == 0
+    assert 0 < paired.high < 0.6 * apart.high
+    few = paired_difference(*_pairs(5, 0, 0, 0))
+    assert few.low < -0.2 < 0.2 < few.high
+
+
+def test_exchanging_the_models_mirrors_the_interval():
+    a, b = _pairs(50, 9, 3, 20)
+    one, other = paired_difference(a, b), paired_difference(b, a)
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
+
+
+def test_the_interval_holds_the_true_difference_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    shares, n, held = [0.7, 0.12, 0.06, 0.12], 80, 0
+    for _ in range(2000):
+        estimate = paired_difference(*_pairs(*random.multinomial(n, shares)))
+        held += estimate.low <= 0.06 <= estimate.high
+    assert 0.94 <= held / 2000 <= 0.99
+
+
+def test_the_difference_of_f1_is_that_of_scikit_learn():
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 3, 300)
+    a, b = (np.where(random.random(300) < p, truth, random.integers(0, 3, 300)) for p in (0.9, 0.5))
+    estimate = paired_f1_difference(truth, a, b, 3, "macro")
+    expected = f1_score(truth, a, average="macro") - f1_score(truth, b, average="macro")
+    assert estimate.value == pytest.approx(expected)
+    assert 0 < estimate.low < estimate.value < estimate.high < 1
+
+
+def _evidence(label, predicted):
+    table = pd.DataFrame({"label": label, "predicted": predicted})
+    return Evidence("performance", "", images=table)
+
+
+def test_a_baseline_with_its_classes_in_another_order_is_compared_by_name():
+    ours = _evidence([0, 1, 2, 2], [0, 1, 2, -1])
+    theirs = _evidence([0, 1, 2, 2], [0, 2, 2, 1])
+    same = with_drops(Performance(), ours, theirs, CLASSES, CLASSES)
+    # The same answers, from a model that calls owl 0, cat 1 and dog 2.
+    other = _evidence([1, 2, 0, 0], [1, 0, 0, 2])
+    mixed = with_drops(Performance(), ours, other, CLASSES, ("owl", "cat", "dog"))
+    assert mixed.metrics == same.metrics
+    assert same.metrics["accuracy_drop"].value == 0.5 - 0.75
+
+
+@pytest.mark.parametrize(
+    ("theirs", "classes", "message"),
+    [
+        (_evidence([0, 1], [0, 1]), CLASSES, "on the same images and labels"),
+        (_evidence([0, 1, 1], [0, 1, 1]), CLASSES, "on the same images and labels"),
+        (_evidence([0, 1, 2], [0, 1, 2]), ("cat", "dog", "cow"), "Expected a baseline of the"),
+        (Evidence("performance", "", "error", "it crashed"), CLASSES, "got none: it crashed"),
+    ],
+)
+def test_what_cannot_be_paired_says_why(theirs, classes, message):
+    with pytest.raises(AuditError, match=message):
+        with_drops(Performance(), _evidence([0, 1, 2], [0, 1, 2]), theirs, CLASSES, classes)

@@ -1,0 +1,162 @@
+"""Whatever a model does to its process, the caller gets an answer and the next call a process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import child_calls
+import numpy as np
+import pytest
+
+from audits.execution.worker import Worker, WorkerFailure
+
+
+def _wait_until_gone(pid):
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        status = Path(f"/proc/{pid}/stat")
+        try:
+            if status.read_text().rsplit(")", 1)[1].split()[0] == "Z":
+                return
+        except FileNotFoundError:
+            return
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    pytest.fail(f"process {pid} lives on")
+
+
+def test_a_result_comes_back_from_another_process_that_stays(worker):
+    result = worker.call(child_calls.double, np.arange(3), seconds=60)
+    assert result.tolist() == [0, 2, 4]
+    pid = worker.call(os.getpid, seconds=60)
+    assert pid != os.getpid()
+    assert worker.call(os.getpid, seconds=60) == pid
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (child_calls.sleep, "it took more than 0.5 s and was stopped"),
+        (child_calls.sleep_through_sigterm, "it took more than 0.5 s and was stopped"),
+        (child_calls.spin_in_c, "it took more than 0.5 s and was stopped"),
+        (child_calls.leave, "the process that held the model died (exit code 3)"),
+        (child_calls.segfault, "the process that held the model died (signal 11)"),
+        (child_calls.be_killed, "the process that held the model died (signal 9)"),
+    ],
+)
+def test_a_call_that_hangs_or_crashes_is_a_failure_and_the_next_one_works(function, reason, worker):
+    pid = worker.call(os.getpid, seconds=60)
+    with pytest.raises(WorkerFailure) as failure:
+        worker.call(function, seconds=0.5)
+    assert failure.value.reason == str(failure.value) == reason
+    _wait_until_gone(pid)
+    assert worker.call(os.getpid, seconds=60) != pid
+
+
+@pytest.mark.parametrize("name", child_calls.ERRORS)
+def test_bad_input_arrives_as_the_error_it_was(name, worker):
+    with pytest.raises(child_calls.ERRORS[name], match="Expected this, got that") as refused:
+        worker.call(child_calls.refuse, name, "Expected this, got that.", seconds=60)
+    assert type(refused.value) is child_calls.ERRORS[name]
+
+
+@pytest.mark.parametrize(
+    ("function", "reason", "place"),
+    [
+        (child_calls.divide_by_zero, "ZeroDivisionError: integer division", "in divide_by_zero"),
+        (child_calls.fail_at_length, "RuntimeError: The first line.", "in fail_at_length"),
+    ],
+)
+def test_any_other_error_is_one_line_with_the_childs_traceback(function, reason, place, worker):
+    pid = worker.call(os.getpid, seconds=60)
+    with pytest.raises(WorkerFailure) as failure:
+        worker.call(function, seconds=60)
+    assert failure.value.reason.startswith(reason)
+    assert "\n" not in failure.value.reason
+    assert place in failure.value.detail
+    assert worker.call(os.getpid, seconds=60) == pid
+
+
+def test_a_timeout_of_the_models_own_is_not_told_as_ours(worker):
+    with pytest.raises(WorkerFailure, match="the registry did not answer"):
+        worker.call(child_calls.time_out_elsewhere, seconds=60)
+
+
+@pytest.mark.parametrize(
+    "function", [child_calls.give_what_cannot_be_pickled, child_calls.raise_what_cannot_be_pickled]
+)
+def test_what_cannot_be_sent_is_a_failure(function, worker):
+    with pytest.raises(WorkerFailure):
+        worker.call(function, seconds=60)
+    assert worker.call(child_calls.double, 2, seconds=60) == 4
+
+
+def test_an_error_that_cannot_be_unpickled_is_told_and_the_next_call_works():
+    with Worker() as worker:
+        worker.call(os.getpid, seconds=60)
+        with pytest.raises(WorkerFailure, match="TwoWords: one and two"):
+            worker.call(child_calls.raise_what_cannot_be_unpickled, seconds=5)
+        assert worker.call(child_calls.double, 2, seconds=60) == 4
+
+
+def test_a_memory_limit_is_named_when_it_is_hit():
+    with Worker(memory_gib=2.5) as worker:
+        assert worker.call(child_calls.allocate_torch, 0.01, seconds=60) > 0
+        for allocate in (child_calls.allocate_torch, child_calls.allocate_numpy):
+            with pytest.raises(WorkerFailure, match=r"more than limits\.memory_gib = 2\.5") as hit:
+                worker.call(allocate, 4, seconds=60)
+            assert "\n" not in hit.value.reason
+        assert worker.call(child_calls.double, 2, seconds=60) == 4
+
+
+def test_leaving_the_context_ends_the_process():
+    with Worker() as worker:
+        pid = worker.call(os.getpid, seconds=60)
+    _wait_until_gone(pid)
+
+
+def test_leaving_by_an_error_ends_the_process_too():
+    def leave_by_error():
+        with Worker() as worker:
+            pids.append(worker.call(os.getpid, seconds=60))
+            raise ZeroDivisionError
+
+    pids = []
+    with pytest.raises(ZeroDivisionError):
+        leave_by_error()
+    _wait_until_gone(pids[0])
+
+
+_PARENT = """
+import os, threading
+import child_calls
+from audits.execution.worker import Worker
+if __name__ == "__main__":
+    with Worker() as worker:
+        print(worker.call(os.getpid, seconds=60), flush=True)
+        threading.Timer(1, print, ["calling"], {{"flush": True}}).start()
+        worker.call(child_calls.{call}, seconds=3600)
+"""
+
+
+@pytest.mark.parametrize("call", ["sleep", "spin_in_c"])
+def test_the_process_ends_with_its_parent_even_when_that_is_killed(call, tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(_PARENT.format(call=call))
+    path = os.pathsep.join(filter(None, sys.path))
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    ) as parent:
+        try:
+            pid = int(parent.stdout.readline())
+            assert parent.stdout.readline() == "calling\n"
+            assert Path(f"/proc/{pid}").exists()
+        finally:
+            parent.kill()
+    _wait_until_gone(pid)

@@ -1,0 +1,300 @@
+"""Models are found by their URI, judged by their files, and loaded without running their code."""
+
+import hashlib
+import shutil
+import zipfile
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+import yaml
+from mlflow.models import Model, ModelSignature
+from mlflow.types import Schema, TensorSpec
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from audits import AuditError
+from audits.errors import ModelRefused
+from audits.models.files import inspect
+from audits.models.preprocessing import Preprocessing
+from audits.models.registry import fetch, resolve
+
+METADATA = {"mean": [0.3], "std": 0.35, "classes": list("0123456789")}
+PLAIN = Preprocessing()
+
+
+def _net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
+
+
+def _log(registry_name="digits", rows=2, **arguments):
+    with mlflow.start_run():
+        return mlflow.pytorch.log_model(
+            _net(),
+            name="model",
+            input_example=np.zeros((rows, 1, 8, 8), np.float32),
+            metadata=METADATA,
+            pip_requirements=["torch"],
+            registered_model_name=registry_name,
+            **arguments,
+        )
+
+
+@pytest.fixture(scope="module")
+def store(shared_registry, tmp_path_factory):
+    """digits: 1 a pt2, 2 a pickle, 3 a pt2 of one row, 4 one with code_paths; trees: 1."""
+    code = tmp_path_factory.mktemp("code") / "helpful.py"
+    code.write_text("raise SystemExit('the code of the model ran')")
+    logged = [
+        _log(),
+        _log(serialization_format="pickle"),
+        _log(rows=1),
+        _log(code_paths=[str(code)]),
+    ]
+    with mlflow.start_run():
+        mlflow.sklearn.log_model(
+            LogisticRegression().fit([[0.0], [1.0]], [0, 1]),
+            name="model",
+            serialization_format="pickle",
+            pip_requirements=["scikit-learn"],
+            registered_model_name="trees",
+        )
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias("digits", "champion", "2")
+    client.create_registered_model("empty")
+    return logged
+
+
+@pytest.fixture(scope="module")
+def fetched(store, tmp_path_factory):
+    """The files of each model, by its URI without models:/."""
+    folder = tmp_path_factory.mktemp("fetched")
+    uris = ["digits/1", "digits/2", "digits/3", "digits/4", "trees/1"]
+    for uri in uris:
+        fetch(resolve(f"models:/{uri}"), folder / uri)
+    return {uri: folder / uri for uri in uris}
+
+
+@pytest.fixture
+def copy(fetched, tmp_path):
+    """A copy of the good model, to be spoilt."""
+    return Path(shutil.copytree(fetched["digits/1"], tmp_path / "model"))
+
+
+def test_a_version_an_alias_and_the_latest_are_pinned(store):
+    first = resolve("models:/digits/1")
+    assert (first.uri, first.name, first.version) == ("models:/digits/1", "digits", "1")
+    assert first.model_id == store[0].model_id
+    assert str(first) == "digits v1"
+    assert resolve("models:/digits@champion").uri == "models:/digits/2"
+    assert resolve("models:/digits@champion").model_id == store[1].model_id
+    assert resolve("models:/digits/latest").uri == "models:/digits/4"
+
+
+def test_the_latest_is_by_number_and_not_by_text(registry):
+    client = mlflow.MlflowClient()
+    client.create_registered_model("many")
+    for _ in range(10):
+        client.create_model_version("many", "file:///nowhere")
+    assert resolve("models:/many/latest").version == "10"
+    assert resolve("models:/many/latest").model_id is None
+
+
+def test_a_logged_model_is_found_by_its_id(store):
+    uri = f"models:/{store[0].model_id}"
+    found = resolve(uri)
+    assert (found.uri, found.version, found.model_id) == (uri, None, store[0].model_id)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "digits/1",
+        "models:/",
+        "models:/digits",
+        "models:/digits/",
+        "models:/digits/1.0",
+        "models:/digits/Production",
+        "models:/digits/1/2",
+        "models:/digits@",
+        "models:/digits@a@b",
+        "models:/digits/1\n",
+        "models:/m-0123",
+        "runs:/0123/model",
+        "",
+    ],
+)
+def test_what_is_no_uri_of_a_model_is_refused(uri):
+    with pytest.raises(AuditError, match="Expected models:/<name>/<version>") as refused:
+        resolve(uri)
+    assert repr(uri) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "models:/digits/99",
+        "models:/digits@nobody",
+        "models:/nobody/1",
+        "models:/nobody@champion",
+        "models:/nobody/latest",
+        "models:/empty/latest",
+        f"models:/m-{'0' * 32}",
+    ],
+)
+def test_what_is_not_in_the_registry_is_said_in_one_line(uri, store):
+    with pytest.raises(AuditError, match=r"Expected a (model|version)") as refused:
+        resolve(uri)
+    assert "found none" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_files_of_a_good_model_say_what_is_needed(fetched):
+    files = inspect(fetched["digits/1"], PLAIN)
+    assert files.shape == (1, 8, 8)
+    assert (files.mean, files.std, files.classes) == ((0.3,), (0.35,), tuple("0123456789"))
+    assert not files.trusted_pickle
+    assert files.notes == ()
+
+
+def test_the_config_takes_precedence_over_the_metadata(fetched):
+    own = Preprocessing(mean=(0.0,), std=(1.0,), classes=tuple("abcdefghij"))
+    files = inspect(fetched["digits/1"], own)
+    assert (files.mean, files.std, files.classes) == ((0.0,), (1.0,), tuple("abcdefghij"))
+
+
+def _rewrite(folder, **changes):
+    file = folder / "MLmodel"
+    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), **changes}))
+    return folder
+
+
+def _sign(folder, *specs):
+    conf = Model.load(str(folder))
+    conf.signature = ModelSignature(Schema(list(specs))) if specs else None
+    conf.save(str(folder / "MLmodel"))
+    return folder
+
+
+def test_without_metadata_nothing_is_normalised_and_a_note_says_so(copy):
+    files = inspect(_rewrite(copy, metadata=None), PLAIN)
+    assert (files.mean, files.std, files.classes) == ((0.0,), (1.0,), None)
+    assert "names mean and std" in files.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"mean": "grey"}, "Expected numbers as 'mean' in the model's metadata, got 'grey'"),
+        ({"std": []}, "Expected numbers as 'std'"),
+        ({"classes": "0123"}, "Expected a list of different class names"),
+        ({"classes": ["a", "a"]}, "Expected a list of different class names"),
+    ],
+)
+def test_metadata_that_make_no_sense_are_refused(metadata, message, copy):
+    with pytest.raises(ModelRefused, match=message):
+        inspect(_rewrite(copy, metadata=metadata), PLAIN)
+
+
+def _tensor(*shape):
+    return TensorSpec(np.dtype(np.float32), shape)
+
+
+@pytest.mark.parametrize(
+    ("specs", "message"),
+    [
+        ([_tensor(-1, 2, 8, 8)], "Expected a model of 1 or 3 channels"),
+        ([_tensor(-1, 8, 8, 3)], "Expected a model of 1 or 3 channels"),
+        ([_tensor(-1, 64)], r"signature of one image tensor \(N, C, H, W\), got"),
+        ([_tensor(-1, 1, 1, 8, 8)], "signature of one image tensor"),
+        ([_tensor(4, 1, 8, 8)], "batches of any size, got a fixed batch of 4"),
+    ],
+)
+def test_a_signature_of_no_images_is_refused(specs, message, copy):
+    with pytest.raises(ModelRefused, match=message):
+        inspect(_sign(copy, *specs), PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("specs", "shape"),
+    [
+        ([], (None, None, None)),
+        ([_tensor(-1, 3, -1, -1)], (3, None, None)),
+        ([_tensor(-1, -1, 8, 9)], (None, 8, 9)),
+    ],
+)
+def test_a_signature_may_leave_sizes_open(specs, shape, copy):
+    assert inspect(_sign(copy, *specs), PLAIN).shape == shape
+
+
+def test_another_flavour_is_refused(fetched):
+    with pytest.raises(ModelRefused, match=r"MLflow's pytorch flavour, .* got flavours .*sklearn"):
+        inspect(fetched["trees/1"], PLAIN)
+
+
+def test_a_model_with_code_is_refused(fetched):
+    with pytest.raises(ModelRefused, match="Expected a model without code of its own, got code"):
+        inspect(fetched["digits/4"], PLAIN)
+
+
+@pytest.mark.parametrize("place", ["..", "../other", "/tmp", "."])
+def test_data_outside_the_models_folder_is_refused(place, copy):
+    shutil.copytree(copy / "data", copy.parent / "other")
+    flavours = yaml.safe_load((copy / "MLmodel").read_text())["flavors"]
+    flavours["pytorch"]["model_data"] = place
+    with pytest.raises(ModelRefused, match="Expected the model's data inside its folder"):
+        inspect(_rewrite(copy, flavors=flavours), PLAIN)
+
+
+def test_files_that_are_no_model_are_refused(copy):
+    (copy / "data" / "model.pt2").unlink()
+    with pytest.raises(ModelRefused, match=r"Expected model\.pt2 or model\.pth"):
+        inspect(copy, PLAIN)
+    (copy / "MLmodel").unlink()
+    with pytest.raises(ModelRefused, match="Expected"):
+        inspect(copy, PLAIN)
+
+
+def test_a_pickle_needs_the_sha256_of_the_very_file(fetched, tmp_path):
+    folder = shutil.copytree(fetched["digits/2"], tmp_path / "model")
+    file = folder / "data" / "model.pth"
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    with pytest.raises(
+        ModelRefused, match=f"Expected a pt2 model, .* trust_pickle_sha256: {sha256}$"
+    ):
+        inspect(folder, PLAIN)
+    with pytest.raises(ModelRefused, match=f"trust_pickle_sha256: {sha256}, not {'0' * 64}"):
+        inspect(folder, PLAIN, ["0" * 64])
+    assert inspect(folder, PLAIN, [sha256]).trusted_pickle
+    file.write_bytes(file.read_bytes() + b"\0")
+    with pytest.raises(ModelRefused, match=f", not {sha256}"):
+        inspect(folder, PLAIN, [sha256])
+
+
+def test_a_pickle_module_of_the_models_own_is_refused(fetched, tmp_path):
+    folder = shutil.copytree(fetched["digits/2"], tmp_path / "model")
+    sha256 = hashlib.sha256((folder / "data" / "model.pth").read_bytes()).hexdigest()
+    (folder / "data" / "pickle_module_info.txt").write_text("os")
+    with pytest.raises(ModelRefused, match=r"Expected a pickle module among .*, got 'os'"):
+        inspect(folder, PLAIN, [sha256])
+    (folder / "data" / "pickle_module_info.txt").unlink()
+    with pytest.raises(ModelRefused, match="Expected a pickle module"):
+        inspect(folder, PLAIN, [sha256])
+
+
+def test_the_digest_is_of_what_decides_the_answers(copy):
+    before = inspect(copy, PLAIN).digest
+    changed = {"run_id": "other", "utc_time_created": "2000-01-01 00:00:00", "model_id": "m-1"}
+    assert inspect(_rewrite(copy, **changed), PLAIN).digest == before
+    (copy / "README.md").write_text("A word.")
+    assert inspect(copy, PLAIN).digest == before
+    metadata = {**METADATA, "mean": [0.4]}
+    assert inspect(_rewrite(copy, metadata=metadata), PLAIN).digest != before
+    _rewrite(copy, metadata=METADATA)
+    with zipfile.ZipFile(copy / "data" / "model.pt2", "a") as archive:
+        archive.comment = b"another byte"
+    assert inspect(copy, PLAIN).digest != before

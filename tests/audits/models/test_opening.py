@@ -1,0 +1,223 @@
+"""Models are opened in the worker: what fits opens, and what would run code of its own does not."""
+
+import hashlib
+import io
+import os
+import shutil
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from audits import AuditError, parse_config
+from audits.errors import ModelRefused
+from audits.execution.child import Job, Setting, open_model
+from audits.models.files import inspect
+from audits.models.preprocessing import Preprocessing
+
+METADATA = {"mean": [0.3], "std": [0.35], "classes": list("0123456789")}
+GUARDS = ("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "MLFLOW_ALLOW_MODEL_CODE_EXECUTION")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Three of one network: a pt2, a pickle, and a pt2 whose example had one row."""
+    folder = tmp_path_factory.mktemp("saved")
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
+    for name, rows, serialization in (
+        ("pt2", 2, "pt2"),
+        ("pickle", 2, "pickle"),
+        ("row", 1, "pt2"),
+    ):
+        mlflow.pytorch.save_model(
+            net,
+            str(folder / name),
+            input_example=np.zeros((rows, 1, 8, 8), np.float32),
+            metadata=METADATA,
+            pip_requirements=["torch"],
+            serialization_format=serialization,
+        )
+    return folder
+
+
+@pytest.fixture
+def copy(saved, tmp_path):
+    """Copies one of the saved models, to be spoilt."""
+
+    def make(name):
+        return Path(shutil.copytree(saved / name, tmp_path / name))
+
+    return make
+
+
+class Evil:
+    """Leaves a mark when it is unpickled."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return (Path.touch, (self.marker,))
+
+
+def _evil_bytes(marker):
+    buffer = io.BytesIO()
+    torch.save(Evil(marker), buffer)
+    return buffer.getvalue()
+
+
+def _inspect(folder, trust=None, **preprocessing):
+    return inspect(folder, Preprocessing(**preprocessing), [trust] if trust else [])
+
+
+def _open(worker, files, **values):
+    base = {
+        "model": "models:/digits/1",
+        "data": {"kind": "digits", "size": 8},
+        "checks": [{"kind": "performance"}],
+        "device": "cpu",
+    }
+    return worker.call(open_model, Job(parse_config({**base, **values}), files), seconds=120)
+
+
+def _sha256(folder):
+    return hashlib.sha256((folder / "data" / "model.pth").read_bytes()).hexdigest()
+
+
+def _refused(worker, files, error=ModelRefused, **values):
+    """Why opening it is refused, in one line."""
+    with pytest.raises(error) as refused:
+        _open(worker, files, **values)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_a_pt2_opens_and_says_how_it_runs(saved, worker):
+    setting = _open(worker, _inspect(saved / "pt2"))
+    assert setting == Setting(
+        device="cpu", dtype="float32", torch=torch.__version__, speed=setting.speed
+    )
+
+
+def test_a_trusted_pickle_opens_and_trust_ends_with_it(saved, copy, worker, tmp_path):
+    files = _inspect(saved / "pickle", trust=_sha256(saved / "pickle"))
+    assert _open(worker, files).dtype == "float32"
+    spoilt = copy("pt2")
+    _put_evil_into(spoilt / "data" / "model.pt2", tmp_path / "ran")
+    assert "MLflow refused to load the model" in _refused(worker, _inspect(spoilt))
+    assert not (tmp_path / "ran").exists()
+
+
+def _put_evil_into(archive, marker):
+    """Replaces the example that torch.export unpickles."""
+    with zipfile.ZipFile(archive) as old:
+        records = {name: old.read(name) for name in old.namelist()}
+    (example,) = [name for name in records if "sample_inputs" in name]
+    with zipfile.ZipFile(archive, "w") as new:
+        for name, content in records.items():
+            new.writestr(name, _evil_bytes(marker) if name == example else content)
+
+
+def test_a_crafted_pt2_is_refused_and_runs_nothing(copy, worker, tmp_path):
+    folder, marker = copy("pt2"), tmp_path / "ran"
+    _put_evil_into(folder / "data" / "model.pt2", marker)
+    assert "MLflow refused to load the model" in _refused(worker, _inspect(folder))
+    assert not marker.exists()
+    with suppress(Exception):
+        torch.export.load(folder / "data" / "model.pt2")
+    assert marker.exists(), "the archive was harmless and this test proved nothing"
+
+
+def test_a_crafted_pickle_is_refused_and_runs_nothing(copy, worker, tmp_path):
+    folder, marker = copy("pickle"), tmp_path / "ran"
+    good = _sha256(folder)
+    (folder / "data" / "model.pth").write_bytes(_evil_bytes(marker))
+    with pytest.raises(ModelRefused, match="Expected a pt2 model, got a pickle"):
+        _inspect(folder, trust=good)
+    assert not marker.exists()
+    torch.load(folder / "data" / "model.pth", weights_only=False)
+    assert marker.exists(), "the pickle was harmless and this test proved nothing"
+
+
+def test_a_pickle_that_comes_after_the_inspection_runs_nothing(copy, worker, tmp_path):
+    folder, marker = copy("pt2"), tmp_path / "ran"
+    files = _inspect(folder)
+    (folder / "data" / "model.pth").write_bytes(_evil_bytes(marker))
+    (folder / "data" / "pickle_module_info.txt").write_text("pickle")
+    assert "MLflow refused to load the model" in _refused(worker, files)
+    assert not marker.exists()
+
+
+def test_the_guards_are_set_in_the_worker_and_not_here(saved, worker):
+    before = {name: os.environ.get(name) for name in GUARDS}
+    _open(worker, _inspect(saved / "pt2"))
+    assert {name: os.environ.get(name) for name in GUARDS} == before
+    assert [worker.call(os.getenv, name, seconds=60) for name in GUARDS] == ["false", "false"]
+
+
+def test_a_pt2_of_one_row_takes_no_batches_and_is_refused(saved, worker):
+    reason = _refused(worker, _inspect(saved / "row"))
+    assert reason.startswith("Expected a network that takes batches of any size, got one that")
+    assert "at least 2 rows" in reason
+    assert "\n" not in reason
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"std": [0.0]}, "Expected std > 0, got"),
+        ({"mean": [0.1, 0.2, 0.3], "std": [1.0, 1.0]}, "Expected mean and std of one length"),
+        ({"mean": [0.1, 0.2, 0.3]}, "Expected images of 3 channels, as mean and std have, got 1"),
+    ],
+)
+def test_a_normalisation_that_makes_no_sense_is_refused(metadata, message, copy, worker):
+    folder = copy("pt2")
+    file = folder / "MLmodel"
+    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "metadata": metadata}))
+    try:
+        files = _inspect(folder)
+    except ModelRefused as refused:
+        assert message in str(refused)  # noqa: PT017
+    else:
+        assert message in _refused(worker, files)
+
+
+def test_classes_that_are_not_the_datas_are_refused(saved, worker):
+    files = _inspect(saved / "pt2", classes=tuple("abcdefghij"))
+    reason = _refused(worker, files, AuditError)
+    assert reason.startswith("Expected classes that the model knows (a, b, c, d, e, ...), got '0'")
+    files = _inspect(saved / "pt2", classes=tuple("0123456789X"))
+    assert "logits of 11 classes, as there are class names, got 10" in _refused(worker, files)
+
+
+def test_a_model_without_names_must_have_as_many_classes_as_the_data(copy, worker, tmp_path):
+    folder = copy("pt2")
+    file = folder / "MLmodel"
+    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "metadata": None}))
+    np.savez(tmp_path / "two.npz", x=np.zeros((2, 8, 8), np.uint8), y=np.array([0, 1]))
+    data = {"kind": "npz", "path": str(tmp_path / "two.npz")}
+    reason = _refused(worker, _inspect(folder), data=data)
+    assert "Expected logits of 2 classes, as the data has, got 10" in reason
+    assert "preprocessing.classes" in reason
+
+
+def test_a_damaged_pt2_is_refused_in_one_line(copy):
+    folder = copy("pt2")
+    file = folder / "data" / "model.pt2"
+    file.write_bytes(file.read_bytes()[:3000])
+    with pytest.raises(ModelRefused, match=r"Expected a torch\.export archive, got a broken one"):
+        _inspect(folder)
+
+
+def test_the_gpu_that_is_not_there_is_named(saved, worker):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    reason = _refused(worker, _inspect(saved / "pt2"), AuditError, device="cuda")
+    assert reason.startswith("Expected a GPU for device: cuda, found none")

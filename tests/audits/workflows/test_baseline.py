@@ -1,0 +1,53 @@
+"""When a model is not compared with its baseline."""
+
+import pandas as pd
+import pytest
+
+from audits.checks.performance import Performance
+from audits.checks.progressive_fill import ProgressiveFill
+from audits.evidence.evidence import Evidence
+from audits.models.preprocessing import Preprocessing
+from audits.workflows.baseline import compared
+from audits.workflows.evaluate import Examined
+
+CLASSES = ("a", "b")
+
+
+def _examined(shape=(1, 28, 28), **preprocessing):
+    labels = [0, 1] * 10
+    checks = (Performance(), ProgressiveFill())
+    evidence = []
+    for check in checks:
+        columns = dict.fromkeys(check.scored.values(), labels)
+        images = pd.DataFrame({"label": labels, **columns})
+        evidence.append(Evidence(check.name, "", images=images))
+    fed = {"mean": (0.3,), "std": (0.4,), "classes": CLASSES, **preprocessing}
+    return Examined(tuple(evidence), checks=checks, classes=CLASSES, preprocessing=fed, shape=shape)
+
+
+def _drops(examined):
+    return {one.check for one in examined.evidence if any("_drop" in name for name in one.metrics)}
+
+
+def test_a_baseline_that_is_fed_as_the_config_says_is_compared():
+    config = Preprocessing(mean=(0.3,), std=(0.4,), classes=CLASSES)
+    result, reasons = compared(_examined(), _examined(), config)
+    assert (_drops(result), reasons) == ({"performance", "progressive_fill"}, ())
+
+
+@pytest.mark.parametrize(
+    "corrected", [{"mean": (0.3,)}, {"std": (0.4,)}, {"classes": CLASSES}], ids=str
+)
+def test_a_baseline_whose_metadata_the_config_contradicts_is_not_compared(corrected):
+    baseline = _examined(mean=(76.5,), std=(89.25,), classes=("b", "a"))
+    result, (reason,) = compared(_examined(), baseline, Preprocessing(**corrected))
+    assert _drops(result) == set()
+    assert "set preprocessing.overrides: false" in reason
+    first = Preprocessing(**corrected, overrides=False)  # metadata go first, of both models
+    assert _drops(compared(_examined(), baseline, first)[0])
+
+
+def test_fills_on_images_of_another_size_are_not_compared():
+    result, (reason,) = compared(_examined(), _examined(shape=(1, 14, 14)), Preprocessing())
+    assert _drops(result) == {"performance"}
+    assert reason.startswith("progressive_fill was not compared with the baseline")
