@@ -15,7 +15,7 @@ def main(seeds: int) -> None:
     for seed in range(seeds):
         with tempfile.TemporaryDirectory(prefix="fillblanks-") as folder:
             for recipe, result in demo(Path(folder), seed):
-                metrics = {k: m for e in result.evidence for k, m in e.named_metrics.items()}
+                metrics = {k: m for e in result.evidence for k, m in e.named_estimates.items()}
                 fill = metrics["progressive_fill/accuracy"]
                 rows.append(
                     f"| {seed} | {recipe.title} | {metrics['performance/accuracy'].value:.3f} "

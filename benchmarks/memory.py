@@ -8,7 +8,7 @@ from pathlib import Path
 from contenders import plan_of
 from networks import DATA, RESNET5, network
 
-from audits.checks.base import AuditContext
+from audits.checks.context import AuditContext
 from audits.checks.random_fill import RandomFill
 from audits.data import sources
 from audits.data.sources import Torchvision

@@ -11,7 +11,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 
 from audits import AuditConfig, AuditResult, parse_config, run_audit
-from audits.checks.base import Check, Unit
+from audits.checks.base import Check
+from audits.checks.context import Unit
 from audits.evidence.evidence import Evidence
 from audits.execution.session import Session
 from audits.execution.tickets import attach

@@ -1,7 +1,7 @@
 """Does the model recognise its own fills? What both fill checks share (section 4.3)."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -9,9 +9,12 @@ import torch
 from pydantic import BeforeValidator, Field, PositiveInt
 from torch import Tensor
 
-from audits.checks.base import AuditContext, Check
+from audits.checks.base import Check
+from audits.checks.context import AuditContext
 from audits.evidence.codec import Part
-from audits.evidence.intervals import Estimate, difference, proportion, scores
+from audits.evidence.estimate import Estimate
+from audits.evidence.intervals import difference, proportion, scores
+from audits.evidence.metric import DefaultBounds, Metric, Null, Pairing, Statistic
 from audits.strict import Share
 from fillblanks import Classifier
 from fillblanks.masks import default_patch_size
@@ -31,6 +34,10 @@ Cut = Annotated[Share | Literal["otsu"] | None, BeforeValidator(_expect_cut)]
 """Where T is white: above a share of its maximum, above Otsu's threshold, or left grey."""
 
 
+NULL = Null("the same pixels at random places")
+FILL_BOUNDS = DefaultBounds(max_drop=0.05, min_lift=0.1)
+
+
 def least_passes(update: Update) -> int:
     """How many passes an update of this order takes, at the least."""
     return 1 if update == "first_order" else LEAST_PASSES
@@ -43,8 +50,6 @@ def most_passes(update: Update) -> int:
 
 class FillCheck(Check):
     """The parameters that every fill has; the paper leaves them open."""
-
-    has_nulls: ClassVar[bool] = True
 
     patch_size: PositiveInt | None = Field(
         default=None,
@@ -105,21 +110,91 @@ def table_of(parts: Sequence[Part], columns: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(data).set_index("index").sort_index()
 
 
-def consistency(
-    table: pd.DataFrame, column: str, classes: int, prefix: str = ""
-) -> dict[str, Estimate]:
-    """Accuracy and F1 of the recognised fills in `column` over all images, with null and lift.
+def consistency_metrics(
+    title: str,
+    column: str,
+    prefix: str = "",
+    *,
+    reference: bool = False,
+    bounds: DefaultBounds | None = None,
+) -> dict[str, Metric]:
+    """Declares accuracy and F1 of the fills that stand recognised in `column`.
 
-    An image counts as right when its fill is recognised as its label; where no masked image was
+    `title` says for people what the accuracy is the share of. With `reference` the same figures by
+    the reference model are declared as well; those are not compared with a baseline.
+    """
+    metrics = _consistency_metrics(title, prefix, column, bounds)
+    if reference:
+        by_reference = f"{title}, by the reference"
+        metrics |= _consistency_metrics(by_reference, f"{prefix}reference_", None, None)
+    return metrics
+
+
+def _consistency_metrics(
+    title: str, prefix: str, column: str | None, bounds: DefaultBounds | None
+) -> dict[str, Metric]:
+    def pairing(statistic: Statistic) -> Pairing | None:
+        # Fills are of one difficulty only with the same masks, hence on images of one size.
+        return None if column is None else Pairing(column, statistic, same_size=True)
+
+    accuracy = f"{prefix}accuracy"
+    return {
+        accuracy: Metric(title, null=NULL, pairing=pairing("accuracy"), bounds=bounds),
+        f"{prefix}f1_macro": Metric(
+            f"{title}, macro F1", pairing=pairing("f1_macro"), rests_on=accuracy
+        ),
+        f"{prefix}f1_weighted": Metric(
+            f"{title}, weighted F1", pairing=pairing("f1_weighted"), rests_on=accuracy
+        ),
+    }
+
+
+def consistency(
+    declared: Mapping[str, Metric], table: pd.DataFrame, column: str, classes: int, prefix: str = ""
+) -> dict[str, Metric]:
+    """Metrics of `consistency_metrics`, measured on the fills recognised in `column`.
+
+    An image counts as right if its fill is recognised as its label; if no masked image was
     predicted right, `column` is -1, a miss. `<column>_null` holds what the model sees in the same
     values at random places; the lift is accuracy minus that null's. The same for the reference,
-    where the table has its columns.
+    if the table has its columns.
     """
+    found = recognition_scores(table, column, classes)
+    metrics = {
+        f"{prefix}{name}": declared[f"{prefix}{name}"].measured(estimate)
+        for name, estimate in found.scores.items()
+    }
+    accuracy = declared[f"{prefix}accuracy"]
+    metrics[f"{prefix}accuracy"] = accuracy.measured(
+        found.scores["accuracy"], null=found.null, lift=found.lift
+    )
+    if f"{column}_reference" in table:
+        metrics |= consistency(
+            declared, table, f"{column}_reference", classes, f"{prefix}reference_"
+        )
+    return metrics
+
+
+def told_against_null(accuracy: Metric) -> str:
+    """The share of images, its number of images, and its null, in words."""
+    share, null = accuracy.estimate, accuracy.null
+    told = f"{share.value:.1%} of {share.n} images"
+    if null is None or null.estimate is None:
+        return told
+    return f"{told}, against {null.estimate.value:.1%} with {null.title}"
+
+
+class RecognitionScores(NamedTuple):
+    """How well the fills of one column are recognised."""
+
+    scores: dict[str, Estimate]  # accuracy, f1_macro, f1_weighted
+    null: Estimate
+    lift: Estimate
+
+
+def recognition_scores(table: pd.DataFrame, column: str, classes: int) -> RecognitionScores:
+    """Scores of `column` against `label`, and of `<column>_null`; all int columns of classes."""
     label = table["label"].to_numpy()
     result = scores(label, table[column].to_numpy(), classes)
-    result["accuracy_null"] = proportion(label == table[f"{column}_null"].to_numpy())
-    result["accuracy_lift"] = difference(result["accuracy"], result["accuracy_null"])
-    metrics = {prefix + name: estimate for name, estimate in result.items()}
-    if f"{column}_reference" in table:
-        metrics |= consistency(table, f"{column}_reference", classes, f"{prefix}reference_")
-    return metrics
+    null = proportion(label == table[f"{column}_null"].to_numpy())
+    return RecognitionScores(result, null, difference(result["accuracy"], null))

@@ -60,7 +60,7 @@ def sliders(
         for label, steps in zip(part["shown_label"].tolist(), part["shown"], strict=True)
     }
     return tuple(
-        Picture(f"{check}/{prefix}{keys[label]}", step, image, captions[step])
+        Picture(f"{check}/{prefix}{keys[label]}", step, image, captions[step], title=keys[label])
         for label in sorted(shown)
         for step, image in enumerate(shown[label])
     )

@@ -11,20 +11,24 @@ import torch
 from pydantic import Field, PositiveInt, field_validator
 
 from audits.checks._fill import (
+    NULL,
     Cut,
-    consistency,
     least_passes,
     most_passes,
     recognised,
+    recognition_scores,
     table_of,
 )
 from audits.checks._grids import heat_map, tiles
 from audits.checks._images import picture, slugs
-from audits.checks.base import AuditContext, Check, Unit
+from audits.checks.base import Check
+from audits.checks.context import AuditContext, Unit
 from audits.errors import AuditError
 from audits.evidence.codec import Part
+from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence, Picture
-from audits.evidence.intervals import Estimate, proportion
+from audits.evidence.intervals import proportion
+from audits.evidence.metric import Metric
 from audits.strict import Ratio, Share
 from fillblanks import expected_fill, shuffled, threshold
 from fillblanks.averages import Average
@@ -83,6 +87,14 @@ class Ablation(Check):
         if values is not None and (not values or len(set(values)) < len(values)):
             raise ValueError(f"expected one or more values, each once, got {list(values)}")
         return values
+
+    def declared_metrics(self, reference: bool) -> dict[str, Metric]:
+        least = {"least_accuracy": Metric("prototype recognised, in the worst cell", null=NULL)}
+        if reference:
+            title = "prototype recognised by the reference, in the worst cell"
+            least["least_reference_accuracy"] = Metric(title, null=NULL)
+        coverage = Metric("images that have a drawing, in the worst cell", is_coverage=True)
+        return {**least, "coverage": coverage}
 
     def settled(self, shape: tuple[int, int, int]) -> Self:
         sizes = self.patch_size
@@ -194,9 +206,6 @@ class Ablation(Check):
                 drawings.append({**cell, **variant._asdict(), "shown": shown})
         ordered = sorted(rows, key=lambda row: row["estimates"]["accuracy_lift"].value)
         least, most = ordered[0]["estimates"], ordered[-1]["estimates"]
-        figures = ["accuracy", "accuracy_lift", "coverage"]
-        if audit.reference is not None:
-            figures += ["reference_accuracy", "reference_accuracy_lift"]
         return Evidence(
             check=self.name,
             sentence=(
@@ -206,14 +215,19 @@ class Ablation(Check):
                 f"{most['accuracy'].value:.1%}."
             ),
             # The least of each, of whatever cell: the best of many cells is high by chance.
-            metrics={
-                name if name == "coverage" else f"least_{name}": _least(rows, name)
-                for name in figures
-            },
+            metrics=self._least_metrics(rows, audit.reference is not None),
             tables={"cells": _table(rows)},
             pictures=self._pictures(audit, rows, drawings),
             passes=passes,
         )
+
+    def _least_metrics(self, rows: list[dict[str, Any]], reference: bool) -> dict[str, Metric]:
+        metrics = self.declared_metrics(reference)
+        for name, declared in metrics.items():
+            figure = name.removeprefix("least_")
+            lift = None if declared.null is None else _least(rows, f"{figure}_lift")
+            metrics[name] = declared.measured(_least(rows, figure), lift=lift)
+        return metrics
 
     def _recognised(
         self, audit: AuditContext, parts: Sequence[Part], variant: Variant
@@ -231,7 +245,7 @@ class Ablation(Check):
             for row in np.flatnonzero(np.isin(part["index"], part["shown"])).tolist():
                 shown[int(part["label"][row])] = picture(prototype[row])
         table = table_of(columns, (*_COLUMNS, *(n for n in columns[0] if n.startswith("proto"))))
-        estimates = consistency(table, "prototype", len(audit.classes))
+        estimates = _cell_estimates(table, "prototype", len(audit.classes))
         estimates["coverage"] = proportion((table["accepted"] > 0).to_numpy())
         return estimates, shown
 
@@ -261,6 +275,16 @@ class Ablation(Check):
         # What sums them up comes first.
         first = f"{self.name}/consistency"
         return tuple(sorted(found, key=lambda p: (p.key != first, p.key, p.step)))
+
+
+def _cell_estimates(table: pd.DataFrame, column: str, classes: int) -> dict[str, Estimate]:
+    """Figures of one cell by name; those of the reference too, if the table has its columns."""
+    found = recognition_scores(table, column, classes)
+    estimates = {**found.scores, "accuracy_null": found.null, "accuracy_lift": found.lift}
+    if f"{column}_reference" in table:
+        of_reference = _cell_estimates(table, f"{column}_reference", classes)
+        estimates |= {f"reference_{name}": estimate for name, estimate in of_reference.items()}
+    return estimates
 
 
 def _least(rows: list[dict[str, Any]], figure: str) -> Estimate:

@@ -5,66 +5,22 @@ package adds its own through the entry-point group `fillblanks.checks`.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from audits.data.imageset import ImageSet
+from audits.checks.context import AuditContext, Unit
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
+from audits.evidence.metric import Metric
 from audits.strict import Strict
-from fillblanks import Classifier, Plan
 
 _MOST_CLASSES_SHOWN = 10
 
 
-@dataclass(frozen=True)
-class Unit:
-    """A piece of work: some images of the data set, by their indices."""
-
-    number: int
-    indices: tuple[int, ...]
-    shown: tuple[int, ...] = ()  # those of which pictures are kept
-    cell: tuple[tuple[str, Any], ...] = ()  # of a check that is a grid: the parameters that vary
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """What is measured, wherever in a check the unit stands."""
-        return {name: value for name, value in asdict(self).items() if name != "number"}
-
-    def __str__(self) -> str:
-        cell = "".join(f", {name} {value}" for name, value in self.cell)
-        return f"unit {self.number} ({len(self.indices)} images from {self.indices[0]}{cell})"
-
-
-@dataclass(frozen=True)
-class AuditContext:
-    """What a check sees of the audit. The model is there in the worker only."""
-
-    images: ImageSet  # labels in the model's class order, images in the model's shape
-    seed: int
-    plan: Plan
-    model: Classifier | None = None
-    reference: Classifier | None = None  # an independent model of the same classes, where named
-
-    @property
-    def classifier(self) -> Classifier:
-        if self.model is None:
-            raise RuntimeError("The model lives in the worker: use it in measure and conclude.")
-        return self.model
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of an image."""
-        channels, height, width = self.images.tensor([0]).shape[1:]
-        return channels, height, width
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.images.classes
+Needs = Literal["gradients", "logits", "predictions"]
 
 
 class Check(Strict):
@@ -83,18 +39,12 @@ class Check(Strict):
     A check whose `measure` never asks it says False: its parts outlive a change of reference.
     """
 
-    scored: ClassVar[Mapping[str, str]] = {}
-    """Columns of `Evidence.images` that hold a class, compared with column `label`, by the prefix
-    of their metrics: `<prefix>accuracy` and F1 can be paired with a baseline's."""
+    needs: ClassVar[Needs] = "gradients"
+    """The least that the check needs of a model: its input gradient, its logits, or only the class
+    that it predicts."""
 
-    decisive: ClassVar[tuple[str, ...]] = ()
-    """Metrics, higher is better, on which a policy that is written for the user has conditions."""
-
-    has_nulls: ClassVar[bool] = False
-    """Whether decisive metrics are of fills and have `<metric>_lift`, over a null, beside them.
-
-    Such are compared with a baseline's only on images of one size: with the same masks.
-    """
+    legend: ClassVar[tuple[str, ...]] = ()
+    """Sentences for people that say how to read the pictures of the check; () without pictures."""
 
     kind: str
     label: str | None = Field(
@@ -109,6 +59,14 @@ class Check(Strict):
     @property
     def name(self) -> str:
         return self.label or self.kind
+
+    @abstractmethod
+    def declared_metrics(self, reference: bool) -> dict[str, Metric]:
+        """The metrics that `conclude` gives, by name and not measured yet.
+
+        `reference` says whether the audit has a reference model. Policies are checked against
+        these names before anything is measured.
+        """
 
     def settled(self, shape: tuple[int, int, int]) -> Self:
         """This check with what depends on the images' shape (C, H, W) written out."""

@@ -1,6 +1,6 @@
 """How often the model is right on whole images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -8,12 +8,16 @@ import pandas as pd
 import torch
 
 from audits.checks._fill import recognise
-from audits.checks.base import AuditContext, Check, Unit
+from audits.checks.base import Check, Needs
+from audits.checks.context import AuditContext, Unit
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.intervals import scores
+from audits.evidence.metric import DefaultBounds, Metric, Pairing
 
 _UNIT_IMAGES = 1000
+_LEAST_ACCURACY = 0.5  # wrong more often than right goes nowhere
+_MOST_DROP = 0.02
 
 
 class Performance(Check):
@@ -22,8 +26,22 @@ class Performance(Check):
     kind: Literal["performance"] = "performance"
     version: ClassVar[int] = 1
     asks_reference: ClassVar[bool] = False
-    scored: ClassVar[Mapping[str, str]] = {"": "predicted"}
-    decisive: ClassVar[tuple[str, ...]] = ("accuracy", "f1_macro")
+    needs: ClassVar[Needs] = "predictions"
+
+    def declared_metrics(self, reference: bool) -> dict[str, Metric]:
+        return {
+            "accuracy": Metric(
+                "images named right",
+                pairing=Pairing("predicted", "accuracy"),
+                bounds=DefaultBounds(min=_LEAST_ACCURACY, max_drop=_MOST_DROP),
+            ),
+            "f1_macro": Metric(
+                "macro F1",
+                pairing=Pairing("predicted", "f1_macro"),
+                bounds=DefaultBounds(max_drop=_MOST_DROP),
+            ),
+            "f1_weighted": Metric("weighted F1", pairing=Pairing("predicted", "f1_weighted")),
+        }
 
     def unit_images(self, audit: AuditContext) -> int:
         return _UNIT_IMAGES
@@ -46,12 +64,13 @@ class Performance(Check):
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
         columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         table = pd.DataFrame(columns).set_index("index")
-        metrics = scores(columns["label"], columns["predicted"], len(audit.classes))
-        right = metrics["accuracy"].value
+        declared = self.declared_metrics(reference=False)
+        found = scores(columns["label"], columns["predicted"], len(audit.classes))
+        right = found["accuracy"].value
         return Evidence(
             check=self.name,
             sentence=f"The model names {right:.1%} of {len(table)} images right.",
-            metrics=metrics,
+            metrics={name: declared[name].measured(e) for name, e in found.items()},
             images=table,
             passes=len(table),
         )

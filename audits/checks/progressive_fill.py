@@ -1,27 +1,31 @@
 """Progressive fill (section 4.2) and whether its end is recognised (section 4.3)."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 
 from audits.checks._fill import (
+    FILL_BOUNDS,
     FillCheck,
     consistency,
+    consistency_metrics,
     least_passes,
     most_passes,
     recognise,
     recognised,
     reference_columns,
     table_of,
+    told_against_null,
 )
 from audits.checks._images import picture, sliders
-from audits.checks.base import AuditContext, Unit
+from audits.checks.context import AuditContext, Unit
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.intervals import proportion, scores
+from audits.evidence.metric import Metric
 from fillblanks import fill_regions, progressive_fill, shuffled
 from fillblanks.fill import StepLabel
 
@@ -39,10 +43,27 @@ class ProgressiveFill(FillCheck):
 
     kind: Literal["progressive_fill"] = "progressive_fill"
     version: ClassVar[int] = 1
-    scored: ClassVar[Mapping[str, str]] = {"": "recognised"}
-    decisive: ClassVar[tuple[str, ...]] = ("accuracy",)
+    legend: ClassVar[tuple[str, ...]] = ("One image a class.",)
     groups: Annotated[int, Field(ge=2)] = 4
     step_label: StepLabel = "step"
+
+    def declared_metrics(self, reference: bool) -> dict[str, Metric]:
+        def beside(title: str, **fields: Any) -> Metric:
+            return Metric(title, rests_on="accuracy", **fields)
+
+        return {
+            **consistency_metrics(
+                "image wholly filled in recognised",
+                "recognised",
+                reference=reference,
+                bounds=FILL_BOUNDS,
+            ),
+            "coverage": beside("first masked images named right", is_coverage=True),
+            "accuracy_covered": beside("image wholly filled in recognised, of those covered"),
+            "agreement": beside("first prediction kept to the end"),
+            "agreement_f1_macro": beside("first prediction kept to the end, macro F1"),
+            "agreement_f1_weighted": beside("first prediction kept to the end, weighted F1"),
+        }
 
     def unit_images(self, audit: AuditContext) -> int:
         return _UNIT_IMAGES
@@ -101,25 +122,28 @@ class ProgressiveFill(FillCheck):
         # An answer that is not finite (-1) agrees with nothing, not even with another one.
         filled = np.where(table["filled"] < 0, -2, table["filled"])
         agreement = scores(table["first"].to_numpy(), filled, classes)
-        metrics = {
-            **consistency(table, "recognised", classes),
+        declared = self.declared_metrics(reference="recognised_reference" in table)
+        others = {
             "coverage": proportion((table["first"] == table["label"]).to_numpy()),
             "accuracy_covered": proportion((covered["recognised"] == covered["label"]).to_numpy()),
             "agreement": agreement["accuracy"],
             "agreement_f1_macro": agreement["f1_macro"],
             "agreement_f1_weighted": agreement["f1_weighted"],
         }
-        accuracy = metrics["accuracy"]
+        metrics = {
+            **consistency(declared, table, "recognised", classes),
+            **{name: declared[name].measured(estimate) for name, estimate in others.items()},
+        }
         share = [f"filled {(i + 1) / self.groups:.0%}" for i in range(self.groups)]
         return Evidence(
             check=self.name,
             sentence=(
-                f"Images that the model has filled in wholly are recognised as their class for "
-                f"{accuracy.value:.1%} of {accuracy.n} images, against "
-                f"{metrics['accuracy_null'].value:.1%} with the same pixels at random places."
+                "Images that the model has filled in wholly are recognised as their class for "
+                f"{told_against_null(metrics['accuracy'])}."
             ),
             metrics=metrics,
             images=table,
             pictures=sliders(parts, self.name, "", audit.classes, ["masked", *share]),
+            legend=self.legend,
             passes=self.passes(len(table)),
         )

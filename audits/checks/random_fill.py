@@ -1,7 +1,7 @@
 """Expected fill over random masks (section 4.1) and whether it is recognised (section 4.3)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
@@ -11,19 +11,23 @@ import torch
 from pydantic import Field, PositiveInt, model_validator
 
 from audits.checks._fill import (
+    FILL_BOUNDS,
     FillCheck,
     consistency,
+    consistency_metrics,
     least_passes,
     most_passes,
     recognised,
     reference_columns,
     table_of,
+    told_against_null,
 )
 from audits.checks._images import picture, signed_picture, sliders
-from audits.checks.base import AuditContext, Unit
+from audits.checks.context import AuditContext, Unit
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence, Picture
 from audits.evidence.intervals import mean, mean_share, proportion
+from audits.evidence.metric import Metric
 from audits.strict import Ratio, Share
 from fillblanks import expected_fill, shuffled, threshold
 from fillblanks.averages import Average
@@ -56,9 +60,11 @@ class RandomFill(FillCheck):
 
     kind: Literal["random_fill"] = "random_fill"
     version: ClassVar[int] = 2
-    scored: ClassVar[Mapping[str, str]] = {"prototype_": "prototype", "composite_": "composite"}
-    # The composite is mostly the original image: it proves little.
-    decisive: ClassVar[tuple[str, ...]] = ("prototype_accuracy",)
+    legend: ClassVar[tuple[str, ...]] = (
+        "One image a class.",
+        "In updates, red pixels should become brighter and blue ones darker for the class to "
+        "become likelier.",
+    )
     mask_ratio: Ratio = 0.25
     samples: PositiveInt = 10_000
     max_draws: PositiveInt | None = Field(
@@ -79,6 +85,32 @@ class RandomFill(FillCheck):
                 f"expected max_draws >= samples ({self.samples}), got {self.max_draws}"
             )
         return self
+
+    def declared_metrics(self, reference: bool) -> dict[str, Metric]:
+        return {
+            **consistency_metrics(
+                "own drawing recognised",
+                "prototype",
+                "prototype_",
+                reference=reference,
+                bounds=FILL_BOUNDS,
+            ),
+            # The composite is mostly the original image: it proves little, and decides nothing.
+            **consistency_metrics(
+                "image with its blanks filled recognised",
+                "composite",
+                "composite_",
+                reference=reference,
+            ),
+            "coverage": Metric("images that have a drawing", is_coverage=True),
+            "complete": Metric("images whose draws were not cut short"),
+            "acceptance_rate": Metric("masked images named right", better=None),
+            "accepted_draws": Metric("accepted draws an image", better=None, unit="count"),
+            "stability": Metric("agreement of drawings from two halves of the draws"),
+            "relative_standard_error": Metric(
+                "noise of an update, as a share of its largest value", better="lower", unit="ratio"
+            ),
+        }
 
     def fill_options(self) -> dict[str, Any] | None:
         return self._options() if self.update == "first_order" else None
@@ -161,9 +193,8 @@ class RandomFill(FillCheck):
         classes = len(audit.classes)
         found = (table["accepted"] > 0).to_numpy()
         errors = np.concatenate([part["standard_error"] for part in parts])
-        metrics = {
-            **consistency(table, "prototype", classes, "prototype_"),
-            **consistency(table, "composite", classes, "composite_"),
+        declared = self.declared_metrics(reference="prototype_reference" in table)
+        others = {
             "coverage": proportion(found),
             "complete": proportion(self._complete(table)),
             "acceptance_rate": mean_share((table["accepted"] / table["drawn"]).to_numpy()),
@@ -173,18 +204,21 @@ class RandomFill(FillCheck):
             # Of the images that enough draws tell of.
             "relative_standard_error": mean(errors[np.isfinite(errors)]),
         }
-        prototype = metrics["prototype_accuracy"]
+        metrics = {
+            **consistency(declared, table, "prototype", classes, "prototype_"),
+            **consistency(declared, table, "composite", classes, "composite_"),
+            **{name: declared[name].measured(estimate) for name, estimate in others.items()},
+        }
         return Evidence(
             check=self.name,
             sentence=(
-                f"What the model fills in is recognised as the class of the image for "
-                f"{prototype.value:.1%} of {prototype.n} images, against "
-                f"{metrics['prototype_accuracy_null'].value:.1%} with the same pixels at random "
-                "places."
+                "What the model fills in is recognised as the class of the image for "
+                f"{told_against_null(metrics['prototype_accuracy'])}."
             ),
             metrics=metrics,
             images=table,
             pictures=self._sliders(audit, parts),
+            legend=self.legend,
             passes=int(table["drawn"].sum()) * least_passes(self.update),
         )
 

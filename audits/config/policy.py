@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from audits.evidence.metric import figure_name
 from audits.strict import Share, Strict
 
 _BOUNDS = ("min", "max", "min_lift", "max_drop")
@@ -33,12 +34,14 @@ class Condition(Strict):
 
     @property
     def judged_metric(self) -> str:
+        """The full name of the figure that is judged: the metric, its lift or its drop."""
         if self.min_lift is not None:
-            return f"{self.metric}_lift"
-        return self.metric if self.max_drop is None else f"{self.metric}_drop"
+            return figure_name(self.metric, "lift")
+        return self.metric if self.max_drop is None else figure_name(self.metric, "drop")
 
     @property
     def bound(self) -> float:
+        """The number that the judged figure is held against, in the figure's own unit."""
         bounds: list[float | None] = [getattr(self, name) for name in _BOUNDS]
         return next(bound for bound in bounds if bound is not None)
 

@@ -1,27 +1,63 @@
-"""Evidence as a part of the store, so that a conclusion is drawn once."""
+"""Evidence as JSON, for MLflow, and as a part of the store, so that a conclusion is drawn once."""
 
 import io
 import json
+import math
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter
 
 from audits.evidence.evidence import Evidence, Picture
-from audits.evidence.intervals import Estimate
+from audits.evidence.metric import Metric
+
+SCHEMA_VERSION = 3
+"""Of evidence.json. A new one needs a step in `migrations`."""
 
 Part = dict[str, np.ndarray]
-"""What measuring one unit gives: small named arrays, no objects."""
+"""Small named arrays without objects: what measuring one unit gives."""
+
+_METRIC = TypeAdapter(Metric)
+_PLAIN = ("check", "status", "reason", "detail", "sentence", "legend", "passes")
+
+
+def to_json(evidence: Evidence) -> dict[str, Any]:
+    """Plain values without pictures and images; a number that is not finite becomes null."""
+    return {
+        **evidence.model_dump(mode="json", include=set(_PLAIN)),
+        "metrics": metrics_to_json(evidence.metrics),
+        "tables": {
+            name: json.loads(table.to_json(orient="records", double_precision=15))
+            for name, table in evidence.tables.items()
+        },
+        "pictures": len(evidence.pictures),
+    }
+
+
+def metrics_to_json(metrics: dict[str, Metric]) -> dict[str, Any]:
+    """Plain values of all metrics; a number that is not finite becomes null."""
+    return {name: _finite_or_null(asdict(metric)) for name, metric in metrics.items()}
+
+
+def from_json(values: dict[str, Any], images: pd.DataFrame | None) -> Evidence:
+    """The evidence that `to_json` wrote, without pictures; a null figure becomes NaN.
+
+    Raises KeyError, TypeError or ValueError for values of another shape.
+    """
+    return Evidence(
+        **{name: values[name] for name in _PLAIN},
+        metrics={name: _metric(metric) for name, metric in values["metrics"].items()},
+        images=images,
+        tables={name: pd.DataFrame(rows) for name, rows in values["tables"].items()},
+    )
 
 
 def to_part(evidence: Evidence) -> Part:
     """Pictures as arrays, tables as Parquet, the rest as JSON."""
-    words = {
-        name: getattr(evidence, name)
-        for name in ("check", "sentence", "status", "reason", "passes", "detail")
-    }
-    words["metrics"] = {name: asdict(e) for name, e in evidence.metrics.items()}
-    words["pictures"] = [[p.key, p.step, p.caption, p.small] for p in evidence.pictures]
+    words = to_json(evidence)
+    words["pictures"] = [[p.key, p.step, p.caption, p.small, p.title] for p in evidence.pictures]
     words["tables"] = list(evidence.tables)
     part = {"words": _array(json.dumps(words).encode())}
     part |= {f"picture {n}": picture.image for n, picture in enumerate(evidence.pictures)}
@@ -32,16 +68,40 @@ def to_part(evidence: Evidence) -> Part:
 
 
 def from_part(part: Part) -> Evidence:
-    """What `to_part` was given. Raises KeyError or TypeError where it was given another shape."""
+    """The evidence that `to_part` was given.
+
+    Raises KeyError, TypeError or ValueError for a part of another shape.
+    """
     words = json.loads(part["words"].tobytes())
     pictures = tuple(
-        Picture(key, step, part[f"picture {n}"], caption, small)
-        for n, (key, step, caption, small) in enumerate(words.pop("pictures"))
+        Picture(key, step, part[f"picture {n}"], caption, small, title)
+        for n, (key, step, caption, small, title) in enumerate(words.pop("pictures"))
     )
-    metrics = {name: Estimate(**values) for name, values in words.pop("metrics").items()}
     tables = {name: _table(part[f"table {name}"]) for name in words.pop("tables")}
     images = _table(part["images"]) if "images" in part else None
-    return Evidence(**words, metrics=metrics, images=images, tables=tables, pictures=pictures)
+    found = from_json({**words, "tables": {}}, images)
+    return found.model_copy(update={"tables": tables, "pictures": pictures})
+
+
+def _metric(values: dict[str, Any]) -> Metric:
+    values = dict(values)
+    for name in ("estimate", "lift", "drop"):
+        values[name] = _with_nan(values[name])
+    if values["null"] is not None:
+        values["null"] = {**values["null"], "estimate": _with_nan(values["null"]["estimate"])}
+    return _METRIC.validate_python(values)
+
+
+def _with_nan(estimate: dict[str, Any] | None) -> dict[str, Any] | None:
+    if estimate is None:
+        return None
+    return {name: math.nan if value is None else value for name, value in estimate.items()}
+
+
+def _finite_or_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite_or_null(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _array(data: bytes) -> np.ndarray:

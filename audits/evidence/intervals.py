@@ -1,29 +1,13 @@
 """Estimates with intervals: how sure a figure over n images is."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import stats
 from sklearn.metrics import f1_score
 
+from audits.evidence.estimate import Estimate
+
 CONFIDENCE = 0.95
 _RESAMPLES = 1000
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure and its 95 % interval over `n` images."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    @property
-    def finite(self) -> bool:
-        """Whether low <= value <= high are numbers, from at least one image."""
-        bounds = (self.low, self.value, self.high)
-        return bool(np.isfinite(bounds).all() and self.low <= self.value <= self.high and self.n)
 
 
 def proportion(hits: np.ndarray) -> Estimate:

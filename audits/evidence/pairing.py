@@ -1,4 +1,4 @@
-"""How far a model is below its baseline, image by image: the metrics `<metric>_drop`."""
+"""A model below its baseline, image by image: the drop of every metric that can be paired."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,56 +6,85 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from audits.checks.base import Check
 from audits.errors import AuditError
+from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
-from audits.evidence.intervals import Estimate, paired_difference, paired_f1_difference
+from audits.evidence.intervals import paired_difference, paired_f1_difference
+from audits.evidence.metric import Pairing
 
 
 def with_drops(
-    check: Check,
     evidence: Evidence,
     baseline: Evidence,
     classes: Sequence[str],
     baseline_classes: Sequence[str],
 ) -> Evidence:
-    """The evidence with `<metric>_drop`, baseline minus model, for accuracy and F1 of the check.
+    """The evidence with drops, baseline minus model, for every metric that has a pairing.
 
     `classes` are in the order of the model's labels, `baseline_classes` in that of the baseline's.
-    Raises AuditError where the two did not measure the same images with the same labels.
+    Raises AuditError if the two did not measure the same images with the same labels.
     """
     ours, theirs = evidence.images, baseline.images
     if ours is None or theirs is None:
         missing = evidence if ours is None else baseline
         raise AuditError(
-            f"Expected {check.name} of both models to have figures for each image, got none: "
+            f"Expected {evidence.check} of both models to have figures for each image, got none: "
             f"{missing.reason or missing.sentence}"
         )
-    theirs = _in_order(theirs, check, baseline_classes, classes)
+    theirs = _in_order(theirs, _class_columns(evidence), baseline_classes, classes)
     ours = ours.astype({"label": int})
     if not (ours.index.equals(theirs.index) and ours["label"].equals(theirs["label"])):
         raise AuditError(
-            f"Expected {check.name} of both models on the same images and labels, got "
+            f"Expected {evidence.check} of both models on the same images and labels, got "
             f"{len(ours)} images and {len(theirs)} others."
         )
-    drops: dict[str, Estimate] = {}
+    metrics = dict(evidence.metrics)
+    for name, metric in metrics.items():
+        if metric.pairing is not None:
+            drop = _drop(metric.pairing, ours, theirs, len(classes))
+            metrics[name] = replace(metric, drop=drop)
+    return evidence.model_copy(update={"metrics": metrics})
+
+
+def without_drops(evidence: Evidence) -> Evidence:
+    """The evidence of the model alone, as it was before any comparison."""
+    alone = {name: replace(metric, drop=None) for name, metric in evidence.metrics.items()}
+    return evidence.model_copy(update={"metrics": alone})
+
+
+def needs_same_size(evidence: Evidence) -> bool:
+    """Whether a metric can be compared only on images of one size, with the same masks."""
+    pairings = [metric.pairing for metric in evidence.metrics.values()]
+    return any(pairing is not None and pairing.same_size for pairing in pairings)
+
+
+def can_be_paired(evidence: Evidence) -> bool:
+    """Whether any metric has a pairing with a baseline."""
+    return any(metric.pairing is not None for metric in evidence.metrics.values())
+
+
+def _drop(pairing: Pairing, ours: pd.DataFrame, theirs: pd.DataFrame, classes: int) -> Estimate:
+    before, after = theirs[pairing.column].to_numpy(), ours[pairing.column].to_numpy()
     truth = ours["label"].to_numpy()
-    for prefix, column in check.scored.items():
-        before, after = theirs[column].to_numpy(), ours[column].to_numpy()
-        drops[f"{prefix}accuracy_drop"] = paired_difference(truth == before, truth == after)
-        for average in ("macro", "weighted"):
-            drops[f"{prefix}f1_{average}_drop"] = paired_f1_difference(
-                truth, before, after, len(classes), average
-            )
-    return replace(evidence, metrics={**evidence.metrics, **drops})
+    if pairing.statistic == "accuracy":
+        return paired_difference(truth == before, truth == after)
+    average = pairing.statistic.removeprefix("f1_")
+    return paired_f1_difference(truth, before, after, classes, average)
+
+
+def _class_columns(evidence: Evidence) -> list[str]:
+    """Columns of `Evidence.images` that hold a class."""
+    pairings = [metric.pairing for metric in evidence.metrics.values()]
+    return [p.column for p in pairings if p is not None and p.statistic != "mean"]
 
 
 def _in_order(
-    table: pd.DataFrame, check: Check, have: Sequence[str], want: Sequence[str]
+    table: pd.DataFrame, columns: Sequence[str], have: Sequence[str], want: Sequence[str]
 ) -> pd.DataFrame:
     """The table's classes as numbers of `want` instead of `have`; -1 stays, a miss."""
     if set(have) != set(want):
         raise AuditError(f"Expected a baseline of the classes {list(want)}, got {list(have)}.")
     numbers = np.array([list(want).index(name) for name in have] + [-1])
-    columns = ["label", *check.scored.values()]
-    return table.assign(**{name: numbers[table[name].to_numpy(int)] for name in columns})
+    return table.assign(
+        **{name: numbers[table[name].to_numpy(int)] for name in {"label", *columns}}
+    )

@@ -11,7 +11,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from audits.checks.base import AuditContext, Check, Unit
+from audits.checks.base import Check
+from audits.checks.context import AuditContext, Unit
 from audits.config.audit import AuditConfig
 from audits.data import sources
 from audits.errors import AuditError, ModelRefused

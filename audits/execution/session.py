@@ -9,10 +9,11 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, Self
 
-from audits.checks.base import AuditContext, Check, Unit
+from audits.checks.base import Check
+from audits.checks.context import AuditContext, Unit
 from audits.errors import AuditError
-from audits.evidence.codec import from_part, to_part
-from audits.evidence.evidence import SCHEMA_VERSION, Evidence
+from audits.evidence.codec import SCHEMA_VERSION, from_part, to_part
+from audits.evidence.evidence import Evidence
 from audits.execution import child, tuning
 from audits.execution.cost import Cost
 from audits.execution.inputs import Subject
@@ -136,7 +137,7 @@ class Session:
                 continue
             try:
                 return from_part(kept)
-            except (KeyError, TypeError):  # an older release concluded otherwise
+            except (KeyError, TypeError, ValueError):  # an older release concluded otherwise
                 log.info("%s: the conclusion that is kept is of another release", check.name)
         new = to_part(self._in_worker(child.conclude, check, parts))
         self.store.put(self._conclusion_key(check, parts, self.plan), new)

@@ -45,14 +45,16 @@ def contact_sheet(evidence: Sequence[Evidence], title: str) -> Image.Image | Non
 
 def _block(check: str, pictures: Sequence[Picture]) -> Image.Image:
     keys = list(dict.fromkeys(p.key for p in pictures))
+    names = {p.key: p.name for p in pictures}
     steps = {p.step: p.caption for p in pictures}
     size = (_LABEL + len(keys) * (_CELL + _GAP), _HEAD + len(steps) * (_CELL + _GAP))
     block = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(block)
     draw.text((0, 0), check, fill="black", font=_font(15))
     for column, key in enumerate(keys):
-        name = key.rsplit("/", 1)[-1].removeprefix("class_")[:11]
-        draw.text((_LABEL + column * (_CELL + _GAP), 22), name, fill="dimgray", font=_font(13))
+        draw.text(
+            (_LABEL + column * (_CELL + _GAP), 22), names[key][:11], fill="dimgray", font=_font(13)
+        )
     for row, step in enumerate(sorted(steps)):
         top = _HEAD + row * (_CELL + _GAP)
         draw.text((0, top + _CELL // 2 - 8), steps[step], fill="dimgray", font=_font(13))

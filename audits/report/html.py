@@ -25,6 +25,7 @@ def report(
         evidence=evidence,
         notes=notes,
         sheet=_inline(sheet) if sheet else None,
+        legend=list(dict.fromkeys(line for e in evidence for line in e.legend)),
         large={e.check: _large(e) for e in evidence},
         tables={e.check: [_html(t) for t in e.tables.values()] for e in evidence},
     )

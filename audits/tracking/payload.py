@@ -11,7 +11,8 @@ import pandas as pd
 from audits.config.audit import AuditConfig
 from audits.config.reading import dump_config
 from audits.data.imageset import ImageSet
-from audits.evidence.evidence import SCHEMA_VERSION, Evidence
+from audits.evidence.codec import SCHEMA_VERSION, to_json
+from audits.evidence.evidence import Evidence
 from audits.models.registry import Resolved
 from audits.report import contact_sheet
 from audits.report.html import report
@@ -59,7 +60,7 @@ def record_of(found: Findings, seconds: float) -> Record:
     metrics = {
         name: estimate.value
         for one in evidence
-        for name, estimate in one.named_metrics.items()
+        for name, estimate in one.named_estimates.items()
         if estimate.finite
     }
     pictures = [
@@ -114,7 +115,7 @@ def _evidence_json(found: Findings, files: dict[str, bytes]) -> bytes:
         },
         "notes": found.notes,
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-        "checks": [evidence.to_json() for evidence in examined.evidence],
+        "checks": [to_json(evidence) for evidence in examined.evidence],
         "verdict": {
             "word": found.verdict.word,
             "reason": found.verdict.reason,
@@ -126,7 +127,7 @@ def _evidence_json(found: Findings, files: dict[str, bytes]) -> bytes:
 
 def _figures_json(evidence: Evidence) -> dict[str, object]:
     names = ("check", "status", "reason", "metrics")
-    return {name: value for name, value in evidence.to_json().items() if name in names}
+    return {name: value for name, value in to_json(evidence).items() if name in names}
 
 
 def _per_image(evidence: tuple[Evidence, ...]) -> pd.DataFrame | None:

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,15 @@ import pandas as pd
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from audits.evidence.evidence import SCHEMA_VERSION, Evidence, evidence_from_json
+from audits.config.audit import AuditConfig
+from audits.config.reading import parse_config
+from audits.evidence import migrations
+from audits.evidence.codec import from_json
+from audits.evidence.evidence import Evidence
 from audits.models import registry
 from audits.models.registry import Resolved
 from audits.tracking.tags import AUDIT_TAG, DIGEST_TAG, FIGURES_TAG, HASH_TAG, VERDICT_TAG
+from audits.verdict.decide import Word
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +45,10 @@ class PastAudit:
     evidence: tuple[Evidence, ...]  # without pictures
 
     @property
-    def word(self) -> str:
+    def word(self) -> Word:
         """The verdict as it was recorded."""
-        return str(self.content["verdict"]["word"])
+        word: Word = self.content["verdict"]["word"]
+        return word
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -130,11 +137,8 @@ def read(run: Run) -> PastAudit:
 
 def _parsed(run: Run, raw: bytes) -> PastAudit:
     tags, run_id = run.data.tags, run.info.run_id
-    content = json.loads(raw)
-    if content["schema_version"] != SCHEMA_VERSION:
-        raise NotVerified(
-            f"expected evidence of schema {SCHEMA_VERSION}, got {content['schema_version']}"
-        )
+    said = json.loads(raw)
+    content = migrations.upgraded(said)
     if (content["digest"], content["figures"]) != (tags.get(DIGEST_TAG), tags.get(FIGURES_TAG)):
         raise NotVerified("its tags name another digest than its evidence")
     table = None
@@ -144,10 +148,31 @@ def _parsed(run: Run, raw: bytes) -> PastAudit:
             raise NotVerified("its predictions.parquet is not the one that was logged")
         table = pd.read_parquet(io.BytesIO(parquet))
     evidence = tuple(
-        evidence_from_json(values, _images(table, values["check"])) for values in content["checks"]
+        from_json(values, _images(table, values["check"])) for values in content["checks"]
     )
+    if content is not said:  # an older schema does not say all that a metric means
+        evidence = _described(evidence, parse_config(content["config"]))
     page = f"#/experiments/{run.info.experiment_id}/runs/{run_id}"
     return PastAudit(run_id, page, content, evidence)
+
+
+def _described(evidence: Sequence[Evidence], config: AuditConfig) -> tuple[Evidence, ...]:
+    """The evidence with the meaning that the checks of today give to metrics of the same name."""
+    declared = {
+        check.name: check.declared_metrics(reference=config.reference is not None)
+        for check in config.checks
+    }
+    return tuple(
+        one.model_copy(
+            update={
+                "metrics": {
+                    name: metric.described_as(declared[one.check].get(name, metric))
+                    for name, metric in one.metrics.items()
+                }
+            }
+        )
+        for one in evidence
+    )
 
 
 def _artifact(run_id: str, name: str) -> bytes:

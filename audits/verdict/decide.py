@@ -6,12 +6,13 @@ from datetime import date
 from typing import Literal
 
 from audits.config.policy import Condition, Policy, Waiver
+from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
-from audits.evidence.intervals import Estimate, images_needed
+from audits.evidence.intervals import images_needed
+from audits.evidence.metric import named_figures
 
 Outcome = Literal["passed", "failed", "not_judged"]
 Word = Literal["passed", "failed", "undecided"]
-_LIFT = "accuracy_lift"
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _sentence(judgements: Sequence[Judgement]) -> str:
 
 
 def _judge(condition: Condition, min_coverage: float, evidence: Sequence[Evidence]) -> Judgement:
-    check, metric = condition.judged_metric.split("/")
+    check, name = condition.judged_metric.split("/")
     found = next((e for e in evidence if e.check == check), None)
 
     def not_judged(why: str) -> Judgement:
@@ -109,48 +110,31 @@ def _judge(condition: Condition, min_coverage: float, evidence: Sequence[Evidenc
     if found.status != "ok":
         ended = "ended with an error" if found.status == "error" else "does not apply"
         return not_judged(f"{check} {ended}: {found.reason}")
-    estimate = found.metrics.get(metric)
+    named = named_figures(found.metrics).get(name)
+    estimate = named.estimate if named else None
     if estimate is None and condition.max_drop is not None:
         return not_judged("the figure was not paired with a baseline's, see the notes")
-    if estimate is None:
-        return not_judged(f"{check} has no such metric, it has {', '.join(found.metrics)}")
+    if named is None or estimate is None:
+        return not_judged(f"{check} has no such metric, it has {', '.join(found.estimates)}")
     if not estimate.finite:
         return not_judged(f"its value is {estimate.value} over {estimate.n} images")
     judgement = _compare(condition, estimate)
-    lift = _lift(metric, found)
+    lift = found.lift_behind(named.metric)
     if judgement.outcome == "passed" and lift is not None and not lift.low > 0:
-        return not_judged(
-            f"{judgement.finding} is no better than its null: the lift is {lift.value:.3f} "
-            f"[{lift.low:.3f}, {lift.high:.3f}]"
-        )
-    coverage = found.metrics.get("coverage")
+        return not_judged(f"{judgement.finding} is no better than its null: the lift is {lift}")
+    coverage = found.coverage
     if judgement.outcome != "passed" or coverage is None:
         return judgement
     if not (coverage.finite and coverage.low >= min_coverage):
         return not_judged(
-            f"coverage {coverage.value:.3f} [{coverage.low:.3f}, {coverage.high:.3f}] may be below "
-            f"{min_coverage:g}: for too few images does the "
+            f"coverage {coverage} may be below {min_coverage:g}: for too few images does the "
             "model see the right class in the masked image"
         )
     return judgement
 
 
-def _lift(metric: str, evidence: Evidence) -> Estimate | None:
-    """The lift of the accuracy that a metric belongs to, as prototype_f1_macro does to prototype_.
-
-    Nothing that is said of a fill counts where the fill is no better than its null: F1 and
-    agreement can be high there, where most images are of one class.
-    """
-    prefixes = [
-        name.removesuffix(_LIFT)
-        for name in evidence.metrics
-        if name.endswith(_LIFT) and metric.startswith(name.removesuffix(_LIFT))
-    ]
-    return evidence.metrics[f"{max(prefixes, key=len)}{_LIFT}"] if prefixes else None
-
-
 def _compare(condition: Condition, estimate: Estimate) -> Judgement:
-    shown = f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+    shown = str(estimate)
     bound = condition.bound
     if condition.from_above:
         margin, failed = bound - estimate.high, estimate.low > bound

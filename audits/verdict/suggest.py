@@ -7,80 +7,76 @@ import yaml
 
 from audits.checks.base import Check
 from audits.config.policy import Condition, Policy
-from audits.config.reading import parse_config
 from audits.errors import AuditError
+from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
-from audits.evidence.intervals import Estimate
-from audits.tracking.reader import PastAudit
+from audits.verdict.decide import Word
 
-_LEAST_ACCURACY = 0.5  # wrong more often than right goes nowhere
-_MOST_DROP = {"performance": 0.02}
-_MOST_DROP_OF_FILLS = 0.05
-_LEAST_LIFT = 0.1
 _STEP = 1000  # bounds are rounded to thousandths
 
 
 def default_policy(checks: Sequence[Check], min_coverage: float) -> Policy:
-    """Conditions on the baseline and the nulls, minimum coverage and minimum accuracy.
+    """The default bounds of the metrics that the checks declare, as conditions of a policy.
 
-    No absolute bound on consistency, which differs between data and networks.
+    Conditions on the baseline and the nulls, and a least accuracy; no absolute bound on
+    consistency, which differs between data and networks. Raises AuditError if there are none.
     """
     conditions: list[Condition] = []
     for check in checks:
-        for metric in check.decisive:
-            name = f"{check.name}/{metric}"
-            drop = _MOST_DROP.get(check.kind, _MOST_DROP_OF_FILLS)
-            conditions.append(Condition(metric=name, max_drop=drop))
-            if check.has_nulls:
-                conditions.append(Condition(metric=name, min_lift=_LEAST_LIFT))
-        if check.kind == "performance":
-            conditions.append(Condition(metric=f"{check.name}/accuracy", min=_LEAST_ACCURACY))
+        # A reference is optional: no default condition is on its figures.
+        bounds = {
+            f"{check.name}/{name}": metric.bounds
+            for name, metric in check.declared_metrics(reference=False).items()
+            if metric.bounds is not None
+        }
+        for name, bound in bounds.items():
+            if bound.max_drop is not None:
+                conditions.append(Condition(metric=name, max_drop=bound.max_drop))
+            if bound.min_lift is not None:
+                conditions.append(Condition(metric=name, min_lift=bound.min_lift))
+        for name, bound in bounds.items():
+            if bound.min is not None:
+                conditions.append(Condition(metric=name, min=bound.min))
     if not conditions:
         raise AuditError("Expected checks that the default policy knows. Give --policy.")
     return Policy(conditions=tuple(conditions), min_coverage=min_coverage)
 
 
-def policy_from(audit: PastAudit) -> str:
-    """A policy as YAML, from what an accepted version showed; raises AuditError without figures.
+def policy_from(word: Word, evidence: Sequence[Evidence], heading: Sequence[str]) -> str:
+    """A policy as YAML, from the verdict and the evidence of an accepted version.
 
-    With h the half width of a metric's interval: `min` is h below its lower end, `max_drop` 2 h,
-    `min_lift` h below the lower end of its lift, at least half of that end, so that a version as
-    good as this one passes. `min_coverage` is at least .5.
+    `heading` stands above it as comments. With h the half width of a metric's interval: `min` is h
+    below its lower end, `max_drop` 2 h, `min_lift` h below the lower end of its lift, at least half
+    of that end, so that a version as good as this one passes. `min_coverage` is at least .5. Raises
+    AuditError for a version that failed, and for evidence without figures.
     """
-    if audit.word == "failed":
+    if word == "failed":
         raise AuditError(
-            f"Expected an accepted version to start from, got one that failed: {audit.run_id}."
+            f"Expected an accepted version to start from, got one that failed: {heading[0]}"
         )
-    config = parse_config(audit.content["config"])
-    evidence = {one.check: one for one in audit.evidence if one.status == "ok"}
     lines: list[str] = []
     coverages: list[float] = []
-    for check in config.checks:
-        if (found := evidence.get(check.name)) is None:
+    for found in evidence:
+        if found.status != "ok":
             continue
-        lines += _conditions(check, found)
-        if (coverage := found.metrics.get("coverage")) is not None and coverage.finite:
-            coverages.append(_below(coverage))
+        lines += _conditions(found)
+        if found.coverage is not None and found.coverage.finite:
+            coverages.append(_below(found.coverage))
     if not any("{" in line for line in lines):
         raise AuditError("Expected evidence with figures to start a policy from, found none.")
-    model, images = audit.content["model"], audit.content["data"]
-    head = [
-        f"# From the audit of {model['uri']} (verdict {audit.word}, run {audit.run_id})",
-        f"# on {images['name']}, {images['images']} images. Behind each bound: what it showed.",
-    ]
+    head = [f"# {line}" for line in heading]
     tail = [f"min_coverage: {max(min(coverages), Policy().min_coverage):g}"] if coverages else []
     text = "\n".join([*head, "conditions:", *lines, *tail]) + "\n"
     Policy.model_validate(yaml.safe_load(text), strict=False)
     return text
 
 
-def _conditions(check: Check, evidence: Evidence) -> Iterator[str]:
-    for metric in check.decisive:
-        estimate = evidence.metrics.get(metric)
-        if estimate is None or not estimate.finite:
+def _conditions(evidence: Evidence) -> Iterator[str]:
+    for metric_name, metric in evidence.metrics.items():
+        estimate, lift = metric.estimate, metric.lift
+        if metric.bounds is None or not estimate.finite:
             continue
-        name = f"{check.name}/{metric}"
-        lift = evidence.metrics.get(f"{metric}_lift")
+        name = f"{evidence.check}/{metric_name}"
         if lift is not None and not (lift.finite and lift.low > 0):
             yield f"  # {name} is left out: it was no better than its null."
             continue
@@ -91,8 +87,7 @@ def _conditions(check: Check, evidence: Evidence) -> Iterator[str]:
 
 
 def _line(metric: str, bound: str, value: float, shown: Estimate) -> str:
-    found = f"{shown.value:.3f} [{shown.low:.3f}, {shown.high:.3f}]"
-    return f"  - {{metric: {metric}, {bound}: {value:g}}}  # {found}"
+    return f"  - {{metric: {metric}, {bound}: {value:g}}}  # {shown}"
 
 
 def _below(estimate: Estimate) -> float:

@@ -1,12 +1,13 @@
 """run_audit: the whole story as a plain function."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from audits.config.audit import AuditConfig
 from audits.data import sources
 from audits.data.imageset import ImageSet
 from audits.evidence.evidence import Evidence
+from audits.evidence.pairing import without_drops
 from audits.execution.inputs import Subject
 from audits.execution.session import Session
 from audits.models import registry
@@ -85,12 +86,6 @@ def _examine_baseline(
 
     def known(subject: Subject) -> list[Evidence] | None:
         found = reader.find(own.experiment, **{FIGURES_TAG: subject.digest})
-        return [_without_drops(one) for one in found.evidence] if found else None
+        return [without_drops(one) for one in found.evidence] if found else None
 
     return examine(own, model, images, measure, conclude, known)
-
-
-def _without_drops(evidence: Evidence) -> Evidence:
-    """What an audit found of its model alone, whatever that was compared with."""
-    alone = {k: e for k, e in evidence.metrics.items() if not k.endswith("_drop")}
-    return replace(evidence, metrics=alone)

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from audits.checks.base import Check
 from audits.errors import AuditError
-from audits.evidence.pairing import with_drops
+from audits.evidence.evidence import Evidence
+from audits.evidence.pairing import can_be_paired, needs_same_size, with_drops
 from audits.models.preprocessing import Preprocessing
 from audits.workflows.evaluate import Examined
 
@@ -21,15 +21,13 @@ def compared(
     if differing := _fed_differently(baseline, preprocessing):
         return examined, (differing,)
     evidence, reasons = [], []
-    for check, own, other in zip(
-        examined.checks, examined.evidence, baseline.evidence, strict=True
-    ):
-        if own.status == "ok" and check.scored:
+    for own, other in zip(examined.evidence, baseline.evidence, strict=True):
+        if own.status == "ok" and can_be_paired(own):
             try:
-                _expect_same_task(check, examined, baseline)
-                own = with_drops(check, own, other, examined.classes, baseline.classes)
+                _expect_same_task(own, examined, baseline)
+                own = with_drops(own, other, examined.classes, baseline.classes)
             except AuditError as error:
-                reasons.append(f"{check.name} was not compared with the baseline: {error}")
+                reasons.append(f"{own.check} was not compared with the baseline: {error}")
         evidence.append(own)
     return replace(examined, evidence=tuple(evidence)), tuple(reasons)
 
@@ -54,7 +52,7 @@ def _fed_differently(baseline: Examined, preprocessing: Preprocessing) -> str:
     return ""
 
 
-def _expect_same_task(check: Check, examined: Examined, baseline: Examined) -> None:
+def _expect_same_task(own: Evidence, examined: Examined, baseline: Examined) -> None:
     """Fills are of one difficulty only with the same masks on images of one size."""
-    if check.has_nulls and examined.shape != baseline.shape:
+    if needs_same_size(own) and examined.shape != baseline.shape:
         raise AuditError(f"Expected images of one size, got {examined.shape} and {baseline.shape}.")

@@ -6,8 +6,8 @@ from mlflow.exceptions import MlflowException
 
 from audits.config.reading import parse_config
 from audits.errors import AuditError
-from audits.evidence.intervals import Estimate
-from audits.evidence.pairing import with_drops
+from audits.evidence.estimate import Estimate
+from audits.evidence.pairing import can_be_paired, with_drops, without_drops
 from audits.models import registry, server
 from audits.tracking import reader
 from audits.tracking.reader import NotVerified, PastAudit
@@ -30,7 +30,7 @@ def audit_of(name: str) -> PastAudit:
 def compare(a: PastAudit, b: PastAudit) -> pd.DataFrame:
     """Columns `metric`, `a`, `b`, and `b - a` where figures can be paired; one row a metric."""
     drops = _drops(a, b)
-    of_a, of_b = _metrics(a), _metrics(b)
+    of_a, of_b = _estimates(a), _estimates(b)
     rows = [
         {
             "metric": name,
@@ -39,13 +39,13 @@ def compare(a: PastAudit, b: PastAudit) -> pd.DataFrame:
             "b - a, paired": _told(drops.get(name), sign="+"),
         }
         for name in dict.fromkeys([*of_a, *of_b])
-        if not name.endswith("_drop")
     ]
     return pd.DataFrame(rows)
 
 
-def _metrics(audit: PastAudit) -> dict[str, Estimate]:
-    return {name: e for one in audit.evidence for name, e in one.named_metrics.items()}
+def _estimates(audit: PastAudit) -> dict[str, Estimate]:
+    alone = [without_drops(one) for one in audit.evidence]
+    return {name: e for one in alone for name, e in one.named_estimates.items()}
 
 
 def _drops(a: PastAudit, b: PastAudit) -> dict[str, Estimate]:
@@ -59,17 +59,17 @@ def _drops(a: PastAudit, b: PastAudit) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {}
     for own in a.evidence:
         other, check = theirs.get(own.check), checks[own.check]
-        if other is None or not check.scored or other_checks.get(own.check) != check:
+        if other is None or not can_be_paired(own) or other_checks.get(own.check) != check:
             continue
         try:
             # How far a is below b is b minus a.
-            paired = with_drops(check, own, other, a.classes, b.classes)
+            paired = with_drops(own, other, a.classes, b.classes)
         except AuditError:
             continue  # the columns side by side are all that there is
         found |= {
-            name.removesuffix("_drop"): estimate
-            for name, estimate in paired.named_metrics.items()
-            if name.endswith("_drop")
+            f"{own.check}/{name}": metric.drop
+            for name, metric in paired.metrics.items()
+            if metric.drop is not None
         }
     return found
 

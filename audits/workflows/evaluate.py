@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from audits.checks.base import Check, Unit
+from audits.checks.base import Check
+from audits.checks.context import Unit
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
 from audits.errors import AuditError, NotApplicable

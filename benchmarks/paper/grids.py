@@ -45,7 +45,7 @@ def open_points(bench: Bench) -> tuple[pd.DataFrame, pd.DataFrame]:
                         normalise=normalise,
                         binarise=cut,
                     )
-                    metrics = evidence_of(fill, net, images).metrics
+                    metrics = evidence_of(fill, net, images).estimates
                     progressive.append(
                         {
                             "training": kind,
@@ -105,7 +105,7 @@ def orders(bench: Bench) -> pd.DataFrame:
                 binarise=T_PROGRESSIVE,
                 update=order,
             )
-            metrics = evidence_of(fill, net, images).metrics
+            metrics = evidence_of(fill, net, images).estimates
             rows.append(
                 {
                     "training": kind,

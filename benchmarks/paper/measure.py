@@ -103,7 +103,7 @@ class Bench:
             reference=self.reference(dataset, name),
             engine={} if samples >= 10_000 else None,
         )
-        found = {k: m.value for e in evidence.values() for k, m in e.named_metrics.items()}
+        found = {k: m.value for e in evidence.values() for k, m in e.named_estimates.items()}
         self.study.say(
             f"{title}, {samples:,} masks: accuracy {found['performance/accuracy']:.3f}, prototypes "
             f"{found['random_fill/prototype_accuracy']:.3f}, progressive "
@@ -179,7 +179,7 @@ class Bench:
         uri = self.register(f"{dataset}-{name}-noise-0".lower(), net, dataset)
         evidence = self.study.audit(uri, config_of(dataset), checks)
         for samples in self.size.convergence:
-            metrics = evidence[f"samples_{samples}"].metrics
+            metrics = evidence[f"samples_{samples}"].estimates
             rows.append(
                 {
                     "accepted masks": samples,

@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from audits import AuditResult, data, parse_config, run_audit
-from audits.checks.base import AuditContext, Check
+from audits.checks.base import Check
+from audits.checks.context import AuditContext
 from audits.data.imageset import ImageSet
 from audits.evidence.evidence import Evidence
 from fillblanks import Classifier, default_plan

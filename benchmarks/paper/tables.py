@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from audits.evidence.intervals import Estimate, difference, proportion
+from audits.evidence.estimate import Estimate
+from audits.evidence.intervals import difference, proportion
 from fillblanks.masks import default_patch_size
 from paper import colour as colours
 from paper.measure import Row

@@ -28,5 +28,10 @@ def run(options: argparse.Namespace) -> int:
             f"Expected an audit of {options.accepted} to start from, found none that can be "
             "verified. Run `fillblanks audit` on it first."
         )
-    print(policy_from(found), end="")
+    model, images = found.content["model"], found.content["data"]
+    heading = (
+        f"From the audit of {model['uri']} (verdict {found.word}, run {found.run_id})",
+        f"on {images['name']}, {images['images']} images. Behind each bound: what it showed.",
+    )
+    print(policy_from(found.word, found.evidence, heading), end="")
     return 0

@@ -133,7 +133,7 @@ def _table(results: list[tuple[Recipe, AuditResult]]) -> Table:
     for heading in ("version", "accuracy", "macro F1", "consistency", "its null", "verdict"):
         table.add_column(heading, no_wrap=True)
     for recipe, result in results:
-        metrics = {k: m for e in result.evidence for k, m in e.named_metrics.items()}
+        metrics = {k: m for e in result.evidence for k, m in e.named_estimates.items()}
         consistency = metrics["progressive_fill/accuracy"]
         table.add_row(
             f"{result.model}\n{recipe.title}",

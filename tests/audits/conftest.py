@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from metrics import metrics_of
 from threads import one_thread  # noqa: F401
 
 from audits.data.imageset import ImageSet
+from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
-from audits.evidence.intervals import Estimate
 from audits.execution.worker import Worker
 
 
@@ -34,9 +35,15 @@ def image_set() -> Callable[..., ImageSet]:
 def evidence_of() -> Callable[..., Evidence]:
     """Makes evidence of one check from `name=(value, low, high, n)`."""
 
-    def make(check="fill", status="ok", reason="", **metrics) -> Evidence:
-        estimates = {name: Estimate(*values) for name, values in metrics.items()}
-        return Evidence(check, "A sentence.", status, reason, estimates)
+    def make(check="fill", status="ok", reason="", rests_on=None, **figures) -> Evidence:
+        estimates = {name: Estimate(*values) for name, values in figures.items()}
+        return Evidence(
+            check=check,
+            sentence="A sentence.",
+            status=status,
+            reason=reason,
+            metrics=metrics_of(estimates, rests_on),
+        )
 
     return make
 

@@ -27,7 +27,7 @@ def _shuffled_labels():
 def test_a_dead_model_does_not_pass(make, registry, register, demo_config):
     uri, _ = register(make(), "dead")
     result = run_audit(parse_config({**demo_config, "model": uri}))
-    metrics = {name: m for e in result.evidence for name, m in e.named_metrics.items()}
+    metrics = {name: m for e in result.evidence for name, m in e.named_estimates.items()}
     assert [e.status for e in result.evidence] == ["ok"] * 3
     assert result.verdict.word == "failed"
     assert metrics["progressive_fill/accuracy"].high < 0.6

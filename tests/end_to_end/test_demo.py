@@ -19,7 +19,7 @@ def shown(tmp_path_factory, prefect_api, shared_registry):
 
 
 def _metrics(result):
-    return {name: m for e in result.evidence for name, m in e.named_metrics.items()}
+    return {name: m for e in result.evidence for name, m in e.named_estimates.items()}
 
 
 def test_accuracy_cannot_tell_the_versions_apart_and_the_verdict_can(shown):

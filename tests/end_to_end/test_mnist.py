@@ -38,7 +38,7 @@ def test_noise_training_is_seen_by_progressive_fill_alone(
             )
         )
         assert [e.status for e in result.evidence] == ["ok"] * 3, result.verdict
-        metrics[noise] = {n: m.value for e in result.evidence for n, m in e.named_metrics.items()}
+        metrics[noise] = {n: m.value for e in result.evidence for n, m in e.named_estimates.items()}
 
     assert min(metrics[noise]["performance/accuracy"] for noise in metrics) > 0.95
     # `agreement` is the paper's figure; `accuracy` also asks for the true class.

@@ -16,7 +16,7 @@ from torch import nn
 
 from audits import run_audit
 from audits.checks.ablation import Ablation
-from audits.checks.base import AuditContext
+from audits.checks.context import AuditContext
 from audits.checks.random_fill import RandomFill
 from audits.config.audit import AuditConfig
 from audits.data import sources
@@ -82,7 +82,7 @@ def test_a_cell_is_what_random_fill_gives(update, binarise, evidence, audit):
         "mask_ratio": 0.5, "patch_size": 3, "update": update, "normalise": "minmax",
         "binarise": binarise,
     }  # fmt: skip
-    alone = evidence_of(RandomFill(samples=4, **cell), audit).metrics
+    alone = evidence_of(RandomFill(samples=4, **cell), audit).estimates
     table = evidence.tables["cells"]
     cell["binarise"] = str(binarise).lower()
     row = table[(table[list(cell)] == list(cell.values())).all(axis=1)].iloc[0]
@@ -97,13 +97,13 @@ def test_the_metrics_are_the_least_of_all_cells_whatever_a_reference_says(eviden
     table = evidence.tables["cells"]
     wanted = {f"least_{name}": table[name].min() for name in ("accuracy", "accuracy_lift")}
     wanted["coverage"] = table["coverage"].min()
-    assert {name: estimate.value for name, estimate in evidence.metrics.items()} == wanted
+    assert {name: estimate.value for name, estimate in evidence.estimates.items()} == wanted
 
     judged = evidence_of(GRID, replace(audit, reference=Classifier(Flipped(audit.classifier.net))))
-    assert {name: judged.metrics[name] for name in wanted} == evidence.metrics
+    assert {name: judged.estimates[name] for name in wanted} == evidence.estimates
     found = judged.tables["cells"]
     for name in ("reference_accuracy", "reference_accuracy_lift"):
-        assert judged.metrics[f"least_{name}"].value == found[name].min()
+        assert judged.estimates[f"least_{name}"].value == found[name].min()
     assert found[table.columns].equals(table)
 
 

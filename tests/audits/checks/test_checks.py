@@ -7,7 +7,8 @@ from nets import Constant
 from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 
-from audits.checks.base import AuditContext, Check, Unit
+from audits.checks.base import Check
+from audits.checks.context import AuditContext, Unit
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
@@ -109,10 +110,10 @@ def test_metrics_do_not_depend_on_how_the_work_is_cut(check, size, audit):
     whole, cut = _evidence(check, audit), _evidence(check, audit, size)
     assert cut.images.equals(whole.images)
     assert (cut.sentence, cut.passes) == (whole.sentence, whole.passes)
-    assert cut.metrics.keys() == whole.metrics.keys()
-    for name, estimate in whole.metrics.items():
+    assert cut.estimates.keys() == whole.estimates.keys()
+    for name, estimate in whole.estimates.items():
         wanted = (estimate.value, estimate.low, estimate.high, estimate.n)
-        found = cut.metrics[name]
+        found = cut.estimates[name]
         assert (found.value, found.low, found.high, found.n) == pytest.approx(wanted, nan_ok=True)
     pictures = {(p.key, p.step): p.image for p in whole.pictures}
     assert len(pictures) == len(whole.pictures) == len(cut.pictures)
@@ -144,7 +145,7 @@ def _is_scored(metrics, table, column, prefix=""):
 @pytest.mark.parametrize("check", [CHECKS[1], CHECKS[4]], ids=_id)
 def test_random_fill_is_scikit_learn_over_its_table(check, audit):
     evidence = _evidence(check, audit)
-    metrics, table = evidence.metrics, evidence.images
+    metrics, table = evidence.estimates, evidence.images
     _is_scored(metrics, table, "prototype", "prototype_")
     _is_scored(metrics, table, "composite", "composite_")
     assert metrics["coverage"] == proportion((table["accepted"] > 0).to_numpy())
@@ -159,7 +160,7 @@ def test_random_fill_is_scikit_learn_over_its_table(check, audit):
 @pytest.mark.parametrize("check", [CHECKS[2], CHECKS[5]], ids=_id)
 def test_progressive_fill_is_scikit_learn_over_its_table(check, audit):
     evidence = _evidence(check, audit)
-    metrics, table = evidence.metrics, evidence.images
+    metrics, table = evidence.estimates, evidence.images
     _is_scored(metrics, table, "recognised")
     right_first = table["first"] == table["label"]
     assert metrics["coverage"] == proportion(right_first.to_numpy())
@@ -179,9 +180,9 @@ def test_performance_is_scikit_learn_over_what_the_model_says(audit):
     predicted = audit.classifier.predict(images).numpy()
     assert evidence.images["predicted"].tolist() == predicted.tolist()
     labels = audit.images.labels
-    assert evidence.metrics["accuracy"].value == accuracy_score(labels, predicted) < 1
+    assert evidence.estimates["accuracy"].value == accuracy_score(labels, predicted) < 1
     for average in ("macro", "weighted"):
-        assert evidence.metrics[f"f1_{average}"].value == _f1(labels, predicted, average)
+        assert evidence.estimates[f"f1_{average}"].value == _f1(labels, predicted, average)
 
 
 def test_the_tables_are_what_the_method_gives(audit):
@@ -219,21 +220,21 @@ def test_images_that_are_never_accepted_are_misses_and_stay_in_every_denominator
         assert (table.loc[never, column] == -1).all()
         assert (table.loc[never, f"{column}_null"] == -1).all()
         assert (table.loc[~never, column] >= 0).all()
-    for name, estimate in evidence.metrics.items():
+    for name, estimate in evidence.estimates.items():
         if name not in ("accuracy_covered", "relative_standard_error"):
             assert estimate.n == 30, name
-    assert evidence.metrics["coverage"].value == 1 - never.mean()
+    assert evidence.estimates["coverage"].value == 1 - never.mean()
 
 
 def test_one_answer_for_everything_agrees_with_itself_and_shows_nothing(image_set):
     audit = _constant(image_set, Constant())
-    metrics = _evidence(ProgressiveFill(), audit).metrics
+    metrics = _evidence(ProgressiveFill(), audit).estimates
     assert metrics["agreement"].value == 1
     assert metrics["accuracy"].value == metrics["coverage"].value == 0.1
     assert metrics["accuracy_lift"].value == 0
     assert metrics["accuracy_lift"].low < 0 < metrics["accuracy_lift"].high
     assert metrics["f1_macro"].value == pytest.approx(0.1)
-    metrics = _evidence(RandomFill(samples=3), audit).metrics
+    metrics = _evidence(RandomFill(samples=3), audit).estimates
     assert metrics["prototype_accuracy"].value == metrics["coverage"].value == 0.1
     assert metrics["composite_accuracy_lift"].value == 0
 
@@ -248,13 +249,13 @@ class Nothing(nn.Module):
 
 def test_answers_that_are_not_finite_are_never_right(image_set):
     audit = _constant(image_set, Nothing())
-    metrics = _evidence(ProgressiveFill(), audit).metrics
+    metrics = _evidence(ProgressiveFill(), audit).estimates
     zeros = ["accuracy", "f1_macro", "f1_weighted", "coverage", "agreement"]
     assert {name: metrics[name].value for name in zeros} == dict.fromkeys(zeros, 0)
     assert not metrics["accuracy_covered"].finite
     evidence = _evidence(RandomFill(samples=3), audit)
-    assert evidence.metrics["prototype_accuracy"].value == 0
-    assert evidence.metrics["coverage"].value == 0
+    assert evidence.estimates["prototype_accuracy"].value == 0
+    assert evidence.estimates["coverage"].value == 0
     prototypes = [p.image for p in evidence.pictures if p.caption in ("prototype", "class mean")]
     assert len(prototypes) == 20
     assert all((image == (255, 205, 205)).all() for image in prototypes)

@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score
 from torch import nn
 
 from audits import AuditError, run_audit
-from audits.checks.base import AuditContext
+from audits.checks.context import AuditContext
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
 from audits.config.audit import AuditConfig
@@ -50,16 +50,16 @@ def test_it_sees_the_same_fills_and_counts_like_the_model(image_set):
     for name in ("prototype", "composite"):
         seen = torch.where(fill.found, other.predict(getattr(fill, name)), -1)
         assert evidence.images[f"{name}_reference"].tolist() == seen.tolist()
-        found = evidence.metrics[f"{name}_reference_accuracy"]
+        found = evidence.estimates[f"{name}_reference_accuracy"]
         assert found.value == accuracy_score(labels, seen)
         null = evidence.images[f"{name}_reference_null"]
-        lift = evidence.metrics[f"{name}_reference_accuracy_lift"]
+        lift = evidence.estimates[f"{name}_reference_accuracy_lift"]
         assert lift.value == pytest.approx(found.value - accuracy_score(labels, null))
 
 
 def test_an_audit_with_a_reference_has_its_figures(two, tmp_path):
     result = run_audit(config_of(*two, tmp_path))
-    names = {name for e in result.evidence for name in e.named_metrics}
+    names = {name for e in result.evidence for name in e.named_estimates}
     assert {
         "random_fill/prototype_reference_accuracy",
         "random_fill/composite_reference_f1_macro",
@@ -68,7 +68,7 @@ def test_an_audit_with_a_reference_has_its_figures(two, tmp_path):
         "progressive_fill/reference_accuracy_lift",
     } <= names
     without = run_audit(config_of(two[0], None, tmp_path))
-    assert not any("reference" in name for e in without.evidence for name in e.named_metrics)
+    assert not any("reference" in name for e in without.evidence for name in e.named_estimates)
     assert without.digest != result.digest
     for with_, alone in zip(result.evidence, without.evidence, strict=True):
         shared = alone.images.columns
@@ -102,7 +102,7 @@ def test_a_pickled_reference_is_loaded_only_where_its_file_was_reviewed(two, reg
     assert reason.startswith("reference: Expected a pt2 model, got a pickle")
     config = config_of(two[0], pickled, tmp_path, trust_pickle_sha256=sha256)
     assert "progressive_fill/reference_accuracy" in {
-        name for e in run_audit(config).evidence for name in e.named_metrics
+        name for e in run_audit(config).evidence for name in e.named_estimates
     }
 
 

@@ -4,13 +4,14 @@ from datetime import date, timedelta
 
 import pytest
 import yaml
+from metrics import metrics_of
 
 from audits import AuditError, parse_config
 from audits.config.policy import Condition, Policy, Waiver
 from audits.config.reading import read_config
+from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
-from audits.evidence.intervals import Estimate
-from audits.tracking.reader import PastAudit
+from audits.evidence.metric import DefaultBounds
 from audits.verdict.decide import decide
 from audits.verdict.suggest import default_policy, policy_from
 
@@ -20,7 +21,8 @@ BASE = {"model": "models:/m/1", "data": {"kind": "digits"}, "checks": [{"kind": 
 
 def _evidence(**metrics):
     values = {name: Estimate(*figures, 100) for name, figures in metrics.items()}
-    return [Evidence("performance", "", metrics=values)]
+    found = metrics_of(values, bounds=DefaultBounds())
+    return [Evidence(check="performance", sentence="", metrics=found)]
 
 
 def _policy(*waived, until=TODAY):
@@ -56,14 +58,19 @@ def test_a_waiver_does_not_hide_that_its_condition_holds():
 
 def test_a_policy_whose_every_condition_is_waived_passes_nothing():
     policy = _policy("performance/accuracy >= 0.9", "performance/f1_macro >= 0.5")
-    nothing = [Evidence("performance", "", status="not_applicable", reason="no labels")]
+    nothing = [
+        Evidence(check="performance", sentence="", status="not_applicable", reason="no labels")
+    ]
     verdict = decide(policy, nothing, TODAY)
     assert verdict.word == "undecided"
     assert "Every condition is waived" in verdict.reason
 
 
 def test_a_waiver_does_not_excuse_a_check_that_crashed():
-    crashed = [*LOW, Evidence("random_fill", "", status="error", reason="out of luck")]
+    crashed = [
+        *LOW,
+        Evidence(check="random_fill", sentence="", status="error", reason="out of luck"),
+    ]
     assert decide(_policy("performance/accuracy >= 0.9"), crashed, TODAY).word == "undecided"
 
 
@@ -168,13 +175,8 @@ def test_the_default_policy_compares_and_has_no_bound_on_consistency():
 
 def test_a_policy_from_an_audit_passes_a_version_as_good_and_fails_a_worse_one():
     shown = _evidence(accuracy=(0.95, 0.93, 0.96), f1_macro=(0.94, 0.92, 0.955))
-    content = {
-        "config": BASE,
-        "model": {"uri": "models:/m/1"},
-        "data": {"name": "digits", "images": 100},
-        "verdict": {"word": "passed"},
-    }
-    text = policy_from(PastAudit("run", "page", content, tuple(shown)))
+    text = policy_from("passed", shown, ["From models:/m/1", "on digits"])
+    assert text.startswith("# From models:/m/1\n# on digits\nconditions:\n")
     policy = Policy.model_validate(yaml.safe_load(text), strict=False)
     assert {str(c) for c in policy.conditions} >= {
         "performance/accuracy >= 0.915",
@@ -190,6 +192,5 @@ def test_a_policy_from_an_audit_passes_a_version_as_good_and_fails_a_worse_one()
     assert decide(policy, same, TODAY).word == "passed"
     assert decide(policy, LOW, TODAY).word == "failed"
 
-    refused = {**content, "verdict": {"word": "failed"}}
     with pytest.raises(AuditError, match="accepted"):
-        policy_from(PastAudit("run", "page", refused, tuple(shown)))
+        policy_from("failed", shown, ["From models:/m/1"])

@@ -1,14 +1,21 @@
-"""Evidence survives the store: what is kept is what was concluded."""
+"""Evidence survives the store and MLflow: what is kept is what was concluded."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from audits.evidence.codec import from_part, to_part
-from audits.evidence.evidence import Evidence, Picture, evidence_from_json
-from audits.evidence.intervals import Estimate
+from audits.evidence import migrations
+from audits.evidence.codec import SCHEMA_VERSION, from_json, from_part, to_json, to_part
+from audits.evidence.estimate import Estimate
+from audits.evidence.evidence import Evidence, Picture, failed_evidence
+from audits.evidence.metric import DefaultBounds, Metric, Null, Pairing
 from audits.execution.store import Store
+
+OLD = Path(__file__).parents[2] / "support" / "schema_2" / "evidence.json"
 
 
 def _evidence():
@@ -16,21 +23,35 @@ def _evidence():
         {"label": [1, 2], "share": np.array([0.1, np.nan], np.float32), "found": [True, False]},
         index=pd.Index([7, 3], name="index"),
     )
+    accuracy = Metric(
+        "own drawing recognised",
+        Estimate(0.1 + 0.2, 0.1, 0.5, 2),
+        null=Null("the same pixels at random places", Estimate(0.1, 0.0, 0.2, 2)),
+        lift=Estimate(0.2, math.nan, math.inf, 2),
+        pairing=Pairing("found", "accuracy", same_size=True),
+        bounds=DefaultBounds(min_lift=0.1),
+    )
     return Evidence(
         check="fill",
         sentence="A sentence.",
         metrics={
-            "accuracy": Estimate(0.1 + 0.2, 0.1, 0.5, 2),
-            "none": Estimate(*[math.nan] * 3, 0),
+            "accuracy": accuracy,
+            "f1": Metric("F1", rests_on="accuracy", better="lower", unit="ratio"),
         },
         images=images,
         tables={"cells": pd.DataFrame({"binarise": ["otsu", None], "passes": [1, 2]})},
         pictures=(
-            Picture("fill/class_0", 0, np.zeros((2, 3), np.uint8), "masked"),
+            Picture("fill/class_0", 0, np.zeros((2, 3), np.uint8), "masked", title="zero"),
             Picture("fill/class_0", 1, np.ones((4, 3, 3), np.uint8), "filled", small=False),
         ),
+        legend=("One image a class.",),
         passes=5,
     )
+
+
+def _plain(metrics):
+    """As text, in which NaN equals NaN; JSON has no infinity, so it comes back as NaN."""
+    return repr(metrics).replace("inf", "nan")
 
 
 def test_evidence_comes_back_from_the_store_as_it_went_in(tmp_path):
@@ -41,21 +62,54 @@ def test_evidence_comes_back_from_the_store_as_it_went_in(tmp_path):
     pd.testing.assert_frame_equal(kept.images, evidence.images)
     pd.testing.assert_frame_equal(kept.tables["cells"], evidence.tables["cells"])
     for one, other in zip(kept.pictures, evidence.pictures, strict=True):
-        assert (one.key, one.step, one.caption, one.small) == (
-            *(other.key, other.step, other.caption, other.small),
+        assert (one.key, one.step, one.caption, one.small, one.name) == (
+            *(other.key, other.step, other.caption, other.small, other.name),
         )
         assert one.image.dtype == np.uint8
         assert np.array_equal(one.image, other.image)
-    assert repr(kept.metrics) == repr(evidence.metrics)
-    assert kept.to_json() == evidence.to_json()
+    assert _plain(kept.metrics) == _plain(evidence.metrics)
+    assert to_json(kept) == to_json(evidence)
 
 
 def test_evidence_without_images_or_pictures_comes_back_too():
-    evidence = Evidence("fill", "A sentence.", "not_applicable", "no labels", detail="a\nb")
+    evidence = failed_evidence("fill", "not_applicable", "no labels", detail="a\nb")
     assert from_part(to_part(evidence)) == evidence
 
 
 def test_evidence_is_read_from_its_json():
     evidence = _evidence()
-    read = evidence_from_json(evidence.to_json(), evidence.images)
-    assert {**read.to_json(), "pictures": 2} == evidence.to_json()
+    read = from_json(json.loads(json.dumps(to_json(evidence), allow_nan=False)), evidence.images)
+    assert {**to_json(read), "pictures": 2} == to_json(evidence)
+    assert _plain(read.metrics) == _plain(evidence.metrics)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metrics": {"accuracy": {"value": 1, "low": 0, "high": 1, "n": 3}}},
+        {"metrics": {"accuracy": {**to_json(_evidence())["metrics"]["accuracy"], "better": "up"}}},
+        {"status": "fine"},
+    ],
+)
+def test_json_of_another_shape_is_no_evidence(change):
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        from_json({**to_json(_evidence()), **change}, None)
+
+
+def test_every_figure_of_schema_2_is_in_the_schema_of_today():
+    old = json.loads(OLD.read_text())
+    new = migrations.upgraded(old)
+    assert new["schema_version"] == SCHEMA_VERSION
+    for before, after in zip(old["checks"], new["checks"], strict=True):
+        read = from_json(after, None).estimates
+        found = {name: [e.value, e.low, e.high, e.n] for name, e in read.items()}
+        assert found == {name: list(e.values()) for name, e in before["metrics"].items()}
+        for name in ("check", "status", "reason", "detail", "sentence", "passes", "tables"):
+            assert after[name] == before[name]
+    untouched = old.keys() - {"schema_version", "checks", "baseline"}
+    assert {name: new[name] for name in untouched} == {name: old[name] for name in untouched}
+
+
+def test_a_schema_without_a_step_is_refused_in_words():
+    with pytest.raises(ValueError, match="expected evidence of schema 2 to 3, got 9"):
+        migrations.upgraded({"schema_version": 9})

@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score
 
 from audits.checks.performance import Performance
 from audits.errors import AuditError
-from audits.evidence.evidence import Evidence
+from audits.evidence.evidence import Evidence, failed_evidence
 from audits.evidence.intervals import (
     difference,
     paired_difference,
@@ -68,18 +68,19 @@ def test_the_difference_of_f1_is_that_of_scikit_learn():
 
 def _evidence(label, predicted):
     table = pd.DataFrame({"label": label, "predicted": predicted})
-    return Evidence("performance", "", images=table)
+    metrics = Performance().declared_metrics(reference=False)
+    return Evidence(check="performance", sentence="", images=table, metrics=metrics)
 
 
 def test_a_baseline_with_its_classes_in_another_order_is_compared_by_name():
     ours = _evidence([0, 1, 2, 2], [0, 1, 2, -1])
     theirs = _evidence([0, 1, 2, 2], [0, 2, 2, 1])
-    same = with_drops(Performance(), ours, theirs, CLASSES, CLASSES)
+    same = with_drops(ours, theirs, CLASSES, CLASSES)
     # The same answers, from a model that calls owl 0, cat 1 and dog 2.
     other = _evidence([1, 2, 0, 0], [1, 0, 0, 2])
-    mixed = with_drops(Performance(), ours, other, CLASSES, ("owl", "cat", "dog"))
-    assert mixed.metrics == same.metrics
-    assert same.metrics["accuracy_drop"].value == 0.5 - 0.75
+    mixed = with_drops(ours, other, CLASSES, ("owl", "cat", "dog"))
+    assert mixed.metrics == same.metrics  # drops among them
+    assert same.estimates["accuracy_drop"].value == 0.5 - 0.75
 
 
 @pytest.mark.parametrize(
@@ -88,9 +89,9 @@ def test_a_baseline_with_its_classes_in_another_order_is_compared_by_name():
         (_evidence([0, 1], [0, 1]), CLASSES, "on the same images and labels"),
         (_evidence([0, 1, 1], [0, 1, 1]), CLASSES, "on the same images and labels"),
         (_evidence([0, 1, 2], [0, 1, 2]), ("cat", "dog", "cow"), "Expected a baseline of the"),
-        (Evidence("performance", "", "error", "it crashed"), CLASSES, "got none: it crashed"),
+        (failed_evidence("performance", "error", "it crashed"), CLASSES, "got none: it crashed"),
     ],
 )
 def test_what_cannot_be_paired_says_why(theirs, classes, message):
     with pytest.raises(AuditError, match=message):
-        with_drops(Performance(), _evidence([0, 1, 2], [0, 1, 2]), theirs, CLASSES, classes)
+        with_drops(_evidence([0, 1, 2], [0, 1, 2]), theirs, CLASSES, classes)

@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 
 from audits import AuditError, parse_config, run_audit
-from audits.checks.base import AuditContext
+from audits.checks.context import AuditContext
 from audits.checks.random_fill import RandomFill
 from audits.data import sources
 from audits.data.sources import Digits
@@ -517,7 +517,7 @@ def _evidence(check, audit):
 def test_images_that_stopped_by_tolerance_are_complete(steady_audit):
     check = RandomFill(patch_size=1, samples=400, max_draws=450, tolerance=0.05)
     evidence = _evidence(check, steady_audit)
-    table, metrics = evidence.images, evidence.metrics
+    table, metrics = evidence.images, evidence.estimates
     enough = table["accepted"] == 400
     early = ~enough & (table["drawn"] < 450)
     assert early.any()
@@ -531,7 +531,7 @@ def test_images_that_stopped_by_tolerance_are_complete(steady_audit):
 
     to_the_end = _evidence(check.model_copy(update={"tolerance": None}), steady_audit)
     enough = to_the_end.images["accepted"] == 400
-    assert to_the_end.metrics["complete"].value == enough.mean() < 1
+    assert to_the_end.estimates["complete"].value == enough.mean() < 1
     assert to_the_end.passes > evidence.passes
 
 

@@ -30,7 +30,7 @@ def _evidence(block, columns, rows, size=(8, 8)):
         for column in range(columns)
         for row in range(rows)
     )
-    return Evidence(f"check{block}", "A sentence.", pictures=pictures)
+    return Evidence(check=f"check{block}", sentence="A sentence.", pictures=pictures)
 
 
 def _place(sheet, colour):
@@ -72,7 +72,9 @@ def test_the_sheet_is_wider_than_high_however_few_the_classes(classes):
 def test_a_pictures_pixels_are_on_the_sheet_unblurred():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    one = Evidence("check", "A sentence.", pictures=(Picture("check/a", 0, image, "image"),))
+    one = Evidence(
+        check="check", sentence="A sentence.", pictures=(Picture("check/a", 0, image, "image"),)
+    )
     sheet = np.asarray(contact_sheet([one], ""))
     blocks = {bytes(pixel) for pixel in image.reshape(-1, 3)}
     found = {bytes(pixel) for pixel in sheet.reshape(-1, 3)}
@@ -92,7 +94,7 @@ def test_pictures_that_are_not_square_keep_their_proportions():
 
 
 def test_checks_without_pictures_take_no_room():
-    bare = Evidence("bare", "A sentence.")
+    bare = Evidence(check="bare", sentence="A sentence.")
     assert contact_sheet([bare], "title") is None
     assert contact_sheet([], "title") is None
     with_bare = contact_sheet([bare, _evidence(0, 2, 2)], "title")
@@ -174,6 +176,6 @@ def test_sliders_are_in_the_order_of_classes_with_a_picture_a_step():
 def test_pictures_that_need_room_are_not_on_the_sheet():
     small, image = _evidence(0, 3, 2), np.zeros((400, 600, 3), np.uint8)
     large = Picture("check0/map", 0, image, "map", small=False)
-    both = Evidence("check0", "A sentence.", pictures=(*small.pictures, large))
+    both = Evidence(check="check0", sentence="A sentence.", pictures=(*small.pictures, large))
     assert png(contact_sheet([both], "t")) == png(contact_sheet([small], "t"))
-    assert contact_sheet([Evidence("check0", "A.", pictures=(large,))], "t") is None
+    assert contact_sheet([Evidence(check="check0", sentence="A.", pictures=(large,))], "t") is None

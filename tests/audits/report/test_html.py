@@ -18,8 +18,9 @@ from PIL import Image
 
 from audits.checks._images import slugs
 from audits.config.policy import Condition, Policy
+from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence, Picture, failed_evidence
-from audits.evidence.intervals import Estimate
+from audits.evidence.metric import Metric
 from audits.report.html import report
 from audits.verdict.decide import Judgement, Verdict, decide
 
@@ -47,7 +48,9 @@ def page():
     condition = Condition(metric=f"{EVIL.replace('/', '|')}/accuracy", min=0.5)
     verdict = Verdict("failed", EVIL, (Judgement(condition, "not_judged", EVIL),))
     evidence = [
-        Evidence(EVIL, EVIL, metrics={EVIL: Estimate(0.5, 0.25, 0.75, 40)}),
+        Evidence(
+            check=EVIL, sentence=EVIL, metrics={EVIL: Metric("m", Estimate(0.5, 0.25, 0.75, 40))}
+        ),
         failed_evidence("fill", "error", EVIL),
     ]
     return report(EVIL, verdict, evidence, [EVIL], b"\x89PNG")
@@ -78,8 +81,11 @@ def test_the_page_refers_to_nothing_outside_itself(page):
 def test_the_page_shows_verdict_figures_and_intervals():
     condition = Condition(metric="fill/accuracy", min=0.5)
     evidence = [
-        Evidence("fill", "It fills.", metrics={"accuracy": Estimate(0.61234, 0.5555, 0.7, 40)}),
-        Evidence("other", "Nothing.", metrics={"accuracy": Estimate(math.nan, math.nan, 1, 0)}),
+        Evidence(check=check, sentence=sentence, metrics={"accuracy": Metric("accuracy", estimate)})
+        for check, sentence, estimate in (
+            ("fill", "It fills.", Estimate(0.61234, 0.5555, 0.7, 40)),
+            ("other", "Nothing.", Estimate(math.nan, math.nan, 1, 0)),
+        )
     ]
     verdict = decide(Policy(conditions=(condition,)), evidence, date(2026, 1, 1))
     text = _Page(report("m v1", verdict, evidence, [], None)).text
@@ -95,7 +101,9 @@ def test_tables_and_large_pictures_stand_under_their_check():
         Picture("grid/cell", 0, image, "c"),
     )
     table = pd.DataFrame({EVIL: [EVIL, "b"], "share": [0.12345, 1.0]})
-    evidence = Evidence("grid", "A sentence.", tables={"cells": table}, pictures=pictures)
+    evidence = Evidence(
+        check="grid", sentence="A sentence.", tables={"cells": table}, pictures=pictures
+    )
     parsed = _Page(report("m v1", Verdict("passed", "All."), [evidence], [], None))
     (shown,) = [a for tag, a in parsed.tags if tag == "img"]
     assert shown["alt"] == f"map: {EVIL}"

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audits.config.policy import Condition, Policy
+from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
-from audits.evidence.intervals import Estimate
+from audits.evidence.metric import Metric, Null
 from audits.verdict.decide import decide
 
 TODAY = date(2026, 1, 1)  # no policy here has a waiver
 
-NAMES = ("accuracy", "accuracy_lift", "accuracy_drop", "coverage")
 _number = st.sampled_from([math.nan, math.inf, -math.inf]) | st.floats(-1, 2).map(
     lambda x: round(x, 3)
 )
@@ -23,13 +23,30 @@ _estimates = st.builds(
     st.tuples(_number, _number, _number) | st.tuples(_number, _number, _number).map(sorted),
     st.sampled_from([0, 1, 100]),
 )
+_maybe = st.none() | _estimates
+_metrics = st.fixed_dictionaries(
+    {},
+    optional={
+        "accuracy": st.builds(
+            Metric,
+            title=st.just("right"),
+            estimate=_estimates,
+            null=st.none() | st.builds(Null, st.just("chance"), _maybe),
+            lift=_maybe,
+            drop=_maybe,
+        ),
+        "coverage": st.builds(
+            Metric, title=st.just("covered"), estimate=_estimates, is_coverage=st.just(True)
+        ),
+    },
+)
 _evidence = st.builds(
     Evidence,
     check=st.sampled_from(["fill", "performance"]),
     sentence=st.just("A sentence."),
     status=st.sampled_from(["ok", "ok", "ok", "error", "not_applicable"]),
     reason=st.just("why"),
-    metrics=st.dictionaries(st.sampled_from(NAMES), _estimates),
+    metrics=_metrics,
 )
 _conditions = st.builds(
     lambda metric, bound, value: Condition(metric=metric, **{bound: value}),
@@ -44,7 +61,7 @@ def _shows(condition, evidence):
     check, metric = condition.judged_metric.split("/")
     for one in evidence:
         if one.check == check:
-            estimate = one.metrics.get(metric)
+            estimate = one.estimates.get(metric)
             if one.status != "ok" or estimate is None or estimate.n == 0:
                 return False
             if not all(map(math.isfinite, (estimate.low, estimate.value, estimate.high))):
@@ -171,11 +188,13 @@ def test_failed_beats_undecided_and_tells_only_what_failed(evidence_of):
 def test_nothing_said_of_a_fill_no_better_than_its_null_counts(metric, evidence_of):
     policy = Policy(conditions=(Condition(metric=f"fill/{metric}", min=0.8),))
     known = {"accuracy": GOOD, "prototype_accuracy": GOOD, metric: GOOD}
+    own = "prototype_accuracy" if metric.startswith("prototype") else "accuracy"
+    rests_on = {metric: own}
     lifts = {"accuracy_lift": (0.5, 0.4, 0.6, 400), "prototype_accuracy_lift": (0.5, 0.4, 0.6, 400)}
-    assert decide(policy, [evidence_of(**known, **lifts)], TODAY).word == "passed"
-    own = "prototype_accuracy_lift" if metric.startswith("prototype") else "accuracy_lift"
-    lifts[own] = (0.0, -0.1, 0.1, 400)
-    verdict = decide(policy, [evidence_of(**known, **lifts)], TODAY)
+    evidence = evidence_of(rests_on=rests_on, **known, **lifts)
+    assert decide(policy, [evidence], TODAY).word == "passed"
+    lifts[f"{own}_lift"] = (0.0, -0.1, 0.1, 400)
+    verdict = decide(policy, [evidence_of(rests_on=rests_on, **known, **lifts)], TODAY)
     assert verdict.word == "undecided"
     assert "is no better than its null" in verdict.reason
 

@@ -18,15 +18,18 @@ def _examined(shape=(1, 28, 28), **preprocessing):
     checks = (Performance(), ProgressiveFill())
     evidence = []
     for check in checks:
-        columns = dict.fromkeys(check.scored.values(), labels)
+        metrics = check.declared_metrics(reference=False)
+        columns = {m.pairing.column: labels for m in metrics.values() if m.pairing}
         images = pd.DataFrame({"label": labels, **columns})
-        evidence.append(Evidence(check.name, "", images=images))
+        evidence.append(Evidence(check=check.name, sentence="", images=images, metrics=metrics))
     fed = {"mean": (0.3,), "std": (0.4,), "classes": CLASSES, **preprocessing}
     return Examined(tuple(evidence), checks=checks, classes=CLASSES, preprocessing=fed, shape=shape)
 
 
 def _drops(examined):
-    return {one.check for one in examined.evidence if any("_drop" in name for name in one.metrics)}
+    return {
+        one.check for one in examined.evidence if any("_drop" in name for name in one.estimates)
+    }
 
 
 def test_a_baseline_that_is_fed_as_the_config_says_is_compared():

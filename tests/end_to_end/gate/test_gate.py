@@ -82,7 +82,7 @@ def test_the_baselines_own_audit_is_used_where_there_is_one(config):
     result = audit(config(SIMILAR), measure=measure)
     assert set(seen) == {SIMILAR}
     assert "performance/accuracy_drop" in {
-        name for e in result.evidence for name in e.named_metrics
+        name for e in result.evidence for name in e.named_estimates
     }
 
 

@@ -30,7 +30,7 @@ def test_compare_puts_two_audits_side_by_side_in_pairs(config):
     second = audit(config(WORSE, policy={}))
     a, b = audit_of(first.run_id), audit_of(WORSE)
     row = compare(a, b).set_index("metric").loc["performance/accuracy"]
-    drop = second.evidence[0].metrics["accuracy_drop"]
+    drop = second.evidence[0].estimates["accuracy_drop"]
     assert row["b - a, paired"].startswith(f"{-drop.value:+.3f}")
     for part, name in (("data", "digest"), ("config", "seed")):
         content = {**b.content, part: {**b.content[part], name: "another"}}

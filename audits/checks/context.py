@@ -1,0 +1,53 @@
+"""What a check is handed: a unit of its work, and what it sees of the audit."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from audits.data.imageset import ImageSet
+from fillblanks import Classifier, Plan
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A piece of work: some images of the data set, by their indices."""
+
+    number: int
+    indices: tuple[int, ...]
+    shown: tuple[int, ...] = ()  # those of which pictures are kept
+    cell: tuple[tuple[str, Any], ...] = ()  # of a check that is a grid: the parameters that vary
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What is measured, wherever in a check the unit stands."""
+        return {name: value for name, value in asdict(self).items() if name != "number"}
+
+    def __str__(self) -> str:
+        cell = "".join(f", {name} {value}" for name, value in self.cell)
+        return f"unit {self.number} ({len(self.indices)} images from {self.indices[0]}{cell})"
+
+
+@dataclass(frozen=True)
+class AuditContext:
+    """What a check sees of the audit. The model is there in the worker only."""
+
+    images: ImageSet  # labels in the model's class order, images in the model's shape
+    seed: int
+    plan: Plan
+    model: Classifier | None = None
+    reference: Classifier | None = None  # an independent model of the same classes, where named
+
+    @property
+    def classifier(self) -> Classifier:
+        if self.model is None:
+            raise RuntimeError("The model lives in the worker: use it in measure and conclude.")
+        return self.model
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        channels, height, width = self.images.tensor([0]).shape[1:]
+        return channels, height, width
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.images.classes

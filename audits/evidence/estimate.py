@@ -1,0 +1,27 @@
+"""Estimate: a figure, its interval, and the number of images behind both."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and its 95 % interval over `n` images."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def finite(self) -> bool:
+        """Whether low <= value <= high are numbers, from at least one image."""
+        numbers = all(math.isfinite(x) for x in (self.low, self.value, self.high))
+        return numbers and self.low <= self.value <= self.high and self.n > 0
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+UNMEASURED = Estimate(math.nan, math.nan, math.nan, 0)
+"""The estimate of a metric that was declared and not measured; it is never finite."""

@@ -1,0 +1,119 @@
+"""Metric: a figure with all that verdict, policy, comparison and report need to know of it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, Self
+
+from audits.evidence.estimate import UNMEASURED, Estimate
+
+Better = Literal["higher", "lower"]
+Unit = Literal["share", "ratio", "count"]
+Statistic = Literal["accuracy", "f1_macro", "f1_weighted", "mean"]
+Figure = Literal["value", "null", "lift", "drop"]
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """How a metric is compared with the same metric of a baseline, image by image.
+
+    `column` of `Evidence.images` holds the predicted class of each image (int, -1 for none) or,
+    for the statistic "mean", a value in [low, high].
+    """
+
+    column: str
+    statistic: Statistic
+    same_size: bool = False  # compared only if both models take images of one size
+    low: float = 0.0
+    high: float = 1.0
+
+
+@dataclass(frozen=True)
+class Null:
+    """What a metric would be without what it claims.
+
+    `estimate` is the null's own figure or a known value; None if each part of the metric has a
+    null of its own, so that only the lift is one figure.
+    """
+
+    title: str  # "the same pixels at random places"
+    estimate: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class DefaultBounds:
+    """The conditions that a policy written for the user has on a metric; None for none."""
+
+    min: float | None = None
+    max_drop: float | None = None
+    min_lift: float | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of a check, with its interval and its meaning.
+
+    A check declares its metrics before anything is measured: then `estimate` is UNMEASURED, whose
+    value is NaN over 0 images. NaN is never judged.
+    """
+
+    title: str  # its name for people: "own drawing recognised"
+    estimate: Estimate = UNMEASURED
+    better: Better | None = "higher"  # None: neither way is
+    unit: Unit = "share"
+    is_coverage: bool = False  # the share of images for which the check has a figure at all
+    null: Null | None = None
+    lift: Estimate | None = None  # above the null, the same images in pairs
+    pairing: Pairing | None = None
+    drop: Estimate | None = None  # below the baseline, image by image, once compared
+    rests_on: str | None = None  # metric of the check whose lift must be above 0 for this to pass
+    bounds: DefaultBounds | None = None
+
+    def measured(
+        self, estimate: Estimate, null: Estimate | None = None, lift: Estimate | None = None
+    ) -> Self:
+        """This metric with its figures. Raises ValueError for a null that was not declared."""
+        if self.null is None:
+            if null is not None or lift is not None:
+                raise ValueError(f"Expected no null for {self.title!r}, which declares none.")
+            return replace(self, estimate=estimate)
+        return replace(self, estimate=estimate, null=replace(self.null, estimate=null), lift=lift)
+
+    def described_as(self, declared: "Metric") -> Self:
+        """The same figures with the meaning that `declared` has."""
+        null = declared.null
+        if null is not None and self.null is not None:
+            null = replace(null, estimate=self.null.estimate)
+        figures = {"estimate": self.estimate, "null": null, "lift": self.lift, "drop": self.drop}
+        return replace(self, **{**vars(declared), **figures})
+
+
+def figure_name(metric: str, figure: Figure) -> str:
+    """The name of one figure of a metric; no other place makes or reads such names."""
+    return metric if figure == "value" else f"{metric}_{figure}"
+
+
+class Named(NamedTuple):
+    """One figure of a metric, as conditions and MLflow name it."""
+
+    metric: str  # name of the metric that it belongs to
+    figure: Figure
+    estimate: Estimate | None  # None: not known yet
+
+
+def named_figures(metrics: Mapping[str, Metric]) -> dict[str, Named]:
+    """Every figure that the metrics have or could have, by its name.
+
+    A metric `accuracy` with a null has `accuracy_null` and `accuracy_lift` beside it, a metric that
+    can be paired with a baseline `accuracy_drop`.
+    """
+    return dict(_named(metrics))
+
+
+def _named(metrics: Mapping[str, Metric]) -> Iterator[tuple[str, Named]]:
+    for name, metric in metrics.items():
+        yield name, Named(name, "value", metric.estimate)
+        if metric.null is not None:
+            yield figure_name(name, "null"), Named(name, "null", metric.null.estimate)
+            yield figure_name(name, "lift"), Named(name, "lift", metric.lift)
+        if metric.pairing is not None or metric.drop is not None:
+            yield figure_name(name, "drop"), Named(name, "drop", metric.drop)
