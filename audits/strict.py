@@ -1,8 +1,7 @@
-"""The base of every config model: frozen, strict, and helpful about unknown keys."""
+"""The base of every config model: frozen, strict, and closed to unknown keys."""
 
-import difflib
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from typing import Annotated, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,13 +15,29 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
-def closest_key(key: str) -> str | None:
-    """The config key that an unknown one was probably meant to be, if any is close."""
-    known = sorted({name for model in _models(Strict) for name in model.model_fields})
-    return next(iter(difflib.get_close_matches(key, known, n=1)), None)
+def known_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """The keys that the mapping around `location` may have, for a location of pydantic's errors.
+
+    `location` is a path from `model`: keys, places in lists, and the `kind` that was chosen of
+    several models.
+    """
+    candidates = [model]
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        chosen = [c for c in candidates if _kind(c) == part] if len(candidates) > 1 else []
+        fields = [c.model_fields[part] for c in candidates if part in c.model_fields]
+        candidates = chosen or [m for f in fields for m in _models_in(f.annotation)]
+    return sorted({name for candidate in candidates for name in candidate.model_fields})
 
 
-def _models(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    for model in base.__subclasses__():
-        yield model
-        yield from _models(model)
+def _kind(model: type[BaseModel]) -> object:
+    return model.model_fields["kind"].default if "kind" in model.model_fields else None
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """Every config model that a type names, also inside of unions, tuples and Annotated."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)

@@ -13,6 +13,7 @@ from pydantic import (
 from audits.checks.base import Check
 from audits.checks.registered import check_classes
 from audits.config.policy import Policy
+from audits.config.policy_names import refusals
 from audits.data.sources import AnyData
 from audits.models.preprocessing import Preprocessing
 from audits.strict import Strict
@@ -115,20 +116,14 @@ class AuditConfig(Strict):
         return checks
 
     @model_validator(mode="after")
-    def _conditions_have_checks(self) -> Self:
-        names = [check.name for check in self.checks]
-        for condition in self.policy.conditions:
-            check = condition.metric.split("/")[0]
-            if check not in names:
-                raise ValueError(
-                    f"the policy has a condition on {condition.metric!r}, but there is no check "
-                    f"{check!r}; there are: {', '.join(names)}"
-                )
-        if self.policy.needs_baseline and self.baseline is None:
-            raise ValueError(
-                "the policy has a max_drop condition, but there is no baseline to compare with; "
-                "name one under baseline"
-            )
+    def _conditions_can_be_judged(self) -> Self:
+        refused = refusals(
+            self.policy,
+            {c.name: c.declared_metrics(self.reference is not None) for c in self.checks},
+            has_baseline=self.baseline is not None,
+        )
+        if refused:
+            raise ValueError("; ".join(refused))
         return self
 
     def passes(self, images: int) -> int:

@@ -1,17 +1,18 @@
 """Reading configs and policies from YAML or plain values, and what is said when they are wrong."""
 
+import difflib
 import json
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from audits.config.audit import AuditConfig
 from audits.config.policy import Policy
 from audits.errors import AuditError
-from audits.strict import Strict, closest_key
+from audits.strict import Strict, known_keys
 
 _Kind = TypeVar("_Kind", bound=Strict)
 
@@ -72,7 +73,7 @@ def _parsed(kind: type[_Kind], data: dict[str, Any], origin: str) -> _Kind:
     try:
         return kind.model_validate_json(json.dumps(data, allow_nan=False, default=_date))
     except ValidationError as error:
-        lines = [f"{origin}: {_place(e['loc'])}{_message(e)}" for e in error.errors()]
+        lines = [f"{origin}: {_place(e['loc'])}{_message(e, kind)}" for e in error.errors()]
         raise AuditError("\n".join(lines)) from None
     except (TypeError, ValueError) as error:
         raise AuditError(f"{origin}: expected plain YAML values, got: {error}") from error
@@ -94,10 +95,12 @@ def _place(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location) + ": " if location else ""
 
 
-def _message(error: Any) -> str:
+def _message(error: Any, kind: type[BaseModel]) -> str:
     if error["type"] == "extra_forbidden":
-        close = closest_key(str(error["loc"][-1]))
-        return "unknown key." + (f" Did you mean {close!r}?" if close else "")
+        known = known_keys(kind, error["loc"])
+        close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        told = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}."
+        return f"unknown key. {told}"
     if error["type"] == "union_tag_invalid":
         kinds = error["ctx"]["expected_tags"]
         return f"unknown kind {error['ctx']['tag']!r}. Expected one of {kinds}."

@@ -66,10 +66,9 @@ class Evidence(BaseModel):
         """The share of images for which the check has a figure, if the check tells it."""
         return next((m.estimate for m in self.metrics.values() if m.is_coverage), None)
 
-    def lift_behind(self, metric: str) -> Estimate | None:
-        """The lift that must be above 0 for `metric` to count; None if it has no null."""
-        found = self.metrics[metric]
-        return (self.metrics[found.rests_on] if found.rests_on else found).lift
+    def metric_behind(self, metric: str) -> str:
+        """The metric whose lift, if it has one, must be above 0 for `metric` to count."""
+        return self.metrics[metric].rests_on or metric
 
 
 def failed_evidence(check: str, status: Status, reason: str, detail: str = "") -> Evidence:

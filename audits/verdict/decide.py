@@ -9,7 +9,7 @@ from audits.config.policy import Condition, Policy, Waiver
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
 from audits.evidence.intervals import images_needed
-from audits.evidence.metric import named_figures
+from audits.evidence.metric import Metric, named_figures
 
 Outcome = Literal["passed", "failed", "not_judged"]
 Word = Literal["passed", "failed", "undecided"]
@@ -119,9 +119,9 @@ def _judge(condition: Condition, min_coverage: float, evidence: Sequence[Evidenc
     if not estimate.finite:
         return not_judged(f"its value is {estimate.value} over {estimate.n} images")
     judgement = _compare(condition, estimate)
-    lift = found.lift_behind(named.metric)
-    if judgement.outcome == "passed" and lift is not None and not lift.low > 0:
-        return not_judged(f"{judgement.finding} is no better than its null: the lift is {lift}")
+    behind = found.metric_behind(named.metric)
+    if judgement.outcome == "passed" and (told := _no_better(found.metrics[behind])):
+        return not_judged(f"{judgement.finding} does not count: {check}/{behind} {told}")
     coverage = found.coverage
     if judgement.outcome != "passed" or coverage is None:
         return judgement
@@ -133,8 +133,15 @@ def _judge(condition: Condition, min_coverage: float, evidence: Sequence[Evidenc
     return judgement
 
 
+def _no_better(metric: Metric) -> str:
+    """Why a metric may be no better than its null; empty if it is better or has no null."""
+    if metric.null is None or metric.lift is None or metric.lift.low > 0:
+        return ""
+    return f"is no better than its null, {metric.null.title}: the lift is {metric.lift}"
+
+
 def _compare(condition: Condition, estimate: Estimate) -> Judgement:
-    shown = str(estimate)
+    shown = f"{estimate}{_improved(condition, estimate)}"
     bound = condition.bound
     if condition.from_above:
         margin, failed = bound - estimate.high, estimate.low > bound
@@ -150,3 +157,8 @@ def _compare(condition: Condition, estimate: Estimate) -> Judgement:
     else:
         advice = f"about {max(needed - estimate.n, 1)} more images would settle it"
     return Judgement(condition, "not_judged", f"{shown} straddles the bound; {advice}")
+
+
+def _improved(condition: Condition, estimate: Estimate) -> str:
+    """Says of a drop below 0 that it is an improvement."""
+    return ", an improvement" if condition.max_drop is not None and estimate.value < 0 else ""

@@ -106,7 +106,20 @@ def _condition(**values):
     [
         ({"polcy": {}}, r"polcy: unknown key\. Did you mean 'policy'\?"),
         (_check(sampels=3), r"checks\.0\.random_fill\.sampels: unknown key\. .* 'samples'\?"),
-        ({"zzzzzz": 1}, r"zzzzzz: unknown key\.$"),
+        ({"zzzzzz": 1}, r"zzzzzz: unknown key\. Known keys: baseline, checks, data,"),
+        # Another kind of check has `samples`.
+        (
+            {"checks": [{"kind": "performance", "samples": 3}]},
+            r"performance\.samples: unknown key\. Known keys: images, kind, label\.$",
+        ),
+        (
+            {"engine": {"sampels": 3}},
+            r"engine\.sampels: unknown key\. Known keys: block",
+        ),
+        (
+            _condition(min=1, metrik=1),
+            r"conditions\.0\.metrik: unknown key\. Did you mean 'metric'\?",
+        ),
         ({"seed": "one"}, "seed: Input should be a valid integer, got 'one'"),
         ({"seed": -1}, "seed: .* greater than or equal to 0, got -1"),
         ({"seed": 1 << 63}, "seed: .* less than 9223372036854775808"),

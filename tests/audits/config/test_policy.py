@@ -120,6 +120,26 @@ def test_the_reason_of_a_pass_names_the_condition_that_was_closest():
             "there is no baseline to compare with",
         ),
         (
+            {"conditions": [{"metric": "performance/accuracy_drop", "max": 0.1}]},
+            "there is no baseline to compare with",
+        ),
+        (
+            {"conditions": [{"metric": "performance/acuracy", "min": 0.9}]},
+            r"performance does not give it\. Did you mean 'performance/accuracy' or",
+        ),
+        (
+            {"conditions": [{"metric": "performance/zzz", "min": 0.9}]},
+            r"performance does not give it\. It gives: accuracy, accuracy_drop, f1_macro",
+        ),
+        (
+            {"conditions": [{"metric": "performance/accuracy", "min_lift": 0.1}]},
+            "it has no null, and so no min_lift",
+        ),
+        (
+            {"conditions": [{"metric": "progressive_fill/accuracy", "min": 0.1}]},
+            "there is no check 'progressive_fill'; there are: performance",
+        ),
+        (
             {"waivers": [{"condition": "x >= 1", "reason": "r", "until": "2026-01-01"}]},
             "names the condition 'x >= 1', which the policy does not have",
         ),
@@ -145,6 +165,29 @@ def test_the_reason_of_a_pass_names_the_condition_that_was_closest():
 def test_a_policy_that_cannot_be_meant_is_refused_in_words(policy, message):
     with pytest.raises(AuditError, match=message):
         parse_config({**BASE, "policy": policy})
+
+
+def test_a_drop_of_a_metric_that_is_never_paired_is_refused():
+    values = {
+        **BASE,
+        "baseline": "models:/m/2",
+        "checks": [{"kind": "progressive_fill"}],
+        "policy": {"conditions": [{"metric": "progressive_fill/coverage", "max_drop": 0.1}]},
+    }
+    with pytest.raises(AuditError, match="not compared with a baseline, and so has no max_drop"):
+        parse_config(values)
+
+
+def test_figures_of_a_reference_need_a_reference():
+    condition = {"metric": "progressive_fill/reference_accuracy", "min": 0.1}
+    values = {
+        **BASE,
+        "checks": [{"kind": "progressive_fill"}],
+        "policy": {"conditions": [condition]},
+    }
+    with pytest.raises(AuditError, match="progressive_fill does not give it"):
+        parse_config(values)
+    parse_config({**values, "reference": "models:/m/2"})
 
 
 def test_dates_are_read_from_yaml_as_they_are_written_there(tmp_path):

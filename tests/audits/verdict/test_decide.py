@@ -173,6 +173,17 @@ def test_a_lift_is_judged_by_the_lift_and_not_by_the_value(evidence_of):
     assert "fill/accuracy_lift >= 0.2" in verdict.reason
 
 
+def test_a_drop_below_zero_is_told_as_an_improvement(evidence_of):
+    policy = Policy(conditions=(Condition(metric="fill/accuracy", max_drop=0.02),))
+    for value, told in ((-0.03, "-0.030 [-0.040, -0.020], an improvement"), (0.01, "0.010 [0.000")):
+        evidence = evidence_of(
+            accuracy=GOOD, accuracy_drop=(value, value - 0.01, value + 0.01, 400)
+        )
+        finding = decide(policy, [evidence], TODAY).judgements[0].finding
+        assert finding.startswith(told)
+        assert ("improvement" in finding) == (value < 0)
+
+
 def test_failed_beats_undecided_and_tells_only_what_failed(evidence_of):
     conditions = tuple(
         Condition(metric=m, min=0.9) for m in ("fill/accuracy", "gone/accuracy", "fill/f1")
@@ -196,7 +207,8 @@ def test_nothing_said_of_a_fill_no_better_than_its_null_counts(metric, evidence_
     lifts[f"{own}_lift"] = (0.0, -0.1, 0.1, 400)
     verdict = decide(policy, [evidence_of(rests_on=rests_on, **known, **lifts)], TODAY)
     assert verdict.word == "undecided"
-    assert "is no better than its null" in verdict.reason
+    wanted = f"does not count: fill/{own} is no better than its null, chance: the lift is 0.000"
+    assert wanted in verdict.reason
 
 
 def test_low_coverage_hides_no_failure(evidence_of):

@@ -1,0 +1,45 @@
+"""Whether the checks of an audit can give every figure that its policy names."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+
+from audits.config.policy import Condition, Policy
+from audits.evidence.metric import Metric, named_figures
+
+Declared = Mapping[str, Mapping[str, Metric]]
+"""The metrics of each check by their names, both without a slash."""
+
+
+def refusals(policy: Policy, declared: Declared, *, has_baseline: bool) -> list[str]:
+    """One sentence for each condition that no audit with these checks could ever judge."""
+    return [
+        reason
+        for condition in policy.conditions
+        for reason in _refusals(condition, declared, has_baseline)
+    ]
+
+
+def _refusals(condition: Condition, declared: Declared, has_baseline: bool) -> Iterator[str]:
+    said = f"the policy has a condition on {condition.metric!r}, but"
+    check, metric = condition.metric.split("/")
+    if check not in declared:
+        yield f"{said} there is no check {check!r}; there are: {', '.join(declared)}"
+        return
+    figures = named_figures(declared[check])
+    if metric not in figures:
+        yield f"{said} {check} does not give it. {_nearest(metric, check, list(figures))}"
+        return
+    judged = condition.judged_metric.split("/")[1]
+    if judged not in figures and condition.min_lift is not None:
+        yield f"{said} it has no null, and so no min_lift. Set min instead"
+    elif judged not in figures:
+        yield f"{said} it is not compared with a baseline, and so has no max_drop. Set min instead"
+    elif figures[judged].figure == "drop" and not has_baseline:
+        yield f"{said} there is no baseline to compare with; name one under baseline"
+
+
+def _nearest(metric: str, check: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(metric, known, n=3)
+    if close:
+        return f"Did you mean {' or '.join(repr(f'{check}/{name}') for name in close)}?"
+    return f"It gives: {', '.join(known)}"

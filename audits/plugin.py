@@ -1,0 +1,55 @@
+"""Everything that a check needs, for checks of other packages: import from here alone.
+
+Names here keep their meaning from release to release; other modules of `audits` do not. See
+docs/adding_a_check.md, and examples/own_check for a whole package.
+"""
+
+from audits.checks._fill import recognise, table_of
+from audits.checks._images import picture, signed_picture, slugs
+from audits.checks.base import Check, Needs
+from audits.checks.context import AuditContext, Unit
+from audits.errors import AuditError, NotApplicable
+from audits.evidence.codec import Part
+from audits.evidence.estimate import Estimate
+from audits.evidence.evidence import Evidence, Picture
+from audits.evidence.intervals import (
+    difference,
+    mean,
+    mean_share,
+    paired_difference,
+    proportion,
+    scores,
+)
+from audits.evidence.metric import DefaultBounds, Metric, Null, Pairing
+from audits.strict import Ratio, Share, Strict
+
+__all__ = [
+    "AuditContext",
+    "AuditError",
+    "Check",
+    "DefaultBounds",
+    "Estimate",
+    "Evidence",
+    "Metric",
+    "Needs",
+    "NotApplicable",
+    "Null",
+    "Pairing",
+    "Part",
+    "Picture",
+    "Ratio",
+    "Share",
+    "Strict",
+    "Unit",
+    "difference",
+    "mean",
+    "mean_share",
+    "paired_difference",
+    "picture",
+    "proportion",
+    "recognise",
+    "scores",
+    "signed_picture",
+    "slugs",
+    "table_of",
+]
