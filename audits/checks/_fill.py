@@ -160,14 +160,10 @@ def consistency(
     if the table has its columns.
     """
     found = recognition_scores(table, column, classes)
-    metrics = {
-        f"{prefix}{name}": declared[f"{prefix}{name}"].measured(estimate)
-        for name, estimate in found.scores.items()
-    }
-    accuracy = declared[f"{prefix}accuracy"]
-    metrics[f"{prefix}accuracy"] = accuracy.measured(
-        found.scores["accuracy"], null=found.null, lift=found.lift
-    )
+    metrics = {}
+    for name, estimate in found.scores.items():
+        null, lift = (found.null, found.lift) if name == "accuracy" else (None, None)
+        metrics[f"{prefix}{name}"] = declared[f"{prefix}{name}"].measured(estimate, null, lift)
     if f"{column}_reference" in table:
         metrics |= consistency(
             declared, table, f"{column}_reference", classes, f"{prefix}reference_"

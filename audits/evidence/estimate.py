@@ -19,6 +19,10 @@ class Estimate:
         numbers = all(math.isfinite(x) for x in (self.low, self.value, self.high))
         return numbers and self.low <= self.value <= self.high and self.n > 0
 
+    def minus(self, known: float) -> "Estimate":
+        """This estimate minus a number that is known exactly."""
+        return Estimate(self.value - known, self.low - known, self.high - known, self.n)
+
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 

@@ -69,12 +69,24 @@ class Metric:
     bounds: DefaultBounds | None = None
 
     def measured(
-        self, estimate: Estimate, null: Estimate | None = None, lift: Estimate | None = None
+        self,
+        estimate: Estimate,
+        null: Estimate | float | None = None,
+        lift: Estimate | None = None,
     ) -> Self:
-        """This metric with its figures. Raises ValueError for a null that was not declared."""
+        """This metric with its figures.
+
+        `null` is an estimate, beside which `lift` must be given, or a known value, from which the
+        lift follows. Raises ValueError if the metric declares a null and gets no lift, or the other
+        way round.
+        """
+        if isinstance(null, float):
+            lift = estimate.minus(null)
+            null = Estimate(null, null, null, estimate.n)
+        if (self.null is None) != (lift is None):
+            wanted = "no null" if self.null is None else "a null and a lift"
+            raise ValueError(f"Expected {wanted} for {self.title!r}, as it was declared.")
         if self.null is None:
-            if null is not None or lift is not None:
-                raise ValueError(f"Expected no null for {self.title!r}, which declares none.")
             return replace(self, estimate=estimate)
         return replace(self, estimate=estimate, null=replace(self.null, estimate=null), lift=lift)
 
