@@ -64,10 +64,10 @@ class Ablation(Check):
     """
 
     kind: Literal["ablation"] = "ablation"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     asks_reference: ClassVar[bool] = False  # `conclude` does
     images: PositiveInt | None = Field(
-        default=50, description="audit this many images, evenly over the classes"
+        default=50, description="audit a sample of this many images, evenly over the classes"
     )
     mask_ratio: tuple[Ratio, ...] = (0.1, 0.25, 0.5, 0.75)
     patch_size: tuple[PositiveInt, ...] | None = Field(

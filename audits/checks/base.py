@@ -53,7 +53,9 @@ class Check(Strict):
         description="name in metrics and conditions, where the kind alone is not enough",
     )
     images: PositiveInt | None = Field(
-        default=None, description="audit this many images, evenly over the classes; default all"
+        default=None,
+        description="audit a sample of this many images, evenly over the classes and drawn by the "
+        "seed; default all",
     )
 
     @property
@@ -74,7 +76,7 @@ class Check(Strict):
 
     def chosen(self, audit: AuditContext) -> np.ndarray:
         """Indices of the images this check looks at, int64."""
-        return np.sort(audit.images.balanced_order[: self.images])
+        return np.sort(audit.images.sampled_order(audit.seed)[: self.images])
 
     def units(self, audit: AuditContext) -> list[Unit]:
         """The work in pieces of `unit_images`; without the model."""
@@ -90,7 +92,7 @@ class Check(Strict):
         return [(cut, tuple(i for i in cut if i in shown)) for cut in cuts]
 
     def _first_of_classes(self, audit: AuditContext) -> list[int]:
-        order = audit.images.balanced_order[: self.images]
+        order = audit.images.sampled_order(audit.seed)[: self.images]
         _, first = np.unique(audit.images.labels[order], return_index=True)
         found: list[int] = order[np.sort(first)][:_MOST_CLASSES_SHOWN].tolist()
         return found

@@ -24,7 +24,7 @@ class Performance(Check):
     """Accuracy, macro and weighted F1 on the labelled images, by scikit-learn."""
 
     kind: Literal["performance"] = "performance"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     asks_reference: ClassVar[bool] = False
     needs: ClassVar[Needs] = "predictions"
 

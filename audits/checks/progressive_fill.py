@@ -42,7 +42,7 @@ class ProgressiveFill(FillCheck):
     """
 
     kind: Literal["progressive_fill"] = "progressive_fill"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     legend: ClassVar[tuple[str, ...]] = ("One image a class.",)
     groups: Annotated[int, Field(ge=2)] = 4
     step_label: StepLabel = "step"

@@ -59,7 +59,7 @@ class RandomFill(FillCheck):
     """
 
     kind: Literal["random_fill"] = "random_fill"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     legend: ClassVar[tuple[str, ...]] = (
         "One image a class.",
         "In updates, red pixels should become brighter and blue ones darker for the class to "

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,9 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from audits.errors import AuditError
+from fillblanks.masks import keys
 
 # ITU-R BT.601, as torchvision and Pillow convert colour to grey.
 _LUMA = (0.299, 0.587, 0.114)
+
+_NO_DRAW = -1  # masks use keys of the draws 0, 1, ...
 
 Shape = tuple[int | None, int | None, int | None]  # channels, height, width; None: any
 
@@ -115,14 +117,20 @@ class ImageSet:
             digest.update(content)
         return digest.hexdigest()
 
-    @cached_property
-    def balanced_order(self) -> np.ndarray:
-        """All indices, the first of each class first, then the second of each, and so on."""
+    def sampled_order(self, seed: int) -> np.ndarray:
+        """All indices, int64 (N,): one image of each class, then a second of each, and so on.
+
+        Within its class an image's place is drawn by `seed`, so the first n are a sample that is
+        balanced over the classes, whatever the order of the files. The same seed gives the same
+        order everywhere.
+        """
+        indices = torch.arange(len(self))
+        drawn = keys(seed, indices, torch.full_like(indices, _NO_DRAW), 1)[:, 0].numpy()
         rank = np.zeros(len(self), dtype=np.int64)
         for label in np.unique(self.labels):
             of_class = np.flatnonzero(self.labels == label)
-            rank[of_class] = np.arange(len(of_class))
-        return np.lexsort((np.arange(len(self)), self.labels, rank))
+            rank[of_class[np.argsort(drawn[of_class])]] = np.arange(len(of_class))
+        return np.lexsort((self.labels, rank))
 
     def _image(self, index: int) -> Tensor:
         return _fit(_to_tensor(self.read(index), f"{self.name}, image {index}"), self.shape)

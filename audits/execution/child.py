@@ -77,7 +77,7 @@ def _try_reference(context: AuditContext, classes: int) -> None:
     """Refuses a reference of other classes, and one that answers just as the audited model."""
     reference = context.reference
     assert reference is not None
-    images = context.images.tensor(context.images.balanced_order[:_TRIED])
+    images = context.images.tensor(context.images.sampled_order(context.seed)[:_TRIED])
     answers = []
     try:
         for model in (context.classifier, reference):

@@ -90,7 +90,7 @@ def find_plan(job: Job) -> Planned:
     Where their fills do not all keep the same precision, the most exact one is taken.
     """
     context = context_of(job)
-    some = context.images.balanced_order[:_IMAGES].tolist()
+    some = context.images.sampled_order(context.seed)[:_IMAGES].tolist()
     images, labels = context.images.tensor(some), torch.from_numpy(context.images.labels[some])
     fixed, found, refused = job.config.engine.fixed, list[Calibration](), list[str]()
     for check in job.config.checks:

@@ -186,7 +186,7 @@ def prototypes(
 
 
 def first_of_classes(images: ImageSet, count: int) -> list[int]:
-    return images.balanced_order[:count].tolist()
+    return images.sampled_order(0)[:count].tolist()
 
 
 def _grid(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy import stats
 
 from audits import AuditError
 
@@ -100,11 +101,25 @@ def test_labels_must_be_classes(image_set):
         image_set(GREY, [0, -1, 0, 1], classes=["cat", "dog"])
 
 
-def test_the_balanced_order_takes_classes_in_turn(image_set):
+@pytest.mark.parametrize("seed", [0, 1, (1 << 63) - 1])
+def test_the_sampled_order_takes_classes_in_turn(image_set, seed):
     labels = [2, 2, 2, 0, 0, 2, 3, 0]  # class 1 has no image
-    order = image_set(np.zeros((8, 2, 2)), labels, classes="abcd").balanced_order
+    order = image_set(np.zeros((8, 2, 2)), labels, classes="abcd").sampled_order(seed)
     assert np.array(labels)[order].tolist() == [0, 2, 3, 0, 2, 0, 2, 2]
-    assert order.tolist() == [3, 0, 6, 4, 1, 7, 2, 5]
+    assert sorted(order) == list(range(8))
+
+
+def test_the_seed_draws_the_sample_and_not_the_order_of_the_files(image_set):
+    labels = np.repeat([0, 1], 1000)
+    images = image_set(np.zeros((2000, 1, 1)), labels)
+    samples = [images.sampled_order(seed)[:200] for seed in range(20)]
+    assert np.array_equal(images.sampled_order(0)[:200], samples[0])
+    assert len({tuple(sample) for sample in samples}) == 20
+    places = np.concatenate([sample % 1000 for sample in samples])
+    counts = np.histogram(places, bins=10, range=(0, 1000))[0]
+    # 4,000 places in ten equal parts of the files: uniform, by a chi-squared test.
+    assert stats.chisquare(counts).pvalue > 0.001
+    assert all((labels[sample] == 0).sum() == 100 for sample in samples)
 
 
 def _digest(image_set, images=GREY, labels=(0, 1, 2, 1), classes="abc", shape=(1, 6, 7), only=None):
@@ -142,7 +157,7 @@ def test_a_digest_does_not_change_with_anything_else(image_set, tmp_path):
     assert _digest(image_set, images=GREY.copy()) == _digest(image_set)
     read = image_set(GREY, [0, 1, 2, 1])
     before = read.digest([0, 3])
-    _ = read.tensor([0]), read.balanced_order
+    _ = read.tensor([0]), read.sampled_order(0)
     assert read.digest(np.array([0, 3])) == before
 
     digests = set()
