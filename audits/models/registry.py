@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from audits.errors import AuditError, ModelRefused
 from audits.models.server import expect_registry
+from audits.models.snapshot import copied_once, resolved_once
 
 _URI = re.compile(
     r"models:/(?:(?P<model_id>m-[0-9a-f]{32})"
@@ -36,7 +37,14 @@ class Resolved:
 
 
 def resolve(uri: str) -> Resolved:
-    """The version or logged model behind `models:/...`. Raises AuditError where there is none."""
+    """The version or logged model behind `models:/...`; inside a snapshot, looked up once.
+
+    Raises AuditError if there is none.
+    """
+    return resolved_once(uri, _resolve)
+
+
+def _resolve(uri: str) -> Resolved:
     match = _parts(uri)
     expect_registry()
     client = mlflow.MlflowClient()
@@ -137,11 +145,18 @@ def aliases_of(model: Resolved) -> list[str]:
 
 
 def fetch(model: Resolved, folder: Path) -> Path:
-    """Copies the model's files into `folder`. Raises ModelRefused where they cannot be had."""
-    try:
-        return Path(mlflow.artifacts.download_artifacts(model.uri, dst_path=str(folder)))
-    except (MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise ModelRefused(
-            f"Expected the files of {model.uri}, could not get them: {reason}"
-        ) from error
+    """The folder with a copy of the model's files: `folder`, or that of an open snapshot.
+
+    Raises ModelRefused if the files cannot be had.
+    """
+
+    def copy(target: Path) -> Path:
+        try:
+            return Path(mlflow.artifacts.download_artifacts(model.uri, dst_path=str(target)))
+        except (MlflowException, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise ModelRefused(
+                f"Expected the files of {model.uri}, could not get them: {reason}"
+            ) from error
+
+    return copied_once(model.uri, folder, copy)

@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,8 @@ class NotVerified(Exception):
 
 def standing(model: Resolved) -> PastAudit | None:
     """The audit that the version's tags name, where it can be verified and is whole."""
-    tag = audit_tag(model)
+    tags = registry.tags_of(model)
+    tag = audit_tag(tags)
     if (run_id := run_of(tag)) is None:
         return None
     try:
@@ -76,15 +77,15 @@ def standing(model: Resolved) -> PastAudit | None:
         return None
     if not audit.whole or audit.content["model"]["uri"] != model.uri:
         return None
-    # The audit's last act: before it, the version does not say what was found.
-    said = {tag.get("verdict"), registry.tags_of(model).get(VERDICT_TAG)}
+    # The audit writes the one word last: until then the version does not tell the verdict.
+    said = {tag.get("verdict"), tags.get(VERDICT_TAG)}
     return audit if said == {audit.word} else None
 
 
-def audit_tag(model: Resolved) -> dict[str, Any]:
-    """What the version's `audit` tag holds; empty where it is not ours to read."""
+def audit_tag(tags: Mapping[str, str]) -> dict[str, Any]:
+    """The content of a version's `audit` tag among its tags; empty if it is no JSON mapping."""
     try:
-        value = json.loads(registry.tags_of(model).get(AUDIT_TAG, "{}"))
+        value = json.loads(tags.get(AUDIT_TAG, "{}"))
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

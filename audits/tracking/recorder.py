@@ -112,7 +112,7 @@ class Recorder:
 
     def _withdraw(self, reason: str) -> None:
         """Says `undecided` of the version, unless another audit has begun, whose word stands."""
-        standing = reader.audit_tag(self._model)
+        standing = reader.audit_tag(registry.tags_of(self._model))
         if standing.get("run_id") == self.run_id:
             self._tag(VERDICT_TAG, "undecided")
             self._tag(AUDIT_TAG, _tag_json("undecided", self.run_id, reason))
@@ -170,8 +170,9 @@ class Recorder:
         stale = {
             run.info.run_id for run in self._client.search_runs([self._experiment_id], running)
         }
-        unsaid = reader.run_of(reader.audit_tag(self._model))
-        if unsaid and registry.tags_of(self._model).get(VERDICT_TAG) == "running":
+        tags = registry.tags_of(self._model)
+        unsaid = reader.run_of(reader.audit_tag(tags))
+        if unsaid and tags.get(VERDICT_TAG) == "running":
             # Finished perhaps, or of another experiment, but the version was not told.
             try:
                 run = self._client.get_run(unsaid)
@@ -186,7 +187,7 @@ class Recorder:
             self._client.set_terminated(run_id, "KILLED")
 
     def _expect_own_tag(self) -> None:
-        run_id = reader.audit_tag(self._model).get("run_id")
+        run_id = reader.audit_tag(registry.tags_of(self._model)).get("run_id")
         if run_id != self.run_id:
             raise OvertakenError(
                 f"Expected to be the only audit of {self._model}, but another one (run {run_id}) "

@@ -11,6 +11,7 @@ from audits.config.reading import parse_config
 from audits.errors import AuditError
 from audits.models import registry
 from audits.models.registry import Resolved
+from audits.models.snapshot import files_anew, snapshot
 from audits.tracking import reader
 from audits.verdict.decide import Verdict, decide
 from audits.verdict.suggest import default_policy
@@ -94,44 +95,53 @@ def gate(
     fresh: bool = False,
     audit: Callable[[AuditConfig], AuditResult] = run_audit,
 ) -> Decision:
-    """Decides on `model`, compared with `baseline`; every alias is resolved once, at the start.
+    """Decides on `model`, compared with `baseline`, and may promote it.
 
-    `config` is an AuditConfig in plain values; without it, what decides the figures is taken from
-    the baseline's standing audit. Without `policy` the config's is taken, and where
-    that has no conditions the default one. The version's standing audit is used where it would come
-    out the same, unless `fresh`. The alias `promote` is moved to a version that passed, last of
-    all; where it cannot be, the decision is `undecided`. Raises AuditError where something is not
-    found.
+    `config` is an AuditConfig in plain values; without it, the settings that decide the figures are
+    those of the baseline's standing audit. Without `policy` the config's is taken, and if that has
+    no conditions the default one. The standing audit of the version is used if it would come out
+    the same, unless `fresh`. The alias `promote` is moved last of all and only to a version that
+    passed; if it cannot be moved, the decision is `undecided`.
+
+    Every URI is resolved once, so that an alias means one version from beginning to end. The files
+    of a version are copied once to be measured, and once more before it is promoted. Raises
+    AuditError if model, baseline, config or data are not found.
     """
-    resolved = registry.resolve(model)
-    # Looked up before the baseline: should that be the same alias, neither can move unseen.
-    promotion = Promotion.planned(resolved, promote) if promote is not None else None
-    asked = _asked(resolved, baseline, config, policy)
-    if promotion is not None:
-        promotion = promotion.after(asked.baseline if asked.policy.needs_baseline else None)
+    with snapshot():
+        resolved = registry.resolve(model)
+        # Looked up before the baseline: should that be the same alias, neither can move unseen.
+        promotion = Promotion.planned(resolved, promote) if promote is not None else None
+        asked = _asked(resolved, baseline, config, policy)
+        if promotion is not None:
+            promotion = promotion.after(asked.baseline if asked.policy.needs_baseline else None)
+        decision = _decision(resolved, asked, fresh, audit)
+        if promotion is None or decision.verdict.word != "passed":
+            return decision
+        try:
+            _expect_standing(asked, decision.run_id)
+            promotion.carry_out(decision.run_id)
+        except AuditError as error:
+            verdict = replace(decision.verdict, word="undecided", reason=f"not promoted: {error}")
+            return replace(decision, verdict=verdict)
+        return replace(decision, promotion=str(promotion))
+
+
+def _decision(
+    model: Resolved, asked: AuditConfig, fresh: bool, audit: Callable[[AuditConfig], AuditResult]
+) -> Decision:
+    """The decision on the standing audit if that is current, else on a new one."""
     found = None if fresh else due(asked).audit
     if found is not None:
         verdict = decide(asked.policy, found.evidence, today())
-        decision = Decision(resolved, asked.baseline, verdict, found.run_id, found.page, True)
-    else:
-        result = audit(asked)
-        decision = Decision(
-            resolved, asked.baseline, result.verdict, result.run_id, result.page, False
-        )
-    if promotion is None or decision.verdict.word != "passed":
-        return decision
-    try:
-        _expect_standing(asked, decision.run_id)
-        promotion.carry_out(decision.run_id)
-    except AuditError as error:
-        verdict = replace(decision.verdict, word="undecided", reason=f"not promoted: {error}")
-        return replace(decision, verdict=verdict)
-    return replace(decision, promotion=str(promotion))
+        return Decision(model, asked.baseline, verdict, found.run_id, found.page, True)
+    result = audit(asked)
+    return Decision(model, asked.baseline, result.verdict, result.run_id, result.page, False)
 
 
 def _expect_standing(asked: AuditConfig, run_id: str) -> None:
-    """Looks again, at the files too, which MLflow lets their owner exchange."""
-    found, why = due(asked)
+    """Looks again, at the files too: their owner can exchange them in MLflow."""
+    with files_anew():
+        found, why = due(asked)
     if found is None or found.run_id != run_id:
         raise AuditError(f"Expected run {run_id} to be the audit of {asked.model} still: {why}")
 

@@ -1,5 +1,6 @@
 """Promotion: only of what passed, only from where the alias was, and what is told of it."""
 
+from collections import Counter
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -9,6 +10,7 @@ from gates import GOOD, SIMILAR, WORSE, ask, version
 from mlflow.exceptions import MlflowException
 
 from audits import run_audit
+from audits.models import registry
 from audits.models.registry import resolve
 
 
@@ -99,3 +101,29 @@ def test_a_promotion_over_a_version_that_was_not_compared_with_says_so(config, c
     decision = ask(config(SIMILAR), promote="other")
     assert decision.promotion == "other: v2 -> v3, which were not compared"
     assert "other is on v2, with which digits v3 is not compared" in caplog.text
+
+
+def test_a_promotion_asks_the_registry_once_and_for_files_twice(config, monkeypatch):
+    """What MLflow is asked, counted on its way there."""
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias("digits", "counted", "1")
+    asked: Counter[str] = Counter()
+
+    def counted(owner, name, key):
+        original = getattr(owner, name)
+
+        def call(*arguments, **options):
+            asked[key(*arguments, **options)] += 1
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, call)
+
+    counted(registry, "_resolve", lambda uri: f"resolve {uri}")
+    counted(mlflow.artifacts, "download_artifacts", lambda uri=None, **_: f"files {uri}")
+    values = config(SIMILAR, baseline="models:/digits@counted")
+    decision = ask(values, promote="counted", fresh=True)
+    assert decision.promotion == "counted: v1 -> v3"
+    resolved = {uri: count for uri, count in asked.items() if uri.startswith("resolve")}
+    assert set(resolved.values()) == {1}
+    files = {uri: count for uri, count in asked.items() if uri.startswith("files models:")}
+    assert files == {f"files {GOOD}": 2, f"files {SIMILAR}": 2}

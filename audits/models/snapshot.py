@@ -1,0 +1,76 @@
+"""Snapshot: while one is open, a URI is resolved once, and a model's files are copied once.
+
+Without it a gate would ask MLflow for the same version ten times, and an alias that moves meanwhile
+would mean one version here and another there.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+_Resolved = TypeVar("_Resolved")
+
+
+@dataclass
+class _Memory:
+    folder: Path  # for copies of files
+    resolved: dict[str, object]
+    files: dict[str, Path] = field(default_factory=dict)
+
+
+_memory: ContextVar[_Memory | None] = ContextVar("audits_registry_snapshot", default=None)
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """Opens a snapshot; inside another one nothing changes. Copies are deleted at its end."""
+    if _memory.get() is not None:
+        yield
+        return
+    with _opened({}):
+        yield
+
+
+@contextmanager
+def files_anew() -> Iterator[None]:
+    """Inside a snapshot: versions stay as they were resolved, files are copied again."""
+    outer = _memory.get()
+    with _opened({} if outer is None else outer.resolved):
+        yield
+
+
+@contextmanager
+def _opened(resolved: dict[str, object]) -> Iterator[None]:
+    with tempfile.TemporaryDirectory(prefix="fillblanks-") as folder:
+        token = _memory.set(_Memory(Path(folder), resolved))
+        try:
+            yield
+        finally:
+            _memory.reset(token)
+
+
+def resolved_once(uri: str, resolve: Callable[[str], _Resolved]) -> _Resolved:
+    """The model that `resolve` finds for `uri`; inside a snapshot, it is asked once."""
+    memory = _memory.get()
+    if memory is None:
+        return resolve(uri)
+    if uri not in memory.resolved:
+        memory.resolved[uri] = resolve(uri)
+    found: _Resolved = memory.resolved[uri]  # type: ignore[assignment]
+    return found
+
+
+def copied_once(uri: str, folder: Path, copy: Callable[[Path], Path]) -> Path:
+    """The files of `uri`, by `copy` into `folder`; inside a snapshot, into its own, once."""
+    memory = _memory.get()
+    if memory is None:
+        return copy(folder)
+    if uri not in memory.files:
+        target = memory.folder / str(len(memory.files))
+        target.mkdir()
+        memory.files[uri] = copy(target)
+    return memory.files[uri]
