@@ -17,21 +17,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> int:
-    from audits import AuditError
-    from audits.models import registry
-    from audits.tracking import reader
-    from audits.verdict.suggest import policy_from
+    from audits.workflows.policy import policy_of
 
-    found = reader.standing(registry.resolve(options.accepted))
-    if found is None:
-        raise AuditError(
-            f"Expected an audit of {options.accepted} to start from, found none that can be "
-            "verified. Run `fillblanks audit` on it first."
-        )
-    model, images = found.content["model"], found.content["data"]
-    heading = (
-        f"From the audit of {model['uri']} (verdict {found.word}, run {found.run_id})",
-        f"on {images['name']}, {images['images']} images. Behind each bound: what it showed.",
-    )
-    print(policy_from(found.word, found.evidence, heading), end="")
+    print(policy_of(options.accepted), end="")
     return 0

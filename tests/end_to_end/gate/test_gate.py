@@ -14,9 +14,9 @@ from audits import AuditError, parse_config, run_audit
 from audits.config.policy import Policy
 from audits.models.registry import resolve
 from audits.tracking import reader
-from audits.verdict.suggest import policy_from
 from audits.workflows.freshness import due
 from audits.workflows.gate import gate
+from audits.workflows.policy import policy_of
 from audits.workflows.resolved import pinned, today
 
 
@@ -173,8 +173,8 @@ def test_a_waiver_that_has_ended_makes_its_audit_count_no_more(config, monkeypat
     assert ask(waived, audit=never).reused
 
     tomorrow = today() + timedelta(days=1)
-    for module in ("due", "gate", "run"):
-        monkeypatch.setattr(f"audits.{module}.today", lambda: tomorrow)
+    for module in ("freshness", "gate", "audit"):
+        monkeypatch.setattr(f"audits.workflows.{module}.today", lambda: tomorrow)
     after = ask(waived)
     assert not after.reused
     assert after.verdict.word == "failed"
@@ -191,7 +191,7 @@ def test_the_default_policy_needs_a_baseline_and_compares_with_it(config):
 
 def test_a_policy_that_was_written_from_a_version_passes_it(config):
     audit(config(GOOD, baseline=None, policy={}, checks=FILLS))
-    policy = yaml.safe_load(policy_from(reader.standing(resolve(GOOD))))
+    policy = yaml.safe_load(policy_of(GOOD))
     assert {c["metric"] for c in policy["conditions"]} == {
         "performance/accuracy",
         "performance/f1_macro",
