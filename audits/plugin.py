@@ -12,13 +12,14 @@ from audits.errors import AuditError, NotApplicable
 from audits.evidence.codec import Part
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence, Picture
+from audits.evidence.f1 import scores
 from audits.evidence.intervals import (
+    bounded_mean,
     difference,
     mean,
-    mean_share,
     paired_difference,
+    paired_mean_difference,
     proportion,
-    scores,
 )
 from audits.evidence.metric import DefaultBounds, Metric, Null, Pairing
 from audits.strict import Ratio, Share, Strict
@@ -41,10 +42,11 @@ __all__ = [
     "Share",
     "Strict",
     "Unit",
+    "bounded_mean",
     "difference",
     "mean",
-    "mean_share",
     "paired_difference",
+    "paired_mean_difference",
     "picture",
     "proportion",
     "recognise",

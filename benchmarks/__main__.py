@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from coverage import coverage
 from memory import memory
 from networks import CNN3, DATA, RESNET5, RESNET18, network
 from overhead import overhead
@@ -52,6 +53,12 @@ def main(folder: str) -> None:
         "## What an audit adds",
         "",
         *overhead(folder),
+        "",
+        "## Coverage of intervals",
+        "",
+        "Simulated audits: the share whose 95 % interval holds the truth, and the mean width.",
+        "",
+        *coverage(),
     ]
     results = Path(__file__).with_name("results.md")
     results.write_text("\n".join(lines) + "\n", encoding="utf-8")

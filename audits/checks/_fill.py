@@ -13,7 +13,8 @@ from audits.checks.base import Check
 from audits.checks.context import AuditContext
 from audits.evidence.codec import Part
 from audits.evidence.estimate import Estimate
-from audits.evidence.intervals import difference, proportion, scores
+from audits.evidence.f1 import scores
+from audits.evidence.intervals import paired_difference, proportion
 from audits.evidence.metric import DefaultBounds, Metric, Null, Pairing, Statistic
 from audits.strict import Share
 from fillblanks import Classifier
@@ -190,7 +191,6 @@ class RecognitionScores(NamedTuple):
 
 def recognition_scores(table: pd.DataFrame, column: str, classes: int) -> RecognitionScores:
     """Scores of `column` against `label`, and of `<column>_null`; all int columns of classes."""
-    label = table["label"].to_numpy()
-    result = scores(label, table[column].to_numpy(), classes)
-    null = proportion(label == table[f"{column}_null"].to_numpy())
-    return RecognitionScores(result, null, difference(result["accuracy"], null))
+    label, seen, null = (table[name].to_numpy() for name in ("label", column, f"{column}_null"))
+    lift = paired_difference(label == seen, label == null)
+    return RecognitionScores(scores(label, seen, classes), proportion(label == null), lift)

@@ -12,7 +12,7 @@ from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
-from audits.evidence.intervals import scores
+from audits.evidence.f1 import scores
 from audits.evidence.metric import DefaultBounds, Metric, Pairing
 
 _UNIT_IMAGES = 1000

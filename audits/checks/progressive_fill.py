@@ -24,7 +24,8 @@ from audits.checks._images import picture, sliders
 from audits.checks.context import AuditContext, Unit
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
-from audits.evidence.intervals import proportion, scores
+from audits.evidence.f1 import scores
+from audits.evidence.intervals import proportion
 from audits.evidence.metric import Metric
 from fillblanks import fill_regions, progressive_fill, shuffled
 from fillblanks.fill import StepLabel

@@ -26,7 +26,7 @@ from audits.checks._images import picture, signed_picture, sliders
 from audits.checks.context import AuditContext, Unit
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence, Picture
-from audits.evidence.intervals import mean, mean_share, proportion
+from audits.evidence.intervals import bounded_mean, mean, proportion
 from audits.evidence.metric import Metric
 from audits.strict import Ratio, Share
 from fillblanks import expected_fill, shuffled, threshold
@@ -197,10 +197,10 @@ class RandomFill(FillCheck):
         others = {
             "coverage": proportion(found),
             "complete": proportion(self._complete(table)),
-            "acceptance_rate": mean_share((table["accepted"] / table["drawn"]).to_numpy()),
+            "acceptance_rate": bounded_mean((table["accepted"] / table["drawn"]).to_numpy()),
             "accepted_draws": mean(table["accepted"].to_numpy(dtype=float)),
             # An image with fewer than two accepted draws is not stable.
-            "stability": mean(table["stability"].fillna(0.0).to_numpy()),
+            "stability": bounded_mean(table["stability"].fillna(0.0).to_numpy()),
             # Of the images that enough draws tell of.
             "relative_standard_error": mean(errors[np.isfinite(errors)]),
         }

@@ -9,7 +9,8 @@ import pandas as pd
 from audits.errors import AuditError
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
-from audits.evidence.intervals import paired_difference, paired_f1_difference
+from audits.evidence.f1 import paired_f1_difference
+from audits.evidence.intervals import paired_difference, paired_mean_difference
 from audits.evidence.metric import Pairing
 
 
@@ -66,6 +67,8 @@ def can_be_paired(evidence: Evidence) -> bool:
 def _drop(pairing: Pairing, ours: pd.DataFrame, theirs: pd.DataFrame, classes: int) -> Estimate:
     before, after = theirs[pairing.column].to_numpy(), ours[pairing.column].to_numpy()
     truth = ours["label"].to_numpy()
+    if pairing.statistic == "mean":
+        return paired_mean_difference(before, after, pairing.low, pairing.high)
     if pairing.statistic == "accuracy":
         return paired_difference(truth == before, truth == after)
     average = pairing.statistic.removeprefix("f1_")

@@ -1,14 +1,16 @@
 """Conditions on metrics -> verdict. It fails closed: what was not shown has not passed."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
 from audits.config.policy import Condition, Policy, Waiver
+from audits.evidence.bounds import holm, images_needed, tail_probability
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
-from audits.evidence.intervals import images_needed
+from audits.evidence.intervals import TAIL
 from audits.evidence.metric import Metric, named_figures
 
 Outcome = Literal["passed", "failed", "not_judged"]
@@ -22,8 +24,9 @@ class Judgement:
     condition: Condition
     outcome: Outcome
     finding: str
-    waiver: Waiver | None = None  # that holds today, where the condition did not pass
-    margin: float = float("nan")  # from the worse end of the interval to the bound, where it passed
+    waiver: Waiver | None = None  # that holds today, if the condition did not pass
+    margin: float = math.nan  # from the worse end of the interval to the bound, if it passed
+    chance: float = math.nan  # of a figure as bad as this, if the truth were at the bound
 
     def to_json(self) -> dict[str, object]:
         """Plain values."""
@@ -54,11 +57,16 @@ class Verdict:
 def decide(policy: Policy, evidence: Sequence[Evidence], today: date) -> Verdict:
     """`failed` if a condition failed; `passed` only if there are conditions and all passed.
 
-    Anything else is `undecided`, also when a check outside the policy ended with an error: an audit
+    Anything else is `undecided`, also if a check outside the policy ended with an error: an audit
     that did not finish does not pass. A condition that is waived on the day `today` does not
     decide, but at least one must be left that passes.
+
+    Each condition passes on its own 95 % interval. One of many conditions fails by chance more
+    often than one alone (seven at their bounds: 16 % of the time), so a condition counts as failed
+    only if Holm's procedure over all conditions rejects it at 2.5 %; else it is not judged.
     """
-    judgements = tuple(_judged(c, policy, evidence, today) for c in policy.conditions)
+    alone = [_judged(c, policy, evidence, today) for c in policy.conditions]
+    judgements = _among_all(alone)
     counted = [j for j in judgements if j.waiver is None]
     failed = [j for j in counted if j.outcome == "failed"]
     open_ = [j for j in counted if j.outcome == "not_judged"]
@@ -92,6 +100,28 @@ def _judged(
     if waiver.holds(today):
         return replace(judgement, waiver=waiver)
     return replace(judgement, finding=f"{judgement.finding}; its waiver ended on {waiver.until}")
+
+
+def _among_all(alone: Sequence[Judgement]) -> tuple[Judgement, ...]:
+    """Each judgement as one of several: failures that chance may explain are not judged."""
+    counted = [judgement for judgement in alone if judgement.waiver is None]
+    rejected = iter(holm([judgement.chance for judgement in counted], TAIL))
+    return tuple(
+        judgement
+        if judgement.waiver is not None
+        else _among(judgement, len(counted), clear=next(rejected))
+        for judgement in alone
+    )
+
+
+def _among(judgement: Judgement, conditions: int, *, clear: bool) -> Judgement:
+    if judgement.outcome != "failed" or clear or conditions == 1:
+        return judgement
+    finding = (
+        f"{judgement.finding} fails alone, but as one of {conditions} conditions it may be that "
+        "far off by chance (Holm); more images would settle it"
+    )
+    return replace(judgement, outcome="not_judged", finding=finding)
 
 
 def _sentence(judgements: Sequence[Judgement]) -> str:
@@ -144,19 +174,32 @@ def _compare(condition: Condition, estimate: Estimate) -> Judgement:
     shown = f"{estimate}{_improved(condition, estimate)}"
     bound = condition.bound
     if condition.from_above:
-        margin, failed = bound - estimate.high, estimate.low > bound
+        margin, failed, passing = (
+            bound - estimate.high,
+            estimate.low > bound,
+            estimate.value < bound,
+        )
     else:
-        margin, failed = estimate.low - bound, estimate.high < bound
+        margin, failed, passing = (
+            estimate.low - bound,
+            estimate.high < bound,
+            estimate.value > bound,
+        )
+    tail = tail_probability(estimate, bound)
+    chance = 1 - tail if passing else tail
     if margin >= 0:
-        return Judgement(condition, "passed", shown, margin=margin)
+        return Judgement(condition, "passed", shown, margin=margin, chance=chance)
     if failed:
-        return Judgement(condition, "failed", shown)
+        return Judgement(condition, "failed", shown, chance=chance)
     needed = images_needed(estimate, bound)
     if needed is None:
         advice = "no number of images would settle it"
     else:
-        advice = f"about {max(needed - estimate.n, 1)} more images would settle it"
-    return Judgement(condition, "not_judged", f"{shown} straddles the bound; {advice}")
+        word = "passed" if passing else "failed"
+        more = max(needed.images - estimate.n, 1)
+        advice = f"with about {more} more images it would be {word} in 80 % of cases"
+    finding = f"{shown} straddles the bound; {advice}"
+    return Judgement(condition, "not_judged", finding, chance=chance)
 
 
 def _improved(condition: Condition, estimate: Estimate) -> str:

@@ -1,106 +1,13 @@
-"""Estimates against scikit-learn, scipy and published intervals."""
+"""Estimates against scipy, published intervals and simulations of coverage."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import accuracy_score, f1_score
 
-from audits.evidence.intervals import (
-    Estimate,
-    bootstrap_f1,
-    difference,
-    images_needed,
-    mean,
-    proportion,
-    scores,
-)
-
-
-@pytest.fixture(scope="module")
-def answers():
-    """200 images of 4 classes, the last of which never occurs; 20 answers are -1, no class."""
-    rng = np.random.default_rng(3)
-    truth = rng.integers(0, 3, 200)
-    predicted = np.where(rng.random(200) < 0.7, truth, rng.integers(0, 4, 200))
-    predicted[rng.choice(200, 20, replace=False)] = -1
-    return truth, predicted
-
-
-def _f1(truth, predicted, average, classes=4):
-    return f1_score(truth, predicted, labels=range(classes), average=average, zero_division=0)
-
-
-def test_scores_are_those_of_scikit_learn_over_all_classes(answers):
-    truth, predicted = answers
-    found = scores(truth, predicted, 4)
-    assert found["accuracy"].value == accuracy_score(truth, predicted)
-    for average in ("macro", "weighted"):
-        assert found[f"f1_{average}"].value == _f1(truth, predicted, average)
-    assert {estimate.n for estimate in found.values()} == {200}
-
-
-def test_a_class_that_never_occurs_costs_macro_f1(answers):
-    truth, _ = answers
-    found = scores(truth, truth, 4)
-    assert found["f1_macro"].value == 0.75
-    assert found["f1_weighted"].value == found["accuracy"].value == 1
-
-
-def test_one_answer_for_all_is_no_better_than_one_class(answers):
-    truth = np.repeat(np.arange(4), 25)
-    found = scores(truth, np.full(100, 3), 4)
-    assert found["accuracy"].value == 0.25
-    assert found["f1_macro"].value == pytest.approx(0.4 / 4)
-
-
-def test_answers_of_no_class_only_score_zero(answers):
-    truth, _ = answers
-    found = scores(truth, np.full(200, -1), 4)
-    assert {estimate.value for estimate in found.values()} == {0.0}
-    assert all(0 < estimate.high < 0.03 for estimate in found.values())
-
-
-def test_images_without_a_true_class_are_misses_in_every_score():
-    # Such is `agreement` of a network whose first answer is not finite.
-    truth, predicted = np.array([-1, -1, 0, 1]), np.array([-2, -2, 0, 1])
-    assert all(estimate.value < 1 for estimate in scores(truth, predicted, 2).values())
-
-
-@pytest.mark.parametrize("average", ["macro", "weighted"])
-def test_the_bootstrap_is_that_of_resampled_images(answers, average):
-    truth, predicted = answers
-    rng = np.random.default_rng(11)
-    rows = rng.integers(0, 200, size=(1000, 200))
-    slow = [_f1(truth[row], predicted[row], average) for row in rows]
-    fast = bootstrap_f1(truth, predicted, 4, average)
-    assert fast.shape == (1000,)
-    levels = [0.025, 0.25, 0.5, 0.75, 0.975]
-    # A quantile of 1,000 resamples is itself uncertain by about .003 here.
-    assert np.quantile(fast, levels) == pytest.approx(np.quantile(slow, levels), abs=0.012)
-
-
-@pytest.mark.parametrize("average", ["macro", "weighted"])
-def test_the_bootstrap_is_the_same_every_time_and_whatever_the_order(answers, average):
-    truth, predicted = answers
-    once = bootstrap_f1(truth, predicted, 4, average)
-    assert np.array_equal(once, bootstrap_f1(truth[::-1], predicted[::-1], 4, average))
-    assert not np.array_equal(once, bootstrap_f1(truth, predicted, 4, average, seed=1))
-
-
-def test_intervals_of_f1_hold_the_value_and_are_no_narrower_than_accuracys(answers):
-    for found in (scores(*answers, 4), scores(answers[0], answers[0], 3)):
-        width = found["accuracy"].high - found["accuracy"].low
-        for estimate in found.values():
-            assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
-        low = found["f1_weighted"].low
-        assert found["f1_weighted"].high - low >= width - 1e-12
-
-
-def test_scores_of_no_images_are_not_finite():
-    nothing = np.array([], dtype=np.int64)
-    assert not any(estimate.finite for estimate in scores(nothing, nothing, 3).values())
+from audits.evidence.estimate import Estimate
+from audits.evidence.intervals import difference, mean, paired_difference, proportion, wilson
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=300))
@@ -120,13 +27,10 @@ def test_a_proportion_is_scipys_too():
     interval = stats.binomtest(23, 37).proportion_ci(0.95, method="wilson")
     found = proportion(hits)
     assert (found.low, found.high) == (interval.low, interval.high)
+    assert wilson(23 / 37, 37) == pytest.approx((interval.low, interval.high), abs=1e-12)
 
 
 def test_five_of_five_do_not_prove_perfection():
-    right = np.arange(5)
-    for estimate in scores(right % 2, right % 2, 2).values():
-        assert estimate.value == 1
-        assert estimate.low < 0.6
     assert proportion(np.ones(5, bool)).low == pytest.approx(0.5655, abs=1e-4)
 
 
@@ -158,29 +62,63 @@ def test_a_difference_turned_round_is_the_same_with_the_other_sign():
     assert (one.low, one.value, one.high) == (-other.high, -other.value, -other.low)
 
 
+# (both, only a, only b, neither) and limits: Newcombe 1998, Statistics in Medicine 17:2635, table
+# III, method 10. The formula gives .87367 where the table has .8736.
+NEWCOMBE = [
+    ((36, 12, 2, 0), 0.0569, 0.3404),
+    ((20, 12, 2, 16), 0.0562, 0.3292),
+    ((18, 12, 2, 18), 0.0562, 0.3290),
+    ((36, 14, 0, 0), 0.1528, 0.4167),
+    ((35, 14, 0, 1), 0.1461, 0.4175),
+    ((18, 14, 0, 18), 0.1441, 0.3963),
+    ((2, 97, 1, 0), 0.8721, 0.9854),
+    ((1, 97, 1, 1), 0.8736, 0.9850),
+    ((0, 29, 1, 0), 0.6666, 0.9882),
+    ((2, 98, 0, 0), 0.9178, 0.9945),
+    ((1, 98, 0, 1), 0.9171, 0.9916),
+    ((0, 30, 0, 0), 0.8395, 1.0),
+    ((54, 0, 0, 0), -0.0664, 0.0664),
+    ((53, 0, 0, 1), -0.0729, 0.0729),
+    ((30, 0, 0, 24), -0.0358, 0.0358),
+    ((29, 0, 0, 25), -0.0354, 0.0354),
+    ((28, 0, 0, 26), -0.0352, 0.0352),
+    ((27, 0, 0, 27), -0.0351, 0.0351),
+]
+
+
+def _pairs(both, only_a, only_b, neither):
+    counts = [both, only_a, only_b, neither]
+    a, b = np.array([True, True, False, False]), np.array([True, False, True, False])
+    return np.repeat(a, counts), np.repeat(b, counts)
+
+
+@pytest.mark.parametrize(("counts", "low", "high"), NEWCOMBE)
+def test_a_paired_difference_has_newcombes_published_interval(counts, low, high):
+    found = paired_difference(*_pairs(*counts))
+    assert found.value == pytest.approx((counts[1] - counts[2]) / sum(counts))
+    assert (found.low, found.high) == pytest.approx((low, high), abs=8e-5)
+
+
 @pytest.mark.parametrize(
-    ("hits", "n", "bound"), [(60, 100, 0.65), (60, 100, 0.55), (160, 200, 0.77)]
+    ("n", "shares"),
+    [
+        (20, (0.6, 0.25, 0.05, 0.1)),
+        (60, (0.9, 0.05, 0.02, 0.03)),
+        (60, (0.3, 0.1, 0.1, 0.5)),
+        (150, (0.05, 0.80, 0.05, 0.1)),
+    ],
 )
-def test_as_many_images_as_are_needed_settle_it(hits, n, bound):
-    estimate = _share(hits, n)
-    assert estimate.low < bound < estimate.high
-    needed = images_needed(estimate, bound)
-    assert needed > n
-    # "About": Wilson's interval is lopsided, and more so the fewer images it has.
-    enough = int(needed * 1.25)
-    settled = _share(round(enough * hits / n), enough)
-    assert not settled.low < bound < settled.high
-    half = _share(round(needed / 2 * hits / n), round(needed / 2))
-    assert half.low < bound < half.high
-
-
-def test_no_number_of_images_moves_a_value_off_its_bound():
-    assert images_needed(_share(5, 10), 0.5) is None
-
-
-def test_a_bound_next_to_the_value_needs_very_many_images():
-    needed = images_needed(Estimate(0.0, -0.1, 0.1, 100), 1e-200)
-    assert needed is None or needed > 1e9
+def test_a_paired_difference_covers_the_truth_and_its_width_says_how_the_two_go_together(n, shares):
+    random, held, paired, unpaired = np.random.default_rng(1), 0, 0.0, 0.0
+    for counts in random.multinomial(n, shares, size=400):
+        a, b = _pairs(*counts)
+        found, apart = paired_difference(a, b), difference(proportion(a), proportion(b))
+        held += found.low <= shares[1] - shares[2] <= found.high
+        paired += found.high - found.low
+        unpaired += apart.high - apart.low
+    assert 0.93 <= held / 400 <= 0.995
+    alike = shares[0] * shares[3] > shares[1] * shares[2]
+    assert paired < 0.97 * unpaired if alike else paired > 1.03 * unpaired
 
 
 def test_a_mean_has_students_interval():

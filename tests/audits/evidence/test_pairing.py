@@ -8,12 +8,8 @@ from sklearn.metrics import f1_score
 from audits.checks.performance import Performance
 from audits.errors import AuditError
 from audits.evidence.evidence import Evidence, failed_evidence
-from audits.evidence.intervals import (
-    difference,
-    paired_difference,
-    paired_f1_difference,
-    proportion,
-)
+from audits.evidence.f1 import paired_f1_difference
+from audits.evidence.intervals import difference, paired_difference, proportion
 from audits.evidence.pairing import with_drops
 
 CLASSES = ("cat", "dog", "owl")
