@@ -12,9 +12,9 @@ import torch
 from networks import Subject, network
 from torch.nn import functional
 
-from fillblanks import Classifier, Plan, calibrate, expected_fill, masks
-from fillblanks.plan import default_plan, with_block
-from fillblanks.update import Step
+from fillblanks import Classifier, Plan, default_plan, expected_fill, masks, tune
+from fillblanks.engine.plan import with_block
+from fillblanks.engine.step import Step, UpdateOrder
 
 RATIO = 0.25
 IDLE = 8  # times the draws of the others
@@ -76,7 +76,7 @@ class PlainLoop(_Loop):
 
 
 class Ours:
-    """`expected_fill` with the plan that `calibrate` finds."""
+    """`expected_fill` with the plan that `tune` finds."""
 
     def __init__(self, subject: Subject, folder: str, draws: int, fixed: dict[str, Any]):
         # As many images and draws as an audit of the paper's size takes; fewer of large networks.
@@ -86,10 +86,8 @@ class Ours:
         self.classifier = Classifier(net, mean=subject.mean, std=subject.std, constant=True)
         self.options = {"mask_ratio": RATIO, "patch_size": subject.patch_size}
         self.image, self.label, self.draws = images[:1], labels[:1], draws
-        self.calibration = calibrate(
-            self.classifier, images, labels, draws=size, fixed=fixed, **self.options
-        )
-        self.plan = self.calibration.plan
+        self.tuning = tune(self.classifier, images, labels, draws=size, fixed=fixed, **self.options)
+        self.plan = self.tuning.plan
 
     def run(self) -> None:
         expected_fill(
@@ -103,7 +101,7 @@ class Ours:
         )
 
     def facts(self) -> str:
-        return f"{self.plan} (overlap with float64 >= {self.calibration.overlap:.3f})"
+        return f"{self.plan} (overlap with float64 >= {self.tuning.overlap:.3f})"
 
 
 class OursIdle(Ours):
@@ -114,9 +112,11 @@ class OursIdle(Ours):
         super().__init__(subject, folder, IDLE * draws, fixed)
 
     def run(self) -> None:
-        from fillblanks.engine import Engine
+        from fillblanks.engine.engine import Engine
 
-        def idle(engine: Engine, masked: torch.Tensor, labels: torch.Tensor) -> Step:
+        def idle(
+            engine: Engine, masked: torch.Tensor, labels: torch.Tensor, order: UpdateOrder
+        ) -> Step:
             return Step(masked.clone(), labels, labels)
 
         real = Engine.steps
@@ -128,6 +128,6 @@ class OursIdle(Ours):
 
 
 def plan_of(subject: Subject, **changes: Any) -> Plan:
-    """The plan without calibration, for the images of `subject`, with changes."""
+    """The plan without tuning, for the images of `subject`, with changes."""
     shape = subject.images(1)[0].shape[1:]
     return with_block(replace(default_plan(*shape), **changes), shape.numel())

@@ -36,11 +36,11 @@ def overhead(folder: str, seconds: float = 440) -> list[str]:
     total = time.perf_counter() - started - setup
     if any(evidence.status != "ok" for evidence in result.evidence):
         raise RuntimeError(f"Expected an audit that ran, got: {result.verdict.reason}")
-    passes, calibrating = sum(measuring), sum(finding)
-    rest = total - passes - calibrating
+    passes, tuning = sum(measuring), sum(finding)
+    rest = total - passes - tuning
     return [
         f"An audit of {images} images with {_SAMPLES:,} accepted masks each took {total:.0f} s: "
-        f"passes {passes:.0f} s, calibrating {calibrating:.0f} s, and all the rest (processes, "
+        f"passes {passes:.0f} s, tuning {tuning:.0f} s, and all the rest (processes, "
         f"Prefect, MLflow, figures, pictures) {rest:.0f} s, {rest / total:.1%}. "
         f"{result.evidence[0].sentence}"
     ]

@@ -8,7 +8,7 @@ from contenders import plan_of
 from networks import CNN3, RESNET5, Subject, network
 
 from fillblanks import Classifier, Fill, expected_fill
-from fillblanks.threshold import overlap
+from fillblanks.engine.comparison import overlap
 
 _IMAGES = 64
 _CEILING = 8_192

@@ -16,11 +16,13 @@ PerChannel = float | Sequence[float]
 class Classifier:
     """A network together with its own normalisation, so that masks live in pixel space.
 
-    `net` maps float images (N, C, H, W) to logits (N, K). `mean` and `std` are what it was trained
-    with, one number or one a channel: the network is given `(images - mean) / std`. `classes` are
-    the K names in the order of the logits. `constant` promises that the network's weights will not
-    change any more: what is made of them for speed is then made once and kept. The network stays
-    where it is (its device and its dtype are used); nothing of it is changed outside `steady()`.
+    `net` maps float images (N, C, H, W) to logits (N, K). `mean` and `std` are those of its
+    training, a number or one number a channel: the network is given `(images - mean) / std`.
+    `classes` are the K names in the order of the logits. `constant` promises that the network's
+    weights will not change any more: copies of them that are made for speed are then kept. The
+    network's own device and dtype are used; nothing of it is changed outside `steady()`.
+
+    Raises ValueError unless std > 0 and `mean` and `std` have one length, or the length 1.
     """
 
     def __init__(
@@ -44,14 +46,14 @@ class Classifier:
             raise ValueError(f"Expected mean and std of one length, got {mean} and {std}.")
         self.classes = None if classes is None else tuple(classes)
         self.constant = constant
-        self.engines: dict[Any, Any] = {}  # of engine.py, where the classifier is constant
+        self.engines: dict[Any, Any] = {}  # kept by engine_of, if the classifier is constant
 
     def _per_channel(self, value: PerChannel) -> Tensor:
         tensor = torch.as_tensor(value, dtype=self.dtype, device=self.device)
         return tensor.reshape(-1, 1, 1)
 
     def with_net(self, net: nn.Module, dtype: torch.dtype) -> "Classifier":
-        """This classifier around another form of its network, on the same device, of `dtype`."""
+        """This classifier with another form of its network, of `dtype`, on the same device."""
         other = copy.copy(self)
         other.net, other.dtype = net, dtype
         other.mean, other.std = self.mean.to(dtype), self.std.to(dtype)
@@ -62,23 +64,23 @@ class Classifier:
         return self.net((images - self.mean) / self.std)
 
     def predict(self, images: Tensor) -> Tensor:
-        """Predicted class of each image, int64 (N,); -1 where a logit is not finite."""
+        """The predicted class of images (N, C, H, W), int64 (N,); -1 if a logit is not finite."""
         with torch.no_grad():
             return predicted_class(self(images))
 
     @contextmanager
     def steady(self) -> Iterator[None]:
-        """Evaluation mode and frozen weights inside; everything as it was afterwards.
+        """Evaluation mode and frozen weights inside; afterwards the network is as it was.
 
-        It changes the shared network for its duration, so two threads must not enter it at once.
-        Raises ValueError on leaving when the network has changed a buffer of its own: a network
-        with a memory can give its first answer back, and its answers depend on their order.
+        The shared network is changed for that time, so two threads must not enter at once. Raises
+        ValueError at the end if the network has changed a buffer of its own: a network with a
+        memory can repeat its first answer, and its answers depend on their order.
         """
         buffers = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
         modes = [(module, module.training) for module in self.net.modules()]
         frozen = [p for p in self.net.parameters() if p.requires_grad]
         try:
-            # Exported programs refuse eval(): their mode was fixed when they were exported.
+            # Exported programs refuse eval(): their mode was fixed at their export.
             with suppress(NotImplementedError):
                 self.net.eval()
             for parameter in frozen:
@@ -88,7 +90,7 @@ class Classifier:
                 if name not in buffers or not torch.equal(buffer, buffers[name]):
                     raise ValueError(
                         "Expected a network that stays as it is while it answers, got one that "
-                        f"changed its buffer {name!r}. Take out what it remembers."
+                        f"changed its buffer {name!r}. Remove that memory."
                     )
         finally:
             for parameter in frozen:
@@ -126,15 +128,16 @@ class Classifier:
         return self.to_device(images)
 
     def to_device(self, images: Tensor) -> Tensor:
-        """`images`, of any value, on the network's device and in its dtype."""
+        """`images`, of any shape and range, on the network's device and in its dtype."""
         return images.detach().to(self.device, self.dtype)
 
     def probe(self, images: Tensor, rows: int = 4) -> int:
-        """Runs a few images in a batch of `rows` and returns K, the number of classes.
+        """Runs a few of `images`, (N, C, H, W) in [0, 1], and returns K, the number of classes.
 
-        Raises ValueError unless the output is finite logits (N, K), K as many as the class names,
-        not probabilities, and the answer for an image is the same alone and in a batch (which every
-        gradient here relies on).
+        They are run alone and in a batch of `rows`, 2 at least. Raises ValueError unless the output
+        is finite logits (N, K), K >= 2 and as many as the class names, not probabilities, with a
+        gradient at the input, and the same for an image alone and in a batch (every gradient here
+        relies on that).
         """
         with torch.no_grad():
             some = torch.cat([images[:2], 1 - images[:2]])
@@ -204,5 +207,5 @@ class Classifier:
 
 
 def predicted_class(logits: Tensor) -> Tensor:
-    """argmax of each row, int64 (N,); -1, which is no class, where a logit is not finite."""
+    """The argmax of each row of logits (N, K), int64 (N,); -1, no class, if one is not finite."""
     return torch.where(logits.isfinite().all(1), logits.argmax(1), -1)

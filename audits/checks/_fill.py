@@ -18,10 +18,10 @@ from audits.evidence.intervals import paired_difference, proportion
 from audits.evidence.metric import DefaultBounds, Metric, Null, Pairing, Statistic
 from audits.strict import Share
 from fillblanks import Classifier
+from fillblanks.fills.second_order import LEAST_PASSES, MOST_PASSES
+from fillblanks.fills.threshold import Normalise
+from fillblanks.fills.update import Update
 from fillblanks.masks import default_patch_size
-from fillblanks.second_order import LEAST_PASSES, MOST_PASSES
-from fillblanks.threshold import Normalise
-from fillblanks.update import Update
 
 
 def _expect_cut(value: Any) -> Any:

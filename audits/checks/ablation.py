@@ -31,11 +31,11 @@ from audits.evidence.intervals import proportion
 from audits.evidence.metric import Metric
 from audits.strict import Ratio, Share
 from fillblanks import expected_fill, shuffled, threshold
-from fillblanks.averages import Average
-from fillblanks.fill import draw_limit
+from fillblanks.fills.averages import Average
+from fillblanks.fills.expected import draw_limit
+from fillblanks.fills.threshold import Normalise
+from fillblanks.fills.update import Update
 from fillblanks.masks import blank_count, default_patch_size, grid_shape
-from fillblanks.threshold import Normalise
-from fillblanks.update import Update
 
 _UNIT_VALUES = 100_000_000  # of all masked images
 _KEPT_VALUES = 4_000_000  # of the updates that a unit keeps

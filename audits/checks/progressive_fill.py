@@ -28,7 +28,7 @@ from audits.evidence.f1 import scores
 from audits.evidence.intervals import proportion
 from audits.evidence.metric import Metric
 from fillblanks import fill_regions, progressive_fill, shuffled
-from fillblanks.fill import StepLabel
+from fillblanks.fills.progressive import StepLabel
 
 _UNIT_IMAGES = 256
 _COLUMNS = ("label", "first", "filled", "recognised", "recognised_null")

@@ -29,10 +29,10 @@ from audits.evidence.evidence import Evidence, Picture
 from audits.evidence.intervals import bounded_mean, mean, proportion
 from audits.evidence.metric import Metric
 from audits.strict import Ratio, Share
-from fillblanks import expected_fill, shuffled, threshold
-from fillblanks.averages import Average
-from fillblanks.fill import Fill, draw_limit
-from fillblanks.sampling import FIRST_LOOK
+from fillblanks import Fill, expected_fill, shuffled, threshold
+from fillblanks.fills.averages import Average
+from fillblanks.fills.expected import draw_limit
+from fillblanks.fills.sampling import FIRST_LOOK
 
 # A unit is some seconds to a few minutes of work: a killed audit loses one, and each costs a
 # scheduler some tenths of a second.

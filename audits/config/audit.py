@@ -17,7 +17,7 @@ from audits.config.policy_names import refusals
 from audits.data.sources import AnyData
 from audits.models.preprocessing import Preprocessing
 from audits.strict import Strict
-from fillblanks.plan import MemoryFormat, Precision
+from fillblanks.engine.plan import MemoryFormat, Precision
 
 if TYPE_CHECKING:
     AnyCheck = Check
@@ -37,7 +37,7 @@ class Limits(Strict):
 
 
 class EngineSettings(Strict):
-    """How passes are run. What is not fixed here is found by a short calibration on the model."""
+    """How passes are run. What is not fixed here is found by a short tuning on the model."""
 
     precision: Precision | None = None
     memory_format: MemoryFormat | None = None

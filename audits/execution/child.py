@@ -22,8 +22,9 @@ from audits.execution.store import Store
 from audits.models import loading
 from audits.models.files import ModelFiles
 from fillblanks import Classifier, OutOfMemory, Plan, default_plan, find_device
-from fillblanks.memory import is_short, memory_told
-from fillblanks.plan import with_fixed
+from fillblanks.engine.memory import memory_told
+from fillblanks.engine.plan import with_fixed
+from fillblanks.memory import is_short
 
 _TRIED = 8  # images on which a reference must differ from the audited model
 
@@ -45,7 +46,7 @@ class Setting:
     device: str
     dtype: str
     torch: str  # its version
-    speed: str  # what calibration depends on besides: instructions and threads of the CPU
+    speed: str  # what tuning depends on besides: instructions and threads of the CPU
 
 
 def open_model(job: Job) -> Setting:

@@ -43,7 +43,7 @@ class Plans:
         return (*([self._planned.note] if self._planned else []), *shrunk)
 
     def choose(self, find: Callable[[], Planned | Plan]) -> None:
-        """Decides with `find`, unless it was decided before; a calibration is written down."""
+        """Decides with `find`, unless it was decided before; a tuning is written down."""
         if self._plans:
             return
         found = find()

@@ -161,12 +161,12 @@ class Session:
     def _find_plan(self) -> Planned | Plan:
         if tuning.is_short(self.config, self.images):
             return tuning.default(self.config, self.images)
-        log.info("%s: calibrating", self.model)
+        log.info("%s: tuning", self.model)
         try:
             found: Planned = self._in_worker(tuning.find_plan)
         except WorkerFailure as failure:
             # A check that would succeed is not given up for a plan that is only faster.
-            return tuning.uncalibrated(self.config, self.images, failure.reason)
+            return tuning.untuned(self.config, self.images, failure.reason)
         return found
 
     @property

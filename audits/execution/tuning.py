@@ -10,10 +10,11 @@ import torch
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
 from audits.execution.child import Job, context_of, smaller_plan
-from fillblanks import Calibration, OutOfMemory, Plan, calibrate, default_plan
-from fillblanks.calibration import LEAST_OVERLAP
-from fillblanks.plan import REDUCED, with_fixed
-from fillblanks.timing import Runner, seconds_per_pass
+from fillblanks import OutOfMemory, Plan, Tuning, default_plan, tune
+from fillblanks.engine.plan import REDUCED, with_fixed
+from fillblanks.engine.timing import Runner, seconds_per_pass
+from fillblanks.engine.tuning import LEAST_OVERLAP
+from fillblanks.fills.update import FIRST_ORDER
 
 # An audit that puts fewer values than this through the model is over in seconds on one core; it
 # takes the network as it is.
@@ -53,7 +54,7 @@ def default(config: AuditConfig, images: ImageSet) -> Plan:
 
 
 def is_short(config: AuditConfig, images: ImageSet) -> bool:
-    """Whether calibrating would not pay."""
+    """Whether tuning would not pay."""
     if not any(check.fill_options() for check in config.checks):
         return True
     # Precision that somebody reduced is always compared, since the evidence must say what it does.
@@ -65,9 +66,9 @@ def is_long(config: AuditConfig, images: ImageSet) -> bool:
     return config.passes(len(images)) * images.tensor([0]).numel() >= _SHORT_VALUES
 
 
-def uncalibrated(config: AuditConfig, images: ImageSet, reason: str) -> Planned:
+def untuned(config: AuditConfig, images: ImageSet, reason: str) -> Planned:
     """The plan that needs no trial, for a model that could not be tried: why, is told."""
-    return Planned(asdict(default(config, images)), None, (f"Calibrating failed: {reason}",))
+    return Planned(asdict(default(config, images)), None, (f"Tuning failed: {reason}",))
 
 
 def time_plan(job: Job) -> tuple[float, float] | Plan:
@@ -78,7 +79,8 @@ def time_plan(job: Job) -> tuple[float, float] | Plan:
     """
     context = context_of(job)
     try:
-        runner = Runner(context.classifier, context.images.tensor(range(1)), context.plan)
+        images = context.images.tensor(range(1))
+        runner = Runner(context.classifier, images, context.plan, FIRST_ORDER)
         return seconds_per_pass(runner), peak_gib()
     except OutOfMemory as error:
         return smaller_plan(error, job, context.plan)
@@ -92,12 +94,12 @@ def find_plan(job: Job) -> Planned:
     context = context_of(job)
     some = context.images.sampled_order(context.seed)[:_IMAGES].tolist()
     images, labels = context.images.tensor(some), torch.from_numpy(context.images.labels[some])
-    fixed, found, refused = job.config.engine.fixed, list[Calibration](), list[str]()
+    fixed, found, refused = job.config.engine.fixed, list[Tuning](), list[str]()
     for check in job.config.checks:
         options = check.fill_options()
         if options is None:
             continue
-        calibration = calibrate(
+        tuning = tune(
             context.classifier,
             images,
             labels,
@@ -107,19 +109,19 @@ def find_plan(job: Job) -> Planned:
             seed=context.seed,
             **options,
         )
-        found.append(calibration)
-        if calibration.plan.chunk < fixed.get("chunk", 0):
+        found.append(tuning)
+        if tuning.plan.chunk < fixed.get("chunk", 0):
             refused.append(f"Memory was too short for {fixed['chunk']} images in a pass")
         refused += [
             f"{check.name} does not keep {trial.plan.precision}: {trial.refused}"
-            for trial in calibration.trials
+            for trial in tuning.trials
             if trial.overlap is not None
         ]
         # What is fastest was found; for the other checks only the precision is left to see.
-        fixed = {k: v for k, v in asdict(calibration.plan).items() if k != "precision"}
+        fixed = {k: v for k, v in asdict(tuning.plan).items() if k != "precision"}
         fixed |= job.config.engine.fixed
-    best = min(found, key=lambda calibration: _PRECISE.index(calibration.plan.precision))
-    overlaps = [calibration.overlap for calibration in found]
+    best = min(found, key=lambda tuning: _PRECISE.index(tuning.plan.precision))
+    overlaps = [tuning.overlap for tuning in found]
     overlap = float("nan") if any(map(math.isnan, overlaps)) else max(0.0, min(overlaps))
     return Planned(
         asdict(best.plan),

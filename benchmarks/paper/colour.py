@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fillblanks import Classifier, expected_fill, threshold
-from fillblanks.threshold import Normalise
+from fillblanks.fills.threshold import Normalise
 from paper.measure import Bench
 from paper.pictures import first_of_classes, prototypes
 from paper.protocol import MASK_RATIO, REFERENCE_SEED

@@ -18,7 +18,7 @@ from audits.data.imageset import ImageSet
 from audits.evidence.evidence import Evidence
 from fillblanks import Classifier, default_plan
 
-# Full precision, fixed where an audit is too short for calibrating to pay.
+# Full precision, fixed where an audit is too short for tuning to pay.
 EXACT = {"precision": "full", "memory_format": "channels_last", "fused": True, "chunk": 256}
 
 

@@ -78,7 +78,7 @@ class Broken(Backward):
 
 
 class Dying(Linear):
-    """Ends its process where it is asked in float64, as only a calibration does."""
+    """Ends its process where it is asked in float64, as only tuning does."""
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dtype == torch.float64:

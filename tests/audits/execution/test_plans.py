@@ -39,7 +39,7 @@ SHRUNK = "Memory was too short for 16 images in a pass; the audit went on with 8
 LEAST = {"model": "models:/m/1", "data": {"kind": "digits"}, "device": "cpu"}
 PERFORMANCE, FILL = {"kind": "performance"}, {"kind": "random_fill"}
 FEW = {**FILL, "images": 20, "samples": 8}
-MANY = {**FILL, "samples": 90}  # of 450 images: just long enough to be calibrated
+MANY = {**FILL, "samples": 90}  # of 450 images: just long enough to be tuned
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_plan_is_chosen_once(store):
     assert (plans.current, plans.all, plans.notes) == (PLAN, (PLAN,), (NOTE,))
 
 
-def test_a_calibrated_plan_is_read_again_where_the_key_is_the_same(store):
+def test_a_tuned_plan_is_read_again_where_the_key_is_the_same(store):
     Plans(store, "key").choose(lambda: FOUND)
     again = Plans(store, "key")
     again.choose(_never)
@@ -238,7 +238,7 @@ def test_a_short_audit_takes_the_default_and_what_is_fixed(warm, config_of):
         assert session.cost().passes == 450 + 20 * 8, "another plan is another part"
 
 
-def test_a_long_audit_is_calibrated_once(warm, config_of):
+def test_a_long_audit_is_tuned_once(warm, config_of):
     config = config_of(_fitted(planned_nets.Linear()), [PERFORMANCE, MANY], pickled=False)
     with _session(config) as first:
         assert first.cost().passes == 450 + 450 * 90
@@ -267,12 +267,12 @@ def test_a_long_audit_is_calibrated_once(warm, config_of):
     assert len(_plan_files(config.store)) == 2
 
 
-def test_a_model_that_cannot_be_calibrated_is_audited_all_the_same(config_of):
+def test_a_model_that_cannot_be_tuned_is_audited_all_the_same(config_of):
     config = config_of(_fitted(planned_nets.Dying()), [MANY])
     with _session(config) as session:
         assert session.plan == default_plan(1, 28, 28)
         (note,) = session.notes
-        assert "Calibrating failed: the process that held the model died (exit code 3" in note
+        assert "Tuning failed: the process that held the model died (exit code 3" in note
         session.measure(
             session.check("random_fill"), session.units(session.check("random_fill"))[0]
         )
@@ -375,7 +375,7 @@ def test_a_model_is_opened_with_as_many_images_as_memory_has_room_for(warm, conf
         assert session.plan.chunk == 256
 
 
-def test_a_chunk_that_is_too_large_is_halved_while_calibrating(warm, config_of):
+def test_a_chunk_that_is_too_large_is_halved_while_tuning(warm, config_of):
     fixed = {"chunk": 16, "precision": "full", "fused": False}
     config = config_of(_fitted(planned_nets.Narrow(rows=8)), [MANY], engine=fixed)
     with _session(config) as session:
@@ -451,7 +451,7 @@ RUNS = "a model that runs, but"
         (ValueError("It broke.\nBadly."), FEW, f"{RUNS} ValueError: It broke"),
         (None, FEW, f"{RUNS} it took more than 1 s and was stopped"),
     ],
-    ids=["raises", "raises in calibration", "raises ValueError", "hangs"],
+    ids=["raises", "raises in tuning", "raises ValueError", "hangs"],
 )
 def test_a_preview_of_a_model_that_does_not_run_says_so_in_one_line(
     error, check, message, warm, config_of
