@@ -1,8 +1,9 @@
 # The commands that people and CI type. Everything installed goes to .venv.
 PYTHON ?= python3
+CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 
-.PHONY: demo test lint bench paper soak
+.PHONY: demo test lint docs bench paper soak
 
 demo: .venv/installed
 	$(BIN)/fillblanks demo --folder fillblanks-demo
@@ -27,8 +28,11 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-.venv/installed: pyproject.toml constraints.txt
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+.venv/installed: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[audit,dev]'
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[audit,dev,docs]'
 	touch $@
