@@ -4,7 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from flows.environment import quieten
+from flows.terminal.environment import quieten
 
 
 def main(seeds: int) -> None:

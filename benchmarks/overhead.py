@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from networks import DATA, RESNET5, network
 
-from flows.environment import quieten
+from flows.terminal.environment import quieten
 
 _SAMPLES = 10_000
 _MASKS_A_SECOND = 12_000  # about; the audit is as long as it turns out to be

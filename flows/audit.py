@@ -1,4 +1,4 @@
-"""The audit told to Prefect: one task a unit of work, one a conclusion.
+"""The audit as a Prefect flow: a task for each unit of work, and one for each conclusion.
 
 Tasks are given names and numbers, never models or tensors: a task in another process opens the same
 audit for itself (`attach`).
@@ -16,27 +16,20 @@ from audits.checks.context import Unit
 from audits.evidence.evidence import Evidence
 from audits.execution.session import Session
 from audits.execution.tickets import attach
-from flows.environment import temporary_server
 from flows.events import announce
-from flows.interrupt import leave
 from flows.outcome import not_passed, outcome_of
 
 
 @flow(name="audit", flow_run_name="audit {model}", validate_parameters=False, persist_result=False)
 def audit(model: str, config: dict[str, Any]) -> AuditResult | State[Any]:
-    """Audits `model` (models:/...) as `config`, the plain values of an AuditConfig, says.
+    """Audits `model` (models:/...) by `config`, the plain values of an AuditConfig.
 
-    The flow run fails unless the verdict is `passed`, and says why in its state; an event
-    `fillblanks.audit.<verdict>` is emitted.
+    Returns an AuditResult if the verdict is `passed`, else a state of type FAILED that has the
+    verdict as its name and the reason as its message. Emits an event `fillblanks.audit.<verdict>`.
+    Raises AuditError if the config is bad, or if model or data are not found.
     """
-    try:
-        parsed = parse_config({**config, "model": model})
-        result = run_audit(parsed, measure=_measure, conclude=_conclude)
-    except KeyboardInterrupt:
-        # By now the run is closed and the model's process has ended.
-        if temporary_server():
-            leave()
-        raise
+    parsed = parse_config({**config, "model": model})
+    result = run_audit(parsed, measure=_measure, conclude=_conclude)
     announce(result)
     verdict = result.verdict
     if verdict.word == "passed":
@@ -45,7 +38,7 @@ def audit(model: str, config: dict[str, Any]) -> AuditResult | State[Any]:
 
 
 def audited(config: AuditConfig) -> AuditResult:
-    """Runs the flow and returns what it found, whatever the verdict; raises what it raised."""
+    """Runs the flow and returns its AuditResult, whatever the verdict; raises what it raised."""
     state: State[Any] = audit(config.model, config.model_dump(mode="json"), return_state=True)
     found: AuditResult = outcome_of(state)
     return found

@@ -1,4 +1,4 @@
-"""The command line. It imports torch, MLflow and Prefect only where a command needs them."""
+"""The command line. It imports torch, MLflow and Prefect only if a command needs them."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from audits.errors import AuditError
 from flows.commands import (
     audit,
     compare,
@@ -19,41 +20,54 @@ from flows.commands import (
     sweep,
 )
 from flows.commands.common import EXIT
-from flows.environment import quieten
-from flows.watch import watch
+from flows.terminal.environment import quieten
+from flows.terminal.interrupt import leave
+from flows.terminal.watch import watch
 
 _COMMANDS = (audit, gate, policy, sweep, serve, history, compare, prune, schema, demo)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code: 0 passed, 1 failed, 2 undecided or bad input."""
+    """Runs one command; returns its exit code: 0 passed, 1 failed, 2 undecided or bad input.
+
+    Ctrl-C ends the process with exit code 130. Errors are printed to stderr, none is raised.
+    """
     options = _parser().parse_args(arguments)
-    # All that the demo writes goes to the one folder, Prefect's files included.
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        # By now the MLflow run is closed and the model's process has ended.
+        leave()
+
+
+def _run(options: argparse.Namespace) -> int:
+    # The demo writes to its one folder only, Prefect's files included.
     folder: Path | None = getattr(options, "folder", None)
     try:
         quieten(prefect_home=folder / "prefect" if folder else None)
         if getattr(options, "runs_flows", False):
             watch()
-    except Exception:
-        traceback.print_exc()
-        return EXIT["undecided"]
-    try:
-        import audits
-    except ImportError as error:
-        print(
-            f"fillblanks needs {error.name} here: pip install 'fillblanks[audit]'", file=sys.stderr
-        )
-        return EXIT["undecided"]
-    try:
         result: int = options.command(options)
-    except audits.AuditError as error:
+        return result
+    except AuditError as error:
         print(error, file=sys.stderr)
-        return EXIT["undecided"]
+    except ModuleNotFoundError as error:
+        if _is_ours(error.name):
+            traceback.print_exc()
+        else:
+            print(
+                f"Expected the package {error.name} to be installed, found none. Run "
+                "pip install 'fillblanks[audit]'.",
+                file=sys.stderr,
+            )
     except Exception:
         # Python's own exit code would be 1, which means that the model failed.
         traceback.print_exc()
-        return EXIT["undecided"]
-    return result
+    return EXIT["undecided"]
+
+
+def _is_ours(module: str | None) -> bool:
+    return module is None or module.split(".")[0] in ("fillblanks", "audits", "flows")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,16 +1,11 @@
-"""Prefect events about audits, on which users hang their notifications."""
+"""Prefect events about audits, to which the automations of users listen."""
 
 from prefect.events import emit_event
-from prefect.settings import get_current_settings
 
 from audits import AuditResult
+from flows.server import configured
 
 PREFIX = "fillblanks.audit"
-
-
-def configured() -> bool:
-    """Whether a Prefect server is configured, in whatever way Prefect knows."""
-    return get_current_settings().api.url is not None
 
 
 def _resource(uri: str, name: str) -> dict[str, str]:
@@ -20,8 +15,8 @@ def _resource(uri: str, name: str) -> dict[str, str]:
 
 
 def announce(result: AuditResult) -> None:
-    """Emits `fillblanks.audit.passed`, `.failed` or `.undecided`, where a server is configured."""
-    if not configured():  # nobody can have an automation on a temporary server
+    """Emits `fillblanks.audit.passed`, `.failed` or `.undecided` if a server is configured."""
+    if not configured():  # Prefect's own temporary server has no automations
         return
     model, verdict = result.model, result.verdict
     emit_event(
@@ -38,7 +33,7 @@ def announce(result: AuditResult) -> None:
 
 
 def announce_error(model: str, reason: str) -> None:
-    """Emits `fillblanks.audit.error`: an audit that broke off and has no verdict."""
+    """Emits `fillblanks.audit.error` for an audit that broke off and has no verdict."""
     if not configured():
         return
     emit_event(

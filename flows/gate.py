@@ -1,4 +1,4 @@
-"""The gate told to Prefect: the audit that it needs is a subflow."""
+"""The gate as a Prefect flow; the audit that it needs is a subflow."""
 
 from typing import Any
 
@@ -21,9 +21,11 @@ def gate(
     promote: str | None = None,
     fresh: bool = False,
 ) -> Decision | State[Any]:
-    """Decides whether `model` may go out; see `audits.workflows.gate.gate`.
+    """Decides whether `model` may go out; see `audits.workflows.gate.gate` for the parameters.
 
-    The flow run fails unless the decision is `passed`, and says why in its state.
+    `config` and `policy` are plain values. Returns a Decision if its verdict is `passed`, else a
+    state of type FAILED that has the verdict as its name and the reason as its message. Raises
+    AuditError if something is not found.
     """
     decision = audits.workflows.gate.gate(
         model,
@@ -39,6 +41,6 @@ def gate(
 
 
 def gated(model: str, **options: Any) -> Decision:
-    """Runs the flow and returns the decision, whatever it is; raises what it raised."""
+    """Runs the flow and returns its Decision, whatever the verdict; raises what it raised."""
     decision: Decision = outcome_of(gate(model, **options, return_state=True))
     return decision

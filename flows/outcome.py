@@ -1,4 +1,4 @@
-"""How a verdict becomes the state of a flow run, and comes back from it."""
+"""A verdict becomes the state of a flow run here, and the state gives its verdict back."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from prefect.states import Failed
 
 
 class NotPassed(Exception):
-    """A verdict that is not `passed`: what Prefect raises where such a flow run is waited for."""
+    """A verdict that is not `passed`; Prefect raises this if somebody waits for the flow run."""
 
     def __init__(self, message: str, outcome: object):
         super().__init__(message, outcome)  # both, so that it can be pickled
@@ -23,7 +23,7 @@ def not_passed(word: str, message: str, outcome: object) -> State[Any]:
 
 
 def outcome_of(state: State[Any]) -> Any:
-    """What a flow found, whatever the verdict; raises what it raised."""
+    """The result of a flow, whatever the verdict; raises what the flow raised."""
     result = state.result(raise_on_failure=False)
     if isinstance(result, NotPassed):
         return result.outcome

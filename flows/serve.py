@@ -1,4 +1,4 @@
-"""Serving sweep and audit as Prefect deployments, from this process, until it is stopped."""
+"""Sweep and audit as Prefect deployments that this process serves until it is stopped."""
 
 import os
 from typing import Any, cast
@@ -11,7 +11,7 @@ from prefect.types.entrypoint import EntrypointType
 from audits import AuditError
 from audits.workflows.sweep import Wanted
 from flows.audit import audit
-from flows.events import configured
+from flows.server import configured, expect_answer
 from flows.sweep import sweep
 
 # Two sweeps at once would overtake each other's audits.
@@ -22,16 +22,18 @@ _BY_NAME = EntrypointType.MODULE_PATH  # a path would be looked up in the folder
 
 
 def serve(config: dict[str, Any], wanted: Wanted, cron: str) -> None:
-    """Serves `sweep` on a schedule (cron, UTC) and `audit` on demand; returns when stopped.
+    """Serves `sweep` on a schedule (`cron`, in UTC) and `audit` on demand; returns when stopped.
 
-    Raises AuditError where no Prefect server is configured: a schedule needs one that stays.
+    `config` is an AuditConfig in plain values. Raises AuditError if no Prefect server is configured
+    (a schedule needs a server that stays), or if the server does not answer.
     """
     if not configured():
         raise AuditError(
             "Expected a Prefect server that keeps the schedule, found none configured. Start one "
             "with `prefect server start` and set PREFECT_API_URL."
         )
-    # A folder `flows` where the user works is not ours.
+    expect_answer()
+    # The user's working folder may have a package `flows` of its own.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     which = {"name": wanted.name, "alias": wanted.alias, "tags": dict(wanted.tags or {})}
     deployments = [
@@ -48,5 +50,5 @@ def serve(config: dict[str, Any], wanted: Wanted, cron: str) -> None:
             entrypoint_type=_BY_NAME,
         ),
     ]
-    # Outside of a running loop Prefect's functions that may be awaited give their results.
+    # `to_deployment` returns its result, no coroutine, since no event loop is running here.
     serve_deployments(*cast(list[RunnerDeployment], deployments))

@@ -3,23 +3,69 @@
 A new check of ours is one import and one name in `_OURS`.
 """
 
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
+from typing import Literal, get_args, get_origin
 
 from audits.checks.ablation import Ablation
 from audits.checks.base import Check
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
+from audits.errors import AuditError
 
+_GROUP = "fillblanks.checks"
 _OURS: tuple[type[Check], ...] = (Performance, RandomFill, ProgressiveFill, Ablation)
 
 
 def check_classes() -> tuple[type[Check], ...]:
-    """Our checks and those that other packages name in the entry-point group fillblanks.checks."""
-    found = [point.load() for point in entry_points(group="fillblanks.checks")]
-    for check in found:
-        if not (isinstance(check, type) and issubclass(check, Check)):
-            raise TypeError(
-                f"Expected a Check in entry-point group fillblanks.checks, got {check}."
-            )
+    """Our checks and those that other packages name in the entry-point group fillblanks.checks.
+
+    Raises AuditError, in one line that names the entry point and its package, if a check of another
+    package cannot be imported, is not a `Check`, has no `kind`, or has the kind of another check.
+    """
+    owners = {kind: "fillblanks" for check in _OURS for kind in _kinds(check)}
+    found = []
+    for point in entry_points(group=_GROUP):
+        check = _loaded(point)
+        for kind in _kinds(check):
+            if kind in owners:
+                raise AuditError(
+                    f"Expected {_named(point)} to have a kind of its own, got {kind!r}, which is "
+                    f"taken by {owners[kind]}. Rename the kind, or uninstall one of the packages."
+                )
+            owners[kind] = _named(point)
+        found.append(check)
     return _OURS + tuple(found)
+
+
+def _loaded(point: EntryPoint) -> type[Check]:
+    try:
+        check = point.load()
+    except (Exception, SystemExit) as error:  # code of another package may raise anything
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise AuditError(
+            f"Expected {_named(point)} to be importable, got {said}. Mend or uninstall the package."
+        ) from error
+    if not (isinstance(check, type) and issubclass(check, Check)):
+        raise AuditError(
+            f"Expected {_named(point)} to be a subclass of Check, got {check!r}. Name the class of "
+            f"the check in the entry-point group {_GROUP}."
+        )
+    kinds = _kinds(check)
+    if not kinds or check.model_fields["kind"].default not in kinds:
+        raise AuditError(
+            f'Expected {_named(point)} to have a field `kind: Literal["..."] = "..."`, got '
+            f"{check.model_fields['kind']}. Add the field."
+        )
+    return check
+
+
+def _kinds(check: type[Check]) -> tuple[str, ...]:
+    """The values that `kind` may have in the config of this check; none without a Literal."""
+    annotation = check.model_fields["kind"].annotation
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def _named(point: EntryPoint) -> str:
+    package = f"{point.dist.name!r} {point.dist.version}" if point.dist else "unknown"
+    return f"the check {point.name!r} of package {package} ({point.value})"

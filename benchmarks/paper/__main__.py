@@ -7,7 +7,7 @@ Needs the data folder (FILLBLANKS_DATA). The registry, trained weights and finis
 import argparse
 from pathlib import Path
 
-from flows.environment import quieten
+from flows.terminal.environment import quieten
 
 _ROOT = Path(__file__).parents[2]
 

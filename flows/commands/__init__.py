@@ -1,4 +1,6 @@
-"""The commands of `fillblanks`, one a file: `add` its options, `run` it.
+"""The commands of `fillblanks`, one file each: `add` declares its options, `run` runs it.
 
-Each is imported for `--help`, so they import what they need only in `run`.
+`run` returns the exit code, prints results to stdout and the log to stderr, and raises AuditError,
+which the command line prints in one line and turns into exit code 2. Every file is imported for
+`--help`, so torch, MLflow and Prefect are imported in `run` only.
 """

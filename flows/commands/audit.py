@@ -1,11 +1,12 @@
-"""fillblanks audit: one model, now."""
+"""fillblanks audit: audits one model now."""
 
 import argparse
 
-from flows.commands.common import EXIT, add_model, where
+from flows.commands.common import EXIT, add_model, add_without_prefect, through_prefect, where
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command `audit` and its options."""
     parser = commands.add_parser(
         "audit",
         help="audit one model and record evidence and verdict in MLflow",
@@ -16,27 +17,36 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be done, and how many passes"
     )
+    add_without_prefect(parser)
     parser.set_defaults(command=run, runs_flows=True)
 
 
 def run(options: argparse.Namespace) -> int:
-    from audits import read_config
+    """Audits one model, records the audit in MLflow and prints verdict and conditions.
+
+    Returns the exit code of the verdict; 0 after a dry run, which records nothing. Raises
+    AuditError if config, model, data or Prefect server are not as expected.
+    """
+    from audits import read_config, run_audit
     from audits.data import sources
     from audits.models import registry
     from audits.workflows.preview import preview
-    from flows.console import show_progress
+    from flows.terminal.console import show_progress
 
     config = read_config(options.config, model=options.model)
     if options.dry_run:
         print(preview(config))
         return 0
-    # Said here in one line, before Prefect can say it in many.
+    # An error is one line here; inside a flow it would be many.
     registry.resolve(config.model)
     sources.load(config.data)
-    from flows.audit import audited
-
     progress = show_progress()
-    result = audited(config)
+    if through_prefect(options):
+        from flows.audit import audited
+
+        result = audited(config)
+    else:
+        result = run_audit(config)
     progress.done()
     print(f"{result.model}: {result.verdict.word}. {result.verdict.reason}")
     if result.verdict.word != "undecided":

@@ -1,4 +1,4 @@
-"""What several commands share: exit codes, options, where a run is shown."""
+"""Exit codes, options and texts that several commands share."""
 
 import argparse
 import sys
@@ -12,13 +12,14 @@ EXIT = {"passed": 0, "failed": 1, "undecided": 2}
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument that names the model."""
     parser.add_argument(
         "model", help="models:/name/3, models:/name@alias, models:/name/latest, models:/m-<id>"
     )
 
 
 def add_wanted(parser: argparse.ArgumentParser) -> None:
-    """Options that say which versions of the registry are meant."""
+    """Adds the options that choose versions of the registry."""
     parser.add_argument("--name", help="only versions of this registered model")
     parser.add_argument("--alias", help="only versions with this alias")
     parser.add_argument(
@@ -31,19 +32,43 @@ def add_wanted(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_without_prefect(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that asks for plain functions."""
+    parser.add_argument(
+        "--without-prefect",
+        action="store_true",
+        help="audit by plain functions: no Prefect server, no flow runs, the same evidence",
+    )
+
+
+def through_prefect(options: argparse.Namespace) -> bool:
+    """Whether the audits of a command run as Prefect flows; sees to it that a server is there.
+
+    False with `--without-prefect`, and then Prefect is not imported; also False if no server is
+    configured and a temporary one does not start, which the log says. Raises AuditError if a
+    configured server does not answer.
+    """
+    if getattr(options, "without_prefect", False):
+        return False
+    from flows.terminal.temporary import find_server
+
+    return find_server()
+
+
 def wanted(options: argparse.Namespace) -> "Wanted":
+    """The versions that the options of `add_wanted` choose."""
     from audits.workflows.sweep import Wanted
 
     return Wanted(options.name, options.alias, dict(options.tag))
 
 
 def given(text: str) -> str | None:
-    """The text, or None where it is empty: MLflow Projects cannot leave an option out."""
+    """The text, or None if it is empty: MLflow Projects cannot leave an option out."""
     return text or None
 
 
 def where(page: str) -> str:
-    """How to see a page of the MLflow UI."""
+    """How a person opens `page`, a path below the root of the MLflow UI."""
     import mlflow
 
     uri = mlflow.get_tracking_uri()

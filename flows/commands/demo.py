@@ -1,10 +1,13 @@
-"""fillblanks demo: the whole story on two versions that are trained for it."""
+"""fillblanks demo: trains two versions of a model and audits both."""
 
 import argparse
 from pathlib import Path
 
+from flows.commands.common import through_prefect
+
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command `demo` and its options."""
     parser = commands.add_parser("demo", help="train two versions of a model and audit both")
     parser.add_argument(
         "--folder", type=Path, required=True, help="where everything goes; delete it when done"
@@ -14,7 +17,17 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> int:
-    from flows.demo.story import demo
+    """Trains and audits two versions of a model in one folder; returns 0, whatever the verdicts.
 
-    demo(options.folder, options.seed)
+    Raises AuditError if a configured Prefect server does not answer.
+    """
+    from audits import run_audit
+    from flows.demo.story import demo
+    from flows.terminal.console import show_progress
+
+    show_progress()
+    if through_prefect(options):
+        demo(options.folder, options.seed)
+    else:
+        demo(options.folder, options.seed, audit=run_audit)
     return 0

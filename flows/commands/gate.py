@@ -1,4 +1,4 @@
-"""fillblanks gate: may this version go out?"""
+"""fillblanks gate: decides whether a version may go out."""
 
 import argparse
 import json
@@ -8,13 +8,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from flows.commands.common import EXIT, add_model, given, where
+from flows.commands.common import (
+    EXIT,
+    add_model,
+    add_without_prefect,
+    given,
+    through_prefect,
+    where,
+)
 
 if TYPE_CHECKING:
     from audits.workflows.gate import Decision
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command `gate` and its options."""
     parser = commands.add_parser(
         "gate",
         help="decide whether a version may go out, compared with a baseline",
@@ -41,19 +49,25 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         metavar="FILE",
         help="append Markdown, as $GITHUB_STEP_SUMMARY takes it",
     )
+    add_without_prefect(parser)
     parser.set_defaults(command=run, runs_flows=True)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Decides whether a version may go out, and prints the decision in every form asked for.
+
+    Returns the exit code of the verdict. Whatever stands in the way, also a crash, is a decision
+    `undecided` with the reason.
+    """
     from audits import AuditError
     from audits.workflows.gate import Decision
-    from flows.console import show_progress
+    from flows.terminal.console import show_progress
 
     with ExitStack() as opened:
         summary = None
         progress = show_progress()
         try:
-            if options.summary:  # found out before the audit, not after
+            if options.summary:  # a bad path is found before the audit
                 summary = opened.enter_context(_opened(options.summary))
             decision = _decision(options)
         except AuditError as error:
@@ -61,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
             print(error, file=sys.stderr)
             decision = Decision.impossible(options.model, options.baseline, str(error))
         except Exception as error:
-            # Whatever it was, the gate has not passed, and says so in every form it was asked for.
+            # The gate has not passed, and says so in every form that was asked for.
             progress.done()
             traceback.print_exc()
             reason = f"{type(error).__name__}: {error}"
@@ -71,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
             try:
                 summary.write(decision.to_markdown())
                 summary.flush()
-            except OSError as error:  # what was decided and done is told all the same
+            except OSError as error:  # the decision is printed all the same
                 print(f"The summary could not be written: {error}", file=sys.stderr)
     if options.json:
         print(json.dumps(decision.to_json()))
@@ -99,24 +113,28 @@ def _opened(file: Path) -> TextIO:
 
 def _decision(options: argparse.Namespace) -> "Decision":
     from audits import parse_config
-    from audits.config.reading import read_mapping, read_policy
+    from audits.config.reading import parse_policy, read_mapping, read_policy
     from audits.models import registry
 
     policy = read_policy(options.policy).model_dump(mode="json") if options.policy else None
     config = read_mapping(options.config) if options.config else None
     if config is not None:
-        # Said here in one line, before Prefect can say it in many.
+        # An error is one line here; inside a flow it would be many.
         typed = {"policy": policy} if policy else {}
         typed |= {"baseline": options.baseline} if options.baseline else {}
         parse_config({**config, "model": options.model, **typed}, origin=options.config)
     registry.resolve(options.model)
-    from flows.gate import gated
+    chosen = {
+        "baseline": options.baseline,
+        "config": config,
+        "promote": options.promote,
+        "fresh": options.fresh,
+    }
+    if through_prefect(options):
+        from flows.gate import gated
 
-    return gated(
-        options.model,
-        baseline=options.baseline,
-        config=config,
-        policy=policy,
-        promote=options.promote,
-        fresh=options.fresh,
-    )
+        return gated(options.model, policy=policy, **chosen)
+    from audits.workflows.gate import gate
+
+    parsed = None if policy is None else parse_policy(policy)
+    return gate(options.model, policy=parsed, **chosen)

@@ -1,10 +1,11 @@
-"""fillblanks history: the audits of one model."""
+"""fillblanks history: lists the audits of one model."""
 
 import argparse
 import json
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command `history` and its options."""
     parser = commands.add_parser("history", help="list the audits of a registered model")
     parser.add_argument("name", help="of the registered model")
     parser.add_argument("--json", action="store_true", help="print one line of JSON an audit")
@@ -15,6 +16,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> int:
+    """Prints the audits of a registered model, newest first; returns 0.
+
+    Raises AuditError if the model or the registry is not found.
+    """
     from audits.tracking.history import history
 
     for entry in history(options.name, options.experiment):

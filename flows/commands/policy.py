@@ -1,9 +1,10 @@
-"""fillblanks policy: a policy to start from."""
+"""fillblanks policy: prints a policy to start from."""
 
 import argparse
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command `policy` and its options."""
     parser = commands.add_parser(
         "policy",
         help="print a policy, written from the audit of an accepted version",
@@ -17,6 +18,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> int:
+    """Prints a policy in YAML, written from the standing audit of a version; returns 0.
+
+    Raises AuditError if the version has no verified audit, or failed.
+    """
     from audits.workflows.policy import policy_of
 
     print(policy_of(options.accepted), end="")

@@ -1,10 +1,11 @@
-"""fillblanks prune: the local store, made smaller."""
+"""fillblanks prune: deletes old units from the local store."""
 
 import argparse
 from pathlib import Path
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command `prune` and its options."""
     parser = commands.add_parser(
         "prune",
         help="delete finished units that no audit has used for a while",
@@ -19,6 +20,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> int:
+    """Deletes finished units from the store and prints how many; returns 0.
+
+    Raises AuditError if there is no store.
+    """
     from audits import AuditError
     from audits.execution.store import Store, default_folder
 

@@ -1,4 +1,4 @@
-"""fillblanks serve: sweep and audit as Prefect deployments."""
+"""fillblanks serve: serves sweep and audit as Prefect deployments."""
 
 import argparse
 
@@ -6,6 +6,7 @@ from flows.commands.common import add_wanted, wanted
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command `serve` and its options."""
     parser = commands.add_parser(
         "serve",
         help="serve sweep (scheduled) and audit (on demand) as Prefect deployments",
@@ -18,6 +19,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> int:
+    """Serves the deployments until it is stopped; then returns 0.
+
+    Raises AuditError if the config is bad, no version is found, or no Prefect server answers.
+    """
     from audits.config.reading import read_mapping
     from audits.workflows.sweep import sweep_config, versions
     from flows.serve import serve

@@ -1,16 +1,17 @@
-"""fillblanks sweep: audit every version that is due."""
+"""fillblanks sweep: audits every version that is due."""
 
 import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flows.commands.common import EXIT, add_wanted, wanted
+from flows.commands.common import EXIT, add_wanted, add_without_prefect, through_prefect, wanted
 
 if TYPE_CHECKING:
     from audits import AuditConfig
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command `sweep` and its options."""
     parser = commands.add_parser(
         "sweep",
         help="audit every version of the registry that is due",
@@ -20,23 +21,35 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument("--config", required=True, metavar="FILE", help="YAML, see schema")
     add_wanted(parser)
     parser.add_argument("--dry-run", action="store_true", help="say which versions are due and why")
+    add_without_prefect(parser)
     parser.set_defaults(command=run, runs_flows=True)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Audits every version that is due, and prints a line for each version and a summary.
+
+    Returns the exit code of the worst verdict, new or standing. A dry run only says which versions
+    are due, and returns 2 if that is not known of all. Raises AuditError if the config is bad, no
+    version is found, or a configured Prefect server does not answer.
+    """
     from audits.config.reading import read_mapping
     from audits.workflows.sweep import sweep_config, versions
-    from flows.console import show_progress
+    from flows.terminal.console import show_progress
 
     which, values = wanted(options), read_mapping(options.config)
     uris = versions(which)
     config = sweep_config(values, uris, origin=options.config)
     if options.dry_run:
         return _dry_run(config, uris)
-    from flows.sweep import swept
-
     progress = show_progress()
-    summary = swept(values, which)
+    if through_prefect(options):
+        from flows.sweep import swept
+
+        summary = swept(values, which)
+    else:
+        from audits.workflows.sweep_summary import audit_due
+
+        summary = audit_due(config, uris)
     progress.done()
     for row in summary.rows:
         print(f"{row.model}: {row.done}, {row.verdict}. {row.why}")

@@ -1,1 +1,1 @@
-"""`fillblanks demo`: network.py is what it trains, train.py how, story.py the demo itself."""
+"""`fillblanks demo`: the network (network.py), its training (train.py), the demo (story.py)."""

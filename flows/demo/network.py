@@ -6,7 +6,7 @@ from torch.nn import functional
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions around a shortcut, which a 1x1 convolution fits where shapes differ."""
+    """Two 3x3 convolutions around a shortcut, with a 1x1 convolution if shapes differ."""
 
     def __init__(self, channels: int, out_channels: int, stride: int):
         super().__init__()

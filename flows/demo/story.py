@@ -4,6 +4,7 @@ import hashlib
 import logging
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -17,11 +18,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from audits import AuditResult, parse_config
+from audits import AuditConfig, AuditResult, parse_config
 from audits.data.sources import Digits, load
 from flows.audit import audited
-from flows.console import show_progress
 from flows.demo.train import train
+from flows.terminal.console import show_progress
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,13 @@ def recipes(seed: int) -> tuple[Recipe, Recipe]:
     return Recipe("plain", 0.0, seed), Recipe("noise on inputs", 1.5, seed)
 
 
-def demo(folder: Path, seed: int = 0) -> list[tuple[Recipe, AuditResult]]:
-    """Trains, registers and audits two versions; everything lands in `folder`."""
+def demo(
+    folder: Path, seed: int = 0, audit: Callable[[AuditConfig], AuditResult] = audited
+) -> list[tuple[Recipe, AuditResult]]:
+    """Trains, registers and audits two versions; all files go to `folder`.
+
+    `audit` runs one audit. Returns each version's recipe and audit.
+    """
     started = time.monotonic()
     console, progress = Console(highlight=False), show_progress()
     folder = folder.resolve()
@@ -58,7 +64,7 @@ def demo(folder: Path, seed: int = 0) -> list[tuple[Recipe, AuditResult]]:
     versions = [(recipe, registered(recipe, folder)) for recipe in recipes(seed)]
     values = yaml.safe_load(config.read_text()) | {"store": str(folder / "store")}
     configs = [parse_config({**values, "model": f"models:/{NAME}/{v}"}) for _, v in versions]
-    results = [(recipe, audited(c)) for (recipe, _), c in zip(versions, configs, strict=True)]
+    results = [(recipe, audit(c)) for (recipe, _), c in zip(versions, configs, strict=True)]
     progress.done()
     console.print(_table(results))
     for _, result in results:
@@ -80,7 +86,7 @@ def demo(folder: Path, seed: int = 0) -> list[tuple[Recipe, AuditResult]]:
 
 
 def registered(recipe: Recipe, folder: Path) -> str:
-    """The version that was trained by this recipe; trained and registered now if there is none."""
+    """The number of the version of this recipe; trains and registers the version if it is new."""
     client = mlflow.MlflowClient()
     key = hashlib.sha256(repr(asdict(recipe)).encode()).hexdigest()
     for version in client.search_model_versions(f"name = '{NAME}'"):
@@ -147,7 +153,7 @@ def _table(results: list[tuple[Recipe, AuditResult]]) -> Table:
 
 
 def _picture(result: AuditResult, folder: Path) -> Path:
-    """A copy of the contact sheet where a person looks for it."""
+    """Copies the contact sheet to `folder`/pictures; returns the copy."""
     client = mlflow.MlflowClient()
     run: Run = client.get_run(result.run_id)
     target = folder / "pictures"

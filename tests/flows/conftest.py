@@ -51,3 +51,28 @@ def config(demo_config, tmp_path):
         return file
 
     return written
+
+
+@pytest.fixture
+def impostors(tmp_path):
+    """A folder with packages of the names of ours and Prefect's, which cannot be imported."""
+    for name in ("fillblanks", "audits", "flows", "prefect"):
+        package = tmp_path / "impostors" / name
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("raise SystemExit('the wrong package')")
+    return tmp_path / "impostors"
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """A function that installs a package `other` whose check is `target`; returns its folder."""
+
+    def install(target, source=""):
+        info = tmp_path / "site" / "other-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[fillblanks.checks]\nown = {target}\n")
+        (tmp_path / "site" / "other_check.py").write_text(source)
+        return tmp_path / "site"
+
+    return install

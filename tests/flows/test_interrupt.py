@@ -1,18 +1,92 @@
-"""Leaving at Ctrl-C: one line, and nothing of Python's own after it."""
+"""Ctrl-C ends our command line at once, in one line; it never ends a program that calls a flow."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import mlflow
+import pytest
+from processes import wait_until_unmarked
+
+# Few enough passes that no plan is looked for, which would take longer than all the rest.
+_CHECKS = [{"kind": "performance"}, {"kind": "random_fill", "samples": 80, "max_draws": 80}]
+_PROGRAM = """
+import logging, sys
+from audits import read_config
+from flows.audit import audited
+from flows.gate import gated
+
+if __name__ == "__main__":
+    log = logging.getLogger("audits")  # Prefect sets the root logger's level
+    log.addHandler(logging.StreamHandler())
+    log.setLevel(logging.INFO)
+    file, flow = sys.argv[1:]
+    try:
+        if flow == "audit":
+            audited(read_config(file, model="models:/m/1"))
+        else:
+            config = read_config(file, model="models:/m/1").model_dump(mode="json")
+            gated("models:/m/1", config=config, fresh=True)
+    except KeyboardInterrupt:
+        print("caught", flush=True)
+    print("still here")
+"""
+
+
+def _interrupted(process):
+    """Sends Ctrl-C as a terminal does, between two units; returns the rest of stderr."""
+    for line in process.stderr:
+        if " performance 1/1," in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    return process.stderr.read()
+
+
+def test_ctrl_c_ends_it_at_once_and_says_so(typed, config, tmp_path):
+    file = config(checks=_CHECKS, policy={})
+    mark = {"FILLBLANKS_TEST": str(tmp_path)}
+    process = typed("audit", "models:/m/1", "--config", file, wait=False, **mark)
+    rest = _interrupted(process)
+    assert process.wait(timeout=30) == 130
+    assert rest.splitlines()[-1].startswith("Interrupted.")
+    assert "Traceback" not in rest
+    tags = mlflow.MlflowClient().get_model_version("m", "1").tags
+    assert tags["audit.verdict"] == "undecided"
+    assert "interrupted" in tags["audit"]
+    wait_until_unmarked(f"FILLBLANKS_TEST={tmp_path}")  # Prefect's temporary server included
+
+
+@pytest.mark.parametrize("flow", ["audit", "gate"])
+def test_a_program_that_calls_a_flow_goes_on_living(flow, typed, config, tmp_path, prefect_api):
+    program = tmp_path / "program.py"
+    program.write_text(_PROGRAM)
+    file = config(
+        checks=_CHECKS, policy={"conditions": [{"metric": "random_fill/coverage", "min": 0.1}]}
+    )
+    process = typed(
+        *(program, file, flow),
+        command=(sys.executable,),
+        wait=False,
+        PREFECT_API_URL=prefect_api,
+        FILLBLANKS_TEST=str(tmp_path),
+    )
+    rest = _interrupted(process)
+    assert process.stdout.read().splitlines() == ["caught", "still here"], rest
+    assert process.wait(timeout=60) == 0
+    assert "Interrupted." not in rest
+    wait_until_unmarked(f"FILLBLANKS_TEST={tmp_path}")
+
 
 def test_semaphores_are_given_back_without_a_word():
     code = (
-        "from flows.environment import quieten\n"
+        "from flows.terminal.environment import quieten\n"
         "quieten()\n"
         "from multiprocessing import get_context\n"
         "lock = get_context('spawn').RLock()\n"
         "print(lock._semlock.name)\n"
-        "from flows.interrupt import leave\n"
+        "from flows.terminal.interrupt import leave\n"
         "leave()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

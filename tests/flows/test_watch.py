@@ -10,7 +10,7 @@ from processes import wait_until_gone
 
 _SCRIPT = """
 import subprocess, sys, tempfile
-from flows.watch import watch
+from flows.terminal.watch import watch
 watch()
 # In a session of its own and deaf to SIGTERM, as a server may be.
 code = "import signal, time; signal.signal(15, 1); print(1, flush=True); time.sleep(600)"

@@ -1,8 +1,9 @@
-"""Seeing to it that nothing of ours is left running."""
+"""Processes that a test has started, and the proof that none is left."""
 
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -18,3 +19,29 @@ def wait_until_gone(group: int, seconds: float = 30) -> None:
         time.sleep(0.2)
     os.killpg(group, signal.SIGKILL)
     pytest.fail("processes of the group outlived their leader")
+
+
+def marked(entry: str) -> dict[int, str]:
+    """Processes with `entry` (NAME=value) in their environment: ids and command lines."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            if entry.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                line = (folder / "cmdline").read_bytes().decode().replace("\0", " ")
+                found[int(folder.name)] = line
+        except OSError:  # it has ended, or is somebody else's
+            continue
+    return found
+
+
+def wait_until_unmarked(entry: str, seconds: float = 30) -> None:
+    """Waits until no process is `marked`; those that outlive that are killed and a failure."""
+    deadline = time.monotonic() + seconds
+    while left := marked(entry):
+        if time.monotonic() > deadline:
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            pytest.fail(f"left behind: {left}")
+        time.sleep(0.2)

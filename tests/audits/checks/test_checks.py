@@ -7,12 +7,10 @@ from nets import Constant
 from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 
-from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
-from audits.checks.registered import check_classes
 from audits.evidence.intervals import proportion
 from fillblanks import Classifier, Plan, expected_fill, progressive_fill
 
@@ -267,32 +265,6 @@ def test_there_is_a_slider_a_class(check, steps, audit):
     assert len({p.key for p in pictures}) == 3
     assert [p.step for p in pictures] == list(range(steps)) * 3
     assert all(p.image.shape == (6, 6, 3) and p.image.dtype == np.uint8 for p in pictures)
-
-
-def _install(folder, monkeypatch, target):
-    info = folder / "other-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[fillblanks.checks]\nown = {target}\n")
-    monkeypatch.syspath_prepend(folder)
-
-
-def test_another_package_adds_its_check(tmp_path, monkeypatch):
-    _install(tmp_path, monkeypatch, "nets_with_check:Own")
-    (tmp_path / "nets_with_check.py").write_text(
-        "from audits.checks.performance import Performance\nclass Own(Performance):\n    pass\n"
-    )
-    assert [c.__name__ for c in check_classes()][-1] == "Own"
-    assert all(issubclass(c, Check) for c in check_classes())
-
-
-@pytest.mark.parametrize("target", ["collections:OrderedDict", "os.path:join"])
-def test_what_another_package_adds_must_be_a_check(target, tmp_path, monkeypatch):
-    _install(tmp_path, monkeypatch, target)
-    with pytest.raises(
-        TypeError, match=r"Expected a Check in entry-point group fillblanks\.checks"
-    ):
-        check_classes()
 
 
 @pytest.mark.parametrize(("shape", "size"), [((1, 28, 28), 2), ((3, 32, 32), 8)])

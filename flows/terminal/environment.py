@@ -1,6 +1,7 @@
-"""Settings of Python, MLflow and Prefect for a command line; set before these are imported.
+"""Settings of Python, MLflow and Prefect for a command line, set before these are imported.
 
-Only noise and telemetry are turned down, and only where the user has not said otherwise.
+They turn down noise and telemetry, and give Prefect's temporary server time to start. A variable
+that the user has set is left as it is.
 """
 
 import os
@@ -17,23 +18,25 @@ _MLFLOW = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # our own last line says where to look
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # our own last line names the page
 }
 _TEMPORARY_PREFECT = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_LOGGING_LEVEL": "CRITICAL",  # what goes wrong is said by the command, in one line
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",  # the command reports errors in one line
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    # Prefect's own 20 seconds are too few on a busy machine.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
 }
 
 
 def quieten(prefect_home: Path | None = None) -> None:
-    """Turns down Python's resource tracker, MLflow's bars and Prefect's temporary server.
+    """Sets the variables that turn down Python's resource tracker, MLflow and Prefect.
 
-    That server keeps its files in `prefect_home`, where given. Where a Prefect server is
-    configured, its users want its log: then Prefect is left alone.
+    Prefect's are set only if no Prefect server is configured: the users of a server want its log.
+    Then `prefect_home`, if given, is made, and Prefect's temporary server keeps its files there.
     """
     settings = _PYTHON | _MLFLOW
-    if temporary_server():
+    if _temporary_server():
         settings |= _TEMPORARY_PREFECT
         if prefect_home is not None:
             prefect_home.mkdir(parents=True, exist_ok=True)
@@ -42,8 +45,8 @@ def quieten(prefect_home: Path | None = None) -> None:
         os.environ.setdefault(name, value)
 
 
-def temporary_server() -> bool:
-    """Whether no Prefect server is configured, so that Prefect starts one for the occasion."""
+def _temporary_server() -> bool:
+    """Whether neither PREFECT_API_URL nor the profile names a server; Prefect is not imported."""
     if os.environ.get("PREFECT_API_URL"):
         return False
     home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect")

@@ -1,7 +1,8 @@
-"""A watcher that ends what we leave behind when we are killed: Prefect's temporary server, mostly.
+"""A watcher process that ends the processes we leave behind if we are killed.
 
-It is a process of its own that waits for us to be gone, however we went, and knows our processes by
-a mark in their environment. Run as a script it is the watcher; the rest of us calls `watch`.
+Mostly that is Prefect's temporary server. The watcher waits until this process is gone, however it
+ended, and knows our processes by a mark in their environment. Run as a script, this file is the
+watcher; the command line calls `watch`.
 """
 
 import os
@@ -22,24 +23,27 @@ _watcher: "subprocess.Popen[bytes] | None" = None  # kept: it waits for the end 
 
 
 def watch() -> None:
-    """Starts the watcher; what is started from now on is ended after us, temporary files go."""
+    """Starts the watcher, which ends all processes started from now on once this one is gone.
+
+    It also deletes their temporary files. Sets TMPDIR and the mark in the environment.
+    """
     global _watcher
     mark = uuid.uuid4().hex
     folder = tempfile.mkdtemp(prefix="fillblanks-")
     _watcher = subprocess.Popen(
-        # Isolated: a folder `flows` where the user works is not this one.
+        # Isolated: the user's working folder may have a package `flows` of its own.
         [sys.executable, "-I", __file__, mark, folder],
         stdin=subprocess.PIPE,  # the kernel closes our end when we are gone
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # what is sent to our group is not meant for it
+        start_new_session=True,  # signals to our group are not meant for it
     )
     os.environ[_MARK], os.environ["TMPDIR"] = mark, folder
     tempfile.tempdir = None  # asked anew
 
 
 def watcher_pid() -> int | None:
-    """The watcher's process id, where there is one."""
+    """The watcher's process id; None if none was started."""
     return _watcher.pid if _watcher else None
 
 

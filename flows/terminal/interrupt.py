@@ -1,4 +1,4 @@
-"""Leaving at once when a person presses Ctrl-C."""
+"""The end of the command line when a person presses Ctrl-C."""
 
 import os
 import signal
@@ -6,22 +6,22 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from flows.watch import watcher_pid
+from flows.terminal.watch import watcher_pid
 
-_INTERRUPTED = 130  # what shells expect after SIGINT
+_INTERRUPTED = 130  # the exit code that shells expect after SIGINT
 
 
 def leave() -> NoReturn:
-    """Ends our child processes and this one, without Prefect's goodbyes.
+    """Prints one line, ends our child processes, and ends this process with exit code 130.
 
-    In a terminal Ctrl-C also ends Prefect's temporary server, which Prefect would then go on
-    asking for more than a minute. Semaphores are given back by Python's resource tracker, a process
-    of its own that outlives this one; `quieten` keeps it from warning that it had to.
+    Python's own way out would wait for Prefect's threads and the model's process. Python's resource
+    tracker, a process that outlives this one, gives back the semaphores; `quieten` keeps it from
+    warning about them.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     print("Interrupted. Finished units are kept; run it again to go on.", file=sys.stderr)
     for child in _children():
-        if child != watcher_pid():  # which sees to what is left
+        if child != watcher_pid():  # the watcher ends whatever is left
             os.kill(child, signal.SIGTERM)
     sys.stdout.flush()
     sys.stderr.flush()

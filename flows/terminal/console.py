@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: progress on one line, warnings and errors on their own."""
+"""The log in the terminal: progress on one line, warnings and errors on lines of their own."""
 
 import logging
 import sys
@@ -28,7 +28,10 @@ class ProgressHandler(logging.Handler):
 
 
 def show_progress() -> ProgressHandler:
-    """Shows what `audits` and `flows` log, once a process; returns the handler."""
+    """Shows the log of `audits` and `flows` in the terminal; returns the handler.
+
+    May be called again: the new handler takes the place of the old.
+    """
     handler = ProgressHandler()
     for name in ("audits", "flows"):
         logger = logging.getLogger(name)

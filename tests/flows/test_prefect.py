@@ -1,0 +1,180 @@
+"""Prefect is how audits run, and no reason for an audit to end: with a server, or without one."""
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlparse
+
+import mlflow
+import pytest
+import requests
+from processes import wait_until_unmarked
+
+_PERFORMANCE = {"checks": [{"kind": "performance"}]}
+_BOUNDS = itertools.count(0.0, 1e-4)
+_NO_DATABASE = "sqlite+aiosqlite:////proc/nowhere/prefect.db"
+_NOBODY = "http://127.0.0.1:9/api"
+_AUDITED = {"audit": "m v1: passed.", "gate": "\npassed: ", "sweep": "m/1: audited, passed."}
+_COMMANDS = {
+    "audit": ("audit", "models:/m/1"),
+    "gate": ("gate", "models:/m/1", "--fresh"),
+    "sweep": ("sweep", "--name", "m"),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "environment", "reason"),
+    [
+        (
+            "audit",
+            {"PREFECT_SERVER_DATABASE_CONNECTION_URL": _NO_DATABASE},
+            "Prefect's temporary server ended with exit code 3 (sqlalchemy.exc.OperationalError: "
+            "(sqlite3.OperationalError) unable to open database file)",
+        ),
+        ("gate", {"PREFECT_HOME": "/proc/nowhere"}, "Prefect's temporary server ended with"),
+        (
+            "sweep",
+            {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "1"},
+            "Prefect's temporary server did not start within 1 s",
+        ),
+    ],
+)
+def test_without_a_server_the_audit_goes_on_and_says_so(
+    command, environment, reason, typed, config, tmp_path
+):
+    file = config(policy=_policy(), **_PERFORMANCE)
+    mark = {"FILLBLANKS_TEST": str(tmp_path)}
+    done = typed(*_COMMANDS[command], "--config", file, **environment, **mark)
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "without Prefect" in line]
+    assert line.startswith(reason)
+    assert line.endswith(": going on without Prefect.")
+    assert "Traceback" not in done.stderr
+    assert _AUDITED[command] in done.stdout
+    wait_until_unmarked(f"FILLBLANKS_TEST={tmp_path}")
+
+
+def test_temporary_servers_that_are_switched_off_are_not_started(tmp_path):
+    code = (
+        "from flows.terminal.console import show_progress\n"
+        "from flows.terminal.temporary import find_server\n"
+        "show_progress()\n"
+        "print(find_server())"
+    )
+    done = _python(code, tmp_path, PREFECT_SERVER_EPHEMERAL_ENABLED="false")
+    assert done.stdout == "False\n"
+    assert "switched off (PREFECT_SERVER_EPHEMERAL_ENABLED): going on without" in done.stderr
+
+
+def test_a_wait_is_told_and_the_server_ends_with_the_process(tmp_path):
+    code = (
+        "from flows.terminal.environment import quieten\n"
+        "quieten()\n"
+        "from flows.terminal import console, temporary\n"
+        "console.show_progress()\n"
+        "temporary._QUIET = 0.0\n"
+        "assert temporary.find_server()\n"
+        "from prefect.client.orchestration import get_client\n"
+        "with get_client(sync_client=True) as client:\n"
+        "    assert client.api_healthcheck() is None\n"
+        "    print(client.api_url)"
+    )
+    done = _python(code, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == (
+        "waiting for Prefect's temporary server to start, up to 300 s "
+        "(--without-prefect does without it)\n"
+    )
+    url = done.stdout.strip()
+    assert url.startswith("http://127.0.0.1:")
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{url}health", timeout=5)
+    wait_until_unmarked(f"FILLBLANKS_TEST={tmp_path}")
+
+
+@pytest.fixture
+def plainly(typed):
+    """A function that runs a command without Prefect; returns the lines on stdout."""
+    code = (
+        "import sys\n"
+        "from flows.cli import main\n"
+        "if __name__ == '__main__':\n"
+        "    code = main([*sys.argv[1:], '--without-prefect'])\n"
+        "    print([name for name in sys.modules if name.split('.')[0] == 'prefect'])\n"
+        "    sys.exit(code)"
+    )
+
+    def run(*arguments):
+        done = typed("-c", code, *arguments, command=(sys.executable,))
+        assert done.returncode == 0, done.stderr
+        *lines, modules = done.stdout.splitlines()
+        assert modules == "[]"
+        return lines
+
+    return run
+
+
+@pytest.mark.parametrize("command", ["gate", "sweep"])
+def test_without_prefect_means_that_it_is_not_imported(command, plainly, config):
+    file = config(policy=_policy(), **_PERFORMANCE)
+    lines = plainly(*_COMMANDS[command], "--config", file)
+    assert _AUDITED[command] in "\n".join(lines)
+
+
+def test_evidence_and_words_are_the_same_without_prefect(plainly, typed, config, prefect_api):
+    file = config(policy=_policy(), experiment="same", **_PERFORMANCE)
+    plain = plainly(*_COMMANDS["audit"], "--config", file)
+    (file.parent / "store").rename(file.parent / "measured")  # so that the flow measures for itself
+    server = {"PREFECT_API_URL": prefect_api, "PREFECT_LOGGING_LEVEL": "CRITICAL"}
+    flow = typed(*_COMMANDS["audit"], "--config", file, **server)
+    assert flow.returncode == 0, flow.stderr
+    runs = mlflow.search_runs(experiment_names=["same"], output_format="list")
+    assert len(runs) == 2
+    files = [Path(urlparse(run.info.artifact_uri).path) / "evidence.json" for run in runs]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    ids = re.compile("|".join(run.info.run_id for run in runs))
+    assert [ids.sub("RUN", line) for line in plain] == ids.sub("RUN", flow.stdout).splitlines()
+
+
+@pytest.mark.parametrize("named", ["variable", "profile"])
+def test_a_server_that_the_user_names_and_that_is_away_is_an_error(named, typed, config, tmp_path):
+    if named == "variable":
+        environment = {"PREFECT_API_URL": _NOBODY}
+    else:
+        environment = {"PREFECT_HOME": str(tmp_path)}
+        (tmp_path / "profiles.toml").write_text(
+            f'active = "ours"\n[profiles.ours]\nPREFECT_API_URL = "{_NOBODY}"\n'
+        )
+    file = config(policy=_policy(), **_PERFORMANCE)
+    done = typed("audit", "models:/m/1", "--config", file, **environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"Expected a Prefect server at {_NOBODY}, got no answer (ConnectError")
+
+
+def test_a_gate_whose_prefect_server_is_away_is_undecided_in_every_form(typed, config):
+    file = config(policy=_policy(), **_PERFORMANCE)
+    done = typed(
+        *("gate", "models:/m/1", "--config", file, "--fresh", "--json"), PREFECT_API_URL=_NOBODY
+    )
+    decision = json.loads(done.stdout)
+    assert (done.returncode, decision["verdict"]) == (2, "undecided")
+    assert decision["reason"].startswith("Expected a Prefect server at")
+    assert "Traceback" not in done.stderr
+
+
+def _policy():
+    """A policy that no audit before has had, so that a sweep finds the version due."""
+    return {"conditions": [{"metric": "performance/accuracy", "min": next(_BOUNDS)}]}
+
+
+def _python(code, folder, **changes):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    environment |= {"PREFECT_HOME": str(folder / "prefect"), "FILLBLANKS_TEST": str(folder)}
+    return subprocess.run(
+        [sys.executable, "-c", code], env={**environment, **changes}, capture_output=True, text=True
+    )
