@@ -3,13 +3,19 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 
-.PHONY: demo test lint docs bench paper soak
+.PHONY: demo test test-slow lint docs bench paper soak
 
 demo: .venv/installed
 	$(BIN)/fillblanks demo --folder fillblanks-demo
 
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+# Real training, kills, outages, and browsers of pages: slow by nature.
+test-slow: .venv/installed
+	$(PYTEST) -m slow
 
 # Twenty kills and an outage of a minute, where the tests have three and ten seconds.
 soak: .venv/installed

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from audits.config.audit import AuditConfig
+from audits.models.snapshot import snapshot
 from audits.workflows.audit import AuditResult, run_audit
 from audits.workflows.freshness import Lookout
 
@@ -68,7 +69,8 @@ def _row(
     audit: Callable[[AuditConfig], AuditResult],
     broke_off: Callable[[str, str], None],
 ) -> Row:
-    row = _looked_at(config, lookout, uri, audit, broke_off)
+    with snapshot():  # looking and auditing copy the files of the version once
+        row = _looked_at(config, lookout, uri, audit, broke_off)
     # Logged at once, so that the night's work is not lost if a later step fails.
     log.info("%s: %s, %s", row.model, row.done, row.verdict)
     return row
