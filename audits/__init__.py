@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from audits.config.audit import AuditConfig
     from audits.config.reading import parse_config, read_config
     from audits.errors import AuditError
-    from audits.workflows.audit import AuditResult, run_audit
+    from audits.verdict.result import AuditResult
+    from audits.workflows.audit import run_audit
 
 _HOMES = {
     "AuditConfig": "audits.config.audit",
     "AuditError": "audits.errors",
-    "AuditResult": "audits.workflows.audit",
+    "AuditResult": "audits.verdict.result",
     "parse_config": "audits.config.reading",
     "read_config": "audits.config.reading",
     "run_audit": "audits.workflows.audit",

@@ -12,7 +12,7 @@ from audits.checks.context import AuditContext
 from audits.checks.random_fill import RandomFill
 from audits.data import sources
 from audits.data.sources import Torchvision
-from audits.execution.tuning import peak_gib
+from audits.execution.peak import peak_gib
 from fillblanks import Classifier, expected_fill
 
 

@@ -1,9 +1,10 @@
 """The audit as a Prefect flow: a task for each unit of work, and one for each conclusion.
 
-Tasks are given names and numbers, never models or tensors: a task in another process opens the same
-audit for itself (`attach`).
+Tasks run in this process, where the audit's session is open. Their parameters are names and
+numbers, never models or tensors.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import flow, task
@@ -14,8 +15,8 @@ from audits import AuditConfig, AuditResult, parse_config, run_audit
 from audits.checks.base import Check
 from audits.checks.context import Unit
 from audits.evidence.evidence import Evidence
+from audits.execution import fork_server
 from audits.execution.session import Session
-from audits.execution.tickets import attach
 from flows.events import announce
 from flows.outcome import not_passed, outcome_of
 
@@ -29,7 +30,7 @@ def audit(model: str, config: dict[str, Any]) -> AuditResult | State[Any]:
     Raises AuditError if the config is bad, or if model or data are not found.
     """
     parsed = parse_config({**config, "model": model})
-    result = run_audit(parsed, measure=_measure, conclude=_conclude)
+    result = run_audit(parsed, executor=Tasks())
     announce(result)
     verdict = result.verdict
     if verdict.word == "passed":
@@ -39,29 +40,41 @@ def audit(model: str, config: dict[str, Any]) -> AuditResult | State[Any]:
 
 def audited(config: AuditConfig) -> AuditResult:
     """Runs the flow and returns its AuditResult, whatever the verdict; raises what it raised."""
+    fork_server.start()  # imports while Prefect starts
     state: State[Any] = audit(config.model, config.model_dump(mode="json"), return_state=True)
     found: AuditResult = outcome_of(state)
     return found
 
 
-def _measure(session: Session, check: Check, unit: Unit) -> None:
-    measure(session.ticket, check.name, unit.number)
+class Tasks:
+    """The executor of the flow: one task a unit, one after the other, and one a conclusion."""
 
+    def map_units(self, session: Session, check: Check, units: Sequence[Unit]) -> None:
+        """Runs a task for each unit, until one fails."""
+        numbered = {unit.number: unit for unit in units}
 
-def _conclude(session: Session, check: Check) -> Evidence:
-    return conclude(session.ticket, check.name)
+        @task(
+            name="measure",
+            task_run_name=check.name + " {unit}",
+            cache_policy=NO_CACHE,
+            persist_result=False,
+        )
+        def measure(unit: int) -> None:
+            session.measure(check, numbered[unit])
 
+        for number in numbered:
+            measure(number)
 
-@task(task_run_name="{check} {unit}", cache_policy=NO_CACHE, persist_result=False)
-def measure(ticket: str, check: str, unit: int) -> None:
-    """Measures one unit of a check; its part goes to the store."""
-    session = attach(ticket)
-    found = session.check(check)
-    session.measure(found, session.units(found)[unit])
+    def conclude(self, session: Session, check: Check) -> Evidence:
+        """Runs the task that concludes from all parts of a check."""
 
+        @task(
+            name="conclude",
+            task_run_name=check.name + " conclusion",
+            cache_policy=NO_CACHE,
+            persist_result=False,
+        )
+        def conclude() -> Evidence:
+            return session.conclude(check)
 
-@task(task_run_name="{check} conclusion", cache_policy=NO_CACHE, persist_result=False)
-def conclude(ticket: str, check: str) -> Evidence:
-    """Concludes from all parts of a check."""
-    session = attach(ticket)
-    return session.conclude(session.check(check))
+        return conclude()

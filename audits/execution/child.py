@@ -1,12 +1,15 @@
-"""What runs in the child process: the model on its bench, measured and concluded upon.
+"""Functions that run in the child process: they open a model, measure units, draw conclusions.
 
-These functions are called through `Worker.call` with a `Job`; the model and the data set are opened
-by the first call and kept for the next.
+`open_model` is called through `Worker.call` once; config, model and data set then stay in the
+process. Everything else is called through `run`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+import gc
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +21,8 @@ from audits.data import sources
 from audits.errors import AuditError, ModelRefused
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
+from audits.execution.peak import reset_peak
+from audits.execution.setting import Setting
 from audits.execution.store import Store
 from audits.models import loading
 from audits.models.files import ModelFiles
@@ -36,22 +41,38 @@ class Job:
     config: AuditConfig
     files: ModelFiles
     reference: ModelFiles | None = None
-    plan: Plan | None = None  # not known until the model is open
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)  # by which `run` asks for it
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Where the model runs, once it is open; with the plan, part of the key of every part."""
+class Opened:
+    """A job whose model and data are open in this process."""
 
-    device: str
-    dtype: str
-    torch: str  # its version
-    speed: str  # what tuning depends on besides: instructions and threads of the CPU
+    job: Job
+    context: AuditContext
+
+    @property
+    def config(self) -> AuditConfig:
+        return self.job.config
+
+
+class Answer(Enum):
+    """Answers of `run` that stand in place of a result."""
+
+    NOT_OPEN = "the model is not open in this process"
+
+
+_opened: Opened | None = None
 
 
 def open_model(job: Job) -> Setting:
-    """Loads the model and tries it on a few images. Raises AuditError where it does not fit."""
-    context = context_of(job)
+    """Loads model and data and tries the model on a few images; what was open before is dropped.
+
+    Raises AuditError if model and data do not fit together.
+    """
+    global _opened
+    close_model()
+    context = _context_of(job)
     classifier = context.classifier
     try:
         with classifier.steady():
@@ -66,12 +87,35 @@ def open_model(job: Job) -> Setting:
         )
     if context.reference is not None:
         _try_reference(context, count)
+    _opened = Opened(job, context)
     return Setting(
         device=_device_name(classifier.device),
         dtype=str(classifier.dtype).removeprefix("torch."),
         torch=torch.__version__,
         speed=f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads",
     )
+
+
+def close_model() -> None:
+    """Drops the model that is open, if any, and its memory."""
+    global _opened
+    if _opened is not None:
+        _opened = None
+        gc.collect()
+    reset_peak()
+
+
+def run(job: str, plan: Plan | None, function: Callable[..., Any], *args: Any) -> Any:
+    """`function(opened, *args)` with the job of that name, or NOT_OPEN if it is not open here.
+
+    Without a plan the default one is taken, with what the config fixes.
+    """
+    if _opened is None or _opened.job.name != job:
+        return Answer.NOT_OPEN
+    opened = _opened
+    if plan is not None:
+        opened = replace(opened, context=replace(opened.context, plan=plan))
+    return function(opened, *args)
 
 
 def _try_reference(context: AuditContext, classes: int) -> None:
@@ -107,30 +151,30 @@ def _probed(classifier: Classifier, image: Tensor, rows: int) -> int:
     return _probed(classifier, image, rows // 2)
 
 
-def measure(job: Job, check: Check, unit: Unit, key: str, digest: str) -> Plan | None:
+def measure(opened: Opened, check: Check, unit: Unit, key: str, digest: str) -> Plan | None:
     """Measures one unit and puts its part into the store.
 
-    Where memory is too short for the plan it returns half the plan, and nothing is stored. Raises
-    AuditError where not even one pass fits, and where the unit's images are not those of `digest`,
-    before or after measuring.
+    If memory is too short for the plan it returns half the plan, and nothing is stored. Raises
+    AuditError if not even one pass fits, and if the unit's images are not those of `digest`, before
+    or after measuring.
     """
-    context = context_of(job)
+    context = opened.context
     _expect_images(context, unit, digest)
     try:
         with memory_told(context.plan, context.images.tensor(unit.indices[:1]).shape):
             part = check.measure(context, unit)
     except OutOfMemory as error:
-        return smaller_plan(error, job, context.plan)
+        return smaller_plan(error, opened.config, context.plan)
     _expect_images(context, unit, digest)
-    Store(job.config.store).put(key, part)
+    Store(opened.config.store).put(key, part)
     return None
 
 
-def smaller_plan(error: OutOfMemory, job: Job, plan: Plan) -> Plan:
-    """Half the plan that memory was too short for; raises AuditError where there is none."""
+def smaller_plan(error: OutOfMemory, config: AuditConfig, plan: Plan) -> Plan:
+    """Half the plan that memory was too short for; raises AuditError if there is none."""
     if plan.halved() != plan:
         return plan.halved()
-    memory = job.config.limits.memory_gib
+    memory = config.limits.memory_gib
     raise AuditError(
         f"{error} limits.memory_gib = {memory:g}." if memory else str(error)
     ) from error
@@ -144,9 +188,9 @@ def _expect_images(context: AuditContext, unit: Unit, digest: str) -> None:
         )
 
 
-def conclude(job: Job, check: Check, keys: Sequence[str]) -> Evidence:
+def conclude(opened: Opened, check: Check, keys: Sequence[str]) -> Evidence:
     """Evidence from the parts under `keys`."""
-    store = Store(job.config.store)
+    store = Store(opened.config.store)
     parts: list[Part] = []
     for key in keys:
         part = store.get(key)
@@ -155,18 +199,11 @@ def conclude(job: Job, check: Check, keys: Sequence[str]) -> Evidence:
                 f"Expected the part {key} in {store.folder}, found none. Run it again."
             )
         parts.append(part)
-    return check.conclude(context_of(job), parts)
+    return check.conclude(opened.context, parts)
 
 
-def context_of(job: Job) -> AuditContext:
-    """Model and data of a job, opened once; with the job's plan, where it has one."""
-    context = _opened(job.config.model_dump_json(), job.files, job.reference)
-    return context if job.plan is None else replace(context, plan=job.plan)
-
-
-@lru_cache(maxsize=1)
-def _opened(config_json: str, files: ModelFiles, reference: ModelFiles | None) -> AuditContext:
-    config = AuditConfig.model_validate_json(config_json)
+def _context_of(job: Job) -> AuditContext:
+    config, files = job.config, job.files
     device = find_device().type if config.device == "auto" else config.device
     if device == "cuda" and not torch.cuda.is_available():
         raise AuditError("Expected a GPU for device: cuda, found none. Set device: auto or cpu.")
@@ -181,7 +218,7 @@ def _opened(config_json: str, files: ModelFiles, reference: ModelFiles | None) -
         seed=config.seed,
         plan=plan,
         model=classifier,
-        reference=loading.load(reference, device) if reference else None,
+        reference=loading.load(job.reference, device) if job.reference else None,
     )
 
 

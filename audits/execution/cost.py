@@ -1,11 +1,11 @@
-"""What is left of an audit, in passes, time and memory, and in words."""
+"""Cost: the passes, time and memory that the rest of an audit takes."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What is left of an audit."""
+    """The rest of an audit: passes at the least and at the most, seconds for each, peak in GiB."""
 
     passes: int
     most_passes: int

@@ -1,6 +1,6 @@
-"""Subject: one model and one data set as they were found, and the digest of what an audit measures.
+"""AuditInputs: the model's files, the images and the config of one audit, and their digest.
 
-Nothing of the model is run here: its files are copied, inspected and told by their digest.
+Nothing of the model is run here: its files are copied, inspected and hashed.
 """
 
 import tempfile
@@ -18,15 +18,15 @@ from audits.models.files import ModelFiles
 from audits.models.registry import Resolved
 
 
-class Subject:
+class AuditInputs:
     """Copies of the model's files, the images as that model takes them, the config written out.
 
-    A context manager, since the copies are in a temporary folder. Entering it raises AuditError
-    where the files cannot be had or must not be loaded.
+    A context manager, since the copies are in a temporary folder. Entering it raises AuditError if
+    the files cannot be had or must not be loaded.
     """
 
     def __init__(self, config: AuditConfig, model: Resolved, images: ImageSet):
-        # The worker is told the very folder, whatever its environment.
+        # Written out, since other processes may have another default.
         self.config = config.model_copy(update={"store": config.store or default_folder()})
         self.model = model
         self._images = images
@@ -70,7 +70,7 @@ class Subject:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the evidence should know of model and data."""
+        """Sentences about model and data for a reader of the evidence."""
         notes = [*self.files.notes, *self.images.adaptations(), *self.images.weaknesses()]
         if self.files.classes is None:
             notes.append(
@@ -92,7 +92,7 @@ class Subject:
 
     @property
     def preprocessing(self) -> dict[str, object]:
-        """What stands between an image and the network, and what its logits mean."""
+        """Normalisation of an image, and the classes of the logits in their order."""
         return {"mean": self.files.mean, "std": self.files.std, "classes": self.images.classes}
 
     @cached_property
@@ -102,7 +102,7 @@ class Subject:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of all that decides the figures; the policy, which judges them, is no part."""
+        """sha256 of all that decides what is measured; the policy, which judges it, is no part."""
         return key_of(
             model=self.files.digest,
             reference=self.reference_digest,

@@ -1,4 +1,4 @@
-"""Keys: hashes of all that figures depend on."""
+"""Keys: hashes of all that a file in the store depends on."""
 
 import hashlib
 import json
@@ -6,6 +6,6 @@ from typing import Any
 
 
 def key_of(**causes: Any) -> str:
-    """sha256 of everything a part depends on; plain JSON values, no time and no uuid."""
+    """sha256 of `causes`: plain JSON values, no time and no uuid among them."""
     text = json.dumps(causes, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -13,9 +13,10 @@ from fillblanks import Plan
 
 
 class Plans:
-    """The plan in use, and before it those that memory was too short for.
+    """The plan in use, and the larger ones before it, for which memory was too short.
 
-    `key` names what the plan depends on. Nothing is decided before `choose`, unless `given`.
+    `key` is a hash of all that the plan depends on. Without a `given` plan there is none before
+    `choose`.
     """
 
     def __init__(self, store: Store, key: str, given: Plan | None = None):
@@ -34,7 +35,7 @@ class Plans:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the evidence says of them."""
+        """Sentences about the plans for a reader of the evidence."""
         shrunk = [
             f"Memory was too short for {before.chunk} images in a pass; the audit went on with "
             f"{after.chunk}."

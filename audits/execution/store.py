@@ -1,4 +1,4 @@
-"""The store of finished units: one atomic .npz file a part, named by the digest of its causes."""
+"""The store of finished units: one atomic .npz file a part, named by the hash of its inputs."""
 
 import hashlib
 import io
@@ -73,7 +73,7 @@ class Store:
         return self.get(key) is not None
 
     def get(self, key: str) -> Part | None:
-        """The part, or None where there is none or its file is damaged."""
+        """The part, or None if there is none or its file is damaged."""
         try:
             with self._files.open(self._path(key), "rb") as file:
                 data = file.read()

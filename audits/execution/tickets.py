@@ -1,35 +1,68 @@
-"""attach: the session of an audit by its ticket, in whatever process a scheduler runs us."""
+"""Tickets: an audit as text, from which another process measures units of it.
 
-import atexit
+A process that has the audit's session needs no ticket. Between processes and machines a ticket
+binds the kind of device, its dtype and the release of torch; it does not bind the number of
+threads (see `Setting`). The plan travels with it, so that all units of the audit are measured by
+the plan that was decided when it began, and under the keys of the machine where it began.
+"""
+
 import json
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 
 from audits.config.reading import parse_config
 from audits.data import sources
 from audits.errors import AuditError
-from audits.execution.inputs import Subject
-from audits.execution.session import Session, open_sessions
+from audits.execution.inputs import AuditInputs
+from audits.execution.session import Session, Start
+from audits.execution.setting import Setting
+from audits.execution.worker import Worker
 from audits.models.registry import Resolved
 from fillblanks import Plan
 
 
-def attach(ticket: str) -> Session:
-    """The session that `ticket` (Session.ticket) names.
+def ticket_of(session: Session) -> str:
+    """The ticket of an open session: JSON text."""
+    return json.dumps(
+        {
+            "config": session.config.model_dump(mode="json"),
+            "model": asdict(session.model),
+            "inputs": session.inputs.digest,
+            "start": asdict(session.start),
+        }
+    )
 
-    It is the open one where this process has it; else the same audit is opened here and stays
-    open until the process ends. Raises AuditError where model or data have changed meanwhile.
+
+@contextmanager
+def opened(ticket: str) -> Iterator[Session]:
+    """Opens the audit of a ticket in a worker of its own, until the context is left.
+
+    Raises AuditError if model or data are not those with which the audit began, or if the device is
+    of another kind.
     """
-    if ticket not in open_sessions:
-        wanted = json.loads(ticket)
-        config = parse_config(wanted["config"])
-        with ExitStack() as opening:
-            subject = Subject(config, Resolved(**wanted["model"]), sources.load(config.data))
-            opening.enter_context(subject)
-            session = opening.enter_context(Session(subject, Plan(**wanted["plan"])))
-            if session.ticket != ticket:
-                raise AuditError(
-                    "Expected the same model, data and kind of device as where the audit began, "
-                    "got others here. Give all machines the same."
-                )
-            atexit.register(opening.pop_all().close)
-    return open_sessions[ticket]
+    wanted = json.loads(ticket)
+    config = parse_config(wanted["config"])
+    setting, plan = Setting(**wanted["start"]["setting"]), Plan(**wanted["start"]["plan"])
+    inputs = AuditInputs(config, Resolved(**wanted["model"]), sources.load(config.data))
+    with inputs, Worker(config.limits.memory_gib) as worker:
+        if inputs.digest != wanted["inputs"]:
+            raise AuditError(
+                "Expected the same model and data as where the audit began, got others here. Give "
+                "all machines the same."
+            )
+        with Session(inputs, worker, Start(setting, plan)) as session:
+            yield session
+
+
+def measure_units(ticket: str, check: str, numbers: Sequence[int]) -> None:
+    """Measures the units of a check with these numbers; their parts go to the audit's store.
+
+    For an executor whose units run in other processes: it opens the audit there once for the whole
+    batch, and closes it when the batch is done. Raises as `Session.measure` does.
+    """
+    with opened(ticket) as session:
+        found = session.check(check)
+        units = session.units(found)
+        for number in numbers:
+            session.measure(found, units[number])

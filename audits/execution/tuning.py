@@ -2,14 +2,14 @@
 
 import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
-from audits.execution.child import Job, context_of, smaller_plan
+from audits.execution.child import Opened, smaller_plan
+from audits.execution.peak import peak_gib
 from fillblanks import OutOfMemory, Plan, Tuning, default_plan, tune
 from fillblanks.engine.plan import REDUCED, with_fixed
 from fillblanks.engine.timing import Runner, seconds_per_pass
@@ -22,7 +22,6 @@ _SHORT_VALUES = 3e7
 _MOST_DRAWS = 1024  # of an image, for comparing precisions
 _IMAGES = 32
 _PRECISE = ("float64", "full", "mixed", "bfloat16")
-_GIB = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -71,31 +70,31 @@ def untuned(config: AuditConfig, images: ImageSet, reason: str) -> Planned:
     return Planned(asdict(default(config, images)), None, (f"Tuning failed: {reason}",))
 
 
-def time_plan(job: Job) -> tuple[float, float] | Plan:
+def time_plan(opened: Opened) -> tuple[float, float] | Plan:
     """In the worker: seconds that a pass over one image takes, and the highest memory, in GiB.
 
-    Where memory is too short for the plan it returns half the plan. Raises AuditError where not
-    even one pass fits.
+    If memory is too short for the plan it returns half the plan. Raises AuditError if not even one
+    pass fits.
     """
-    context = context_of(job)
+    context = opened.context
     try:
         images = context.images.tensor(range(1))
         runner = Runner(context.classifier, images, context.plan, FIRST_ORDER)
         return seconds_per_pass(runner), peak_gib()
     except OutOfMemory as error:
-        return smaller_plan(error, job, context.plan)
+        return smaller_plan(error, opened.config, context.plan)
 
 
-def find_plan(job: Job) -> Planned:
+def find_plan(opened: Opened) -> Planned:
     """In the worker: a plan that suits all checks that average draws.
 
-    Where their fills do not all keep the same precision, the most exact one is taken.
+    If their fills do not all keep the same precision, the most exact one is taken.
     """
-    context = context_of(job)
+    context = opened.context
     some = context.images.sampled_order(context.seed)[:_IMAGES].tolist()
     images, labels = context.images.tensor(some), torch.from_numpy(context.images.labels[some])
-    fixed, found, refused = job.config.engine.fixed, list[Tuning](), list[str]()
-    for check in job.config.checks:
+    fixed, found, refused = opened.config.engine.fixed, list[Tuning](), list[str]()
+    for check in opened.config.checks:
         options = check.fill_options()
         if options is None:
             continue
@@ -119,7 +118,7 @@ def find_plan(job: Job) -> Planned:
         ]
         # What is fastest was found; for the other checks only the precision is left to see.
         fixed = {k: v for k, v in asdict(tuning.plan).items() if k != "precision"}
-        fixed |= job.config.engine.fixed
+        fixed |= opened.config.engine.fixed
     best = min(found, key=lambda tuning: _PRECISE.index(tuning.plan.precision))
     overlaps = [tuning.overlap for tuning in found]
     overlap = float("nan") if any(map(math.isnan, overlaps)) else max(0.0, min(overlaps))
@@ -128,13 +127,3 @@ def find_plan(job: Job) -> Planned:
         overlap if math.isfinite(overlap) else None,
         tuple(refused),
     )
-
-
-def peak_gib() -> float:
-    """The highest memory that this process has used, or its GPU."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / _GIB
-    # Not ru_maxrss, which a process inherits from its parent.
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    peak_kib = next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]
-    return int(peak_kib) * 1024 / _GIB

@@ -1,26 +1,30 @@
 """The child process that holds the model.
 
 A model may hang, crash or eat all memory; in a process of its own each of these is an answer and
-not the end. The process is spawned, kept warm between calls, killed when a call outlasts its time,
-and started anew after that. It ends with its parent, however that ends.
+not the end. The process is forked from a fork server or spawned, never forked from this process. It
+is kept warm between calls, killed when a call outlasts its time, and started anew after that. It
+ends with its parent, however that ends.
 """
 
 import ctypes
 import fcntl
+import gc
 import os
 import pickle
 import resource
+import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import TimeoutError
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
 from pebble import ProcessExpired, ProcessPool
 
 from audits.errors import AuditError, ModelRefused, NotApplicable
+from audits.execution import fork_server
 
 _GIB = 1 << 30
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -35,36 +39,41 @@ class WorkerFailure(Exception):
 
 
 class Worker:
-    """One child process; `call` runs a module-level function in it."""
+    """One child process; `call` runs a module-level function in it.
+
+    The process is started by the first call, and has the environment variables, the `sys.path` and
+    the working directory of that moment. A later call starts another if the process has ended.
+    """
 
     def __init__(self, memory_gib: float | None = None):
         self._memory_gib = memory_gib
         # The child holds the reading end: it learns from the kernel when this end is gone.
-        self._life, self._lifeline = get_context("spawn").Pipe(duplex=False)
-        self._pool = self._new_pool()
+        self._life, self._lifeline = Pipe(duplex=False)
+        self._pool: ProcessPool | None = None
 
     def _new_pool(self) -> ProcessPool:
         memory = None if self._memory_gib is None else int(self._memory_gib * _GIB)
         return ProcessPool(
             max_workers=1,
-            context=get_context("spawn"),
+            context=fork_server.context(),
             initializer=_start,
-            initargs=(os.getpid(), self._life, memory),
+            initargs=(dict(os.environ), self._life, memory),
         )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.stop()
-        self._pool.join()
+        self.stop()
         self._lifeline.close()
         self._life.close()
 
-    def restart(self) -> None:
+    def stop(self) -> None:
         """Ends the process; the next call starts another."""
-        self._pool.stop()
-        self._pool.join()
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+            self._pool = None
 
     def call(self, function: Callable[..., Any], *args: Any, seconds: float) -> Any:
         """`function(*args)`, in the child, within `seconds`.
@@ -72,7 +81,7 @@ class Worker:
         Raises AuditError as the function raised it, and WorkerFailure for anything else that went
         wrong: time, memory, a crash of the process, another exception.
         """
-        if not self._pool.active:
+        if self._pool is None or not self._pool.active:
             self._pool = self._new_pool()
         future = self._pool.schedule(_run, args=(function, args), timeout=seconds)
         error = future.exception()
@@ -94,7 +103,7 @@ class Worker:
         return f"{needed} ({raised.reason})" if needed else raised.reason
 
     def _limit(self, sentence: str) -> str:
-        """`sentence` with the limit of memory in it, or nothing where there is none."""
+        """`sentence` with the limit of memory in it, or nothing if there is no limit."""
         if self._memory_gib is None:
             return ""
         return sentence.format(f"limits.memory_gib = {self._memory_gib:g}")
@@ -155,8 +164,16 @@ def _keep_freed_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, 2 * _GIB - 1)
 
 
-def _start(parent: int, life: Connection, memory: int | None) -> None:
-    """First thing in the child: sets up memory and ends the child when its parent is gone."""
+def _start(environment: Mapping[str, str], life: Connection, memory: int | None) -> None:
+    """First thing in the child: sets up environment and memory, and ends the child with its parent.
+
+    `environment` is the parent's: that of a fork server is as old as the server. `life` is the
+    reading end of a pipe of which the parent alone holds the other end.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None  # found anew, by this environment
+    gc.freeze()  # of all that was imported nothing is garbage, and looking for it takes long
     _keep_freed_memory()
     if memory is not None:
         # Data, not address space: CUDA reserves far more addresses than it uses.
@@ -166,5 +183,5 @@ def _start(parent: int, life: Connection, memory: int | None) -> None:
     descriptor = os.dup(life.fileno())
     fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
-    if os.getppid() != parent:
+    if life.poll():  # nobody ever writes: the other end was closed before
         os._exit(1)

@@ -34,7 +34,7 @@ from audits.tracking.tags import (
     REASON_TAG,
     VERDICT_TAG,
 )
-from audits.tracking.upload import Record, read_back, upload
+from audits.tracking.upload import Payload, read_back, upload
 
 log = logging.getLogger(__name__)
 
@@ -125,28 +125,29 @@ class Recorder:
         """Where the MLflow UI shows the run, below its root."""
         return f"#/experiments/{self._experiment_id}/runs/{self.run_id}"
 
-    def finish(self, record: Record) -> None:
+    def finish(self, payload: Payload) -> None:
         """Logs everything, reads it back, and says the verdict.
 
         Raises RecordingError, and OvertakenError where another audit of the version has begun.
         """
-        upload(self.run_id, self._model.model_id, record)
-        read_back(self.run_id, record)
+        upload(self.run_id, self._model.model_id, payload)
+        read_back(self.run_id, payload)
         self._expect_own_tag()
-        word, reason = record.verdict.word, record.verdict.reason
-        sha256 = hashlib.sha256(record.files["evidence.json"]).hexdigest()
+        result = payload.result
+        word, reason = result.verdict.word, result.verdict.reason
+        sha256 = hashlib.sha256(payload.files["evidence.json"]).hexdigest()
         tags = {
             HASH_TAG: sha256,
             VERDICT_TAG: word,
             REASON_TAG: reason[:_LONGEST_REASON],
         }
-        if record.digest and record.figures:
-            tags |= {DIGEST_TAG: record.digest, FIGURES_TAG: record.figures}
+        if result.digest and result.inputs_digest:
+            tags |= {DIGEST_TAG: result.digest, FIGURES_TAG: result.inputs_digest}
         for name, value in tags.items():
             self._client.set_tag(self.run_id, name, value)
         self._client.set_terminated(self.run_id, "FINISHED")
         details = {
-            "digest": record.digest,
+            "digest": result.digest,
             "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "evidence_sha256": sha256,
         }

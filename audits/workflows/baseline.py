@@ -5,34 +5,34 @@ from dataclasses import replace
 from audits.errors import AuditError
 from audits.evidence.evidence import Evidence
 from audits.evidence.pairing import can_be_paired, needs_same_size, with_drops
+from audits.execution.evaluation import Evaluation
 from audits.models.preprocessing import Preprocessing
-from audits.workflows.evaluate import Examined
 
 
 def compared(
-    examined: Examined, baseline: Examined, preprocessing: Preprocessing
-) -> tuple[Examined, tuple[str, ...]]:
+    evaluation: Evaluation, baseline: Evaluation, preprocessing: Preprocessing
+) -> tuple[Evaluation, tuple[str, ...]]:
     """With drops below the baseline, and why there are none where there are none.
 
     `preprocessing` is the config's.
     """
     if baseline.refusal:
-        return examined, (f"The baseline could not be opened: {baseline.refusal}",)
+        return evaluation, (f"The baseline could not be opened: {baseline.refusal}",)
     if differing := _fed_differently(baseline, preprocessing):
-        return examined, (differing,)
+        return evaluation, (differing,)
     evidence, reasons = [], []
-    for own, other in zip(examined.evidence, baseline.evidence, strict=True):
+    for own, other in zip(evaluation.evidence, baseline.evidence, strict=True):
         if own.status == "ok" and can_be_paired(own):
             try:
-                _expect_same_task(own, examined, baseline)
-                own = with_drops(own, other, examined.classes, baseline.classes)
+                _expect_same_task(own, evaluation, baseline)
+                own = with_drops(own, other, evaluation.classes, baseline.classes)
             except AuditError as error:
                 reasons.append(f"{own.check} was not compared with the baseline: {error}")
         evidence.append(own)
-    return replace(examined, evidence=tuple(evidence)), tuple(reasons)
+    return replace(evaluation, evidence=tuple(evidence)), tuple(reasons)
 
 
-def _fed_differently(baseline: Examined, preprocessing: Preprocessing) -> str:
+def _fed_differently(baseline: Evaluation, preprocessing: Preprocessing) -> str:
     """Why the baseline may have been fed wrongly; empty where nobody says so.
 
     Its own metadata went first. Where the config overrides such metadata, it may be because they
@@ -52,7 +52,8 @@ def _fed_differently(baseline: Examined, preprocessing: Preprocessing) -> str:
     return ""
 
 
-def _expect_same_task(own: Evidence, examined: Examined, baseline: Examined) -> None:
+def _expect_same_task(own: Evidence, evaluation: Evaluation, baseline: Evaluation) -> None:
     """Fills are of one difficulty only with the same masks on images of one size."""
-    if needs_same_size(own) and examined.shape != baseline.shape:
-        raise AuditError(f"Expected images of one size, got {examined.shape} and {baseline.shape}.")
+    if needs_same_size(own) and evaluation.shape != baseline.shape:
+        sizes = f"{evaluation.shape} and {baseline.shape}"
+        raise AuditError(f"Expected images of one size, got {sizes}.")

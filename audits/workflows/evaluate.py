@@ -1,103 +1,78 @@
-"""Examining one model: every check is measured and concluded, whatever becomes of the others."""
+"""Evaluating one model: every check is measured and concluded, also if another one fails."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from audits.checks.base import Check
-from audits.checks.context import Unit
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
 from audits.errors import AuditError, NotApplicable
 from audits.evidence.evidence import Evidence, failed_evidence
-from audits.execution.inputs import Subject
+from audits.execution.evaluation import Evaluation
+from audits.execution.executors import Executor
+from audits.execution.inputs import AuditInputs
 from audits.execution.session import Session
-from audits.execution.worker import WorkerFailure
+from audits.execution.worker import Worker, WorkerFailure
 from audits.models.registry import Resolved
 
-Measure = Callable[[Session, Check, Unit], None]
-Conclude = Callable[[Session, Check], Evidence]
-Known = Callable[[Subject], Sequence[Evidence] | None]
+Known = Callable[[AuditInputs], Sequence[Evidence] | None]
 
 
-@dataclass(frozen=True)
-class Examined:
-    """What examining one model gave."""
-
-    evidence: tuple[Evidence, ...]
-    checks: tuple[Check, ...] = ()  # with what depends on the images written out
-    digest: str | None = None  # of the subject; None where the model could not be opened
-    data_digest: str | None = None
-    notes: tuple[str, ...] = ()
-    setting: dict[str, object] | None = None
-    model_digest: str | None = None
-    reference_digest: str | None = None
-    classes: tuple[str, ...] = ()
-    preprocessing: dict[str, object] | None = None
-    shape: tuple[int, ...] = ()  # of an image as the model takes it
-    refusal: str = ""  # why the model could not be opened
-
-
-def examine(
+def evaluate(
     config: AuditConfig,
     model: Resolved,
     images: ImageSet,
-    measure: Measure,
-    conclude: Conclude,
-    known: Known = lambda subject: None,
-) -> Examined:
-    """Evidence of every check; of a model that cannot be opened, why it could not.
+    worker: Worker,
+    executor: Executor,
+    known: Known = lambda inputs: None,
+) -> Evaluation:
+    """Evidence of every check; if the model cannot be opened, the reason.
 
-    What `known` has of the subject is taken instead.
+    If `known` has evidence for the inputs, that is taken and nothing is run.
     """
     try:
-        with Subject(config, model, images) as subject:
-            found = known(subject)
+        with AuditInputs(config, model, images) as inputs:
+            found = known(inputs)
             if found is not None:
-                return _examined(subject, found, subject.notes)
-            with Session(subject) as session:
-                checks = session.config.checks
-                evidence = [_run_check(session, c, measure, conclude) for c in checks]
-                return _examined(subject, evidence, session.notes, session.engine)
+                return _evaluation(inputs, found, inputs.notes)
+            with Session(inputs, worker) as session:
+                evidence = [_run_check(session, c, executor) for c in session.config.checks]
+                return _evaluation(inputs, evidence, session.notes, session.engine)
     except (AuditError, WorkerFailure) as error:
         detail = error.detail if isinstance(error, WorkerFailure) else ""
         reason = "the model could not be opened"
         failed = tuple(failed_evidence(c.name, "error", reason, detail) for c in config.checks)
-        return Examined(failed, refusal=str(error))
+        return Evaluation(failed, refusal=str(error))
 
 
-def _examined(
-    subject: Subject,
+def _evaluation(
+    inputs: AuditInputs,
     evidence: Sequence[Evidence],
     notes: tuple[str, ...],
     setting: dict[str, object] | None = None,
-) -> Examined:
-    return Examined(
+) -> Evaluation:
+    return Evaluation(
         tuple(evidence),
-        checks=subject.config.checks,
-        digest=subject.digest,
-        data_digest=subject.data_digest,
+        checks=inputs.config.checks,
+        digest=inputs.digest,
+        data_digest=inputs.data_digest,
         notes=notes,
         setting=setting,
-        model_digest=subject.files.digest,
-        reference_digest=subject.reference_digest,
-        classes=subject.images.classes,
-        preprocessing=subject.preprocessing,
-        shape=subject.shape,
+        model_digest=inputs.files.digest,
+        reference_digest=inputs.reference_digest,
+        classes=inputs.images.classes,
+        preprocessing=inputs.preprocessing,
+        shape=inputs.shape,
     )
 
 
-def _run_check(session: Session, check: Check, measure: Measure, conclude: Conclude) -> Evidence:
+def _run_check(session: Session, check: Check, executor: Executor) -> Evidence:
     """The check's evidence; what goes wrong in it is its evidence too."""
-    where = ""
     try:
-        for unit in session.units(check):
-            where = f"{unit}: "
-            measure(session, check, unit)
-        where = ""
-        return conclude(session, check)
+        executor.map_units(session, check, session.units(check))
+        return executor.conclude(session, check)
     except NotApplicable as error:
         return failed_evidence(check.name, "not_applicable", str(error))
     except AuditError as error:
-        return failed_evidence(check.name, "error", f"{where}{error}")
+        return failed_evidence(check.name, "error", str(error))
     except WorkerFailure as error:
-        return failed_evidence(check.name, "error", f"{where}{error.reason}", error.detail)
+        return failed_evidence(check.name, "error", error.reason, error.detail)

@@ -7,7 +7,7 @@ from audits.config.audit import AuditConfig
 from audits.data import sources
 from audits.data.imageset import ImageSet
 from audits.errors import AuditError
-from audits.execution.inputs import Subject
+from audits.execution.inputs import AuditInputs
 from audits.models import registry
 from audits.tracking import reader
 from audits.tracking.reader import PastAudit
@@ -48,8 +48,8 @@ class Lookout:
             return Due(None, "there is no whole audit that can be verified")
         images = self._images  # outside: without data there is no audit of any model
         try:
-            with Subject(self._config, model, images) as subject:
-                figures = subject.digest
+            with AuditInputs(self._config, model, images) as inputs:
+                figures = inputs.digest
         except AuditError as error:
             return Due(None, f"the model cannot be opened: {error}")
         try:
@@ -71,5 +71,5 @@ class Lookout:
         if self._config.baseline is None:
             return None
         own = baseline_config(self._config)
-        with Subject(own, registry.resolve(self._config.baseline), self._images) as subject:
-            return subject.digest
+        with AuditInputs(own, registry.resolve(self._config.baseline), self._images) as inputs:
+            return inputs.digest

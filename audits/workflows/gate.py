@@ -14,8 +14,9 @@ from audits.models.registry import Resolved
 from audits.models.snapshot import files_anew, snapshot
 from audits.tracking import reader
 from audits.verdict.decide import Verdict, decide
+from audits.verdict.result import AuditResult
 from audits.verdict.suggest import default_policy
-from audits.workflows.audit import AuditResult, run_audit
+from audits.workflows.audit import run_audit
 from audits.workflows.freshness import due
 from audits.workflows.promote import Promotion
 from audits.workflows.resolved import pinned, today

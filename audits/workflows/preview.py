@@ -1,39 +1,42 @@
-"""preview: what an audit would do and what it would cost, without doing it."""
+"""preview: the plan and the cost of an audit, without auditing."""
 
 from audits.config.audit import AuditConfig
 from audits.data import sources
 from audits.data.imageset import ImageSet
 from audits.errors import AuditError
+from audits.execution import fork_server
 from audits.execution.cost import passes_told
-from audits.execution.inputs import Subject
+from audits.execution.inputs import AuditInputs
 from audits.execution.session import Session
-from audits.execution.worker import WorkerFailure
+from audits.execution.worker import Worker, WorkerFailure
 from audits.models import registry
 from audits.models.registry import Resolved
 from audits.workflows.resolved import baseline_config, pinned
 
 
 def preview(config: AuditConfig) -> str:
-    """What would be audited, with which plan, and what is left to pay for.
+    """Text: model, data and plan of the audit, and the cost of all that is not in the store.
 
-    The model is opened and tried, nothing is recorded. Raises AuditError where model or data are
-    not found, or where the model is refused or does not run.
+    The model is opened and tried, nothing is recorded. Raises AuditError if model or data are not
+    found, or if the model is refused or does not run.
     """
+    fork_server.start()  # imports while model and data are looked for
     model = registry.resolve(config.model)
     images = sources.load(config.data)
     try:
-        told = _told(config, model, images)
-        if config.baseline is not None:
-            own = baseline_config(pinned(config))
-            told += "\n\nand the baseline, unless a verified audit of it is in MLflow:\n"
-            told += _told(own, registry.resolve(own.model), images)
-        return told
+        with Worker(config.limits.memory_gib) as worker:
+            told = _told(config, model, images, worker)
+            if config.baseline is not None:
+                own = baseline_config(pinned(config))
+                told += "\n\nand the baseline, unless a verified audit of it is in MLflow:\n"
+                told += _told(own, registry.resolve(own.model), images, worker)
+            return told
     except WorkerFailure as error:
         raise AuditError(f"Expected a model that runs, but {error.reason.rstrip('.')}.") from error
 
 
-def _told(config: AuditConfig, model: Resolved, images: ImageSet) -> str:
-    with Subject(config, model, images) as subject, Session(subject) as session:
+def _told(config: AuditConfig, model: Resolved, images: ImageSet, worker: Worker) -> str:
+    with AuditInputs(config, model, images) as inputs, Session(inputs, worker) as session:
         cost = session.cost()  # which finds out whether the plan fits
         lines = [
             f"model   {model} ({model.uri})",

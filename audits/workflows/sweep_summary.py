@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from audits.config.audit import AuditConfig
 from audits.models.snapshot import snapshot
-from audits.workflows.audit import AuditResult, run_audit
+from audits.verdict.result import AuditResult
+from audits.workflows.audit import run_audit
 from audits.workflows.freshness import Lookout
 
 log = logging.getLogger(__name__)

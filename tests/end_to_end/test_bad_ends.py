@@ -13,8 +13,6 @@ from processes import wait_until_gone
 from torch import nn
 
 from audits import AuditError, parse_config, run_audit
-from audits.execution.session import Session
-from audits.execution.tickets import attach
 from flows.demo.network import ResNet
 
 _PERFORMANCE = {"checks": [{"kind": "performance"}], "policy": {}}
@@ -172,19 +170,3 @@ def test_a_killed_audit_resumes_without_measuring_again(
     assert _tags("1")["audit.verdict"] == "undecided"
     runs = mlflow.search_runs(experiment_names=["audits"], output_format="list")
     assert sorted(run.info.status for run in runs) == ["FINISHED", "KILLED"]
-
-
-def test_another_process_opens_the_same_audit_from_its_reference(registry, register, demo_config):
-    uri, _ = register(ResNet(), "m")
-    seen = []
-
-    def measure(session, check, unit):
-        seen.append(session.ticket)
-        session.measure(check, unit)
-
-    config = parse_config({**demo_config, "model": uri, **_PERFORMANCE})
-    result = run_audit(config, measure=measure)
-    again = attach(seen[0])
-    assert isinstance(again, Session)
-    evidence = again.conclude(again.check("performance"))
-    assert evidence.metrics == result.evidence[0].metrics

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from child_calls import forget_the_data
+from executors import Each
 
 from audits import parse_config, run_audit
 from audits.tracking.recorder import OvertakenError
@@ -40,7 +41,7 @@ def test_of_two_audits_at_once_the_later_one_stands_and_the_other_says_so(config
         later.append(run_audit(parse_config(failing)))
 
     with pytest.raises(OvertakenError, match="another one"):
-        run_audit(parse_config(config), measure=overtaken)
+        run_audit(parse_config(config), executor=Each(overtaken))
     tags = _version().tags
     assert tags["audit.verdict"] == later[0].verdict.word == "failed"
     assert json.loads(tags["audit"])["run_id"] == later[0].run_id
@@ -55,7 +56,7 @@ def test_an_audit_that_is_interrupted_after_it_was_overtaken_leaves_the_others_v
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_audit(parse_config(config), measure=interrupted)
+        run_audit(parse_config(config), executor=Each(interrupted))
     tags = _version().tags
     assert tags["audit.verdict"] == json.loads(tags["audit"])["verdict"] == "passed"
     assert json.loads(tags["audit"])["run_id"] == later[0].run_id
@@ -82,7 +83,7 @@ def test_an_interrupted_audit_is_undecided_and_keeps_its_reason(config):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_audit(parse_config(config), measure=interrupted)
+        run_audit(parse_config(config), executor=Each(interrupted))
     assert _version().tags["audit.verdict"] == "undecided"
     assert "interrupted" in json.loads(_version().tags["audit"])["reason"]
     (run,) = mlflow.search_runs(experiment_names=["audits"], output_format="list")
@@ -99,14 +100,14 @@ def test_data_that_change_under_an_audit_are_no_evidence(config, tmp_path):
         np.savez(file, x=images, y=np.arange(20) % 10, names=classes)
 
     def changed(session, check, unit):
-        session._images_digest(unit)
+        session._keys.images(unit)
         write(seed=1)
         session._worker.call(forget_the_data, seconds=60)
         session.measure(check, unit)
 
     write(seed=0)
     config["data"] = {"kind": "npz", "path": str(file), "classes": "names"}
-    result = run_audit(parse_config(config), measure=changed)
+    result = run_audit(parse_config(config), executor=Each(changed))
     assert result.verdict.word == "undecided"
     assert "images have changed" in result.verdict.reason
     assert not list((tmp_path / "store").rglob("*.npz"))

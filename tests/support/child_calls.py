@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -16,6 +17,14 @@ ERRORS = {error.__name__: error for error in (AuditError, ModelRefused, NotAppli
 
 def double(values):
     return values * 2
+
+
+def environment():
+    return dict(os.environ)
+
+
+def is_imported(name):
+    return name in sys.modules
 
 
 def sleep():
@@ -93,4 +102,4 @@ def forget_the_data():
     """Makes the child open model and data anew, as one that starts later would."""
     from audits.execution import child
 
-    child._opened.cache_clear()
+    child.close_model()

@@ -14,7 +14,8 @@ from typing import Any
 from fixed_net import fixed_classifier
 
 from audits.checks.ablation import Ablation
-from audits.checks.base import AuditContext, Check
+from audits.checks.base import Check
+from audits.checks.context import AuditContext
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill

@@ -22,8 +22,9 @@ from audits.config.audit import AuditConfig
 from audits.data import sources
 from audits.data.sources import Digits
 from audits.errors import AuditError
-from audits.execution.inputs import Subject
+from audits.execution.inputs import AuditInputs
 from audits.execution.session import Session
+from audits.execution.worker import Worker
 from audits.models.registry import resolve
 from fillblanks import Classifier, Plan
 
@@ -194,8 +195,8 @@ def session_of(register, registry, tmp_path):
         config = AuditConfig(
             model=uri, data=Digits(), checks=(check,), store=str(tmp_path / "store")
         )
-        subject = Subject(config, resolve(uri), sources.load(Digits()))
-        with subject, Session(subject) as session:
+        inputs = AuditInputs(config, resolve(uri), sources.load(Digits()))
+        with inputs, Worker() as worker, Session(inputs, worker) as session:
             yield session
 
     return contextmanager(make)

@@ -17,7 +17,8 @@ from torch import nn
 
 from audits import AuditError, parse_config
 from audits.errors import ModelRefused
-from audits.execution.child import Job, Setting, open_model
+from audits.execution.child import Job, open_model
+from audits.execution.setting import Setting
 from audits.models.files import inspect
 from audits.models.preprocessing import Preprocessing
 

@@ -6,9 +6,9 @@ import pytest
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.evidence.evidence import Evidence
+from audits.execution.evaluation import Evaluation
 from audits.models.preprocessing import Preprocessing
 from audits.workflows.baseline import compared
-from audits.workflows.evaluate import Examined
 
 CLASSES = ("a", "b")
 
@@ -23,7 +23,9 @@ def _examined(shape=(1, 28, 28), **preprocessing):
         images = pd.DataFrame({"label": labels, **columns})
         evidence.append(Evidence(check=check.name, sentence="", images=images, metrics=metrics))
     fed = {"mean": (0.3,), "std": (0.4,), "classes": CLASSES, **preprocessing}
-    return Examined(tuple(evidence), checks=checks, classes=CLASSES, preprocessing=fed, shape=shape)
+    return Evaluation(
+        tuple(evidence), checks=checks, classes=CLASSES, preprocessing=fed, shape=shape
+    )
 
 
 def _drops(examined):

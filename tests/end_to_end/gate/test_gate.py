@@ -8,6 +8,7 @@ from urllib.parse import urlparse
 import mlflow
 import pytest
 import yaml
+from executors import Each
 from gates import FILLS, GOOD, SIMILAR, WORSE, AuditNeeded, ask, audit, never, version
 
 from audits import AuditError, parse_config, run_audit
@@ -79,7 +80,7 @@ def test_the_baselines_own_audit_is_used_where_there_is_one(config):
         seen.append(session.model.uri)
         session.measure(check, unit)
 
-    result = audit(config(SIMILAR), measure=measure)
+    result = audit(config(SIMILAR), executor=Each(measure))
     assert set(seen) == {SIMILAR}
     assert "performance/accuracy_drop" in {
         name for e in result.evidence for name in e.named_estimates

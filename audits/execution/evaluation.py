@@ -1,0 +1,28 @@
+"""Evaluation: what running all checks on one model gave."""
+
+from dataclasses import dataclass
+
+from audits.checks.base import Check
+from audits.evidence.evidence import Evidence
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The evidence of one model, and what was measured to come by it.
+
+    A model that could not be opened has a `refusal`, evidence with errors, and defaults for the
+    rest.
+    """
+
+    evidence: tuple[Evidence, ...]
+    checks: tuple[Check, ...] = ()  # with what depends on the images written out
+    digest: str | None = None  # of the inputs
+    data_digest: str | None = None
+    notes: tuple[str, ...] = ()
+    setting: dict[str, object] | None = None  # device and plans; None: nothing was run
+    model_digest: str | None = None
+    reference_digest: str | None = None
+    classes: tuple[str, ...] = ()
+    preprocessing: dict[str, object] | None = None
+    shape: tuple[int, ...] = ()  # of an image as the model takes it
+    refusal: str = ""  # why the model could not be opened

@@ -1,0 +1,32 @@
+"""A config of a registered network, whose store is empty."""
+
+import os
+
+import pytest
+import torch
+
+from audits import parse_config
+from audits.execution.worker import Worker
+
+_LEAST = {"data": {"kind": "digits"}, "device": "cpu"}
+
+
+@pytest.fixture
+def config_of(shared_registry, register, tmp_path):
+    """Registers a network and makes a config that audits it; its store is empty."""
+
+    def make(net, checks, pickled=True, **values):
+        uri, sha256 = register(net, "m", pickled=pickled)
+        base = {**_LEAST, "model": uri, "trust_pickle_sha256": sha256}
+        return parse_config({**base, "store": str(tmp_path / "store"), "checks": checks, **values})
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def other_threads():
+    """A number of threads that workers do not have here."""
+    if os.cpu_count() == 1:
+        pytest.skip("one core has one thread")
+    with Worker() as worker:
+        return 2 if worker.call(torch.get_num_threads, seconds=60) == 1 else 1

@@ -1,0 +1,169 @@
+"""Workers are forked from a server that has only imported, and are as if they had been spawned."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import child_calls
+import pytest
+import torch
+
+from audits.execution import fork_server
+from audits.execution.worker import Worker
+
+
+@pytest.fixture
+def forks():
+    if not fork_server.start():
+        pytest.skip("workers are spawned here")
+
+
+def test_two_workers_are_forked_from_one_server(forks):
+    with Worker() as one, Worker() as other:
+        processes = {worker.call(os.getpid, seconds=60) for worker in (one, other)}
+        (server,) = {worker.call(os.getppid, seconds=60) for worker in (one, other)}
+        assert one.call(child_calls.is_imported, "torch.export", seconds=60)
+    assert len(processes) == 2
+    assert server not in {os.getpid(), *processes}
+
+
+def test_a_worker_has_environment_path_and_folder_of_the_moment(forks, monkeypatch, tmp_path):
+    monkeypatch.setenv("FILLBLANKS_TEST_WORD", "now")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "only_here.py").write_text("def word():\n    return 'found'\n")
+    import only_here
+
+    with Worker() as worker:
+        assert worker.call(dict, seconds=60) == {}
+        assert worker.call(child_calls.environment, seconds=60) == dict(os.environ)
+        assert worker.call(os.getcwd, seconds=60) == str(tmp_path)
+        assert worker.call(only_here.word, seconds=60) == "found"
+
+
+def test_a_worker_is_spawned_if_the_threads_are_others_now(forks, other_threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", str(other_threads))
+    assert not fork_server.start()
+    with Worker() as worker:
+        assert worker.call(os.getppid, seconds=60) == os.getpid()
+        assert worker.call(torch.get_num_threads, seconds=60) == other_threads
+    monkeypatch.undo()
+    assert fork_server.start()
+
+
+@pytest.mark.parametrize("name", ["TORCHINDUCTOR_CACHE_DIR", "KMP_INIT_AT_FORK", "XDG_CACHE_HOME"])
+def test_a_variable_that_is_set_on_the_way_does_not_end_the_forks(name, forks, monkeypatch):
+    monkeypatch.setenv(name, "another")
+    with Worker() as worker:
+        assert worker.call(os.getppid, seconds=60) != os.getpid()
+        assert worker.call(os.getenv, name, seconds=60) == "another"
+
+
+_IMPORTS = """
+import importlib, sys, threading
+import torch
+from audits.execution.fork_server import PRELOADED
+
+def asked(*arguments, **names):
+    raise SystemExit("a module asks for a GPU when it is imported")
+
+for place in (torch._C, torch.cuda):
+    for name in dir(place):
+        if name.startswith(("_cuda_getDevice", "_cuda_init", "is_available", "device_count")):
+            setattr(place, name, asked)
+for name in PRELOADED:
+    importlib.import_module(name)
+assert threading.enumerate() == [threading.main_thread()], threading.enumerate()
+try:
+    torch.cuda.is_available()
+except SystemExit:
+    print("safe to fork")
+"""
+
+
+def test_what_the_server_imports_asks_for_no_gpu_and_starts_no_thread():
+    found = subprocess.run(
+        [sys.executable, "-c", _IMPORTS], capture_output=True, text=True, check=False
+    )
+    assert found.stdout == "safe to fork\n", found.stdout + found.stderr
+
+
+def _wait_until_gone(pid):
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists():
+        if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            return
+        assert time.monotonic() < deadline, "the fork server lives on"
+        time.sleep(0.1)
+
+
+_INTERRUPTED = """
+import os, signal
+from multiprocessing import forkserver
+from audits.execution import fork_server
+from audits.execution.worker import Worker
+if __name__ == "__main__":
+    fork_server.start()
+    server = forkserver._forkserver._forkserver_pid
+    os.kill(server, signal.SIGINT)  # as Ctrl-C, while it imports
+    with Worker() as worker:
+        assert worker.call(os.getppid, seconds=120) == server
+    print(server)
+"""
+
+
+def test_the_server_is_deaf_to_interrupts_and_ends_with_its_program(forks, tmp_path):
+    script = tmp_path / "interrupted.py"
+    script.write_text(_INTERRUPTED)
+    path = os.pathsep.join(filter(None, sys.path))
+    found = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert (found.returncode, found.stderr) == (0, "")
+    _wait_until_gone(int(found.stdout))
+
+
+_PARENT = """
+import os, sys
+from audits.execution.worker import Worker
+if __name__ == "__main__":
+    with Worker() as worker:
+        print(worker.call(os.getppid, seconds=120), os.getpid(), flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def parent(tmp_path):
+    """A program that has a worker, in a folder with a file that is called as a library is."""
+    (tmp_path / "pandas.py").write_text("raise RuntimeError('not this file')\n")
+    folder = tmp_path / "program"
+    folder.mkdir()
+    (folder / "parent.py").write_text(_PARENT)
+    path = os.pathsep.join(entry for entry in sys.path if entry and entry != str(tmp_path))
+    with subprocess.Popen(
+        [sys.executable, str(folder / "parent.py")],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    ) as process:
+        yield process
+        process.kill()
+
+
+def test_the_server_ends_with_its_parent_even_when_that_is_killed(forks, parent):
+    server, pid = map(int, parent.stdout.readline().split())
+    assert pid == parent.pid != server
+    assert Path(f"/proc/{server}").exists()
+    parent.kill()
+    _wait_until_gone(server)

@@ -1,0 +1,55 @@
+"""A preview tells plan and cost of an audit, and records nothing."""
+
+from pathlib import Path
+
+import mlflow
+import planned_nets
+import pytest
+
+from audits import AuditError
+from audits.workflows.preview import preview
+
+PERFORMANCE, FILL = {"kind": "performance"}, {"kind": "random_fill"}
+FEW = {**FILL, "images": 20, "samples": 8}
+MANY = {**FILL, "samples": 90}  # of 450 images: just long enough to be tuned
+
+
+def _files(folder):
+    """All files of a store, and when each was written."""
+    return {file.name: file.stat().st_mtime_ns for file in Path(folder).rglob("*.npz")}
+
+
+def test_a_preview_tells_plan_and_cost_and_records_nothing(config_of):
+    config = config_of(
+        planned_nets.Linear(), [PERFORMANCE, FEW], engine={"chunk": 16}, experiment="previewed"
+    )
+    lines = dict(line.split(maxsplit=1) for line in preview(config).splitlines())
+    assert lines["plan"].startswith("full, contiguous; 16 images in a pass, ")
+    assert lines["left"].startswith("610 to 1,090 passes, about ")
+    assert lines["left"].endswith(" GiB of memory")
+    assert mlflow.get_experiment_by_name("previewed") is None
+    version = config.model.rsplit("/", 1)[1]
+    assert mlflow.MlflowClient().get_model_version("m", version).tags == {}
+    assert _files(config.store) == {}
+
+
+RUNS = "a model that runs, but"
+
+
+@pytest.mark.parametrize(
+    ("error", "check", "message"),
+    [
+        (RuntimeError("It broke.\nBadly."), FEW, f"{RUNS} RuntimeError: It broke"),
+        (RuntimeError("It broke.\nBadly."), MANY, f"{RUNS} RuntimeError: It broke"),
+        (ValueError("It broke.\nBadly."), FEW, f"{RUNS} ValueError: It broke"),
+        (None, FEW, f"{RUNS} it took more than 1 s and was stopped"),
+    ],
+    ids=["raises", "raises in tuning", "raises ValueError", "hangs"],
+)
+def test_a_preview_of_a_model_that_does_not_run_says_so_in_one_line(
+    error, check, message, config_of
+):
+    config = config_of(planned_nets.Broken(error), [check], limits={"unit_seconds": 1.0})
+    with pytest.raises(AuditError, match=message) as refused:
+        preview(config)
+    assert "\n" not in str(refused.value)

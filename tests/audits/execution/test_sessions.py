@@ -1,0 +1,124 @@
+"""One worker holds the model, then the baseline; a unit that fails is named and ends its check."""
+
+import os
+
+import planned_nets
+import pytest
+from executors import Each
+from nets import Crashing
+from sessions import open_session
+
+from audits import run_audit
+from audits.execution import child
+from audits.execution.inputs import AuditInputs
+from audits.execution.session import Session
+from audits.execution.worker import WorkerFailure
+from audits.models import registry
+
+PERFORMANCE = {"kind": "performance"}
+FEW = {"kind": "random_fill", "images": 2, "samples": 2, "max_draws": 4}
+PAIR = {"checks": [PERFORMANCE], "policy": {}}
+
+
+@pytest.fixture
+def pair(config_of):
+    """A config of a model and a baseline, each of a network."""
+
+    def make(net, baseline, **values):
+        other = config_of(baseline, **PAIR)
+        own = config_of(net, **PAIR, baseline=other.model, **values)
+        trusted = own.trust_pickle_sha256 + other.trust_pickle_sha256
+        return own.model_copy(update={"trust_pickle_sha256": trusted})
+
+    return make
+
+
+def _with_processes(config):
+    """The result, and by which process each model was measured."""
+    seen = {}
+
+    def measure(session, check, unit):
+        session.measure(check, unit)
+        seen[session.model.uri] = session._worker.call(os.getpid, seconds=60)
+
+    result = run_audit(config, executor=Each(measure))
+    assert len(seen) == 2
+    return result, set(seen.values())
+
+
+def test_model_and_baseline_are_measured_by_one_process(pair):
+    result, processes = _with_processes(pair(planned_nets.Linear(), planned_nets.Linear()))
+    assert len(processes) == 1
+    assert result.baseline.digest != result.inputs_digest
+    right = [one.evidence[0].estimates["accuracy"].value for one in (result, result.baseline)]
+    assert right[0] != right[1], "the baseline is another network"
+    assert "accuracy_drop" in result.evidence[0].estimates
+
+
+def test_a_limit_of_memory_gives_the_baseline_a_process_of_its_own(pair):
+    config = pair(planned_nets.Linear(), planned_nets.Linear(), limits={"memory_gib": 4.0})
+    _, processes = _with_processes(config)
+    assert len(processes) == 2
+
+
+@pytest.mark.parametrize("crashing", ["model", "baseline"])
+def test_a_crash_of_one_model_does_not_spoil_the_other(crashing, pair):
+    nets = {"model": planned_nets.Linear(), "baseline": planned_nets.Linear(), crashing: Crashing()}
+    result = run_audit(pair(nets["model"], nets["baseline"]))
+    found = {"model": result.evidence[0], "baseline": result.baseline.evidence[0]}
+    assert {name: e.status for name, e in found.items()} == {
+        "model": "ok",
+        "baseline": "ok",
+        crashing: "error",
+    }
+    assert "died (exit code 3)" in found[crashing].reason
+
+
+def test_a_model_that_was_closed_is_opened_again(config_of):
+    config = config_of(planned_nets.Linear(), [PERFORMANCE, FEW])
+    with open_session(config) as session:
+        measured = [(check, session.units(check)[0]) for check in session.config.checks]
+        session.measure(*measured[0])
+        session._worker.call(child.close_model, seconds=60)
+        session.measure(*measured[1])
+        session._worker.stop()
+        assert session.conclude(session.check("performance")).status == "ok"
+
+
+def test_two_audits_that_share_a_worker_take_turns(config_of):
+    one = config_of(planned_nets.Linear(), [PERFORMANCE])
+    other = config_of(planned_nets.Linear(), [PERFORMANCE])
+    evidence = []
+    with (
+        open_session(one) as first,
+        AuditInputs(other, registry.resolve(other.model), first.images) as inputs,
+        Session(inputs, first._worker) as second,
+    ):
+        for session in (second, first):
+            check = session.check("performance")
+            session.measure(check, session.units(check)[0])
+            evidence.append(session.conclude(check).estimates["accuracy"].value)
+    assert evidence[0] != evidence[1]
+
+
+def test_a_unit_that_fails_is_named_and_no_other_is_started(config_of):
+    fill = {"kind": "progressive_fill", "images": 300}
+    config = config_of(planned_nets.Broken(RuntimeError("It broke.")), [fill, PERFORMANCE])
+    started = []
+
+    def measure(session, check, unit):
+        started.append(check.name)
+        session.measure(check, unit)
+
+    with open_session(config) as session:
+        units = session.units(session.check("progressive_fill"))
+        with pytest.raises(WorkerFailure, match="RuntimeError: It broke") as failure:
+            session.measure(session.check("progressive_fill"), units[1])
+    assert failure.value.reason.startswith(f"{units[1]}: ")
+    assert "Traceback" in failure.value.detail
+    assert len(units) > 1
+    result = run_audit(config, executor=Each(measure))
+    assert started == ["progressive_fill", "performance"]
+    assert [e.status for e in result.evidence] == ["error", "ok"]
+    assert result.evidence[0].reason == f"{units[0]}: RuntimeError: It broke."
+    assert "Traceback" in result.evidence[0].detail
