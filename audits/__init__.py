@@ -1,8 +1,8 @@
-"""The evidence: a registered model, a data set and a config give evidence and a verdict in MLflow.
+"""Audits of registered models: model, data set and config give evidence and a verdict in MLflow.
 
-Works without Prefect. Start at `workflows/audit.py`. The rooms, from the ground up, each of which
-may import those before it: data, models, evidence; checks; config; execution; verdict; tracking
-and report; workflows. `errors.py` and `strict.py` are for all of them.
+The package works without Prefect. Start to read at `workflows/audit.py`. A sub-package may import
+those before it in this list: data; models, evidence; checks; config; execution; verdict; report;
+tracking; workflows. All of them may import `errors.py` and `strict.py`.
 """
 
 from importlib import import_module
@@ -28,7 +28,7 @@ __all__ = ["AuditConfig", "AuditError", "AuditResult", "parse_config", "read_con
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: the process that holds a model must start without MLflow's client.
+    # Imported at first use: the process that holds a model must start without MLflow's client.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -1,8 +1,8 @@
-"""What goes wrong, in words for the person who runs the audit: one line each."""
+"""Errors whose messages are for the person who runs the audit."""
 
 
 class AuditError(ValueError):
-    """Bad input: says what was expected, what came and what to do. Nothing was audited."""
+    """Bad input. The message says which input was expected, which came, and how to mend it."""
 
 
 class ModelRefused(AuditError):
@@ -10,4 +10,4 @@ class ModelRefused(AuditError):
 
 
 class NotApplicable(AuditError):
-    """A check makes no sense for this model or data; it never counts as passed."""
+    """A check cannot be applied to this model or data. The check never counts as passed."""

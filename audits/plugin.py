@@ -1,7 +1,7 @@
-"""Everything that a check needs, for checks of other packages: import from here alone.
+"""The public API for checks of other packages. Import from this module alone.
 
-Names here keep their meaning from release to release; other modules of `audits` do not. See
-docs/adding_a_check.md, and examples/own_check for a whole package.
+Names here keep their meaning from release to release; other modules of `audits` may change. See
+docs/adding_a_check.md, and examples/own_check for a complete package.
 """
 
 from audits.checks._fill import recognise, table_of

@@ -10,16 +10,16 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Strict(BaseModel):
-    """Maps one to one to a YAML mapping; refuses keys it does not know."""
+    """A config that maps one to one to a YAML mapping and refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
 def known_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    """The keys that the mapping around `location` may have, for a location of pydantic's errors.
+    """The sorted keys that are allowed in the mapping in which pydantic reports an error.
 
-    `location` is a path from `model`: keys, places in lists, and the `kind` that was chosen of
-    several models.
+    `location` is the error's path from `model`: keys, positions in lists, and the `kind` that
+    selects one of several models. Its last part is the key that was reported.
     """
     candidates = [model]
     for part in location[:-1]:
@@ -36,7 +36,7 @@ def _kind(model: type[BaseModel]) -> object:
 
 
 def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
-    """Every config model that a type names, also inside of unions, tuples and Annotated."""
+    """Every config model in a type, also inside unions, tuples and Annotated."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for inner in get_args(annotation):

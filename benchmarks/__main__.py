@@ -1,6 +1,6 @@
-"""All of the engine's benchmarks: python benchmarks [folder]; writes results.md beside this file.
+"""Runs all benchmarks: python benchmarks [folder]. Writes results.md beside this file.
 
-Trained networks are kept in `folder`, a temporary one unless given. It takes about half an hour on
+Trained networks are kept in `folder`, by default a temporary one. The run takes about an hour on
 2 cores and needs the data folder (FILLBLANKS_DATA).
 """
 

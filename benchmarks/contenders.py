@@ -1,7 +1,7 @@
-"""The same fill in three ways: captum as its users write it, a plain loop, and this project.
+"""The same fill in three ways: by captum as its users write it, by a plain loop, by this project.
 
-Each is a class with `run()`, which fills in one image with `draws` masks, the same for all, and
-lives in a process of its own (speed.py).
+Each contender is a class with `run()`, which fills in one image with `draws` masks, the same for
+all. speed.py gives each a process of its own.
 """
 
 from dataclasses import replace
@@ -17,11 +17,11 @@ from fillblanks.engine.plan import with_block
 from fillblanks.engine.step import Step, UpdateOrder
 
 RATIO = 0.25
-IDLE = 8  # times the draws of the others
+IDLE = 8  # `OursIdle` takes this many times the draws of the others
 
 
 class _Loop:
-    """What captum and the plain loop share: a net, masked batches of one image, a float64 sum."""
+    """Shared by captum and the plain loop: a net, masked batches of one image, a float64 sum."""
 
     def __init__(self, subject: Subject, folder: str, chunk: int, draws: int, channels_last: bool):
         self.net = network(subject, Path(folder))
@@ -49,7 +49,7 @@ class _Loop:
 
 
 class Captum(_Loop):
-    """captum's Saliency on masked batches; it does not tell the prediction, so all are accepted."""
+    """captum's Saliency on masked batches. It gives no prediction, so every draw is accepted."""
 
     def __init__(self, *arguments: Any):
         from captum.attr import Saliency
@@ -63,7 +63,7 @@ class Captum(_Loop):
 
 
 class PlainLoop(_Loop):
-    """Forward, loss, gradient; what is not predicted right is left out."""
+    """Forward, loss, gradient; draws that are predicted wrong are left out."""
 
     def gradient(self, masked: torch.Tensor) -> torch.Tensor:
         masked.requires_grad_()
@@ -79,7 +79,7 @@ class Ours:
     """`expected_fill` with the plan that `tune` finds."""
 
     def __init__(self, subject: Subject, folder: str, draws: int, fixed: dict[str, Any]):
-        # As many images and draws as an audit of the paper's size takes; fewer of large networks.
+        # Images and draws as in an audit of the paper's size; fewer for large networks.
         count, size = {28: (32, 1024), 32: (12, 1024), 224: (4, 512)}[subject.side]
         images, labels = subject.images(count)
         net = network(subject, Path(folder))
@@ -105,10 +105,10 @@ class Ours:
 
 
 class OursIdle(Ours):
-    """The same without the network: masks and sums."""
+    """`Ours` without the network: masks and sums alone."""
 
     def __init__(self, subject: Subject, folder: str, draws: int, fixed: dict[str, Any]):
-        # More of them, so that what is done once a call does not count.
+        # More draws, so that the work of each call as a whole does not count.
         super().__init__(subject, folder, IDLE * draws, fixed)
 
     def run(self) -> None:
@@ -128,6 +128,6 @@ class OursIdle(Ours):
 
 
 def plan_of(subject: Subject, **changes: Any) -> Plan:
-    """The plan without tuning, for the images of `subject`, with changes."""
+    """The plan that is used without tuning for the images of `subject`, with changes."""
     shape = subject.images(1)[0].shape[1:]
     return with_block(replace(default_plan(*shape), **changes), shape.numel())

@@ -1,4 +1,4 @@
-"""How often intervals hold the truth, and how wide they are: python benchmarks/coverage.py."""
+"""How often intervals contain the truth, and how wide they are: python benchmarks/coverage.py."""
 
 from collections.abc import Callable
 
@@ -42,8 +42,8 @@ _CLASSES = {
 
 
 def coverage() -> list[str]:
-    """Markdown lines. A cell is the share of simulated audits that hold the truth, and the mean
-    width of the interval."""
+    """Markdown lines. A cell has the share of simulated audits whose interval contains the truth,
+    and the mean width of the interval."""
     return [*_means(), "", *_lifts(), "", *_f1(), "", *_decisions()]
 
 
@@ -53,7 +53,7 @@ def _cell(estimates: list[Estimate], truth: float) -> str:
 
 
 def _bernstein(values: np.ndarray) -> Estimate:
-    """Maurer and Pontil 2009, theorem 4, for both sides."""
+    """The interval of Maurer and Pontil 2009, theorem 4, on both sides."""
     n, centre, log = len(values), float(values.mean()), np.log(4 / 0.05)
     reach = np.sqrt(2 * values.var(ddof=1) * log / n) + 7 * log / (3 * (n - 1))
     return Estimate(centre, max(centre - reach, 0), min(centre + reach, 1), n)
@@ -109,7 +109,7 @@ def _population(images: np.ndarray, recall: float) -> float:
 
 
 def _unstratified(truth: np.ndarray, predicted: np.ndarray, classes: int) -> Estimate:
-    """Percentiles of resamples over all images, as they were before: no narrower than accuracy."""
+    """The former interval: percentiles of resamples of all images, no narrower than accuracy's."""
     rows, counts = np.unique(np.stack([truth, predicted]), axis=1, return_counts=True)
     n = len(truth)
     drawn = np.random.default_rng(0).multinomial(n, counts / n, size=1000)

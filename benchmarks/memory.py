@@ -1,4 +1,4 @@
-"""How much memory fills need as draws and images grow; each figure from a process of its own."""
+"""Memory of fills for ever more draws and images; each measurement has its own process."""
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -49,7 +49,7 @@ def _fill(folder: str, draws: int) -> None:
 
 
 def _audit(folder: str, count: int) -> None:
-    # All images are there in every case; how many of them are audited differs.
+    # All images are loaded in every case; the number of audited images differs.
     images = sources.load(Torchvision(dataset="MNIST", root=str(DATA)))
     model = Classifier(network(RESNET5, Path(folder)), constant=True)
     audit = AuditContext(images, seed=0, plan=plan_of(RESNET5), model=model)

@@ -72,7 +72,7 @@ def cifar10(count: int, train: bool = False) -> tuple[Tensor, Tensor]:
 
 
 def photographs(count: int) -> tuple[Tensor, Tensor]:
-    """Squares cut from the pictures of scikit-image, with the classes the network sees in them."""
+    """Squares cut from scikit-image's photographs, with the classes that SqueezeNet predicts."""
     from skimage import data
 
     squares = []
@@ -80,7 +80,7 @@ def photographs(count: int) -> tuple[Tensor, Tensor]:
         side = min(picture.shape[:2])
         square = torch.from_numpy(picture[:side, :side].copy()).permute(2, 0, 1)[None].float() / 255
         squares.append(functional.interpolate(square, (224, 224), mode="bilinear", antialias=True))
-    images = torch.cat(squares).clamp(0, 1)  # rounding goes a little beyond
+    images = torch.cat(squares).clamp(0, 1)  # interpolation may exceed 1 by a rounding error
     mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (SQUEEZENET.mean, SQUEEZENET.std))
     with torch.no_grad():
         labels = squeezenet().eval()((images - mean) / std).argmax(1)
@@ -126,7 +126,7 @@ def network(subject: Subject, folder: Path) -> nn.Module:
 
 
 def _trained(subject: Subject) -> nn.Module:
-    """With noise of random strength on the inputs, under which networks learn shapes."""
+    """Trains with noise of random strength on the inputs, by which networks learn shapes."""
     pictures, count, epochs, most_blank = _TRAINING[subject.name]
     images, labels = pictures(count, train=True)
     images = (images - torch.tensor(subject.mean).view(-1, 1, 1)) / subject.std[0]

@@ -1,4 +1,4 @@
-"""What an audit adds to its passes: processes, Prefect, MLflow, figures, pictures."""
+"""The time that an audit adds to its passes: processes, Prefect, MLflow, figures, pictures."""
 
 import tempfile
 import time
@@ -12,13 +12,13 @@ from networks import DATA, RESNET5, network
 from flows.terminal.environment import quieten
 
 _SAMPLES = 10_000
-_MASKS_A_SECOND = 12_000  # about; the audit is as long as it turns out to be
+_MASKS_A_SECOND = 12_000  # a rough rate, from which the number of images follows
 
 
 def overhead(folder: str, seconds: float = 440) -> list[str]:
-    """Markdown lines, from one audit through Prefect with passes for about so many seconds.
+    """Markdown lines, from one audit through Prefect whose passes take about `seconds`.
 
-    It lasts about ten minutes on 2 cores; the goal is 5 % of them."""
+    The audit takes about ten minutes on 2 cores; the goal is to add 5 % of that or less."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="fillblanks-") as temporary:
         root = Path(temporary)

@@ -1,7 +1,7 @@
-"""How fast fills are, beside captum and a plain loop, in one run on one machine.
+"""Speed of fills, beside captum and a plain loop, in one run on one machine.
 
-Every contender has a process of its own; this project's is that of an audit. Rounds take turns, and
-the ratios are medians over rounds, since machines are noisy.
+Every contender has a process of its own; this project's contender runs in an audit's worker. The
+contenders take turns in each round, and ratios are medians over rounds, since machines are noisy.
 """
 
 import statistics
@@ -23,9 +23,9 @@ _HOUR = 3600.0
 
 @dataclass(frozen=True)
 class Size:
-    """How much a round does, and the batches that captum and the plain loop may choose from."""
+    """The work of a round, and the batch sizes that captum and the plain loop may choose from."""
 
-    draws: int  # a multiple of every chunk, so that nobody fills up a last one
+    draws: int  # a multiple of every chunk, so that no last chunk is padded
     chunks: tuple[int, ...]
     goal: float  # of the default plan against captum
 
@@ -106,7 +106,7 @@ _built: dict[str, Any] = {}
 
 
 def _build(key: str, kind: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    """In a contender's process."""
+    """Makes a contender in its process, and runs it once."""
     _built[key] = kind(*arguments)
     _built[key].run()
 

@@ -1,4 +1,4 @@
-"""What stopping by `tolerance` saves, against the same number of draws for every image."""
+"""Draws saved by `tolerance`, compared with the same number of draws for every image."""
 
 from pathlib import Path
 
@@ -17,8 +17,8 @@ _TOLERANCES = (0.3, 0.2, 0.1)
 
 
 def tolerance(folder: str) -> list[str]:
-    """Markdown lines. Quality is what nine images of ten reach: the overlap with the prototype of
-    other draws, four times the ceiling."""
+    """Markdown lines. Quality is an overlap that nine images of ten reach: the overlap with the
+    prototype of four times as many other draws as the ceiling."""
     lines = [
         "| network | tolerance | quality | draws used | draws of all at equal quality | saved |",
         "|---|---|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""Does the model recognise its own fills? What both fill checks share (section 4.3)."""
+"""Shared by the checks of fills: parameters, recognition of fills, and metrics (section 4.3)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -32,7 +32,7 @@ def _expect_cut(value: Any) -> Any:
 
 
 Cut = Annotated[Share | Literal["otsu"] | None, BeforeValidator(_expect_cut)]
-"""Where T is white: above a share of its maximum, above Otsu's threshold, or left grey."""
+"""How T is binarised: white above a share of its maximum, above Otsu's threshold, or not."""
 
 
 NULL = Null("the same pixels at random places")
@@ -40,17 +40,17 @@ FILL_BOUNDS = DefaultBounds(max_drop=0.05, min_lift=0.1)
 
 
 def least_passes(update: Update) -> int:
-    """How many passes an update of this order takes, at the least."""
+    """The least number of passes that one update of this order takes."""
     return 1 if update == "first_order" else LEAST_PASSES
 
 
 def most_passes(update: Update) -> int:
-    """The same at the most."""
+    """The largest number of passes that one update of this order takes."""
     return 1 if update == "first_order" else MOST_PASSES
 
 
 class FillCheck(Check):
-    """The parameters that every fill has; the paper leaves them open."""
+    """Base of the fill checks: parameters of every fill, which the paper leaves open."""
 
     patch_size: PositiveInt | None = Field(
         default=None,
@@ -69,9 +69,11 @@ class FillCheck(Check):
 def recognise(
     audit: AuditContext, pictures: Tensor, found: Tensor, by: Classifier | None = None
 ) -> np.ndarray:
-    """The class seen in each picture, int64 (n,); -1, a miss, where not `found`.
+    """The predicted class of each picture, int64 (n,); -1 is no class and counts as a miss.
 
-    `by` is the audited model, unless given.
+    `pictures` are float (n, C, H, W) in [0, 1]. `found`, bool (n,), says which of them exist; the
+    others get -1, and so do pictures with a logit that is not finite. `by` predicts, by default the
+    audited model, which only the worker has (else RuntimeError).
     """
     classifier = by or audit.classifier
     result = torch.full((len(pictures),), -1)
@@ -84,9 +86,11 @@ def recognise(
 
 
 def recognised(audit: AuditContext, fills: dict[str, tuple[Tensor, Tensor]], found: Tensor) -> Part:
-    """Columns `<name>` and `<name>_null` from the fills and nulls of each name.
+    """Predicted classes of fills and of their nulls, in columns `<name>` and `<name>_null`.
 
-    Where the audit has a reference, `<name>_reference` and `<name>_reference_null` as well.
+    `fills` maps a name to fills and nulls, float (n, C, H, W) each; `found` and the columns are as
+    in `recognise`. An audit with a reference gets its predictions in `<name>_reference` and
+    `<name>_reference_null`.
     """
     columns: Part = {}
     models = {"": audit.classifier}
@@ -100,13 +104,17 @@ def recognised(audit: AuditContext, fills: dict[str, tuple[Tensor, Tensor]], fou
 
 
 def reference_columns(parts: Sequence[Part], *names: str) -> tuple[str, ...]:
-    """Those of `recognised` that the reference adds; none where there was no reference."""
+    """The columns that a reference adds in `recognised`; empty if there was no reference."""
     found = [f"{name}_reference" for name in names if f"{name}_reference" in parts[0]]
     return tuple(column for name in found for column in (name, f"{name}_null"))
 
 
 def table_of(parts: Sequence[Part], columns: Sequence[str]) -> pd.DataFrame:
-    """Per-image columns of all parts, indexed by the image's index."""
+    """One table of all parts: a row for each image, indexed and sorted by the image's index.
+
+    Each part holds `index` and `columns`, arrays (n,) for its n images. Raises KeyError for a
+    column that a part lacks, ValueError if there are no parts or lengths differ.
+    """
     data = {name: np.concatenate([part[name] for part in parts]) for name in ("index", *columns)}
     return pd.DataFrame(data).set_index("index").sort_index()
 
@@ -119,10 +127,11 @@ def consistency_metrics(
     reference: bool = False,
     bounds: DefaultBounds | None = None,
 ) -> dict[str, Metric]:
-    """Declares accuracy and F1 of the fills that stand recognised in `column`.
+    """Declares accuracy, macro and weighted F1 of fills whose predicted classes are in `column`.
 
-    `title` says for people what the accuracy is the share of. With `reference` the same figures by
-    the reference model are declared as well; those are not compared with a baseline.
+    `title` names the accuracy for people, `prefix` begins the metrics' names, and `bounds` are the
+    accuracy's. With `reference` the same metrics by the reference model are declared as well; these
+    are not compared with a baseline.
     """
     metrics = _consistency_metrics(title, prefix, column, bounds)
     if reference:
@@ -135,7 +144,7 @@ def _consistency_metrics(
     title: str, prefix: str, column: str | None, bounds: DefaultBounds | None
 ) -> dict[str, Metric]:
     def pairing(statistic: Statistic) -> Pairing | None:
-        # Fills are of one difficulty only with the same masks, hence on images of one size.
+        # Fills are equally difficult only with the same masks, hence on images of one size.
         return None if column is None else Pairing(column, statistic, same_size=True)
 
     accuracy = f"{prefix}accuracy"
@@ -153,12 +162,14 @@ def _consistency_metrics(
 def consistency(
     declared: Mapping[str, Metric], table: pd.DataFrame, column: str, classes: int, prefix: str = ""
 ) -> dict[str, Metric]:
-    """Metrics of `consistency_metrics`, measured on the fills recognised in `column`.
+    """The metrics that `consistency_metrics` declares, measured over all images (section 4.3).
 
-    An image counts as right if its fill is recognised as its label; if no masked image was
-    predicted right, `column` is -1, a miss. `<column>_null` holds what the model sees in the same
-    values at random places; the lift is accuracy minus that null's. The same for the reference,
-    if the table has its columns.
+    `table` has a row for each image and int columns of classes: `label`; `column`, the predicted
+    class of the fill, or -1, a miss, if no masked image was predicted right; `<column>_null`, the
+    predicted class of the same values at random places. Accuracy is the share of fills that are
+    recognised as their label; its lift is paired image by image (Newcombe 1998). `classes` is the
+    number of classes. If the table has `<column>_reference`, the reference's metrics are added.
+    Raises KeyError for metrics that are not in `declared`.
     """
     found = recognition_scores(table, column, classes)
     metrics = {}
@@ -173,7 +184,7 @@ def consistency(
 
 
 def told_against_null(accuracy: Metric) -> str:
-    """The share of images, its number of images, and its null, in words."""
+    """Words for a sentence: the share of images, their number, and the null."""
     share, null = accuracy.estimate, accuracy.null
     told = f"{share.value:.1%} of {share.n} images"
     if null is None or null.estimate is None:
@@ -190,7 +201,7 @@ class RecognitionScores(NamedTuple):
 
 
 def recognition_scores(table: pd.DataFrame, column: str, classes: int) -> RecognitionScores:
-    """Scores of `column` against `label`, and of `<column>_null`; all int columns of classes."""
+    """Scores, null and paired lift of `column`; it, `label` and `<column>_null` hold classes."""
     label, seen, null = (table[name].to_numpy() for name in ("label", column, f"{column}_null"))
     lift = paired_difference(label == seen, label == null)
     return RecognitionScores(scores(label, seen, classes), proportion(label == null), lift)

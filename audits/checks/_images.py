@@ -14,7 +14,7 @@ _LONGEST = 80  # characters of a class name in file names and metric keys
 
 
 def picture(image: Tensor) -> np.ndarray:
-    """(C, H, W) in [0, 1] -> uint8 (H, W, 3); NaN becomes a light red, so that it shows."""
+    """(C, H, W) in [0, 1] -> uint8 (H, W, 3); NaN becomes light red."""
     values = image.expand(3, -1, -1).permute(1, 2, 0).double().numpy()
     missing = np.isnan(values).any(axis=2)
     result = (np.nan_to_num(values).clip(0, 1) * 255).round().astype(np.uint8)
@@ -39,7 +39,7 @@ def signed_picture(update: Tensor) -> np.ndarray:
 
 
 def slugs(names: Sequence[str]) -> list[str]:
-    """Names fit for metric and image keys, all different."""
+    """The names as parts of MLflow's metric and image keys, all different."""
     result: list[str] = []
     for number, name in enumerate(names):
         slug = re.sub(r"[^0-9A-Za-z_.-]+", "_", name)[:_LONGEST].strip("_.") or "class"
@@ -52,7 +52,7 @@ def slugs(names: Sequence[str]) -> list[str]:
 def sliders(
     parts: Sequence[Part], check: str, prefix: str, classes: Sequence[str], captions: Sequence[str]
 ) -> tuple[Picture, ...]:
-    """One slider a class from the parts' `shown_label` (n,) and `shown` (n, steps, H, W, 3)."""
+    """One slider for each class: the parts' `shown_label` (n,), `shown` (n, steps, H, W, 3)."""
     keys = slugs(classes)
     shown = {
         label: steps

@@ -1,4 +1,4 @@
-"""Ablation: how consistency moves with the parameters that the paper leaves open (4.4 to 4.6)."""
+"""Ablation: consistency over a grid of the parameters that the paper leaves open (4.4 to 4.6)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -37,15 +37,15 @@ from fillblanks.fills.threshold import Normalise
 from fillblanks.fills.update import Update
 from fillblanks.masks import blank_count, default_patch_size, grid_shape
 
-_UNIT_VALUES = 100_000_000  # of all masked images
-_KEPT_VALUES = 4_000_000  # of the updates that a unit keeps
+_UNIT_VALUES = 100_000_000  # in all masked images of a unit
+_KEPT_VALUES = 4_000_000  # in the updates that a unit keeps
 _CLASSES_SHOWN = 3
-_SAMPLED = ("mask_ratio", "patch_size", "update")  # what draws depend on; T does not
+_SAMPLED = ("mask_ratio", "patch_size", "update")  # draws depend on these; T is applied later
 _COLUMNS = ("label", "accepted", "drawn")
 
 
 class Variant(NamedTuple):
-    """One T (Eq. 4)."""
+    """One way to make T of an update (Eq. 4)."""
 
     normalise: Normalise
     binarise: Cut
@@ -59,20 +59,20 @@ class Variant(NamedTuple):
 class Ablation(Check):
     """Consistency of prototypes over a grid of mask ratio, patch size, update and T.
 
-    The draws of a cell are made once and serve every T; another grid that has the same cell takes
-    them from the store.
+    The draws of a cell are made once and serve every T. Another grid with the same cell takes them
+    from the store.
     """
 
     kind: Literal["ablation"] = "ablation"
     version: ClassVar[int] = 2
-    asks_reference: ClassVar[bool] = False  # `conclude` does
+    asks_reference: ClassVar[bool] = False  # only `conclude` does
     images: PositiveInt | None = Field(
         default=50, description="audit a sample of this many images, evenly over the classes"
     )
     mask_ratio: tuple[Ratio, ...] = (0.1, 0.25, 0.5, 0.75)
     patch_size: tuple[PositiveInt, ...] | None = Field(
         default=None,
-        description="default the usual one, half and twice of it, where all mask ratios can be",
+        description="default the usual size, half and twice of it, if they allow all mask ratios",
     )
     update: tuple[Update, ...] = ("first_order",)
     normalise: tuple[Normalise, ...] = ("positive",)
@@ -105,7 +105,7 @@ class Ablation(Check):
         return self.model_copy(update={"patch_size": sizes})
 
     def _cells(self, shape: tuple[int, int, int]) -> list[dict[str, Any]]:
-        """What the draws of each cell depend on. Raises AuditError where one cannot be."""
+        """The parameters of each cell's draws. Raises AuditError for a cell that is impossible."""
         check = self.settled(shape)
         cells = [
             dict(zip(_SAMPLED, values, strict=True))
@@ -113,12 +113,12 @@ class Ablation(Check):
         ]
         for size in check.patch_size or ():
             if reason := self._why_not(size, shape):
-                # A size that was written down is a mistake; others were chosen to fit.
+                # Default sizes were chosen to fit; a size of the config that does not is a mistake.
                 raise AuditError(reason)
         return cells
 
     def _why_not(self, patch_size: int, shape: tuple[int, int, int]) -> str:
-        """Why patches of this size cannot be masked at every ratio; empty where they can."""
+        """Why patches of this size cannot be masked at every ratio; empty if they can."""
         rows, columns = grid_shape(*shape[1:], patch_size)
         try:
             for ratio in self.mask_ratio:
@@ -139,7 +139,7 @@ class Ablation(Check):
         return found
 
     def unit_identity(self, unit: Unit) -> dict[str, Any]:
-        # The axes are in the unit's cell, and T is applied to what was kept.
+        # The unit's cell has the axes of the grid, and T is applied to the kept updates.
         kept = {"kind", "samples", "average", "blank_value"}
         return self.model_dump(mode="json", include=kept)
 
@@ -147,7 +147,7 @@ class Ablation(Check):
         return max(self._images_of(cell, audit) for cell in self._cells(audit.shape))
 
     def _images_of(self, cell: dict[str, Any], audit: AuditContext) -> int:
-        """Images in a unit of this cell, whatever else is in the grid."""
+        """Images in a unit of this cell; other cells do not change the number."""
         values = math.prod(audit.shape)
         passes = self.samples * least_passes(cell["update"])
         return max(1, min(_UNIT_VALUES // values // passes, _KEPT_VALUES // values))
@@ -159,7 +159,7 @@ class Ablation(Check):
         return images * draw_limit(self.samples, None) * self._times(most_passes)
 
     def _times(self, passes_of: Callable[[Update], int]) -> int:
-        """Passes that one draw of each cell takes."""
+        """Passes of one draw in every cell, with `passes_of` an update."""
         sizes = 3 if self.patch_size is None else len(self.patch_size)
         return len(self.mask_ratio) * sizes * sum(map(passes_of, self.update))
 
@@ -181,7 +181,7 @@ class Ablation(Check):
             blank_value=self.blank_value,
             seed=audit.seed,
             indices=torch.tensor(unit.indices),
-            plan=audit.plan.exact,  # a plan was compared for other checks, not for this grid
+            plan=audit.plan.exact,  # tuning tried the plan for other checks, not for this grid
             **dict(unit.cell),
         )
         return {
@@ -214,7 +214,7 @@ class Ablation(Check):
                 f"recognised, the one of most lift ({_told(ordered[-1])}) "
                 f"{most['accuracy'].value:.1%}."
             ),
-            # The least of each, of whatever cell: the best of many cells is high by chance.
+            # The least value of any cell, because the best of many cells is high by chance.
             metrics=self._least_metrics(rows, audit.reference is not None),
             tables={"cells": _table(rows)},
             pictures=self._pictures(audit, rows, drawings),
@@ -232,7 +232,7 @@ class Ablation(Check):
     def _recognised(
         self, audit: AuditContext, parts: Sequence[Part], variant: Variant
     ) -> tuple[dict[str, Estimate], dict[int, np.ndarray]]:
-        """Figures of one T over one cell, and the prototypes that are shown, by class."""
+        """Estimates of one T in one cell, and pictures of prototypes by class."""
         columns, shown = [], {}
         for part in parts:
             update, indices = torch.from_numpy(part["update"]), torch.from_numpy(part["index"])
@@ -252,7 +252,7 @@ class Ablation(Check):
     def _pictures(
         self, audit: AuditContext, rows: list[dict[str, Any]], drawings: list[dict[str, Any]]
     ) -> tuple[Picture, ...]:
-        """A heat map of consistency and a picture grid of some classes, a step an update and T."""
+        """A heat map and a grid of prototypes of some classes, a step for each update and T."""
         keys, found = slugs(audit.classes), []
         shown = sorted(drawings[0]["shown"])[:_CLASSES_SHOWN]
         sizes = self.settled(audit.shape).patch_size or ()
@@ -272,13 +272,13 @@ class Ablation(Check):
                 )
                 drawn = tiles(cells, self.mask_ratio, sizes, title)
                 found.append(Picture(name, step, drawn, caption, small=False))
-        # What sums them up comes first.
+        # The heat map sums up all others and comes first.
         first = f"{self.name}/consistency"
         return tuple(sorted(found, key=lambda p: (p.key != first, p.key, p.step)))
 
 
 def _cell_estimates(table: pd.DataFrame, column: str, classes: int) -> dict[str, Estimate]:
-    """Figures of one cell by name; those of the reference too, if the table has its columns."""
+    """Estimates of one cell by name; those of the reference too, if the table has its columns."""
     found = recognition_scores(table, column, classes)
     estimates = {**found.scores, "accuracy_null": found.null, "accuracy_lift": found.lift}
     if f"{column}_reference" in table:
@@ -305,7 +305,7 @@ def _told(row: dict[str, Any]) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """A row a cell and T, with every figure and the interval of the accuracy."""
+    """A row for each cell and T, with all estimates and the interval of the accuracy."""
     flat = []
     for row in rows:
         estimates = row["estimates"]

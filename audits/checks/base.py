@@ -1,7 +1,7 @@
-"""What a check is: its own config, its units of work, and what it concludes from them.
+"""Check: the base of all checks. A check is its own config, measures units and concludes from them.
 
-To add a check: one file beside this one, its class in `checks/__init__.py`, one test. Another
-package adds its own through the entry-point group `fillblanks.checks`.
+A new check is one file beside this one, one line in `registered.py`, and one test. Another package
+adds its own through the entry-point group `fillblanks.checks`.
 """
 
 from abc import abstractmethod
@@ -26,17 +26,17 @@ Needs = Literal["gradients", "logits", "predictions"]
 class Check(Strict):
     """Base of all checks; a check is frozen and holds nothing but its config.
 
-    `measure` and `conclude` run in the worker. They raise NotApplicable where the check makes no
-    sense for the model or the data.
+    `measure` and `conclude` run in the worker. They raise NotApplicable if the check cannot be
+    applied to the model or the data.
     """
 
     version: ClassVar[int]
-    """Raised whenever the same config would give other figures; part of every part's key."""
+    """Increase it whenever the same config would give other figures. Keys of parts contain it."""
 
     asks_reference: ClassVar[bool] = True
-    """Whether parts hold what the audit's reference said; then its digest is in their keys.
+    """Whether `measure` asks the audit's reference; then keys of parts contain its digest.
 
-    A check whose `measure` never asks it says False: its parts outlive a change of reference.
+    With False, parts stay usable when the reference changes.
     """
 
     needs: ClassVar[Needs] = "gradients"
@@ -50,7 +50,7 @@ class Check(Strict):
     label: str | None = Field(
         default=None,
         pattern=r"^[a-z][a-z0-9_]*$",
-        description="name in metrics and conditions, where the kind alone is not enough",
+        description="name in metrics and conditions, if the kind alone is not enough",
     )
     images: PositiveInt | None = Field(
         default=None,
@@ -60,33 +60,34 @@ class Check(Strict):
 
     @property
     def name(self) -> str:
+        """The check's name in metrics and conditions: its label, or else its kind."""
         return self.label or self.kind
 
     @abstractmethod
     def declared_metrics(self, reference: bool) -> dict[str, Metric]:
         """The metrics that `conclude` gives, by name and not measured yet.
 
-        `reference` says whether the audit has a reference model. Policies are checked against
-        these names before anything is measured.
+        `reference` says whether the audit has a reference model. Conditions of a policy are checked
+        against these names before the audit measures.
         """
 
     def settled(self, shape: tuple[int, int, int]) -> Self:
-        """This check with what depends on the images' shape (C, H, W) written out."""
+        """This check with defaults that depend on the images' shape (C, H, W) filled in."""
         return self
 
     def chosen(self, audit: AuditContext) -> np.ndarray:
-        """Indices of the images this check looks at, int64."""
+        """Indices of the images that this check measures, int64 (n,), sorted."""
         return np.sort(audit.images.sampled_order(audit.seed)[: self.images])
 
     def units(self, audit: AuditContext) -> list[Unit]:
-        """The work in pieces of `unit_images`; without the model."""
+        """The units of work, `unit_images` images each. It runs without the model."""
         pieces = self.pieces(audit, self.unit_images(audit))
         return [Unit(number, *piece) for number, piece in enumerate(pieces)]
 
     def pieces(
         self, audit: AuditContext, size: int
     ) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-        """The chosen images, at most `size` at a time, and those of them that are shown."""
+        """The chosen images, at most `size` at a time, and those of them that pictures show."""
         chosen, shown = self.chosen(audit).tolist(), set(self._first_of_classes(audit))
         cuts = [tuple(chosen[at : at + size]) for at in range(0, len(chosen), size)]
         return [(cut, tuple(i for i in cut if i in shown)) for cut in cuts]
@@ -98,43 +99,43 @@ class Check(Strict):
         return found
 
     def unit_identity(self, unit: Unit) -> dict[str, Any]:
-        """What in this config decides the figures of a unit; part of the key of its part.
+        """The fields that decide the figures of a unit, as plain values for the key of its part.
 
-        The unit says which images, and figures need no name.
+        `images` is not among them, because the unit has the indices; nor is `label`, a mere name.
         """
         return self.model_dump(mode="json", exclude={"images", "label"})
 
     def fill_options(self) -> dict[str, Any] | None:
-        """Arguments of `expected_fill`, where the check averages draws; else None.
+        """Arguments of `expected_fill` if the check averages draws; else None.
 
-        Only such fills may be taken in reduced precision, after it was seen to keep them.
+        Tuning tries reduced precision on these fills, and takes it only if they stay the same.
         """
         return None
 
     @abstractmethod
     def unit_images(self, audit: AuditContext) -> int:
-        """Images in a unit: what may be lost when an audit is killed."""
+        """Images in a unit. A killed audit loses the units that it had not finished."""
 
     @abstractmethod
     def passes(self, images: int) -> int:
-        """Masked or plain images that go through the model for so many images, at the least."""
+        """The least number of passes for `images` images; a pass is one image, masked or plain."""
 
     def most_passes(self, images: int) -> int:
-        """The same at the most."""
+        """The largest number of passes for `images` images."""
         return self.passes(images)
 
     def unit_passes(self, unit: Unit) -> int:
-        """Passes of one unit, at the least."""
+        """The least number of passes for one unit."""
         return self.passes(len(unit.indices))
 
     def most_unit_passes(self, unit: Unit) -> int:
-        """The same at the most."""
+        """The largest number of passes for one unit."""
         return self.most_passes(len(unit.indices))
 
     @abstractmethod
     def measure(self, audit: AuditContext, unit: Unit) -> Part:
-        """Runs the model over one unit."""
+        """Runs the model over one unit; the part that is returned goes to the store."""
 
     @abstractmethod
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
-        """Evidence from the parts of all units, in their order."""
+        """Evidence from the parts of all units, in their order. It may run the model too."""

@@ -1,4 +1,4 @@
-"""What a check is handed: a unit of its work, and what it sees of the audit."""
+"""Unit and AuditContext: the piece of work and the view of the audit that a check is given."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,7 +18,7 @@ class Unit:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What is measured, wherever in a check the unit stands."""
+        """All fields but the number: two units with the same content measure the same."""
         return {name: value for name, value in asdict(self).items() if name != "number"}
 
     def __str__(self) -> str:
@@ -28,16 +28,17 @@ class Unit:
 
 @dataclass(frozen=True)
 class AuditContext:
-    """What a check sees of the audit. The model is there in the worker only."""
+    """The part of the audit that a check sees. Only the worker has the model."""
 
     images: ImageSet  # labels in the model's class order, images in the model's shape
     seed: int
     plan: Plan
     model: Classifier | None = None
-    reference: Classifier | None = None  # an independent model of the same classes, where named
+    reference: Classifier | None = None  # an independent model of the same classes
 
     @property
     def classifier(self) -> Classifier:
+        """The audited model. Raises RuntimeError outside the worker."""
         if self.model is None:
             raise RuntimeError("The model lives in the worker: use it in measure and conclude.")
         return self.model
@@ -50,4 +51,5 @@ class AuditContext:
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the model's logits."""
         return self.images.classes

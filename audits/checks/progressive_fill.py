@@ -1,4 +1,4 @@
-"""Progressive fill (section 4.2) and whether its end is recognised (section 4.3)."""
+"""ProgressiveFill: fills images in steps (section 4.2), then asks the model for them (4.3)."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
@@ -35,11 +35,11 @@ _COLUMNS = ("label", "first", "filled", "recognised", "recognised_null")
 
 
 class ProgressiveFill(FillCheck):
-    """Consistency of images that the model has filled in group by group, until all is its own.
+    """Consistency of images that the model fills in group by group, until it has drawn every pixel.
 
-    `accuracy` takes the true label: an image whose first masked image is not predicted right is a
-    miss. `agreement` is section 4.3 to the letter, with the model's own first prediction as label;
-    a model that always gives one answer reaches 1 there.
+    `accuracy` takes the true label: an image whose first masked version is predicted wrong is a
+    miss. `agreement` is the score of section 4.3, whose label is the model's own first prediction;
+    a model that always gives one answer has an agreement of 1.
     """
 
     kind: Literal["progressive_fill"] = "progressive_fill"
@@ -120,7 +120,7 @@ class ProgressiveFill(FillCheck):
         table = table_of(parts, (*_COLUMNS, *reference_columns(parts, "recognised")))
         classes = len(audit.classes)
         covered = table[table["first"] == table["label"]]
-        # An answer that is not finite (-1) agrees with nothing, not even with another one.
+        # A prediction of -1 (logits not finite) agrees with nothing, not even with another -1.
         filled = np.where(table["filled"] < 0, -2, table["filled"])
         agreement = scores(table["first"].to_numpy(), filled, classes)
         declared = self.declared_metrics(reference="recognised_reference" in table)

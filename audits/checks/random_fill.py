@@ -1,4 +1,4 @@
-"""Expected fill over random masks (section 4.1) and whether it is recognised (section 4.3)."""
+"""RandomFill: expected fill over random masks (section 4.1) and its recognition (4.3)."""
 
 import math
 from collections.abc import Sequence
@@ -34,9 +34,9 @@ from fillblanks.fills.averages import Average
 from fillblanks.fills.expected import draw_limit
 from fillblanks.fills.sampling import FIRST_LOOK
 
-# A unit is some seconds to a few minutes of work: a killed audit loses one, and each costs a
-# scheduler some tenths of a second.
-_UNIT_VALUES = 100_000_000  # of all masked images
+# A unit takes some seconds to a few minutes: a killed audit loses the unfinished ones, and a
+# scheduler spends some tenths of a second on each.
+_UNIT_VALUES = 100_000_000  # in all masked images of a unit
 _UNIT_IMAGES = 256
 _CAPTIONS = ("image", "masked", "update", "prototype", "composite", "class mean")
 _COLUMNS = (
@@ -54,8 +54,8 @@ _COLUMNS = (
 class RandomFill(FillCheck):
     """Consistency of prototypes and composites of the expected update over random masks.
 
-    Lift over the null counts: a composite is mostly the original image, and the same number of
-    white pixels at random places is often recognised as well.
+    Judge composites by their lift over the null: a composite is mostly the original image, and with
+    the same number of white pixels at random places it is often recognised as well.
     """
 
     kind: Literal["random_fill"] = "random_fill"
@@ -95,7 +95,7 @@ class RandomFill(FillCheck):
                 reference=reference,
                 bounds=FILL_BOUNDS,
             ),
-            # The composite is mostly the original image: it proves little, and decides nothing.
+            # The composite is mostly the original image and proves little: it has no default bound.
             **consistency_metrics(
                 "image with its blanks filled recognised",
                 "composite",
@@ -201,7 +201,7 @@ class RandomFill(FillCheck):
             "accepted_draws": mean(table["accepted"].to_numpy(dtype=float)),
             # An image with fewer than two accepted draws is not stable.
             "stability": bounded_mean(table["stability"].fillna(0.0).to_numpy()),
-            # Of the images that enough draws tell of.
+            # Images with too few accepted draws have no standard error.
             "relative_standard_error": mean(errors[np.isfinite(errors)]),
         }
         metrics = {
@@ -230,7 +230,7 @@ class RandomFill(FillCheck):
         return complete.to_numpy()
 
     def _sliders(self, audit: AuditContext, parts: Sequence[Part]) -> tuple[Picture, ...]:
-        # The mean update of a class draws its prototype; the last step of each slider.
+        # The last step of each slider is the prototype of its class, from the mean update.
         sums: dict[int, np.ndarray] = {}
         for part in parts:
             for label, update in zip(part["class"].tolist(), part["class_update"], strict=True):

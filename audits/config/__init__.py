@@ -1,4 +1,4 @@
-"""All that an audit is told: the config, the policy, and how both are read.
+"""The config of an audit, its policy, and the reading of both.
 
 May import `audits.checks` and the rooms below.
 """

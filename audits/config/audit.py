@@ -1,4 +1,4 @@
-"""AuditConfig: everything an audit is told. YAML maps to it one to one."""
+"""AuditConfig: all settings of an audit. YAML maps to it one to one."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 
@@ -29,7 +29,7 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Limits(Strict):
-    """What the child process that holds the model may take before it is stopped."""
+    """Limits of the child process that holds the model; it is stopped if it exceeds them."""
 
     load_seconds: PositiveFloat = 300.0
     unit_seconds: PositiveFloat = 1800.0
@@ -37,7 +37,7 @@ class Limits(Strict):
 
 
 class EngineSettings(Strict):
-    """How passes are run. What is not fixed here is found by a short tuning on the model."""
+    """How passes are run. A short tuning on the model finds settings that are not fixed here."""
 
     precision: Precision | None = None
     memory_format: MemoryFormat | None = None
@@ -80,8 +80,8 @@ class AuditConfig(Strict):
     )
     trust_pickle_sha256: tuple[Sha256, ...] = Field(
         default=(),
-        description="sha256 of the pickled file that was reviewed and may be loaded; a list, where "
-        "model, reference and baseline are different ones",
+        description="sha256 of the pickled file that was reviewed and may be loaded; a list for "
+        "several files (model, reference, baseline)",
     )
     seed: int = Field(default=0, ge=0, lt=1 << 63)
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -95,7 +95,7 @@ class AuditConfig(Strict):
     def _one_or_several(cls, given: Any) -> Any:
         if given is None:
             return ()
-        # What a validator returns is no JSON any more, in which a list would do.
+        # A strict tuple takes a list from JSON, but not from a validator.
         return (given,) if isinstance(given, str) else tuple(given)
 
     @field_validator("checks")
@@ -108,7 +108,7 @@ class AuditConfig(Strict):
         for check in checks:
             if check.label in taken - {check.kind}:
                 raise ValueError(
-                    f"a {check.kind} check must not be called {check.label!r}, which means another"
+                    f"a {check.kind} check must not be called {check.label!r}, a name that is taken"
                 )
         for name in names:
             if names.count(name) > 1:
@@ -127,5 +127,5 @@ class AuditConfig(Strict):
         return self
 
     def passes(self, images: int) -> int:
-        """Images that go through the model in an audit of so many, at the least."""
+        """The least number of passes in an audit of a data set with `images` images."""
         return sum(check.passes(min(images, check.images or images)) for check in self.checks)

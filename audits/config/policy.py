@@ -41,7 +41,11 @@ class Condition(Strict):
 
     @property
     def bound(self) -> float:
-        """The number that the judged figure is held against, in the figure's own unit."""
+        """The number that `judged_metric` is compared with, in that metric's unit.
+
+        It is the least allowed value, or the largest one if `from_above`. A share is in [0, 1], the
+        lift or drop of a share in [-1, 1].
+        """
         bounds: list[float | None] = [getattr(self, name) for name in _BOUNDS]
         return next(bound for bound in bounds if bound is not None)
 
@@ -55,18 +59,19 @@ class Condition(Strict):
 
 
 class Waiver(Strict):
-    """A condition that need not hold for a while, and why."""
+    """Excuses one condition until a day, for a reason."""
 
     condition: str = Field(description="as verdicts write it, e.g. performance/accuracy >= 0.9")
     reason: str = Field(min_length=1)
     until: date = Field(description="the last day on which the waiver holds, in UTC")
 
     def holds(self, today: date) -> bool:
+        """Whether the condition is excused on `today`, a day in UTC; the last day is included."""
         return today <= self.until
 
 
 class Policy(Strict):
-    """When a model may go out: every condition passes, each on the worse end of its interval."""
+    """A model may go out if every condition passes, each on the worse end of its interval."""
 
     conditions: tuple[Condition, ...] = ()
     min_coverage: Share = Field(
@@ -92,9 +97,10 @@ class Policy(Strict):
         return self
 
     def waiver(self, condition: Condition) -> Waiver | None:
-        """The waiver of a condition, ended or not; None where there is none."""
+        """The waiver of a condition, also if it has ended; None if the policy has none."""
         return next((w for w in self.waivers if w.condition == str(condition)), None)
 
     @property
     def needs_baseline(self) -> bool:
+        """Whether a condition compares with a baseline (`max_drop`)."""
         return any(condition.max_drop is not None for condition in self.conditions)

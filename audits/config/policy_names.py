@@ -1,4 +1,4 @@
-"""Whether the checks of an audit can give every figure that its policy names."""
+"""Finds conditions on figures that the checks of an audit cannot give."""
 
 import difflib
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Reading configs and policies from YAML or plain values, and what is said when they are wrong."""
+"""Reads configs and policies from YAML or plain values, and words the errors in them."""
 
 import difflib
 import json
@@ -20,7 +20,7 @@ _Kind = TypeVar("_Kind", bound=Strict)
 def read_config(path: str | Path, **overrides: Any) -> AuditConfig:
     """The config in a YAML file; `overrides` replace its top-level keys.
 
-    Raises AuditError, one line for each thing that is wrong.
+    Raises AuditError with a line for each mistake.
     """
     return parse_config({**read_mapping(path), **overrides}, origin=str(path))
 
@@ -52,7 +52,7 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that stands twice in a mapping: the later one would win unseen."""
+    """Refuses a key that is twice in a mapping: YAML would silently take the later one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -80,12 +80,12 @@ def _parsed(kind: type[_Kind], data: dict[str, Any], origin: str) -> _Kind:
 
 
 def dump_config(config: AuditConfig) -> str:
-    """The resolved config as YAML, every default written out."""
+    """The resolved config as YAML, with every default written out."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
 def _date(value: Any) -> str:
-    """YAML reads a date as one; JSON has none."""
+    """A date as text: YAML has dates, JSON has not."""
     if type(value) is date:
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} {value!r}")

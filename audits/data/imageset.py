@@ -1,4 +1,4 @@
-"""ImageSet: labelled images, read one by one, and fitted to what a model wants."""
+"""ImageSet: labelled images that are read one by one and fitted to a model's input shape."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -25,8 +25,9 @@ class ImageSet:
     """N labelled images; an image's index here is its identity for masks.
 
     `read(i)` gives image i as uint8, uint16 or float in [0, 1], shape (H, W) or (H, W, C);
-    `content(i)` the bytes that stand for it in digests. `labels` are int64 (N,), positions in
-    `classes`.
+    `content(i)` gives the bytes of image i for digests. `labels` are int64 (N,), indices into
+    `classes`. `shape` is (C, H, W) of the model's inputs. Raises AuditError if there are no images,
+    if two classes have one name, and if a label is not an index into `classes`.
     """
 
     name: str
@@ -55,7 +56,8 @@ class ImageSet:
     def for_model(self, classes: Sequence[str] | None, shape: Shape) -> "ImageSet":
         """This set with labels in the model's class order and images in the model's shape.
 
-        Raises AuditError for a class that the model does not have.
+        `classes` None leaves the set's own classes. Raises AuditError for a class that the model
+        does not have.
         """
         if classes is None:
             return replace(self, shape=shape)
@@ -70,7 +72,11 @@ class ImageSet:
         return replace(self, classes=tuple(classes), labels=order[self.labels], shape=shape)
 
     def tensor(self, indices: Sequence[int] | np.ndarray) -> Tensor:
-        """Images as float32 (n, C, H, W) in [0, 1], resized and recoloured to `shape`."""
+        """Images as float32 (n, C, H, W) in [0, 1], resized and recoloured to `shape`.
+
+        Raises AuditError for an image that cannot be read, and for images of several sizes if
+        `shape` has no size.
+        """
         images = [self._image(int(i)) for i in indices]
         sizes = {tuple(image.shape) for image in images}
         if len(sizes) > 1:
@@ -81,7 +87,7 @@ class ImageSet:
         return torch.stack(images)
 
     def adaptations(self) -> list[str]:
-        """What is done to the images for the model, in words; judged by the first image."""
+        """Sentences about the changes that fit images to the model; only the first is looked at."""
         raw = _to_tensor(self.read(0), self.name)
         fitted = _fit(raw, self.shape)
         done = []
@@ -95,17 +101,17 @@ class ImageSet:
         return done
 
     def weaknesses(self) -> list[str]:
-        """What makes these images say less than their number does, in words."""
+        """Sentences about copies among the images and about classes without an image."""
         found = []
         contents = {hashlib.sha256(self.content(i)).digest() for i in range(len(self))}
         if len(contents) < len(self):
             copies = len(self) - len(contents)
             found.append(
-                f"{copies} of {len(self)} images are copies of others; intervals count them."
+                f"{copies} of {len(self)} images are copies of others; intervals count all."
             )
         absent = [self.classes[i] for i in range(len(self.classes)) if i not in self.labels]
         if absent:
-            found.append(f"No image is of class {_few(absent)}: nothing is said about it.")
+            found.append(f"No image is of class {_few(absent)}: no figure is about it.")
         return found
 
     def digest(self, indices: Sequence[int] | np.ndarray) -> str:
@@ -120,9 +126,9 @@ class ImageSet:
     def sampled_order(self, seed: int) -> np.ndarray:
         """All indices, int64 (N,): one image of each class, then a second of each, and so on.
 
-        Within its class an image's place is drawn by `seed`, so the first n are a sample that is
-        balanced over the classes, whatever the order of the files. The same seed gives the same
-        order everywhere.
+        `seed` draws the order within a class, so the first n are a random sample that is balanced
+        over the classes, whatever the order of the files. The same seed gives the same order on
+        every machine.
         """
         indices = torch.arange(len(self))
         drawn = keys(seed, indices, torch.full_like(indices, _NO_DRAW), 1)[:, 0].numpy()

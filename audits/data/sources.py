@@ -1,6 +1,6 @@
-"""The kinds of data set a config can name, and how each is read.
+"""The kinds of data set that a config can name, and a reader for each kind.
 
-A new kind is a config class and a reader here, and a member of `AnyData`.
+A new kind is a config class and a reader in this file, and a member of `AnyData`.
 """
 
 import zipfile
@@ -30,7 +30,7 @@ class Digits(Strict):
 
 
 class Torchvision(Strict):
-    """A data set of torchvision, from `root`; downloaded only if asked."""
+    """A data set of torchvision under `root`, downloaded only with `download: true`."""
 
     kind: Literal["torchvision"] = "torchvision"
     dataset: Literal["MNIST", "FashionMNIST", "CIFAR10"]
@@ -40,7 +40,7 @@ class Torchvision(Strict):
 
 
 class Folder(Strict):
-    """One folder a class with image files in it, as torchvision's ImageFolder reads them."""
+    """A folder with one sub-folder of image files for each class, read by torchvision."""
 
     kind: Literal["folder"] = "folder"
     path: str
@@ -70,7 +70,7 @@ AnyData = Annotated[Digits | Torchvision | Folder | Npz | Csv, Field(discriminat
 
 @singledispatch
 def load(config: Any) -> ImageSet:
-    """The data set that a config describes. Raises AuditError where it is not as described."""
+    """Reads the data set that a config describes. Raises AuditError if the two do not agree."""
     raise TypeError(f"No reader for {type(config).__name__}.")
 
 

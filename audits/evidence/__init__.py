@@ -1,4 +1,4 @@
-"""Figures and what they mean: metrics with intervals, evidence, and its forms on disk.
+"""Metrics with intervals, the evidence that holds them, and the forms of evidence on disk.
 
 May import `audits.errors` and `audits.strict`.
 """

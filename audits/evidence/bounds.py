@@ -1,4 +1,4 @@
-"""Estimates held against bounds: how likely by chance, and how many images would settle it."""
+"""Compares estimates with bounds: tail probabilities, images needed, and Holm's procedure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ _POWER = 0.8
 
 @dataclass(frozen=True)
 class ImagesNeeded:
-    """How many images in all would settle a condition, and on which side of its bound."""
+    """A number of images that would settle a condition, and on which side of its bound."""
 
-    images: int
-    above: bool
+    images: int  # in all, with those of today
+    above: bool  # the value is above the bound
 
 
 def images_needed(estimate: Estimate, bound: float) -> ImagesNeeded | None:
-    """About how many images in all would settle on which side of `bound` the figure is.
+    """About the number of images with which the interval excludes `bound` in 80 % of cases.
 
-    With so many images the interval leaves the bound in 80 % of cases, if today's value is the
-    truth: z_.975 standard errors at the bound and z_.8 at the value are then the distance between
-    the two, and standard errors shrink with the root of n. None if the value is on the bound.
+    The true value is taken to be today's. z_.975 standard errors at the bound and z_.8 standard
+    errors at the value then add up to the distance between the two, and standard errors shrink with
+    the root of n. None if the value is on the bound.
     """
     distance = abs(estimate.value - bound)
     if distance < 1e-9:
@@ -40,10 +40,10 @@ def images_needed(estimate: Estimate, bound: float) -> ImagesNeeded | None:
 def tail_probability(estimate: Estimate, bound: float) -> float:
     """The probability of a value as far from `bound` as this one, if the truth were at `bound`.
 
-    One-sided, on the side on which the value is: in [0, .5], and .025 if `bound` is a limit of the
-    interval. A figure on the other side of its bound has 1 minus it. NaN if the estimate is not
-    finite. An approximation from the limits alone, with the value taken as normal and the standard
-    error of `_standard_error`; benchmarks/coverage.py holds it against exact ones.
+    The probability is one-sided, on the value's side of the bound: it is in [0, .5], and .025 if
+    `bound` is a limit of the interval. For the other side take 1 minus it. NaN if the estimate is
+    not finite. It is approximated from the limits alone, with a normal distribution and the
+    standard error of `_standard_error`; benchmarks/coverage.py compares it with exact values.
     """
     if not estimate.finite:
         return float("nan")
@@ -56,10 +56,11 @@ def tail_probability(estimate: Estimate, bound: float) -> float:
 def _standard_error(estimate: Estimate, truth: float) -> float:
     """The standard error of the estimate if `truth` were true, from its limits alone.
 
-    At each limit it is the reach on that side over z_.975. Its square runs in a straight line
-    through these two: for Wilson's interval the true square is concave, so that the line is above
-    it beyond the limits and at most a little below it between them. It ends at half the shorter
-    reach, because other lopsided intervals say less about what is far from them.
+    If the truth is at a limit, the error is the distance from the value to that limit over z_.975.
+    The square of the error follows the straight line through these two points: for Wilson's
+    interval the true square is concave, so the line is above it beyond the limits and at most a
+    little below it between them. The distance is never taken as less than half the shorter of the
+    two, because other lopsided intervals tell less about a truth far away.
     """
     below, above = estimate.value - estimate.low, estimate.high - estimate.value
     variance = below * above + (above - below) * (truth - estimate.value)
@@ -67,7 +68,7 @@ def _standard_error(estimate: Estimate, truth: float) -> float:
 
 
 def holm(p_values: Sequence[float], level: float) -> list[bool]:
-    """Which of the hypotheses are rejected, in the order given.
+    """Whether each hypothesis is rejected, in the order given.
 
     The probability that any true one is rejected is at most `level`, for any dependence between
     them. Holm 1979 (Scandinavian Journal of Statistics 6:65), step-down: the smallest of m p-values

@@ -1,4 +1,4 @@
-"""Evidence as JSON, for MLflow, and as a part of the store, so that a conclusion is drawn once."""
+"""Evidence as JSON for MLflow, and as a part in the store, so that a check concludes only once."""
 
 import io
 import json
@@ -14,10 +14,10 @@ from audits.evidence.evidence import Evidence, Picture
 from audits.evidence.metric import Metric
 
 SCHEMA_VERSION = 3
-"""Of evidence.json. A new one needs a step in `migrations`."""
+"""The schema of evidence.json. A new version needs a step in `migrations`."""
 
 Part = dict[str, np.ndarray]
-"""Small named arrays without objects: what measuring one unit gives."""
+"""The measurements of one unit: small named arrays of numbers or text, without Python objects."""
 
 _METRIC = TypeAdapter(Metric)
 _PLAIN = ("check", "status", "reason", "detail", "sentence", "legend", "passes")
@@ -42,7 +42,7 @@ def metrics_to_json(metrics: dict[str, Metric]) -> dict[str, Any]:
 
 
 def from_json(values: dict[str, Any], images: pd.DataFrame | None) -> Evidence:
-    """The evidence that `to_json` wrote, without pictures; a null figure becomes NaN.
+    """The evidence that `to_json` wrote, without pictures; a number that is null becomes NaN.
 
     Raises KeyError, TypeError or ValueError for values of another shape.
     """
@@ -55,7 +55,7 @@ def from_json(values: dict[str, Any], images: pd.DataFrame | None) -> Evidence:
 
 
 def to_part(evidence: Evidence) -> Part:
-    """Pictures as arrays, tables as Parquet, the rest as JSON."""
+    """The evidence as arrays: pictures as they are, tables as Parquet, all else as JSON."""
     words = to_json(evidence)
     words["pictures"] = [[p.key, p.step, p.caption, p.small, p.title] for p in evidence.pictures]
     words["tables"] = list(evidence.tables)

@@ -1,4 +1,4 @@
-"""Estimate: a figure, its interval, and the number of images behind both."""
+"""Estimate: a value, its interval, and the number of images behind both."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and its 95 % interval over `n` images."""
+    """A value and its 95 % interval [low, high] over `n` images."""
 
     value: float
     low: float

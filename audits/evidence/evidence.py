@@ -1,4 +1,4 @@
-"""Evidence: all that one check found out about a model."""
+"""Evidence: all findings of one check about a model."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,13 +15,13 @@ Status = Literal["ok", "error", "not_applicable"]
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of a slider: `key` names the slider, `step` the place in it."""
+    """One picture of a slider: `key` names the slider, `step` the position in it."""
 
     key: str
     step: int
     image: np.ndarray  # uint8 (H, W) or (H, W, 3)
-    caption: str  # what this step shows; the same for all keys of a check
-    small: bool = True  # can be told in the contact sheet, whose cells are small
+    caption: str  # name of this step; the same for all keys of a check
+    small: bool = True  # can be seen in the contact sheet, whose cells are small
     title: str = ""  # the slider's name for people; "" for the last part of its key
 
     @property
@@ -36,16 +36,16 @@ class Evidence(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     check: str  # the check's name, unique in the audit
-    sentence: str  # what it means, in one plain sentence
+    sentence: str  # the meaning of the findings, in plain words
     status: Status = "ok"
     reason: str = ""  # why not ok
     metrics: dict[str, Metric] = {}  # names without the check's
-    images: pd.DataFrame | None = None  # a row an image, indexed by the image's index
+    images: pd.DataFrame | None = None  # a row for each image, indexed by the image's index
     tables: dict[str, pd.DataFrame] = {}  # other tables, by name
     pictures: tuple[Picture, ...] = ()
     legend: tuple[str, ...] = ()  # sentences that say how to read the pictures
-    passes: int = 0  # images that went through the model for it
-    detail: str = ""  # the traceback, where there is one
+    passes: int = 0  # images that went through the model for this check
+    detail: str = ""  # the traceback of an error
 
     @property
     def estimates(self) -> dict[str, Estimate]:
@@ -58,12 +58,12 @@ class Evidence(BaseModel):
 
     @property
     def named_estimates(self) -> dict[str, Estimate]:
-        """The same under full names, `<check>/<metric>`."""
+        """Every figure by its full name, `<check>/<metric>`."""
         return {f"{self.check}/{name}": estimate for name, estimate in self.estimates.items()}
 
     @property
     def coverage(self) -> Estimate | None:
-        """The share of images for which the check has a figure, if the check tells it."""
+        """The share of images for which the check has a result; None if it declares none."""
         return next((m.estimate for m in self.metrics.values() if m.is_coverage), None)
 
     def metric_behind(self, metric: str) -> str:
@@ -72,7 +72,7 @@ class Evidence(BaseModel):
 
 
 def failed_evidence(check: str, status: Status, reason: str, detail: str = "") -> Evidence:
-    """Evidence of a check that has nothing to show, and why."""
+    """Evidence without metrics, for a check that did not end well, and the reason."""
     word = "does not apply" if status == "not_applicable" else "did not finish"
     return Evidence(
         check=check,

@@ -1,8 +1,8 @@
 """Accuracy and F1 of predicted classes, with intervals, alone and against a baseline.
 
-Audits sample images within each class, so the numbers of images of the classes are not random, and
-no resample changes them. A bootstrap without this loses classes that have few images, and the F1 of
-a lost class is 0: its interval can then lie wholly below the value that it belongs to.
+Audits sample images within each class, so the number of images of a class is not random, and no
+resample changes it. A bootstrap over all images loses classes with few images. The F1 of a lost
+class is 0, so the interval can lie wholly below its own value.
 """
 
 import numpy as np
@@ -25,11 +25,11 @@ _RESAMPLES = 1000
 def scores(truth: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, Estimate]:
     """Accuracy, macro F1 and weighted F1 over all images, by scikit-learn with labels=range(K).
 
-    `truth` and `predicted` are int (n,); a prediction of -1 is no class and thus a miss, and so is
-    an image whose truth is -1, which takes its share off F1. Accuracy has Wilson's interval. That
-    of F1 is in [0, 1] and holds the value; each limit is the outer of two: of the bootstrap within
-    classes, centred on the value because F1 of few images is biased, and of `_as_recalls`, which
-    has a width even if all images are right. NaN for no images.
+    `truth` and `predicted` are int (n,). A prediction of -1 is no class and counts as a miss. An
+    image whose truth is -1 is a miss too and lowers F1 by its share. Accuracy has Wilson's
+    interval. The interval of F1 is in [0, 1] and contains the value; each limit is the outer one of
+    two intervals: the bootstrap within classes, centred on the value because F1 of few images is
+    biased, and `_as_recalls`, which has a width even if all images are right. NaN for no images.
     """
     accuracy = proportion(truth == predicted)
     if len(truth) == 0:
@@ -47,9 +47,10 @@ def paired_f1_difference(
 ) -> Estimate:
     """F1 of predictions `a` minus F1 of `b` over the same images, int (n,) each.
 
-    The interval is in [-1, 1] and holds the value; each limit is the outer of two: of the bootstrap
-    within classes, in pairs and centred on the value, and of Newcombe's method 10 for the two F1 as
-    averages of recalls (`_as_recalls`). NaN for no images.
+    `average` is "macro" or "weighted". The interval is in [-1, 1] and contains the value; each
+    limit is the outer one of two intervals: the bootstrap within classes, in pairs and centred on
+    the value, and Newcombe's method 10 for the two F1 as averages of recalls (`_as_recalls`). NaN
+    for no images.
     """
     if len(truth) == 0:
         return paired_difference(truth == a, truth == b)
@@ -148,7 +149,7 @@ class _Resamples:
         return f1 @ support / images
 
     def _count(self, classes: np.ndarray) -> np.ndarray:
-        """How often each class is drawn, (1000, K), if `classes` are those of the rows; -1 none."""
+        """How often each class is drawn, (1000, K); `classes` has a class for each row, or -1."""
         (rows,) = np.nonzero((classes >= 0) & (classes < self._classes))
         chosen = sparse.csr_array(
             (np.ones(len(rows)), (rows, classes[rows])), shape=(len(classes), self._classes)

@@ -16,8 +16,8 @@ _BLOCK_VALUES = 4_000_000  # 16 MiB of weights at a time
 def proportion(hits: np.ndarray) -> Estimate:
     """The share of True in `hits`, bool (n,), with Wilson's score interval; NaN for no images.
 
-    Wilson's interval has a width even if all images agree. The bootstrap's has none: with it, five
-    images right of five would prove an accuracy of 1.
+    Wilson's interval (1927) has a width even if all images agree. A bootstrap interval has none:
+    five images right of five would prove an accuracy of 1.
     """
     n = len(hits)
     if n == 0:
@@ -40,8 +40,8 @@ def wilson(share: float, n: float) -> tuple[float, float]:
 def difference(a: Estimate, b: Estimate, correlation: float = 0.0) -> Estimate:
     """a - b of two shares in [0, 1], with an interval in [-1, 1].
 
-    The two are independent unless a `correlation` in [-1, 1] is given: for two shares of the same
-    images use `paired_difference`. Newcombe 1998 (Statistics in Medicine 17:873), method 10.
+    The shares are independent unless a `correlation` in [-1, 1] is given; for two shares of the
+    same images use `paired_difference`. Newcombe 1998 (Statistics in Medicine 17:873), method 10.
     """
     value = a.value - b.value
 
@@ -56,8 +56,8 @@ def difference(a: Estimate, b: Estimate, correlation: float = 0.0) -> Estimate:
 def paired_difference(a: np.ndarray, b: np.ndarray) -> Estimate:
     """Share of True in `a` minus that in `b`, bool (n,) of the same images; NaN for no images.
 
-    Newcombe 1998 (Statistics in Medicine 17:2635), method 10 with its continuity correction: like
-    Wilson's interval, this one has a width even if the two agree on every image.
+    Newcombe 1998 (Statistics in Medicine 17:2635), method 10 with its continuity correction. Like
+    Wilson's interval it has a width even if the two agree on every image.
     """
     if len(a) == 0:
         return proportion(a)
@@ -68,7 +68,8 @@ def pair_correlation(a: np.ndarray, b: np.ndarray, weights: np.ndarray | None = 
     """Correlation of `a` and `b`, bool (n,) of the same images, with Newcombe's correction.
 
     The correction takes half an image off a positive association (Newcombe 1998, section 5, method
-    10). `weights`, float (n,), count images in the units of an effective number; default 1 each.
+    10). `weights`, float (n,), are the weights of the images; their sum is the effective number of
+    images. Default 1 each.
     """
     w = np.ones(len(a)) if weights is None else weights
     both, neither = float(w[a & b].sum()), float(w[~a & ~b].sum())
@@ -81,10 +82,10 @@ def pair_correlation(a: np.ndarray, b: np.ndarray, weights: np.ndarray | None = 
 
 
 def mean(values: np.ndarray) -> Estimate:
-    """The mean of a figure without bounds (a count), float (n,), with Student's interval.
+    """The mean of values without bounds, such as counts, float (n,), with Student's interval.
 
-    The interval is NaN for fewer than two images, and so is the value for none. For figures with
-    bounds use `bounded_mean`: Student's interval is a point if all images agree.
+    The interval is NaN for fewer than two images; the value is NaN for no images. For values with
+    bounds use `bounded_mean`: Student's interval has no width if all images agree.
     """
     n = len(values)
     if n < 2:
@@ -95,22 +96,22 @@ def mean(values: np.ndarray) -> Estimate:
 
 
 def bounded_mean(values: np.ndarray, low: float = 0.0, high: float = 1.0) -> Estimate:
-    """The mean of a figure in [low, high], float (n,), with an interval in [low, high].
+    """The mean of values in [low, high], float (n,), with an interval in [low, high].
 
     Gaffke's interval (Gaffke 2005; Learned-Miller and Thomas 2019, arXiv 1905.06208): the quantiles
     of means with random weights, uniform on the simplex, in which one more image has the value
     `low` for the lower limit and `high` for the upper. It is Clopper and Pearson's if all values
-    are `low` or `high`. No distribution on [low, high] is known that it covers less often than
-    95 %, though that is proven for two values only. It has a width even if all images agree. The
-    same values give the same limits, in any order. NaN for no images; ValueError for values that
-    are out of range or NaN.
+    are `low` or `high`. No distribution on [low, high] is known whose mean it covers less often
+    than 95 %; this is proven for two values only. The interval has a width even if all images
+    agree. The same values give the same limits, in any order. NaN for no images; ValueError for
+    values that are out of range or NaN.
     """
     n = len(values)
     if n == 0:
         return Estimate(np.nan, np.nan, np.nan, 0)
     _expect_within(values, low, high)
     shares = np.clip((np.sort(values.astype(float)) - low) / (high - low), 0, 1)
-    single = shares.astype(np.float32)  # half the time, and its rounding is nothing here
+    single = shares.astype(np.float32)  # takes half the time; its rounding is too small to matter
     generator = np.random.default_rng(0)
     at_low, at_high = [], []
     block = max(_BLOCK_VALUES // (n + 1), 1)
@@ -142,7 +143,7 @@ def paired_mean_difference(
 
 
 def _expect_within(values: np.ndarray, low: float, high: float) -> None:
-    slack = 1e-6 * (high - low)  # what rounding in float32 may add
+    slack = 1e-6 * (high - low)  # for rounding in float32
     if not ((values >= low - slack) & (values <= high + slack)).all():
         raise ValueError(
             f"Expected values in [{low:g}, {high:g}], got {values.min():g} to {values.max():g}. "

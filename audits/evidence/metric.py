@@ -1,4 +1,4 @@
-"""Metric: a figure with all that verdict, policy, comparison and report need to know of it."""
+"""Metric: an estimate and its description, for verdict, policy, comparison and report."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -29,10 +29,10 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Null:
-    """What a metric would be without what it claims.
+    """The value that a metric would have if its claim were false.
 
-    `estimate` is the null's own figure or a known value; None if each part of the metric has a
-    null of its own, so that only the lift is one figure.
+    `estimate` is measured or known. It is None if each part of the metric has a null of its own, so
+    that only the lift is one figure.
     """
 
     title: str  # "the same pixels at random places"
@@ -41,7 +41,10 @@ class Null:
 
 @dataclass(frozen=True)
 class DefaultBounds:
-    """The conditions that a policy written for the user has on a metric; None for none."""
+    """Bounds of the default policy on a metric, in its unit; None for no condition.
+
+    Policies that are written from an accepted version have conditions on these metrics alone.
+    """
 
     min: float | None = None
     max_drop: float | None = None
@@ -52,15 +55,15 @@ class DefaultBounds:
 class Metric:
     """One figure of a check, with its interval and its meaning.
 
-    A check declares its metrics before anything is measured: then `estimate` is UNMEASURED, whose
-    value is NaN over 0 images. NaN is never judged.
+    A check declares its metrics before it measures them. `estimate` is then UNMEASURED, NaN over 0
+    images, which is never judged.
     """
 
     title: str  # its name for people: "own drawing recognised"
     estimate: Estimate = UNMEASURED
-    better: Better | None = "higher"  # None: neither way is
+    better: Better | None = "higher"  # None: neither is better
     unit: Unit = "share"
-    is_coverage: bool = False  # the share of images for which the check has a figure at all
+    is_coverage: bool = False  # the share of images for which the check has a result
     null: Null | None = None
     lift: Estimate | None = None  # above the null, the same images in pairs
     pairing: Pairing | None = None
@@ -76,9 +79,9 @@ class Metric:
     ) -> Self:
         """This metric with its figures.
 
-        `null` is an estimate, beside which `lift` must be given, or a known value, from which the
-        lift follows. Raises ValueError if the metric declares a null and gets no lift, or the other
-        way round.
+        If `null` is an estimate, `lift` must be given too; if it is a known value, the lift follows
+        from it. Raises ValueError if the metric declares a null and gets no lift, or the other way
+        round.
         """
         if isinstance(null, float):
             lift = estimate.minus(null)
@@ -91,7 +94,7 @@ class Metric:
         return replace(self, estimate=estimate, null=replace(self.null, estimate=null), lift=lift)
 
     def described_as(self, declared: "Metric") -> Self:
-        """The same figures with the meaning that `declared` has."""
+        """The figures of this metric with the description (title, unit, ...) of `declared`."""
         null = declared.null
         if null is not None and self.null is not None:
             null = replace(null, estimate=self.null.estimate)
@@ -100,7 +103,7 @@ class Metric:
 
 
 def figure_name(metric: str, figure: Figure) -> str:
-    """The name of one figure of a metric; no other place makes or reads such names."""
+    """The name of one figure of a metric; no other code makes or reads these names."""
     return metric if figure == "value" else f"{metric}_{figure}"
 
 

@@ -1,4 +1,4 @@
-"""Older forms of evidence.json, made into the form of today, one step a schema version."""
+"""Upgrades older evidence.json files to the schema of today, one step for each version."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ def upgraded(content: Content) -> Content:
 
 
 def _from_2(content: Content) -> Content:
-    """In schema 2 the end of a metric's name said which of its figures it was."""
+    """Schema 2 had a flat list of figures, whose names ended in _null, _lift or _drop."""
     baseline = content["baseline"]
     return {
         **content,
@@ -42,7 +42,7 @@ def _check_from_2(check: Content) -> Content:
 
 
 def _metrics_from_2(flat: Content) -> dict[str, Metric]:
-    """Metrics without more meaning than their names tell; `Metric.described_as` gives it."""
+    """Metrics made from names alone; `Metric.described_as` adds their description later."""
     estimates = {
         name: Estimate(_number(e["value"]), _number(e["low"]), _number(e["high"]), e["n"])
         for name, e in flat.items()

@@ -1,4 +1,4 @@
-"""A model below its baseline, image by image: the drop of every metric that can be paired."""
+"""Compares a model with its baseline image by image: the drop of every metric with a pairing."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -48,7 +48,7 @@ def with_drops(
 
 
 def without_drops(evidence: Evidence) -> Evidence:
-    """The evidence of the model alone, as it was before any comparison."""
+    """The evidence without drops, as it was before any comparison."""
     alone = {name: replace(metric, drop=None) for name, metric in evidence.metrics.items()}
     return evidence.model_copy(update={"metrics": alone})
 
@@ -84,7 +84,7 @@ def _class_columns(evidence: Evidence) -> list[str]:
 def _in_order(
     table: pd.DataFrame, columns: Sequence[str], have: Sequence[str], want: Sequence[str]
 ) -> pd.DataFrame:
-    """The table's classes as numbers of `want` instead of `have`; -1 stays, a miss."""
+    """The table with class numbers in the order of `want` instead of `have`; -1 stays."""
     if set(have) != set(want):
         raise AuditError(f"Expected a baseline of the classes {list(want)}, got {list(have)}.")
     numbers = np.array([list(want).index(name) for name in have] + [-1])

@@ -1,6 +1,6 @@
-"""A model's files: what they say, and what in them is refused.
+"""Reads a model's files and refuses files that must not be loaded.
 
-This runs in the auditing process and never loads the model; `loading` does.
+This runs in the auditing process and never loads the model; `loading` loads it.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from audits.errors import ModelRefused
 from audits.models.preprocessing import Preprocessing
 from audits.models.pt2 import check_archive
 
-# What reading a damaged or crafted MLmodel raises.
+# Errors that a damaged or crafted MLmodel raises when it is read.
 _BROKEN = (
     AttributeError,
     KeyError,
@@ -36,7 +36,7 @@ _PICKLE_MODULES = {"mlflow.pytorch.pickle_module", "pickle", "cloudpickle"}
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """What the files of a model say, without loading it."""
+    """Facts about a model that its files give without being loaded."""
 
     folder: str
     data: str  # the folder of the weights, inside `folder`
@@ -52,7 +52,10 @@ class ModelFiles:
 def inspect(
     folder: Path, preprocessing: Preprocessing, trusted_sha256: Sequence[str] = ()
 ) -> ModelFiles:
-    """Reads what the files say and refuses what must not be loaded. Raises ModelRefused."""
+    """Reads a model's files without loading them. Raises ModelRefused if they must not be loaded.
+
+    `preprocessing` is the config's. `trusted_sha256` are the digests of pickles that may be loaded.
+    """
     try:
         return _inspect(folder, preprocessing, trusted_sha256)
     except ModelRefused:
@@ -77,7 +80,7 @@ def _inspect(
     flavours = dict(conf.flavors)
     if "pytorch" not in flavours:
         raise ModelRefused(
-            "Expected a model of MLflow's pytorch flavour, whose input gradient can be had, got "
+            "Expected a model of MLflow's pytorch flavour, which has input gradients, got "
             f"flavours {', '.join(sorted(flavours))}. Log it with mlflow.pytorch.log_model."
         )
     for name, flavour in flavours.items():
@@ -111,7 +114,7 @@ def _inspect(
 def inspect_reference(
     folder: Path, model: ModelFiles, classes: Sequence[str], trusted_sha256: Sequence[str]
 ) -> ModelFiles:
-    """As `inspect`, for the model that recognises the fills of `model`. Raises ModelRefused.
+    """Like `inspect`, for a reference that recognises the fills of `model`. Raises ModelRefused.
 
     `classes` are those of the audited model's logits, in their order.
     """
@@ -133,7 +136,7 @@ def inspect_reference(
 
 
 def _check_serialization(data: Path, trusted_sha256: Sequence[str]) -> bool:
-    """Whether the model is a pickle that may be loaded. MLflow prefers model.pth where both are."""
+    """Whether the model is a pickle that may be loaded. MLflow prefers model.pth to model.pt2."""
     pickled = data / "model.pth"
     if not pickled.exists():
         if not (data / "model.pt2").exists():
@@ -201,7 +204,7 @@ def _normalisation(
 
 
 def _first(said: tuple[_Said | None, _Said | None], config_first: bool) -> _Said | None:
-    """What the config says, else the metadata; or the other way round."""
+    """The first value that is given: the config's, then the metadata's, or the other way round."""
     config, metadata = said
     return (config or metadata) if config_first else (metadata or config)
 
@@ -226,7 +229,7 @@ def _names(value: Any) -> tuple[str, ...] | None:
 
 
 def _digest(folder: Path, data: Path, conf: Model) -> str:
-    """sha256 of what decides the model's answers; not of names, times and ids."""
+    """sha256 of everything that decides the model's answers; names, times and ids are left out."""
     files = {
         str(file.relative_to(folder.resolve())): _sha256(file)
         for file in sorted(data.rglob("*"))

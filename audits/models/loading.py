@@ -1,4 +1,4 @@
-"""Loading a model whose files were inspected; only ever done in the child process."""
+"""Loads a model whose files were inspected. This runs in the child process alone."""
 
 import os
 from pathlib import Path
@@ -12,11 +12,12 @@ from fillblanks import Classifier
 
 
 def load(files: ModelFiles, device: str) -> Classifier:
-    """Loads the model; only ever called in the child process, whose environment it guards.
+    """Loads the model on `device` ("cpu" or "cuda") as a Classifier with frozen weights.
 
-    MLflow's guards refuse pickles, also those hidden in a pt2 archive; what else such an archive
-    could run was read by `inspect`. The guards default to allow and are environment variables,
-    hence set here and nowhere else.
+    Call it in the child process alone: it changes environment variables. MLflow's guards refuse
+    pickles, also pickles inside a pt2 archive. They are environment variables that are off by
+    default, so they are switched on here. `inspect` has checked the archive for other text that
+    would run. Raises ModelRefused.
     """
     import mlflow.pytorch
     import torch
@@ -49,8 +50,8 @@ def _to_cuda(net: Any, files: ModelFiles) -> Any:
 
     if files.trusted_pickle:
         return net.to("cuda")
-    # An exported program keeps its device: it is loaded once more and its graph is rewritten. The
-    # guarded load has passed by now.
+    # An exported program keeps its device. After the guarded load has passed, it is loaded again
+    # and its graph is rewritten for the GPU.
     from torch.export.passes import move_to_device_pass
 
     program = torch.export.load(Path(files.data) / "model.pt2")

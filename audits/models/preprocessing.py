@@ -1,4 +1,4 @@
-"""What stands between an image and the network, as a config says it."""
+"""Preprocessing: the normalisation and the class names that a config may give."""
 
 from pydantic import Field, PositiveFloat, field_validator
 
@@ -6,13 +6,13 @@ from audits.strict import Strict
 
 
 class Preprocessing(Strict):
-    """What stands between an image in [0, 1] and the network."""
+    """Normalisation of images in [0, 1] for the network, and the class names of its logits."""
 
     mean: tuple[float, ...] | None = None
     std: tuple[PositiveFloat, ...] | None = None
     classes: tuple[str, ...] | None = None  # in the order of the logits
     overrides: bool = Field(
-        default=True, description="false: only what the model's metadata do not say"
+        default=True, description="false: values of the model's metadata come first"
     )
 
     @field_validator("classes")

@@ -1,8 +1,8 @@
-"""Is a pt2 archive free of text that torch would run when it is loaded?
+"""Refuses a pt2 archive with text that torch might run when the archive is loaded.
 
 `torch.export.load` evaluates symbolic shapes and guards that the archive's JSON holds as text, and
-looks operators up by name. MLflow's guard lets any JSON pass, so the text is read here first. Only
-what exported networks contain is accepted; what is not known is refused.
+looks operators up by name. MLflow's guard lets any JSON pass, so the text is checked here first.
+Only text that exported networks are known to contain is accepted.
 """
 
 import ast
@@ -81,7 +81,7 @@ def _check_program(program: Any) -> None:
 
 
 def _entries(value: Any) -> Iterator[tuple[str, Any]]:
-    """Every key of every mapping below `value`, with what it holds."""
+    """Every key of every mapping below `value`, with its value."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield key, inner
@@ -92,7 +92,7 @@ def _entries(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_shape(text: str) -> bool:
-    """sympy's notation: calls of known functions on numbers, and Symbol of a plain name."""
+    """Whether a text in sympy's notation only calls known functions on numbers and Symbol(name)."""
     tree = _parsed(text)
     if tree is None:
         return False
@@ -101,7 +101,7 @@ def _is_shape(text: str) -> bool:
 
 
 def _symbol_name(node: ast.AST) -> ast.expr | None:
-    """The argument of Symbol('s0'), the one text that a shape may hold."""
+    """The argument of Symbol('s0'), the only string that a shape may contain."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
         return None
     if node.func.id != "Symbol" or len(node.args) != 1:
@@ -120,7 +120,7 @@ def _is_shape_node(node: ast.AST, symbol_names: set[ast.expr]) -> bool:
 
 
 def _is_guard(text: str) -> bool:
-    """Comparisons of sizes of the inputs, L['x'].size()[0], and of numbers."""
+    """Whether a text only compares numbers and sizes of the inputs, L['x'].size()[0]."""
     tree = _parsed(text)
     return tree is not None and all(_is_guard_node(node) for node in ast.walk(tree))
 

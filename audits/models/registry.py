@@ -1,6 +1,6 @@
-"""The registry: which version an URI means, and where its files come from.
+"""The model registry: finds the version that a URI names, and copies its files.
 
-It runs in the auditing process and loads no model.
+This runs in the auditing process and loads no model.
 """
 
 import re
@@ -25,7 +25,7 @@ _URI = re.compile(
 
 @dataclass(frozen=True)
 class Resolved:
-    """The one model that an URI meant when it was resolved; aliases may move afterwards."""
+    """The model that a URI named when it was resolved; aliases may move afterwards."""
 
     uri: str  # pinned: models:/<name>/<version>, or models:/m-<id>
     name: str
@@ -37,9 +37,9 @@ class Resolved:
 
 
 def resolve(uri: str) -> Resolved:
-    """The version or logged model behind `models:/...`; inside a snapshot, looked up once.
+    """The version or logged model that `models:/...` names; inside a snapshot, looked up once.
 
-    Raises AuditError if there is none.
+    Raises AuditError if the URI is malformed or the model is not found.
     """
     return resolved_once(uri, _resolve)
 
@@ -82,7 +82,7 @@ def _parts(uri: str) -> re.Match[str]:
 
 
 def _latest(client: mlflow.MlflowClient, name: str) -> Any:
-    client.get_registered_model(name)  # raises where there is no such name
+    client.get_registered_model(name)  # raises if the name is unknown
     versions = versions_of(name)
     if not versions:
         raise AuditError(f"Expected a version of {name!r} in the registry, found none.")
@@ -96,14 +96,14 @@ def names() -> list[str]:
 
 
 def versions_of(name: str) -> list[ModelVersion]:
-    """All versions of a registered model, oldest first; empty where there is no such model."""
+    """All versions of a registered model, oldest first; empty if the name is unknown."""
     search = mlflow.MlflowClient().search_model_versions
     found = all_pages(search, filter_string=f"name = {quoted(name)}")
     return sorted(found, key=lambda version: int(version.version))
 
 
 def all_pages(search: Callable[..., Any], **arguments: Any) -> list[Any]:
-    """All that one of MLflow's searches finds, whatever the size of its pages."""
+    """All results of one of MLflow's searches, from all of its pages."""
     found: list[Any] = []
     token = None
     while True:
@@ -125,13 +125,13 @@ def tags_of(model: Resolved) -> dict[str, str]:
 
 
 def version_of_alias(name: str, alias: str) -> str | None:
-    """The version that an alias points to now; None where there is no such alias."""
+    """The version that an alias points to now; None if the alias does not exist."""
     aliases = mlflow.MlflowClient().get_registered_model(name).aliases
     return str(aliases[alias]) if alias in aliases else None
 
 
 def quoted(text: str) -> str:
-    """The text as a value in MLflow's filters."""
+    """The text in quotes, as a value in MLflow's filters."""
     return f'"{text}"' if "'" in text else f"'{text}'"
 
 
@@ -139,15 +139,15 @@ def aliases_of(model: Resolved) -> list[str]:
     """Aliases that point to the version now."""
     if model.version is None:
         return []
-    # A version that was searched for does not list its aliases.
+    # A version from a search does not list its aliases.
     found = mlflow.MlflowClient().get_registered_model(model.name)
     return sorted(k for k, v in found.aliases.items() if str(v) == model.version)
 
 
 def fetch(model: Resolved, folder: Path) -> Path:
-    """The folder with a copy of the model's files: `folder`, or that of an open snapshot.
+    """Copies the model's files and returns their folder: in `folder` or in an open snapshot's.
 
-    Raises ModelRefused if the files cannot be had.
+    Raises ModelRefused if the files cannot be copied.
     """
 
     def copy(target: Path) -> Path:

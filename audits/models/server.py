@@ -1,4 +1,4 @@
-"""Whether an MLflow answers, asked before it is used."""
+"""Checks that MLflow answers, before it is used."""
 
 from functools import cache
 from pathlib import Path
@@ -8,11 +8,11 @@ import requests
 
 from audits.errors import AuditError
 
-_SECONDS = 10.0  # for a server to answer at all
+_SECONDS = 10.0  # that a server has to answer
 
 
 def answers() -> bool:
-    """Whether an MLflow answers now at the URIs in use."""
+    """Whether MLflow answers now at the tracking and registry URIs in use."""
     try:
         for uri, variable in _in_use():
             _expect_mlflow(uri, variable)
@@ -22,9 +22,9 @@ def answers() -> bool:
 
 
 def expect_registry() -> None:
-    """Raises AuditError where no MLflow answers at the URIs in use.
+    """Raises AuditError if MLflow does not answer at the URIs in use.
 
-    A server that has answered once is not asked again: should it go away, MLflow waits for it.
+    A server that has answered is not asked again: if it goes away later, MLflow waits for it.
     """
     for uri, variable in _in_use():
         _expect_mlflow_once(uri, variable)
@@ -38,10 +38,10 @@ def _in_use() -> tuple[tuple[str, str], ...]:
 
 
 def _expect_mlflow(uri: str, variable: str) -> None:
-    """Raises AuditError where there is no MLflow at `uri`.
+    """Raises AuditError if there is no MLflow at `uri`, which the environment's `variable` sets.
 
-    MLflow itself would make a new database in the working directory, or try a server that is away
-    for minutes.
+    Without this check MLflow would make a new database in the working directory, or try for minutes
+    to reach a server that is away.
     """
     if uri.startswith("sqlite:///"):
         database = Path(uri.removeprefix("sqlite:///"))
@@ -59,4 +59,4 @@ def _expect_mlflow(uri: str, variable: str) -> None:
             ) from error
 
 
-_expect_mlflow_once = cache(_expect_mlflow)  # what raises is not kept
+_expect_mlflow_once = cache(_expect_mlflow)  # `cache` keeps no exception: it asks again

@@ -1,7 +1,7 @@
-"""Snapshot: while one is open, a URI is resolved once, and a model's files are copied once.
+"""Snapshot: inside a snapshot each URI is resolved once, and a model's files are copied once.
 
-Without it a gate would ask MLflow for the same version ten times, and an alias that moves meanwhile
-would mean one version here and another there.
+Without a snapshot a gate would ask MLflow ten times for the same version, and an alias that moves
+meanwhile would name several versions within one gate.
 """
 
 import tempfile
@@ -27,7 +27,7 @@ _memory: ContextVar[_Memory | None] = ContextVar("audits_registry_snapshot", def
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """Opens a snapshot; inside another one nothing changes. Copies are deleted at its end."""
+    """Opens a snapshot, unless one is open. Its copies of files are deleted at its end."""
     if _memory.get() is not None:
         yield
         return
@@ -37,7 +37,7 @@ def snapshot() -> Iterator[None]:
 
 @contextmanager
 def files_anew() -> Iterator[None]:
-    """Inside a snapshot: versions stay as they were resolved, files are copied again."""
+    """Inside a snapshot: keeps the resolved versions, but copies files again."""
     outer = _memory.get()
     with _opened({} if outer is None else outer.resolved):
         yield
@@ -54,7 +54,7 @@ def _opened(resolved: dict[str, object]) -> Iterator[None]:
 
 
 def resolved_once(uri: str, resolve: Callable[[str], _Resolved]) -> _Resolved:
-    """The model that `resolve` finds for `uri`; inside a snapshot, it is asked once."""
+    """The model that `resolve` finds for `uri`; inside a snapshot, `resolve` is called once."""
     memory = _memory.get()
     if memory is None:
         return resolve(uri)
@@ -65,7 +65,7 @@ def resolved_once(uri: str, resolve: Callable[[str], _Resolved]) -> _Resolved:
 
 
 def copied_once(uri: str, folder: Path, copy: Callable[[Path], Path]) -> Path:
-    """The files of `uri`, by `copy` into `folder`; inside a snapshot, into its own, once."""
+    """Copies the files of `uri` into `folder`; inside a snapshot, once into its own folder."""
     memory = _memory.get()
     if memory is None:
         return copy(folder)

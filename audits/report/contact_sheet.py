@@ -1,4 +1,4 @@
-"""The contact sheet: all pictures of an audit on one wide picture."""
+"""The contact sheet: all small pictures of an audit on one wide picture."""
 
 import io
 from collections.abc import Sequence
@@ -13,19 +13,23 @@ _SMALLEST_SIDE = 224
 
 
 def enlarge(image: np.ndarray, side: int = _SMALLEST_SIDE) -> np.ndarray:
-    """Whole-number enlargement of uint8 (H, W, C) to about `side`, without blurring its pixels."""
+    """uint8 (H, W, C) enlarged by a whole number to about `side` pixels, without blur."""
     factor = max(1, round(side / max(image.shape[:2])))
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def png(image: Image.Image) -> bytes:
+    """The image as the bytes of a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, "png", optimize=True)
     return buffer.getvalue()
 
 
 def contact_sheet(evidence: Sequence[Evidence], title: str) -> Image.Image | None:
-    """A block a check, side by side: a column a slider, a row a step; None without pictures."""
+    """Blocks side by side, one for each check: a column for each slider, a row for each step.
+
+    None if no check has small pictures.
+    """
     small = {e.check: [p for p in e.pictures if p.small] for e in evidence}
     blocks = [_block(check, pictures) for check, pictures in small.items() if pictures]
     if not blocks:

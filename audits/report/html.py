@@ -1,4 +1,4 @@
-"""report.html: the audit on one self-contained page."""
+"""report.html: the whole audit on one self-contained page."""
 
 import base64
 
@@ -15,7 +15,7 @@ from audits.verdict.decide import Verdict
 def report(
     title: str, verdict: Verdict, evidence: list[Evidence], notes: list[str], sheet: bytes | None
 ) -> str:
-    """The page as HTML; pictures are inside it, and no script is."""
+    """The page as HTML, with its pictures inside and without scripts. `sheet` is a PNG."""
     environment = Environment(
         loader=PackageLoader("audits.report"), autoescape=True, undefined=StrictUndefined
     )
@@ -36,7 +36,7 @@ def _inline(image: bytes) -> str:
 
 
 def _large(evidence: Evidence) -> list[tuple[str, str]]:
-    """Pictures that the contact sheet has no room for, with what they show."""
+    """Captions and base64 PNG of the pictures that are too large for the contact sheet."""
     return [
         (f"{p.key.rsplit('/', 1)[-1]}: {p.caption}", _inline(png(Image.fromarray(p.image))))
         for p in evidence.pictures
@@ -45,5 +45,5 @@ def _large(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def _html(table: pd.DataFrame) -> Markup:
-    # pandas escapes what is in the table.
+    # pandas escapes the contents of the table.
     return Markup(table.to_html(index=False, border=0, float_format=lambda x: f"{x:.3f}"))

@@ -1,4 +1,4 @@
-"""The audits of one model, as MLflow has them."""
+"""The history of a model: all of its audits in MLflow."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -15,21 +15,25 @@ from audits.tracking.tags import ALIASES_TAG, MODEL_TAG, REASON_TAG, VERDICT_TAG
 
 @dataclass(frozen=True)
 class Entry:
-    """One audit, as its run's tags tell it."""
+    """One audit, from the tags of its run."""
 
     version: str
     aliases: tuple[str, ...]  # of the version when the audit began
     verdict: str  # or "running", "killed"
-    reason: str  # the condition that decided and its figures
+    reason: str  # the conditions that decided, and their figures
     began_at: str  # ISO 8601, UTC
     run_id: str
 
     def to_json(self) -> dict[str, Any]:
+        """Plain values."""
         return asdict(self)
 
 
 def history(name: str, experiment: str) -> list[Entry]:
-    """Audits of all versions of a registered model, newest first. Raises AuditError."""
+    """Audits of all versions of a registered model, newest first.
+
+    Raises AuditError if there are none, or if MLflow does not answer.
+    """
     server.expect_registry()
     client = mlflow.MlflowClient()
     found = client.get_experiment_by_name(experiment)

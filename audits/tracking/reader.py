@@ -1,7 +1,7 @@
-"""Audits that are in MLflow already: found by their digest, and verified before they are used.
+"""Reads past audits from MLflow and verifies them before they are used.
 
 A tag alone is never believed: the run must have finished, evidence.json must be the file that was
-logged, and it must say what the tags say.
+logged, and the file must agree with the tags.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ RUN_ID = re.compile("[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class PastAudit:
-    """A finished audit as it was read back and found to be whole."""
+    """A finished audit that was read back from MLflow and verified."""
 
     run_id: str
     page: str  # of the run, below the root of the MLflow UI
@@ -52,6 +52,7 @@ class PastAudit:
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the model's logits."""
         return tuple(self.content["model"]["classes"])
 
     @property
@@ -61,11 +62,11 @@ class PastAudit:
 
 
 class NotVerified(Exception):
-    """A run is not the finished audit that its tags say it is."""
+    """A run is not the finished audit that its tags claim."""
 
 
 def standing(model: Resolved) -> PastAudit | None:
-    """The audit that the version's tags name, where it can be verified and is whole."""
+    """The audit that the version's tags name, if it is verified and whole; else None."""
     tags = registry.tags_of(model)
     tag = audit_tag(tags)
     if (run_id := run_of(tag)) is None:
@@ -77,7 +78,7 @@ def standing(model: Resolved) -> PastAudit | None:
         return None
     if not audit.whole or audit.content["model"]["uri"] != model.uri:
         return None
-    # The audit writes the one word last: until then the version does not tell the verdict.
+    # The audit writes the tag with the word last; before that the audit is unfinished.
     said = {tag.get("verdict"), tags.get(VERDICT_TAG)}
     return audit if said == {audit.word} else None
 
@@ -92,7 +93,7 @@ def audit_tag(tags: Mapping[str, str]) -> dict[str, Any]:
 
 
 def run_of(tag: dict[str, Any]) -> str | None:
-    """The run that an `audit` tag names, where it can be one."""
+    """The run that an `audit` tag names; None if that is no run id."""
     run_id = tag.get("run_id")
     return run_id if isinstance(run_id, str) and RUN_ID.fullmatch(run_id) else None
 
@@ -121,7 +122,7 @@ def find(experiment: str, **tags: str) -> PastAudit | None:
 
 
 def read(run: Run) -> PastAudit:
-    """The audit that a run recorded. Raises NotVerified where it is not whole."""
+    """The audit that a run recorded. Raises NotVerified if it is unfinished or was changed."""
     tags, run_id = run.data.tags, run.info.run_id
     if run.info.status != "FINISHED":
         raise NotVerified(f"expected a finished run, its status is {run.info.status}")
@@ -151,14 +152,14 @@ def _parsed(run: Run, raw: bytes) -> PastAudit:
     evidence = tuple(
         from_json(values, _images(table, values["check"])) for values in content["checks"]
     )
-    if content is not said:  # an older schema does not say all that a metric means
+    if content is not said:  # an older schema has no descriptions of metrics
         evidence = _described(evidence, parse_config(content["config"]))
     page = f"#/experiments/{run.info.experiment_id}/runs/{run_id}"
     return PastAudit(run_id, page, content, evidence)
 
 
 def _described(evidence: Sequence[Evidence], config: AuditConfig) -> tuple[Evidence, ...]:
-    """The evidence with the meaning that the checks of today give to metrics of the same name."""
+    """The evidence with the descriptions that today's checks have for metrics of the same name."""
     declared = {
         check.name: check.declared_metrics(reference=config.reference is not None)
         for check in config.checks
@@ -182,7 +183,7 @@ def _artifact(run_id: str, name: str) -> bytes:
             path = mlflow.MlflowClient().download_artifacts(run_id, name, folder)
         except (MlflowException, OSError) as error:
             reason = " ".join(str(error).split())
-            raise NotVerified(f"its {name} cannot be had: {reason}") from error
+            raise NotVerified(f"its {name} cannot be read: {reason}") from error
         return Path(path).read_bytes()
 
 
@@ -191,7 +192,7 @@ def _sha256(data: bytes) -> str:
 
 
 def _images(table: pd.DataFrame | None, check: str) -> pd.DataFrame | None:
-    """A check's own columns and images of the table of all checks."""
+    """The columns and images of one check, from the table of all checks."""
     prefix = f"{check}/"
     columns = [] if table is None else [c for c in table.columns if c.startswith(prefix)]
     if table is None or not columns:

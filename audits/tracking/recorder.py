@@ -1,7 +1,7 @@
-"""Evidence and verdict -> MLflow, in an order that leaves no `passed` behind a failed upload.
+"""Evidence and verdict -> MLflow, in an order in which a failed upload never leaves `passed`.
 
-Tags say `running`; everything is logged synchronously; the run is read back and found complete;
-only then do the tags say the verdict. Whatever goes wrong before that leaves `undecided`.
+The tags say `running`; everything is logged synchronously; the run is read back and must be
+complete; only then the tags say the verdict. An error before that leaves `undecided`.
 """
 
 import hashlib
@@ -50,8 +50,8 @@ class OvertakenError(AuditError):
 class Recorder:
     """The MLflow run of one audit and the tags of the audited version.
 
-    A context manager: leaving it without `finish` having succeeded marks the run as failed and the
-    version as undecided, with the reason.
+    A context manager. If it is left before `finish` has succeeded, it marks the run as failed and
+    the version as undecided, with the reason.
     """
 
     def __init__(self, model: Resolved, experiment: str):
@@ -86,11 +86,11 @@ class Recorder:
         if self._finished:
             return
         if not server.answers():
-            if not isinstance(error, Exception):  # somebody is waiting for Ctrl-C
+            if not isinstance(error, Exception):  # Ctrl-C must not wait for MLflow
                 return
             raise AuditError(
-                f"Expected MLflow at {mlflow.get_tracking_uri()} to answer, it has stopped. What "
-                "was measured is kept in the store: run the audit again to record it."
+                f"Expected MLflow at {mlflow.get_tracking_uri()} to answer, it has stopped. The "
+                "measurements are kept in the store: run the audit again to record them."
             ) from error
         if isinstance(error, KeyboardInterrupt):
             reason = "The audit was interrupted; run it again and it goes on."
@@ -104,14 +104,14 @@ class Recorder:
         ]
         undo.append(lambda: self._withdraw(reason))
         for step in undo:
-            # Each is tried, whatever became of the others; the first error is the one to raise.
+            # Every step is tried, even if others fail; the error of the audit is the one to raise.
             try:
                 step()
             except (MlflowException, OSError) as failure:
-                log.error("Could not take back what the audit had recorded: %s", failure)
+                log.error("Could not mark the audit as failed in MLflow: %s", failure)
 
     def _withdraw(self, reason: str) -> None:
-        """Says `undecided` of the version, unless another audit has begun, whose word stands."""
+        """Marks the version as `undecided`, or with the verdict of another audit that has begun."""
         standing = reader.audit_tag(registry.tags_of(self._model))
         if standing.get("run_id") == self.run_id:
             self._tag(VERDICT_TAG, "undecided")
@@ -122,13 +122,14 @@ class Recorder:
 
     @property
     def page(self) -> str:
-        """Where the MLflow UI shows the run, below its root."""
+        """The run's page in the MLflow UI, below the root of the UI."""
         return f"#/experiments/{self._experiment_id}/runs/{self.run_id}"
 
     def finish(self, payload: Payload) -> None:
-        """Logs everything, reads it back, and says the verdict.
+        """Logs everything, reads it back, and writes the verdict into the tags.
 
-        Raises RecordingError, and OvertakenError where another audit of the version has begun.
+        Raises RecordingError if the run that is read back is not complete, and OvertakenError if
+        another audit of the version has begun.
         """
         upload(self.run_id, self._model.model_id, payload)
         read_back(self.run_id, payload)
@@ -155,16 +156,16 @@ class Recorder:
         self._describe(word, reason)
         self._tag(AUDIT_TAG, _tag_json(word, self.run_id, reason, **details))
         self._expect_own_tag()
-        # Last of all: until it says so too, the audit is taken for one that is not done.
+        # The last tag: readers take an audit as unfinished until both tags have its verdict.
         self._said = True
         self._tag(VERDICT_TAG, word)
         self._expect_own_tag()
         self._finished = True
 
     def _end_stale_runs(self) -> None:
-        """Ends the runs of earlier audits of this version that were killed before their last act.
+        """Ends the runs of earlier audits of this version that were killed before they finished.
 
-        Should one be alive, it finds that the tag is another's and does not record its verdict.
+        An earlier audit that is still alive finds another run in the tag and records no verdict.
         """
         own = f"tags.`{MODEL_TAG}` = {quoted(self._model.uri)}"
         running = f"{own} and attributes.status = 'RUNNING'"
@@ -174,7 +175,7 @@ class Recorder:
         tags = registry.tags_of(self._model)
         unsaid = reader.run_of(reader.audit_tag(tags))
         if unsaid and tags.get(VERDICT_TAG) == "running":
-            # Finished perhaps, or of another experiment, but the version was not told.
+            # It may have finished, or be in another experiment, but no tag has its verdict.
             try:
                 run = self._client.get_run(unsaid)
             except MlflowException as error:
@@ -192,7 +193,8 @@ class Recorder:
         if run_id != self.run_id:
             raise OvertakenError(
                 f"Expected to be the only audit of {self._model}, but another one (run {run_id}) "
-                "has begun meanwhile. Its verdict stands; run this one again if it is wanted."
+                "has begun meanwhile. Its verdict stands; run this audit again to replace that "
+                "verdict."
             )
 
     def _tag(self, key: str, value: str) -> None:
@@ -202,7 +204,7 @@ class Recorder:
             self._client.set_logged_model_tags(self._model.model_id, {key: value})
 
     def _describe(self, word: str, reason: str) -> None:
-        """Rewrites the one block of the version's description that is ours."""
+        """Rewrites the block of the version's description that belongs to the audit."""
         if self._model.version is None:
             return
         version = self._client.get_model_version(self._model.name, self._model.version)
@@ -217,7 +219,7 @@ class Recorder:
 
 
 def _tag_json(verdict: str, run_id: str, reason: str = "", **details: str | None) -> str:
-    # MLflow keeps 5,000 characters of a tag; a longer reason stands whole in evidence.json.
+    # MLflow keeps 5,000 characters of a tag; evidence.json has the whole reason.
     values = {"verdict": verdict, "run_id": run_id, **details, "reason": reason[:_LONGEST_REASON]}
     return json.dumps(values)
 
@@ -232,7 +234,7 @@ def _experiment(client: mlflow.MlflowClient, name: str) -> Experiment:
         try:
             client.create_experiment(name, artifact_location=_artifacts(mlflow.get_tracking_uri()))
         except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another audit was quicker
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another audit has made it
                 raise
         found = client.get_experiment_by_name(name)
     if found is None or found.lifecycle_stage != "active":
@@ -244,7 +246,7 @@ def _experiment(client: mlflow.MlflowClient, name: str) -> Experiment:
 
 
 def _artifacts(tracking_uri: str) -> str | None:
-    """Beside a local SQLite database, since MLflow's own default is the working directory."""
+    """A folder beside a local SQLite database; MLflow's default is the working directory."""
     path = urlparse(tracking_uri)
     if path.scheme != "sqlite":
         return None

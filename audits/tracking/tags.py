@@ -1,4 +1,4 @@
-"""The tags that audits write in MLflow, by what they hold."""
+"""The tags that audits write in MLflow, and the content of each."""
 
 # Of version and run.
 VERDICT_TAG = "audit.verdict"  # one word
@@ -10,7 +10,7 @@ AUDIT_TAG = "audit"  # one JSON value: verdict, run, digest, when, reason, hash 
 MODEL_TAG = "audit.model"  # URI of the version
 ALIASES_TAG = "audit.aliases"  # those that the version had when the audit began
 REASON_TAG = "audit.reason"
-DIGEST_TAG = "audit.digest"  # of figures, baseline and policy
-FIGURES_TAG = "audit.figures"  # of all that decides the figures
+DIGEST_TAG = "audit.digest"  # sha256 of everything that decides the verdict
+FIGURES_TAG = "audit.figures"  # sha256 of everything that decides the figures
 HASH_TAG = "audit.evidence_sha256"
 PROMOTION_TAG = "audit.promotion"

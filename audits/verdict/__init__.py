@@ -1,4 +1,4 @@
-"""From a policy and evidence to a verdict, and policies that are written for the user.
+"""Makes a verdict of a policy and evidence, and writes policies for users.
 
 May import `audits.execution` and the rooms below.
 """

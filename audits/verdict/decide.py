@@ -1,4 +1,4 @@
-"""Conditions on metrics -> verdict. It fails closed: what was not shown has not passed."""
+"""Conditions on metrics -> verdict. It fails closed: without evidence no condition passes."""
 
 import math
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ Word = Literal["passed", "failed", "undecided"]
 
 @dataclass(frozen=True)
 class Judgement:
-    """What became of one condition, and the figures or the reason behind it."""
+    """The outcome of one condition, with its figures or the reason."""
 
     condition: Condition
     outcome: Outcome
     finding: str
     waiver: Waiver | None = None  # that holds today, if the condition did not pass
     margin: float = math.nan  # from the worse end of the interval to the bound, if it passed
-    chance: float = math.nan  # of a figure as bad as this, if the truth were at the bound
+    chance: float = math.nan  # probability of a value as bad as this at the bound
 
     def to_json(self) -> dict[str, object]:
         """Plain values."""
@@ -47,7 +47,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer, its reason in one line, and every condition's outcome."""
+    """One word, its reason in one line, and the outcome of every condition."""
 
     word: Word
     reason: str
@@ -57,13 +57,14 @@ class Verdict:
 def decide(policy: Policy, evidence: Sequence[Evidence], today: date) -> Verdict:
     """`failed` if a condition failed; `passed` only if there are conditions and all passed.
 
-    Anything else is `undecided`, also if a check outside the policy ended with an error: an audit
-    that did not finish does not pass. A condition that is waived on the day `today` does not
-    decide, but at least one must be left that passes.
+    Anything else is `undecided`. So is an audit in which a check outside the policy ended with an
+    error. A condition that is waived on the day `today` does not decide, but at least one other
+    condition must pass.
 
-    Each condition passes on its own 95 % interval. One of many conditions fails by chance more
-    often than one alone (seven at their bounds: 16 % of the time), so a condition counts as failed
-    only if Holm's procedure over all conditions rejects it at 2.5 %; else it is not judged.
+    Each condition passes on its own 95 % interval. A policy fails if any condition fails, and some
+    of many conditions fails by chance more often than a single one (seven at their bounds: 16 % of
+    the time). So a condition counts as failed only if Holm's procedure over all conditions that are
+    not waived rejects it at 2.5 %; else it is not judged.
     """
     alone = [_judged(c, policy, evidence, today) for c in policy.conditions]
     judgements = _among_all(alone)
@@ -83,7 +84,7 @@ def decide(policy: Policy, evidence: Sequence[Evidence], today: date) -> Verdict
     if not judgements:
         return Verdict("undecided", "The policy has no condition; add some under policy.")
     if not counted:
-        return Verdict("undecided", "Every condition is waived; nothing was shown.", judgements)
+        return Verdict("undecided", "Every condition is waived, so none decides.", judgements)
     closest = min(counted, key=lambda judgement: judgement.margin)
     held = f"All {len(counted)} conditions hold; closest is " if len(counted) > 1 else ""
     held += str(closest)
@@ -103,7 +104,7 @@ def _judged(
 
 
 def _among_all(alone: Sequence[Judgement]) -> tuple[Judgement, ...]:
-    """Each judgement as one of several: failures that chance may explain are not judged."""
+    """The judgements together: a failure that chance may explain (Holm) becomes not judged."""
     counted = [judgement for judgement in alone if judgement.waiver is None]
     rejected = iter(holm([judgement.chance for judgement in counted], TAIL))
     return tuple(
@@ -118,8 +119,8 @@ def _among(judgement: Judgement, conditions: int, *, clear: bool) -> Judgement:
     if judgement.outcome != "failed" or clear or conditions == 1:
         return judgement
     finding = (
-        f"{judgement.finding} fails alone, but as one of {conditions} conditions it may be that "
-        "far off by chance (Holm); more images would settle it"
+        f"{judgement.finding} fails alone, but as one of {conditions} conditions it may fail "
+        "by chance (Holm); more images would settle it"
     )
     return replace(judgement, outcome="not_judged", finding=finding)
 
@@ -157,8 +158,8 @@ def _judge(condition: Condition, min_coverage: float, evidence: Sequence[Evidenc
         return judgement
     if not (coverage.finite and coverage.low >= min_coverage):
         return not_judged(
-            f"coverage {coverage} may be below {min_coverage:g}: for too few images does the "
-            "model see the right class in the masked image"
+            f"coverage {coverage} may be below {min_coverage:g}: the model predicts the "
+            "right class for too few masked images"
         )
     return judgement
 
@@ -203,5 +204,5 @@ def _compare(condition: Condition, estimate: Estimate) -> Judgement:
 
 
 def _improved(condition: Condition, estimate: Estimate) -> str:
-    """Says of a drop below 0 that it is an improvement."""
+    """A remark for a drop below 0, which is an improvement; empty for all else."""
     return ", an improvement" if condition.max_drop is not None and estimate.value < 0 else ""

@@ -1,4 +1,4 @@
-"""Policies to start from: the default one, and one written from an accepted version's evidence."""
+"""Policies to start from: the default one, or one from the evidence of an accepted version."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -18,12 +18,13 @@ _STEP = 1000  # bounds are rounded to thousandths
 def default_policy(checks: Sequence[Check], min_coverage: float) -> Policy:
     """The default bounds of the metrics that the checks declare, as conditions of a policy.
 
-    Conditions on the baseline and the nulls, and a least accuracy; no absolute bound on
-    consistency, which differs between data and networks. Raises AuditError if there are none.
+    The conditions are on drops below the baseline, on lifts over nulls, and on a least accuracy.
+    There is no absolute bound on consistency, which differs between data and networks. Raises
+    AuditError if no metric has default bounds.
     """
     conditions: list[Condition] = []
     for check in checks:
-        # A reference is optional: no default condition is on its figures.
+        # A reference is optional, so no default condition is on its figures.
         bounds = {
             f"{check.name}/{name}": metric.bounds
             for name, metric in check.declared_metrics(reference=False).items()
@@ -38,17 +39,19 @@ def default_policy(checks: Sequence[Check], min_coverage: float) -> Policy:
             if bound.min is not None:
                 conditions.append(Condition(metric=name, min=bound.min))
     if not conditions:
-        raise AuditError("Expected checks that the default policy knows. Give --policy.")
+        raise AuditError(
+            "Expected checks with bounds for a default policy, got none. Give --policy."
+        )
     return Policy(conditions=tuple(conditions), min_coverage=min_coverage)
 
 
 def policy_from(word: Word, evidence: Sequence[Evidence], heading: Sequence[str]) -> str:
     """A policy as YAML, from the verdict and the evidence of an accepted version.
 
-    `heading` stands above it as comments. With h the half width of a metric's interval: `min` is h
-    below its lower end, `max_drop` 2 h, `min_lift` h below the lower end of its lift, at least half
-    of that end, so that a version as good as this one passes. `min_coverage` is at least .5. Raises
-    AuditError for a version that failed, and for evidence without figures.
+    The lines of `heading` are comments above it. With h the half width of a metric's interval,
+    `min` is h below its lower end, `max_drop` is 2 h, and `min_lift` is h below the lower end of
+    the lift, but at least half of that end: a version as good as this one passes. `min_coverage` is
+    at least .5. Raises AuditError for a version that failed, and for evidence without figures.
     """
     if word == "failed":
         raise AuditError(

@@ -1,4 +1,4 @@
-"""A model against its baseline: drops where the two can be compared, and why where they cannot."""
+"""Compares a model with its baseline: adds drops, or says why there are none."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from audits.models.preprocessing import Preprocessing
 def compared(
     evaluation: Evaluation, baseline: Evaluation, preprocessing: Preprocessing
 ) -> tuple[Evaluation, tuple[str, ...]]:
-    """With drops below the baseline, and why there are none where there are none.
+    """Adds drops below the baseline, and returns a reason for each check that has none.
 
     `preprocessing` is the config's.
     """
@@ -33,10 +33,10 @@ def compared(
 
 
 def _fed_differently(baseline: Evaluation, preprocessing: Preprocessing) -> str:
-    """Why the baseline may have been fed wrongly; empty where nobody says so.
+    """Why the baseline's inputs may have been prepared wrongly; empty if nothing suggests that.
 
-    Its own metadata went first. Where the config overrides such metadata, it may be because they
-    are wrong, and every model looks good beside a baseline that is fed wrongly.
+    Its own metadata came first. If the config contradicts them, they may be wrong, and every model
+    looks good beside a baseline whose inputs are prepared wrongly.
     """
     said = preprocessing.model_dump(include={"mean", "std", "classes"}, exclude_none=True)
     if not preprocessing.overrides:
@@ -46,14 +46,14 @@ def _fed_differently(baseline: Evaluation, preprocessing: Preprocessing) -> str:
         if fed[name] != value:
             return (
                 f"Not compared with the baseline: its metadata have {name} {fed[name]}, the "
-                f"config's preprocessing has {value}. Should both be right, each for its own "
+                f"config's preprocessing has {value}. If both are right, each for its own "
                 "model, set preprocessing.overrides: false and give the model metadata."
             )
     return ""
 
 
 def _expect_same_task(own: Evidence, evaluation: Evaluation, baseline: Evaluation) -> None:
-    """Fills are of one difficulty only with the same masks on images of one size."""
+    """Raises AuditError if masks, and so the difficulty of fills, differ with the images' size."""
     if needs_same_size(own) and evaluation.shape != baseline.shape:
         sizes = f"{evaluation.shape} and {baseline.shape}"
         raise AuditError(f"Expected images of one size, got {sizes}.")

@@ -1,4 +1,4 @@
-"""Two audits side by side, paired image by image where both looked at the same ones."""
+"""Two audits side by side, paired image by image if both measured the same images."""
 
 import mlflow
 import pandas as pd
@@ -14,7 +14,7 @@ from audits.tracking.reader import NotVerified, PastAudit
 
 
 def audit_of(name: str) -> PastAudit:
-    """The audit of a run id, or the standing one of a model; verified. Raises AuditError."""
+    """The verified audit of a run id, or the standing audit of a model's URI. Raises AuditError."""
     if not reader.RUN_ID.fullmatch(name):
         found = reader.standing(registry.resolve(name))
         if found is None:
@@ -28,7 +28,7 @@ def audit_of(name: str) -> PastAudit:
 
 
 def compare(a: PastAudit, b: PastAudit) -> pd.DataFrame:
-    """Columns `metric`, `a`, `b`, and `b - a` where figures can be paired; one row a metric."""
+    """A row for each metric, with text in `metric`, `a`, `b`, and, if it can be paired, `b - a`."""
     drops = _drops(a, b)
     of_a, of_b = _estimates(a), _estimates(b)
     rows = [
@@ -49,7 +49,7 @@ def _estimates(audit: PastAudit) -> dict[str, Estimate]:
 
 
 def _drops(a: PastAudit, b: PastAudit) -> dict[str, Estimate]:
-    """b minus a by metric, where both audits have the same check, on the same images."""
+    """b minus a by metric, if both audits have the same check on the same images."""
     same = ("data", "digest"), ("config", "seed")
     if any(a.content[part][name] != b.content[part][name] for part, name in same):
         return {}
@@ -62,10 +62,10 @@ def _drops(a: PastAudit, b: PastAudit) -> dict[str, Estimate]:
         if other is None or not can_be_paired(own) or other_checks.get(own.check) != check:
             continue
         try:
-            # How far a is below b is b minus a.
+            # The drop of a below b is b minus a.
             paired = with_drops(own, other, a.classes, b.classes)
         except AuditError:
-            continue  # the columns side by side are all that there is
+            continue  # without pairs there are only the two columns
         found |= {
             f"{own.check}/{name}": metric.drop
             for name, metric in paired.metrics.items()

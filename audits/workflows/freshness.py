@@ -1,4 +1,4 @@
-"""Is an audit due, or is there one already that would come out the same?"""
+"""Whether a version needs a new audit, or has one that would come out the same today."""
 
 from functools import cached_property
 from typing import NamedTuple
@@ -16,37 +16,38 @@ from audits.workflows.resolved import audit_digest, baseline_config, today
 
 
 class Due(NamedTuple):
-    """The audit that makes another needless, or why one is due."""
+    """A current audit, or why a new one is needed."""
 
     audit: PastAudit | None
     why: str
 
 
 def due(config: AuditConfig) -> Due:
-    """Whether the model of a pinned config is due; see `Lookout`."""
+    """Whether the model of a config with resolved URIs needs an audit; see `Lookout`."""
     return Lookout(config).look(config.model)
 
 
 class Lookout:
     """Looks for standing audits that would come out the same today.
 
-    `config` is pinned; its model does not matter. Data and baseline are read once for all models.
+    `config` has resolved URIs; its `model` is not used. Data and baseline are read once for all
+    models.
     """
 
     def __init__(self, config: AuditConfig):
         self._config = config
 
     def look(self, uri: str) -> Due:
-        """The audit of `uri` that is verified, of today's digest, and of today's verdict.
+        """The verified audit of `uri` if its digest and its verdict are those of today.
 
-        The digest is that of model, data, checks, baseline and policy; the verdict is the one that
-        the policy has today, since waivers end. Raises AuditError where there is no such model.
+        The digest covers model, data, checks, baseline and policy. The verdict can change without
+        them, since waivers end. Raises AuditError if the model or the data are not found.
         """
         model = registry.resolve(uri)
         found = reader.standing(model)
         if found is None:
-            return Due(None, "there is no whole audit that can be verified")
-        images = self._images  # outside: without data there is no audit of any model
+            return Due(None, "there is no complete audit that can be verified")
+        images = self._images  # not in `try`: without data no model can be audited
         try:
             with AuditInputs(self._config, model, images) as inputs:
                 figures = inputs.digest

@@ -1,4 +1,4 @@
-"""The gate: may this version go out? The audit that answers, and the promotion that may follow."""
+"""The gate: audits a version or takes its current audit, decides, and may promote the version."""
 
 import logging
 from collections.abc import Callable
@@ -21,26 +21,27 @@ from audits.workflows.freshness import due
 from audits.workflows.promote import Promotion
 from audits.workflows.resolved import pinned, today
 
-# Of a baseline's config. Not which pickles may be loaded: who writes to MLflow must not say that.
+# Keys taken from a baseline's config, without trust_pickle_sha256: a person who can write to MLflow
+# must not decide which pickles are loaded.
 _TAKEN = frozenset({"data", "checks", "preprocessing", "engine", "reference", "seed", "experiment"})
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate says, and on which audit it rests."""
+    """The answer of the gate, and the audit that it comes from."""
 
-    model: Resolved | str  # as it was asked for, where it could not be resolved
+    model: Resolved | str  # the URI as it was given, if it could not be resolved
     baseline: str | None
     verdict: Verdict
     run_id: str
-    page: str  # of the run, below the root of the MLflow UI; empty where there is none
+    page: str  # of the run, below the root of the MLflow UI; empty without a run
     reused: bool  # the audit was in MLflow already
-    promotion: str = ""  # what was moved
+    promotion: str = ""  # the move of the alias, in words; empty without a move
 
     @classmethod
     def impossible(cls, model: str, baseline: str | None, reason: str) -> Self:
-        """No audit could be had, and why."""
+        """The undecided answer if no audit could be made, and the reason."""
         return cls(model, baseline, Verdict("undecided", reason), "", "", reused=False)
 
     @property
@@ -99,10 +100,10 @@ def gate(
     """Decides on `model`, compared with `baseline`, and may promote it.
 
     `config` is an AuditConfig in plain values; without it, the settings that decide the figures are
-    those of the baseline's standing audit. Without `policy` the config's is taken, and if that has
-    no conditions the default one. The standing audit of the version is used if it would come out
-    the same, unless `fresh`. The alias `promote` is moved last of all and only to a version that
-    passed; if it cannot be moved, the decision is `undecided`.
+    those of the baseline's standing audit. Without `policy` the config's policy is taken, or the
+    default policy if the config's has no conditions. The standing audit of the version is used if a
+    new audit would come out the same, unless `fresh`. The alias `promote` is moved last and only
+    to a version that passed; if the move fails, the decision is `undecided`.
 
     Every URI is resolved once, so that an alias means one version from beginning to end. The files
     of a version are copied once to be measured, and once more before it is promoted. Raises
@@ -110,7 +111,7 @@ def gate(
     """
     with snapshot():
         resolved = registry.resolve(model)
-        # Looked up before the baseline: should that be the same alias, neither can move unseen.
+        # Looked up before the baseline, which may be the same alias: no move stays unnoticed.
         promotion = Promotion.planned(resolved, promote) if promote is not None else None
         asked = _asked(resolved, baseline, config, policy)
         if promotion is not None:
@@ -130,7 +131,7 @@ def gate(
 def _decision(
     model: Resolved, asked: AuditConfig, fresh: bool, audit: Callable[[AuditConfig], AuditResult]
 ) -> Decision:
-    """The decision on the standing audit if that is current, else on a new one."""
+    """The decision from the standing audit if it is current, else from a new audit."""
     found = None if fresh else due(asked).audit
     if found is not None:
         verdict = decide(asked.policy, found.evidence, today())
@@ -140,11 +141,11 @@ def _decision(
 
 
 def _expect_standing(asked: AuditConfig, run_id: str) -> None:
-    """Looks again, at the files too: their owner can exchange them in MLflow."""
+    """Raises AuditError if the audit is not current any more, or its files were exchanged."""
     with files_anew():
         found, why = due(asked)
     if found is None or found.run_id != run_id:
-        raise AuditError(f"Expected run {run_id} to be the audit of {asked.model} still: {why}")
+        raise AuditError(f"Expected run {run_id} to be still the audit of {asked.model}: {why}")
 
 
 def _asked(
@@ -177,7 +178,7 @@ def _asked(
 
 
 def _config_of(baseline: Resolved | None) -> dict[str, Any]:
-    """How the baseline was audited: what decides the figures, and nothing that gives trust."""
+    """The keys of the baseline's config that decide the figures; none of them grants trust."""
     if baseline is None:
         raise AuditError(
             "Expected a config, or a baseline whose audit has one; got neither. Give --config or "
@@ -193,7 +194,7 @@ def _config_of(baseline: Resolved | None) -> dict[str, Any]:
 
 
 def _cell(text: str) -> str:
-    """Text as it stands in a Markdown table."""
+    """Text for a cell of a Markdown table, with special characters escaped."""
     for special in "\\`*_[]<>|":
         text = text.replace(special, f"\\{special}")
     return " ".join(text.split())

@@ -25,5 +25,5 @@ def _heading(audit: PastAudit) -> tuple[str, str]:
     model, images = audit.content["model"], audit.content["data"]
     return (
         f"From the audit of {model['uri']} (verdict {audit.word}, run {audit.run_id})",
-        f"on {images['name']}, {images['images']} images. Behind each bound: what it showed.",
+        f"on {images['name']}, {images['images']} images. Behind each bound: the measured value.",
     )

@@ -1,4 +1,4 @@
-"""Promotion: moving an alias to a version, and only if nobody has moved it meanwhile."""
+"""Promotion: moves an alias to a version, unless the alias was moved meanwhile."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -17,16 +17,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Promotion:
-    """An alias and where it pointed when its move was planned."""
+    """A planned move of an alias, and the version that the alias pointed to at that time."""
 
     model: Resolved
     alias: str
-    before: str | None  # version; None where there was no such alias
+    before: str | None  # version; None if the alias did not exist
     compared: bool = True  # with the version that it pointed to
 
     @classmethod
     def planned(cls, model: Resolved, alias: str) -> Self:
-        """Raises AuditError where the model is no registered version."""
+        """Plans to move `alias` to `model`. Raises AuditError if that is no registered version."""
         if model.version is None:
             raise AuditError(
                 f"Expected a registered version to promote to {alias!r}, got {model.uri}."
@@ -41,9 +41,9 @@ class Promotion:
         return move if self.compared else f"{move}, which were not compared"
 
     def after(self, baseline: str | None) -> Self:
-        """As planned after a comparison with `baseline`; warns where that is not the one replaced.
+        """The same move after a comparison with `baseline`, a URI; None if nothing was compared.
 
-        None: no condition compared anything.
+        Warns if the version that is replaced was not compared.
         """
         replaced = f"models:/{self.model.name}/{self.before}"
         compared = self.before in (None, self.model.version) or baseline == replaced
@@ -54,10 +54,10 @@ class Promotion:
         return replace(self, compared=compared)
 
     def carry_out(self, run_id: str) -> None:
-        """Moves the alias and notes it in the run that the verdict is from.
+        """Moves the alias, and notes the move in the run `run_id`, which has the verdict.
 
-        Raises AuditError where the alias has been moved since it was planned. MLflow cannot look
-        and move in one step: who moves the alias in the same instant is not seen.
+        Raises AuditError if the alias was moved since the plan. MLflow cannot look and move in one
+        step, so a move by somebody else in the same instant stays unnoticed.
         """
         name, version = self.model.name, self.model.version
         now = registry.version_of_alias(name, self.alias)
@@ -72,13 +72,13 @@ class Promotion:
         try:
             client.set_registered_model_alias(name, self.alias, str(version))
         except MlflowException as error:
-            # The answer may be what was lost: where the alias is, counts.
+            # The move may have succeeded though the reply was lost, so the alias is read again.
             if registry.version_of_alias(name, self.alias) != version:
                 raise AuditError(f"MLflow did not move {self.alias!r}: {error.message}") from error
         try:
             client.set_tag(run_id, PROMOTION_TAG, str(self))
         except MlflowException as error:
-            log.warning("%s, but run %s could not be told: %s", self, run_id, error.message)
+            log.warning("%s, but run %s has no note of it: %s", self, run_id, error.message)
 
 
 def _told(version: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What exactly is asked: aliases resolved, the baseline's own config, a digest, the day."""
+"""Resolves a config: URIs of versions, the baseline's config, the digest, and today's date."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -10,7 +10,7 @@ from audits.models import registry
 
 
 def today() -> date:
-    """The day in UTC, which waivers end by."""
+    """The day in UTC that decides whether a waiver has ended."""
     return datetime.now(UTC).date()
 
 
@@ -18,7 +18,7 @@ MODELS = ("model", "reference", "baseline")
 
 
 def pinned(config: AuditConfig, names: Sequence[str] = MODELS) -> AuditConfig:
-    """The config with aliases resolved. Raises AuditError where there is no such model."""
+    """The config with aliases resolved. Raises AuditError if a model is not found."""
     uris = {name: uri for name in names if (uri := getattr(config, name)) is not None}
     return config.model_copy(update={k: registry.resolve(uri).uri for k, uri in uris.items()})
 
@@ -26,11 +26,11 @@ def pinned(config: AuditConfig, names: Sequence[str] = MODELS) -> AuditConfig:
 def baseline_config(config: AuditConfig) -> AuditConfig:
     """The config with which the baseline is measured.
 
-    What the baseline's own metadata say of normalisation and classes goes before the config: a
-    baseline that is fed wrongly would make every model look as good.
+    Normalisation and classes of the baseline's own metadata come before the config's: every model
+    looks good beside a baseline whose inputs are prepared wrongly.
     """
     preprocessing = config.preprocessing.model_copy(update={"overrides": False})
-    # It cannot be its own reference, and figures do not depend on the policy.
+    # A model cannot be its own reference, and figures do not depend on the policy.
     reference = None if config.reference == config.baseline else config.reference
     return config.model_copy(
         update={
@@ -44,7 +44,10 @@ def baseline_config(config: AuditConfig) -> AuditConfig:
 
 
 def audit_digest(config: AuditConfig, figures: str | None, baseline: str | None) -> str | None:
-    """sha256 of all that decides the verdict; `figures` and `baseline` are digests of subjects."""
+    """sha256 of everything that decides the verdict; None without `figures`.
+
+    `figures` and `baseline` are digests of everything that decides the figures of either model.
+    """
     if figures is None:
         return None
     policy = config.policy.model_dump(mode="json")

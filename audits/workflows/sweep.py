@@ -1,4 +1,4 @@
-"""The sweep: which versions in the registry are due for an audit, and which are not, and why."""
+"""The sweep: selects versions in the registry, and makes the config for all of them."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which versions a sweep looks at: all that have every one of these."""
+    """The filters of a sweep. It looks at the versions that match all of them."""
 
     name: str | None = None
     alias: str | None = None
@@ -32,10 +32,9 @@ class Wanted:
 
 
 def versions(wanted: Wanted) -> list[str]:
-    """URIs of the versions that are wanted, by name and number.
+    """URIs of the versions that match, by name and number.
 
-    Raises AuditError where there is none: a filter that is misspelt would look like a sweep in
-    which all is well.
+    Raises AuditError if none matches: with a misspelt filter a sweep would seem to find no faults.
     """
     server.expect_registry()
     found = []
@@ -43,7 +42,7 @@ def versions(wanted: Wanted) -> list[str]:
         try:
             entries = registry.versions_of(name)
         except MlflowException:
-            # MLflow takes names that it cannot search for; auditing this one will say so.
+            # MLflow accepts names that it cannot search for; the audit will report this name.
             found.append(f"models:/{name}/latest")
             continue
         aliased = (
@@ -66,7 +65,7 @@ def sweep_config(
 ) -> AuditConfig:
     """The config for all versions, with baseline and reference resolved once.
 
-    `model` need not stand in it: each version takes that place. Raises AuditError.
+    `values` need no `model`: each of the `uris` takes its place. Raises AuditError.
     """
     config = parse_config({**values, "model": uris[0]}, origin)
     return pinned(config, ("reference", "baseline"))

@@ -1,5 +1,5 @@
-"""`make paper`: what the paper shows, measured here.
+"""`make paper`: measures the results of the paper with this project.
 
-`protocol.py` says what is done, and was frozen before any figure; `measure.py`, `grids.py` and
-`colour.py` do it; `pictures.py`, `tables.py` and `page.py` write it down.
+`protocol.py` has the settings, which were fixed before anything was measured; `measure.py`,
+`grids.py` and `colour.py` measure; `pictures.py`, `tables.py` and `page.py` write the page.
 """

@@ -1,6 +1,6 @@
-"""make paper: measures all of it and writes docs/paper.md; --quick shows that it runs.
+"""make paper: measures everything and writes docs/paper.md; --quick only shows that it runs.
 
-Needs the data folder (FILLBLANKS_DATA). The registry, trained weights and finished units stay in
+It needs the data folder (FILLBLANKS_DATA). The registry, trained weights and finished units stay in
 --folder, so that a run that was cut short goes on.
 """
 

@@ -1,7 +1,7 @@
-"""PYTHONPATH=benchmarks python -m paper.choose: what sigma, epochs and T are chosen by.
+"""PYTHONPATH=benchmarks python -m paper.choose: figures by which sigma, epochs and T are chosen.
 
-They are of the last 10,000 training images of MNIST, on which no network here is trained; test
-images are not looked at. Some minutes a training; networks are kept in --folder.
+They are measured on the last 10,000 training images of MNIST, on which no network here is trained;
+test images are not used. A training takes some minutes; networks are kept in --folder.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _figures(recipe: Recipe, folder: Path) -> str:
-    """A line a T: shares of held-out training images, in per cent."""
+    """A line for each T: shares of held-out training images, in per cent."""
     images, labels = pictures(recipe.dataset, train=True)
     images, labels = images[recipe.images :], labels[recipe.images :]
     classifier = Classifier(network(recipe, folder), constant=True)

@@ -1,7 +1,8 @@
-"""Colour and size: what T should be for colour, and which patches suit 32x32 and 224x224.
+"""Colour and size: the best T for colour, and the best patch sizes for 32x32 and 224x224.
 
-The criterion: how many prototypes an independent network recognises, minus the same pixels at
-random places. SqueezeNet has no second network with the same classes here; it judges itself.
+The criterion is the share of prototypes that an independent network recognises, minus its null, the
+same pixels at random places. SqueezeNet has no second network with the same classes here, so it
+recognises its own prototypes.
 """
 
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def cifar(bench: Bench) -> list[Subject]:
 
 
 def _held_out(bench: Bench) -> dict[str, Any]:
-    """The `data` of training images that no network was trained on."""
+    """The config's `data` for training images on which no network was trained."""
     file = bench.study.folder / "cifar10_held_out.npz"
     with np.load(DATA / "CIFAR10" / "cifar10_train.npz") as data:
         np.savez(file, x=data["x"][_TRAINED:], y=data["y"][_TRAINED:], classes=data["classes"])
@@ -122,7 +123,7 @@ def photographs(bench: Bench) -> Subject:
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """ImageNet has two cranes and two maillots."""
+    """The names, made different: ImageNet has two cranes and two maillots."""
     return [f"{name} ({i})" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
@@ -181,7 +182,7 @@ def cells(bench: Bench, subject: Subject) -> pd.DataFrame:
 
 
 def best(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """The mean lift of each choice over all else, best first."""
+    """The mean lift of each choice over all other choices, best first."""
     return table.groupby(by)["judged_lift"].mean().sort_values(ascending=False).reset_index()
 
 

@@ -18,7 +18,7 @@ _NORMALISE = ("positive", "minmax", "none")
 
 
 def open_points(bench: Bench) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """How the figures move with what the paper leaves open: random test, progressive test."""
+    """The figures under each choice that the paper leaves open: random test, progressive test."""
     images = image_set(_DATASET, "test")
     random, progressive = [], []
     for kind in _KINDS:

@@ -28,7 +28,7 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of Table 1: the figures of one audit a training seed."""
+    """One line of Table 1: the figures of one audit for each training seed."""
 
     dataset: str
     network: str
@@ -47,14 +47,14 @@ class Row:
 
 
 def recipe(dataset: str, name: str, noisy: bool, seed: int, size: Size, **others: Any) -> Recipe:
-    # What cannot be learnt needs no long training.
+    # Shuffled labels cannot be learnt, so they need no long training.
     epochs = size.epochs[name, noisy and not others.get("shuffled", False)]
     noise = NOISE[name] if noisy else 0.0
     return Recipe(dataset, name, noise, seed, size.training_images, epochs, **others)
 
 
 class Bench:
-    """Trains, registers and audits what the tables need."""
+    """Trains, registers and audits the networks of the tables."""
 
     def __init__(self, study: Study, size: Size):
         self.study, self.size = study, size
@@ -130,7 +130,7 @@ class Bench:
                     yield Row(dataset, name, kind, samples, tuple(runs))
 
     def nulls(self) -> Iterator[Row]:
-        """Networks that know nothing of what they are asked, through the same audit."""
+        """Networks that have learnt nothing of the classes, through the same audit."""
         dataset, name = DATASETS[0], NETWORKS[0]
         noisy = self.net(dataset, name, True, 0)
         shuffled = self.net(dataset, name, True, 0, shuffled=True)
@@ -151,7 +151,7 @@ class Bench:
             )
 
     def mask_seeds(self) -> Row:
-        """One network, other masks."""
+        """One network with several seeds of masks."""
         dataset, name, samples = DATASETS[0], NETWORKS[0], self.size.samples
         net, title = self.net(dataset, name, True, 0), f"{dataset}-{name}-noise-0".lower()
         runs = [

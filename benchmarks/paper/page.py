@@ -1,4 +1,4 @@
-"""The page: everything measured in order, and written down with `page.md.j2`."""
+"""The page: measures everything in order, and writes it with `page.md.j2`."""
 
 import math
 import os
@@ -26,7 +26,7 @@ _VERSIONS = ("fillblanks", "torch", "torchvision", "mlflow", "scikit-learn", "nu
 
 
 def write(size: Size, folder: Path, page: Path) -> None:
-    """Runs everything of this size; pictures go to a folder beside the page."""
+    """Measures with this size and writes the page; pictures go to a folder beside it."""
     study = Study(folder)
     bench = Bench(study, size)
     drawn = page.parent / page.stem

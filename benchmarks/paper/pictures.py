@@ -46,7 +46,7 @@ def figure_1(bench: Bench, file: Path) -> None:
     figure, grid = _grid(2, len(heads), 1.5, ["", ""], heads)
     nets = [bench.net(DATASETS[0], NETWORKS[0], kind == "noise", 0) for kind in _KINDS]
     fills = [_fill(net, images, labels, samples=1, average="raw") for net in nets]
-    # The first draw that a network accepts need not be the other's: take a digit where it is.
+    # Two networks may accept different first draws: take a digit for which both accept the same.
     same = (fills[0].blank == fills[1].blank).flatten(1).all(1) & fills[0].found & fills[1].found
     digit = int(same.nonzero()[0, 0]) if same.any() else 0
     for row, (kind, fill) in enumerate(zip(_KINDS, fills, strict=True)):
@@ -88,7 +88,7 @@ def figure_2(bench: Bench, file: Path) -> None:
 
 
 def figure_3(bench: Bench, file: Path) -> None:
-    """The progressive fill: which patches, how much is the network's own, what comes out."""
+    """The progressive fill: the groups of patches, the steps, and the result."""
     images, labels = one_of_each(DATASETS[0])
     names = ["image", *(f"filled {share} %" for share in (25, 50, 75, 100))]
     shown = [1, 4, 7]

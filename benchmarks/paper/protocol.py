@@ -1,4 +1,4 @@
-"""What is measured. docs/paper.md says what was changed after a test figure had been seen.
+"""Settings of the measurements. docs/paper.md lists changes that came after a test figure was seen.
 
 Trainings and the threshold of T were chosen on the last 10,000 training images of MNIST, never on
 test images (choose.py): noise of U(0, sigma) with sigma in .9, 1.5, 2, 3, 4, rates from .002 to
@@ -8,18 +8,18 @@ test images (choose.py): noise of U(0, sigma) with sigma in .9, 1.5, 2, 3, 4, ra
 from dataclasses import dataclass, replace
 
 MASK_RATIO, PATCH_SIZE = 0.25, 2
-T_RANDOM, T_PROGRESSIVE = 0.05, 0.1  # what is white in T, as a share of the maximum
+T_RANDOM, T_PROGRESSIVE = 0.05, 0.1  # T is white above this share of its maximum
 DATASETS = ("MNIST", "FashionMNIST")
 NETWORKS = ("ResNet5", "CNN3")
 NOISE = {"ResNet5": 3.0, "CNN3": 1.5}  # the largest standard deviation, images in [0, 1]
 REFERENCE_SEED = 100
-# What the paper reports in Table 1, in per cent: accuracy, macro F1, weighted F1.
+# Table 1 of the paper, in per cent: accuracy, macro F1, weighted F1.
 PAPER = {"random": (99, 99, 99), "progressive": (93, 93, 93)}
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much of it is measured."""
+    """The extent of the measurements."""
 
     training_images: int
     epochs: dict[tuple[str, bool], int]  # of (network, with noise)
@@ -27,7 +27,7 @@ class Size:
     mask_seeds: tuple[int, ...]  # on one network
     headline: int  # accepted masks an image, MNIST and ResNet5
     samples: int  # of all other rows
-    null_samples: int  # of networks that know nothing and accept little
+    null_samples: int  # of networks that have learnt nothing and accept few draws
     images: int  # test images of the random test
     progressive: int | None  # and of the progressive one; None: all
     convergence: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""How the networks of the page come about: trained, or made to know nothing."""
+"""The networks of the page: trained ones, and ones that have learnt nothing."""
 
 import copy
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class Recipe:
     seed: int
     images: int
     epochs: int
-    shuffled: bool = False  # labels in random order: nothing can be learnt
+    shuffled: bool = False  # labels in random order, from which nothing can be learnt
 
     @property
     def name(self) -> str:
@@ -117,7 +117,7 @@ def _moved(images: Tensor) -> Tensor:
 
 
 class Constant(nn.Module):
-    """Answers "3" to everything, with a gradient that says nothing about it."""
+    """Answers "3" to every image, with a gradient that does not depend on the class."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ from audits.data.imageset import ImageSet
 from audits.evidence.evidence import Evidence
 from fillblanks import Classifier, default_plan
 
-# Full precision, fixed where an audit is too short for tuning to pay.
+# Full precision, for audits that are too short for tuning to pay.
 EXACT = {"precision": "full", "memory_format": "channels_last", "fused": True, "chunk": 256}
 
 
@@ -43,15 +43,15 @@ class Study:
 
     @property
     def seconds(self) -> float:
-        """Of this run and of those before it that were cut short."""
+        """Seconds of this run and of the runs before it that were cut short."""
         return self._before + time.monotonic() - self._started
 
     def done(self) -> None:
-        """The page is written: another run in the same folder is another measurement."""
+        """Call it when the page is written: the next run then counts its seconds from 0."""
         self._clock.unlink()
 
     def say(self, text: str) -> None:
-        """Tells progress, and notes the time that it took so far."""
+        """Prints progress, and keeps the time that was used so far."""
         print(f"{self.seconds / 60:5.1f} min  {text}", flush=True)
         self._clock.write_text(str(self.seconds))
 
@@ -64,7 +64,7 @@ class Study:
         mean: tuple[float, ...] = (0.0,),
         std: tuple[float, ...] = (1.0,),
     ) -> str:
-        """The URI of this very network in the registry, put there unless it is."""
+        """The URI of exactly this network in the registry; registers it if it is not there."""
         state = sorted(net.state_dict().items())
         content = b"".join(v.numpy().tobytes() for _, v in state)
         told = repr((str(net), classes, shape, mean, std)).encode()
@@ -95,7 +95,7 @@ class Study:
         reference: str | None = None,
         engine: dict[str, Any] | None = None,
     ) -> dict[str, Evidence]:
-        """Evidence by check; the audit's run is in MLflow. Raises where a check has failed."""
+        """Evidence by check; the audit's run is in MLflow. Raises if a check did not end well."""
         values: dict[str, Any] = {
             "model": uri,
             "data": data,
@@ -138,7 +138,7 @@ def evidence_of(
     seed: int = 0,
     reference: nn.Module | None = None,
 ) -> Evidence:
-    """The same check as in an audit, here and now: for grids whose pictures need no MLflow."""
+    """Evidence of a check without MLflow, in this process."""
     shape = images.tensor([0]).shape[1:]
     audit = AuditContext(
         images=images,

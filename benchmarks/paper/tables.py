@@ -1,4 +1,4 @@
-"""Figures as Markdown tables; nothing is measured here."""
+"""Writes figures as Markdown tables; measures nothing."""
 
 import math
 
@@ -78,7 +78,7 @@ def spread(masks: Row) -> str:
 
 
 def one_at_a_time(progressive: pd.DataFrame) -> pd.DataFrame:
-    """Of the grid of the progressive test, the lines in which one thing is not as usual."""
+    """The lines of the progressive grid in which at most one setting is not the usual one."""
     usual = {"label": "step", "normalise": "positive", "binarise": str(T_PROGRESSIVE)}
     parts = []
     for axis in usual:
@@ -133,7 +133,7 @@ def _beside(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 def nearest(random: pd.DataFrame, progressive: pd.DataFrame) -> Bunch:
     """The readings of the open points under which the plain network is nearest to the paper."""
     steps = progressive[progressive["training"] == "plain"]
-    untold = steps[steps["label"] != "true"]  # where the network is not told the class
+    untold = steps[steps["label"] != "true"]  # the network is not told the class
     draws = random[random["training"] == "plain"]
     axes = ["label", "normalise", "binarise"]
     shown = {"accuracy": "true class", "accuracy_null": "its null"}
@@ -171,7 +171,7 @@ def largest_lift(cells: pd.DataFrame) -> str:
 
 
 def colour(cells: pd.DataFrame) -> str:
-    """A table a network: a line a T, a column a patch size."""
+    """A table for each network, with a line for each T and a column for each patch size."""
     parts = []
     for name, table in cells.groupby("network", sort=False):
         shown = pd.DataFrame(
@@ -215,7 +215,7 @@ def _cell(value: object) -> str:
 
 
 def defaults(cells: pd.DataFrame) -> Bunch:
-    """What the table says of the defaults of `fillblanks` at 32x32 and at 224x224."""
+    """Sentences about the defaults of `fillblanks` at 32x32 and at 224x224."""
     plain, noise, photographs = (cells[cells["network"] == n] for n in cells["network"].unique())
     at_large = photographs.groupby("patch_size")["coverage"].first()
     usual = default_patch_size(224, 224)

@@ -1,4 +1,4 @@
-"""What a worker is asked to do in the tests: well, badly, and never ending."""
+"""Functions that tests run in a worker: some work, some fail, some never end."""
 
 import ctypes
 import os
@@ -37,7 +37,7 @@ def sleep_through_sigterm():
 
 
 def spin_in_c():
-    """Keeps the interpreter's lock in one C loop that looks at no signal."""
+    """Keeps the interpreter's lock in one C loop, in which no signal is handled."""
     sum(range(1 << 62))
 
 
@@ -70,7 +70,7 @@ def time_out_elsewhere():
 
 
 class TwoWords(Exception):
-    """As many libraries have them: it cannot be unpickled."""
+    """An exception that cannot be unpickled, as many libraries have."""
 
     def __init__(self, one, two):
         super().__init__(f"{one} and {two}")
@@ -99,7 +99,7 @@ def allocate_numpy(gib):
 
 
 def forget_the_data():
-    """Makes the child open model and data anew, as one that starts later would."""
+    """Makes the child open model and data again, as a new child would."""
     from audits.execution import child
 
     child.close_model()

@@ -1,7 +1,7 @@
-"""A digit classifier whose weights are written down, so that its figures are the same everywhere.
+"""A digit classifier with fixed weights, whose figures are the same on every machine.
 
-Edges of eight directions, pooled, and the nearest class mean of them. Its weights are multiples of
-1/1024 and it runs in float64: no machine rounds it to another class.
+Its features are edges in eight directions, pooled; it answers with the class whose mean is nearest.
+Its weights are multiples of 1/1024 and it runs in float64, so that rounding changes no class.
 """
 
 import numpy as np

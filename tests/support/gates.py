@@ -1,4 +1,4 @@
-"""Three versions of one model, and what is asked of the gate about them."""
+"""Three versions of one model, and short calls of gate and audit for them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Audits in processes of their own, which are killed, and what they leave behind."""
+"""Runs audits in processes of their own, kills them, and finds their leftovers."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ class Audits:
 
     def __init__(self, folder: Path, uri: str, config: Path, prefect: str | None = None):
         """`prefect` is the API of a server; without it each audit starts one of its own."""
-        # With a server that is somebody's own, Prefect's log is left as it is: it tells much.
+        # With a server of the user's own, fillblanks does not lower Prefect's log, which is long.
         server = {"PREFECT_API_URL": prefect, "PREFECT_LOGGING_LEVEL": "CRITICAL"}
         self._command = [
             str(Path(sys.executable).parent / "fillblanks"),
@@ -44,7 +44,7 @@ class Audits:
         )
 
     def to_the_end(self) -> float:
-        """Runs it undisturbed; returns the seconds it took. Asserts that nothing is left."""
+        """Runs an audit to its end and returns its seconds. Asserts that nothing is left."""
         started = time.monotonic()
         process = self.start()
         told, _ = process.communicate(timeout=600)
@@ -54,9 +54,9 @@ class Audits:
         return seconds
 
     def killed_when(self, reached: Callable[[float], bool]) -> float | None:
-        """Starts it and kills it once `reached`, which is told the seconds since the start.
+        """Starts an audit and kills it once `reached(seconds since the start)` is true.
 
-        Asserts that nothing is left. Returns the seconds it took where it ended before.
+        Asserts that nothing is left. Returns the audit's seconds if it ended before.
         """
         started = time.monotonic()
         process = self.start()
@@ -67,12 +67,12 @@ class Audits:
                 return time.monotonic() - started
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
-        process.wait()  # its output may be held open by what it has left
+        process.wait()  # processes that it has left may hold its output open
         self.wait_until_alone()
         return None
 
     def left(self) -> list[str]:
-        """Command lines of processes that are descended from one of ours, and their files."""
+        """Command lines of the processes that our audits have left running, and their files."""
         entry = f"{_MARK}={self._mark}".encode()
         found = [str(path) for path in self._temporary.glob("fillblanks-*")]
         for folder in Path("/proc").iterdir():

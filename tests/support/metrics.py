@@ -1,4 +1,4 @@
-"""Metrics for tests, made of bare figures."""
+"""Metrics for tests, made of estimates alone."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ def metrics_of(
     rests_on: Mapping[str, str] | None = None,
     bounds: DefaultBounds | None = None,
 ) -> dict[str, Metric]:
-    """Metrics of figures by name; `accuracy_lift` is the lift of `accuracy`, and so on."""
+    """Metrics from estimates by name; `accuracy_lift` is the lift of `accuracy`, and so on."""
     ends = {f"{name}_{end}": (name, end) for name in figures for end in ENDS}
     metrics = {}
     for name, estimate in figures.items():

@@ -1,4 +1,4 @@
-"""Networks that end badly, importable in the process that loads them."""
+"""Networks that hang, crash or give one answer; the child process can import them."""
 
 import os
 import time
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class _Linear(nn.Module):
-    """Answers the three passes that try a model when it is opened; then `end` comes."""
+    """Answers the three passes that test a model when it is opened, then calls `end`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -17,7 +17,7 @@ class _Linear(nn.Module):
         self.passes = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        if parent_process() is not None:  # not where it is logged
+        if parent_process() is not None:  # not in the process that logs it
             self.passes += 1
         if self.passes > 3:
             self.end()
@@ -28,7 +28,7 @@ class _Linear(nn.Module):
 
 
 class Hanging(_Linear):
-    """Never comes back."""
+    """Never answers."""
 
     def end(self) -> None:
         while True:
@@ -36,7 +36,7 @@ class Hanging(_Linear):
 
 
 class Crashing(_Linear):
-    """Takes the whole process with it."""
+    """Ends the whole process."""
 
     def end(self) -> None:
         os._exit(3)

@@ -1,4 +1,4 @@
-"""Networks short of memory, fast only where they are wrong, or broken once they run."""
+"""Networks that lack memory, are fast only with wrong answers, or break in a backward pass."""
 
 import os
 import time
@@ -19,7 +19,7 @@ class Linear(nn.Module):
 
 
 class Backward(Linear):
-    """Opens as any other, since opening takes no gradient; `backward` is called in each pass."""
+    """Opens without an error, since opening takes no gradient. Each pass calls `backward`."""
 
     def forward(self, x: Tensor) -> Tensor:
         if x.requires_grad:
@@ -31,7 +31,7 @@ class Backward(Linear):
 
 
 class Narrow(Backward):
-    """Has memory for a pass over so many images."""
+    """Has memory for a pass with gradient over `rows` images."""
 
     def __init__(self, rows: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Narrow(Backward):
 
 
 class Narrower(Narrow):
-    """Has memory for so many images, with a gradient or without."""
+    """Has memory for a pass over `rows` images, with a gradient or without."""
 
     def forward(self, x: Tensor) -> Tensor:
         self.allocate(x)
@@ -54,7 +54,7 @@ class Narrower(Narrow):
 
 
 class Greedy(Backward):
-    """Really takes so much memory an image."""
+    """Really allocates `mib` MiB for each image."""
 
     def __init__(self, mib: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Greedy(Backward):
 
 
 class Broken(Backward):
-    """Raises, or never comes back."""
+    """Raises `error`; if that is None, never answers."""
 
     def __init__(self, error: Exception | None) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Broken(Backward):
 
 
 class Dying(Linear):
-    """Ends its process where it is asked in float64, as only tuning does."""
+    """Ends its process if its input is float64, which only tuning uses."""
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dtype == torch.float64:
@@ -87,7 +87,7 @@ class Dying(Linear):
 
 
 class Hasty(Linear):
-    """Faster in bfloat16, and then wrong about bright pictures. Nothing else makes it faster."""
+    """Faster in bfloat16 alone, and then wrong about bright images."""
 
     def forward(self, x: Tensor) -> Tensor:
         if torch.compiler.is_compiling():

@@ -9,7 +9,7 @@ import pytest
 
 
 def wait_until_gone(group: int, seconds: float = 30) -> None:
-    """Waits until no process of the group is left; what outlives that is killed and a failure."""
+    """Waits until no process of the group is left; else kills the group and fails the test."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:

@@ -1,4 +1,4 @@
-"""Networks that know scikit-learn's digits without being trained for long."""
+"""Networks that classify scikit-learn's digits after a short fit."""
 
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -23,7 +23,7 @@ def logistic(noise: float = 0.0, seed: int = 0) -> Linear:
     """A logistic regression; `noise` on its weights makes it worse."""
     images = load(Digits(split="train"))
     x = images.tensor(range(len(images))).flatten(1)
-    # As the registered models do it: mean .3 and standard deviation .35.
+    # Normalised as the registered models are: mean .3 and standard deviation .35.
     fitted = LogisticRegression(C=0.01, max_iter=200).fit((x - 0.3) / 0.35, images.labels)
     weight = torch.tensor(fitted.coef_, dtype=torch.float32)
     torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""A fixture for folders of tests whose passes are small: import it in their conftest."""
+"""A fixture for test folders with small passes: import it in their conftest."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """On a busy machine a second thread is only waited for."""
+    """One torch thread: on a busy machine a second one only makes small passes wait."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
