@@ -2,21 +2,28 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import product
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from pydantic import Field, PositiveInt, field_validator
 
+from audits.checks._cells import (
+    Variant,
+    cell_estimates,
+    cell_told,
+    least_of,
+    rows_of,
+    table_of_cells,
+)
 from audits.checks._fill import (
     NULL,
     Cut,
     least_passes,
     most_passes,
     recognised,
-    recognition_scores,
     table_of,
 )
 from audits.checks._grids import heat_map, tiles
@@ -42,18 +49,6 @@ _KEPT_VALUES = 4_000_000  # in the updates that a unit keeps
 _CLASSES_SHOWN = 3
 _SAMPLED = ("mask_ratio", "patch_size", "update")  # draws depend on these; T is applied later
 _COLUMNS = ("label", "accepted", "drawn")
-
-
-class Variant(NamedTuple):
-    """One way to make T of an update (Eq. 4)."""
-
-    normalise: Normalise
-    binarise: Cut
-
-    def __str__(self) -> str:
-        if self.binarise is None:
-            return f"{self.normalise}, values kept"
-        return f"{self.normalise}, {'Otsu' if self.binarise == 'otsu' else f'> {self.binarise}'}"
 
 
 class Ablation(Check):
@@ -89,12 +84,15 @@ class Ablation(Check):
         return values
 
     def declared_metrics(self, reference: bool) -> dict[str, Metric]:
-        least = {"least_accuracy": Metric("prototype recognised, in the worst cell", null=NULL)}
+        null = replace(NULL, single=False)
+        metrics = {
+            "least_accuracy": Metric("prototype recognised, in the worst cell", null=null),
+            "coverage": Metric("images that have a drawing, in the worst cell", is_coverage=True),
+        }
         if reference:
             title = "prototype recognised by the reference, in the worst cell"
-            least["least_reference_accuracy"] = Metric(title, null=NULL)
-        coverage = Metric("images that have a drawing, in the worst cell", is_coverage=True)
-        return {**least, "coverage": coverage}
+            metrics["least_reference_accuracy"] = Metric(title, null=null)
+        return metrics
 
     def settled(self, shape: tuple[int, int, int]) -> Self:
         sizes = self.patch_size
@@ -209,24 +207,26 @@ class Ablation(Check):
         return Evidence(
             check=self.name,
             sentence=(
-                f"Of {len(rows)} cells, the one of least lift over the same pixels at random "
-                f"places ({_told(ordered[0])}) has {least['accuracy'].value:.1%} of its prototypes "
-                f"recognised, the one of most lift ({_told(ordered[-1])}) "
+                f"Of {len(rows)} cells, the one of least lift over {NULL.title} "
+                f"({cell_told(ordered[0])}) has {least['accuracy'].value:.1%} of its prototypes "
+                f"recognised, the one of most lift ({cell_told(ordered[-1])}) "
                 f"{most['accuracy'].value:.1%}."
             ),
             # The least value of any cell, because the best of many cells is high by chance.
             metrics=self._least_metrics(rows, audit.reference is not None),
-            tables={"cells": _table(rows)},
+            tables={"cells": table_of_cells(rows)},
             pictures=self._pictures(audit, rows, drawings),
             passes=passes,
         )
 
     def _least_metrics(self, rows: list[dict[str, Any]], reference: bool) -> dict[str, Metric]:
-        metrics = self.declared_metrics(reference)
-        for name, declared in metrics.items():
-            figure = name.removeprefix("least_")
-            lift = None if declared.null is None else _least(rows, f"{figure}_lift")
-            metrics[name] = declared.measured(_least(rows, figure), lift=lift)
+        """The least of each figure, of whatever cell: the best of many cells is high by chance."""
+        declared = self.declared_metrics(reference)
+        metrics = {"coverage": declared["coverage"].measured(least_of(rows, "coverage"))}
+        for figure in ("accuracy", "reference_accuracy"):
+            if (name := f"least_{figure}") in declared:
+                lift = least_of(rows, f"{figure}_lift")
+                metrics[name] = declared[name].measured(least_of(rows, figure), lift=lift)
         return metrics
 
     def _recognised(
@@ -245,7 +245,7 @@ class Ablation(Check):
             for row in np.flatnonzero(np.isin(part["index"], part["shown"])).tolist():
                 shown[int(part["label"][row])] = picture(prototype[row])
         table = table_of(columns, (*_COLUMNS, *(n for n in columns[0] if n.startswith("proto"))))
-        estimates = _cell_estimates(table, "prototype", len(audit.classes))
+        estimates = cell_estimates(table, "prototype", len(audit.classes))
         estimates["coverage"] = proportion((table["accepted"] > 0).to_numpy())
         return estimates, shown
 
@@ -260,12 +260,12 @@ class Ablation(Check):
         for step, (update, variant) in enumerate(steps):
             chosen = {"update": update, **variant._asdict()}
             caption = f"{update.replace('_', ' ')}, {variant}"
-            values = [r["estimates"]["accuracy"].value for r in _of(rows, chosen)]
+            values = [r["estimates"]["accuracy"].value for r in rows_of(rows, chosen)]
             grid = np.reshape(values, (len(self.mask_ratio), len(sizes)))
             map_ = heat_map(grid, self.mask_ratio, sizes, caption)
             found.append(Picture(f"{self.name}/consistency", step, map_, caption, small=False))
             for label in shown:
-                cells = [r["shown"][label] for r in _of(drawings, chosen)]
+                cells = [r["shown"][label] for r in rows_of(drawings, chosen)]
                 name, title = (
                     f"{self.name}/class_{keys[label]}",
                     f"{audit.classes[label]}: {caption}",
@@ -275,44 +275,3 @@ class Ablation(Check):
         # The heat map sums up all others and comes first.
         first = f"{self.name}/consistency"
         return tuple(sorted(found, key=lambda p: (p.key != first, p.key, p.step)))
-
-
-def _cell_estimates(table: pd.DataFrame, column: str, classes: int) -> dict[str, Estimate]:
-    """Estimates of one cell by name; those of the reference too, if the table has its columns."""
-    found = recognition_scores(table, column, classes)
-    estimates = {**found.scores, "accuracy_null": found.null, "accuracy_lift": found.lift}
-    if f"{column}_reference" in table:
-        of_reference = _cell_estimates(table, f"{column}_reference", classes)
-        estimates |= {f"reference_{name}": estimate for name, estimate in of_reference.items()}
-    return estimates
-
-
-def _least(rows: list[dict[str, Any]], figure: str) -> Estimate:
-    estimates: list[Estimate] = [row["estimates"][figure] for row in rows]
-    return min(estimates, key=lambda estimate: estimate.value)
-
-
-def _of(rows: list[dict[str, Any]], chosen: dict[str, Any]) -> list[dict[str, Any]]:
-    return [row for row in rows if all(row[name] == value for name, value in chosen.items())]
-
-
-def _told(row: dict[str, Any]) -> str:
-    variant = Variant(row["normalise"], row["binarise"])
-    return (
-        f"mask ratio {row['mask_ratio']:g}, patch size {row['patch_size']}, "
-        f"{row['update'].replace('_', ' ')}, {variant}"
-    )
-
-
-def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """A row for each cell and T, with all estimates and the interval of the accuracy."""
-    flat = []
-    for row in rows:
-        estimates = row["estimates"]
-        axes = {name: value for name, value in row.items() if name != "estimates"}
-        bounds = {"low": estimates["accuracy"].low, "high": estimates["accuracy"].high}
-        values = {name: estimate.value for name, estimate in estimates.items()}
-        axes["binarise"] = "none" if axes["binarise"] is None else str(axes["binarise"])
-        first = {"accuracy": values["accuracy"], **bounds}
-        flat.append({**axes, **first, **values, "images": estimates["accuracy"].n})
-    return pd.DataFrame(flat)

@@ -57,6 +57,11 @@ def _loaded(point: EntryPoint) -> type[Check]:
             f'Expected {_named(point)} to have a field `kind: Literal["..."] = "..."`, got '
             f"{check.model_fields['kind']}. Add the field."
         )
+    if missing := sorted(getattr(check, "__abstractmethods__", ())):
+        raise AuditError(
+            f"Expected {_named(point)} to have all methods of a check, it lacks "
+            f"{', '.join(missing)}. Update the package, see docs/adding_a_check.md."
+        )
     return check
 
 

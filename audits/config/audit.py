@@ -13,8 +13,11 @@ from pydantic import (
 from audits.checks.base import Check
 from audits.checks.registered import check_classes
 from audits.config.policy import Policy
-from audits.config.policy_names import refusals
+from audits.config.policy_names import compares, refusals
 from audits.data.sources import AnyData
+from audits.errors import AuditError
+from audits.evidence.declaration import faults_in
+from audits.evidence.metric import Metric
 from audits.models.preprocessing import Preprocessing
 from audits.strict import Strict
 from fillblanks.engine.plan import MemoryFormat, Precision
@@ -117,15 +120,44 @@ class AuditConfig(Strict):
 
     @model_validator(mode="after")
     def _conditions_can_be_judged(self) -> Self:
-        refused = refusals(
-            self.policy,
-            {c.name: c.declared_metrics(self.reference is not None) for c in self.checks},
-            has_baseline=self.baseline is not None,
-        )
+        refused = refusals(self.policy, self.declared, has_baseline=self.baseline is not None)
         if refused:
             raise ValueError("; ".join(refused))
         return self
 
+    @property
+    def declared(self) -> dict[str, dict[str, Metric]]:
+        """The metrics that each check declares, by the name of the check.
+
+        Raises ValueError, with the class of the check, if a declaration makes no sense.
+        """
+        return {check.name: _declared(check, self.reference is not None) for check in self.checks}
+
+    @property
+    def compares(self) -> bool:
+        """Whether the policy has a condition on a drop below the baseline."""
+        return compares(self.policy, self.declared)
+
+    def with_policy(self, policy: Policy) -> Self:
+        """This config with another policy. Raises AuditError if that can never be judged."""
+        refused = refusals(policy, self.declared, has_baseline=self.baseline is not None)
+        if refused:
+            raise AuditError("; ".join(refused))
+        return self.model_copy(update={"policy": policy})
+
     def passes(self, images: int) -> int:
         """The least number of passes in an audit of a data set with `images` images."""
         return sum(check.passes(min(images, check.images or images)) for check in self.checks)
+
+
+def _declared(check: Check, reference: bool) -> dict[str, Metric]:
+    kind = type(check)
+    owner = f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        declared = check.declared_metrics(reference)
+    except Exception as error:  # of another package; told as bad input that names it
+        said = f"{type(error).__name__}: {error}"
+        raise ValueError(f"expected {owner} to declare its metrics, got {said}") from error
+    if faults := faults_in(declared):
+        raise ValueError(f"expected metrics of {owner} that make sense, but {'; '.join(faults)}")
+    return declared

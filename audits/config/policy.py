@@ -99,8 +99,3 @@ class Policy(Strict):
     def waiver(self, condition: Condition) -> Waiver | None:
         """The waiver of a condition, also if it has ended; None if the policy has none."""
         return next((w for w in self.waivers if w.condition == str(condition)), None)
-
-    @property
-    def needs_baseline(self) -> bool:
-        """Whether a condition compares with a baseline (`max_drop`)."""
-        return any(condition.max_drop is not None for condition in self.conditions)

@@ -19,6 +19,16 @@ def refusals(policy: Policy, declared: Declared, *, has_baseline: bool) -> list[
     ]
 
 
+def compares(policy: Policy, declared: Declared) -> bool:
+    """Whether any condition is on a drop below the baseline, by `max_drop` or by its name."""
+    for condition in policy.conditions:
+        check, figure = condition.judged_metric.split("/")
+        named = named_figures(declared.get(check, {})).get(figure)
+        if condition.max_drop is not None or (named is not None and named.figure == "drop"):
+            return True
+    return False
+
+
 def _refusals(condition: Condition, declared: Declared, has_baseline: bool) -> Iterator[str]:
     said = f"the policy has a condition on {condition.metric!r}, but"
     check, metric = condition.metric.split("/")

@@ -2,19 +2,22 @@
 
 import difflib
 import json
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from audits.config.audit import AuditConfig
+from audits.checks.base import Check
+from audits.config.audit import AnyCheck, AuditConfig
 from audits.config.policy import Policy
 from audits.errors import AuditError
 from audits.strict import Strict, known_keys
 
 _Kind = TypeVar("_Kind", bound=Strict)
+_CHECK: TypeAdapter[Check] = TypeAdapter(AnyCheck)
 
 
 def read_config(path: str | Path, **overrides: Any) -> AuditConfig:
@@ -77,6 +80,21 @@ def _parsed(kind: type[_Kind], data: dict[str, Any], origin: str) -> _Kind:
         raise AuditError("\n".join(lines)) from None
     except (TypeError, ValueError) as error:
         raise AuditError(f"{origin}: expected plain YAML values, got: {error}") from error
+
+
+def parse_checks(data: Sequence[Any]) -> dict[str, Check]:
+    """The checks of a recorded config, by name, whatever policy it had.
+
+    A check that this release or this environment does not know is left out.
+    """
+    found: dict[str, Check] = {}
+    for values in data:
+        try:
+            check = _CHECK.validate_json(json.dumps(values, allow_nan=False))
+        except (ValidationError, TypeError, ValueError):
+            continue
+        found[check.name] = check
+    return found
 
 
 def dump_config(config: AuditConfig) -> str:

@@ -21,17 +21,18 @@ class ImagesNeeded:
     above: bool  # the value is above the bound
 
 
-def images_needed(estimate: Estimate, bound: float) -> ImagesNeeded | None:
+def images_needed(estimate: Estimate, bound: float, level: float = TAIL) -> ImagesNeeded | None:
     """About the number of images with which the interval excludes `bound` in 80 % of cases.
 
     The true value is taken to be today's. z_.975 standard errors at the bound and z_.8 standard
     errors at the value then add up to the distance between the two, and standard errors shrink with
-    the root of n. None if the value is on the bound.
+    the root of n. With a one-sided `level` other than .025, z_.975 is that of the level. None if
+    the value is on the bound.
     """
     distance = abs(estimate.value - bound)
     if distance < 1e-9:
         return None
-    reach = _Z * _standard_error(estimate, bound)
+    reach = float(stats.norm.isf(level)) * _standard_error(estimate, bound)
     reach += float(stats.norm.ppf(_POWER)) * _standard_error(estimate, estimate.value)
     images = int(np.ceil(estimate.n * (reach / distance) ** 2)) + 1
     return ImagesNeeded(images, estimate.value > bound)

@@ -23,6 +23,10 @@ class Estimate:
         """This estimate minus a number that is known exactly."""
         return Estimate(self.value - known, self.low - known, self.high - known, self.n)
 
+    def negated(self) -> "Estimate":
+        """Minus this estimate."""
+        return Estimate(-self.value, -self.high, -self.low, self.n)
+
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 

@@ -62,9 +62,9 @@ class Evidence(BaseModel):
         return {f"{self.check}/{name}": estimate for name, estimate in self.estimates.items()}
 
     @property
-    def coverage(self) -> Estimate | None:
+    def coverage(self) -> Metric | None:
         """The share of images for which the check has a result; None if it declares none."""
-        return next((m.estimate for m in self.metrics.values() if m.is_coverage), None)
+        return next((m for m in self.metrics.values() if m.is_coverage), None)
 
     def metric_behind(self, metric: str) -> str:
         """The metric whose lift, if it has one, must be above 0 for `metric` to count."""

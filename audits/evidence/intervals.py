@@ -19,6 +19,7 @@ def proportion(hits: np.ndarray) -> Estimate:
     Wilson's interval (1927) has a width even if all images agree. A bootstrap interval has none:
     five images right of five would prove an accuracy of 1.
     """
+    _expect_bool(hits)
     n = len(hits)
     if n == 0:
         return Estimate(np.nan, np.nan, np.nan, 0)
@@ -59,6 +60,7 @@ def paired_difference(a: np.ndarray, b: np.ndarray) -> Estimate:
     Newcombe 1998 (Statistics in Medicine 17:2635), method 10 with its continuity correction. Like
     Wilson's interval it has a width even if the two agree on every image.
     """
+    _expect_bool(a, b)
     if len(a) == 0:
         return proportion(a)
     return difference(proportion(a), proportion(b), pair_correlation(a, b))
@@ -140,6 +142,12 @@ def paired_mean_difference(
     _expect_within(a, low, high)
     _expect_within(b, low, high)
     return bounded_mean(a.astype(float) - b.astype(float), low - high, high - low)
+
+
+def _expect_bool(*arrays: np.ndarray) -> None:
+    for array in arrays:
+        if len(array) and array.dtype != bool:
+            raise TypeError(f"Expected hits as an array of bool, got {array.dtype}.")
 
 
 def _expect_within(values: np.ndarray, low: float, high: float) -> None:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, Self
 from audits.evidence.estimate import UNMEASURED, Estimate
 
 Better = Literal["higher", "lower"]
-Unit = Literal["share", "ratio", "count"]
+MetricUnit = Literal["share", "ratio", "count"]
 Statistic = Literal["accuracy", "f1_macro", "f1_weighted", "mean"]
 Figure = Literal["value", "null", "lift", "drop"]
 
@@ -31,12 +31,13 @@ class Pairing:
 class Null:
     """The value that a metric would have if its claim were false.
 
-    `estimate` is measured or known. It is None if each part of the metric has a null of its own, so
-    that only the lift is one figure.
+    `estimate` is measured or known. If the null is not `single`, each part of the metric has a null
+    of its own, and only the lift is one figure.
     """
 
     title: str  # "the same pixels at random places"
     estimate: Estimate | None = None
+    single: bool = True
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class DefaultBounds:
     """
 
     min: float | None = None
+    max: float | None = None
     max_drop: float | None = None
     min_lift: float | None = None
 
@@ -61,13 +63,13 @@ class Metric:
 
     title: str  # its name for people: "own drawing recognised"
     estimate: Estimate = UNMEASURED
-    better: Better | None = "higher"  # None: neither is better
-    unit: Unit = "share"
+    better: Better | None = "higher"  # None: neither is better, and there is no null or pairing
+    unit: MetricUnit = "share"
     is_coverage: bool = False  # the share of images for which the check has a result
     null: Null | None = None
-    lift: Estimate | None = None  # above the null, the same images in pairs
+    lift: Estimate | None = None  # how much better than the null, the same images in pairs
     pairing: Pairing | None = None
-    drop: Estimate | None = None  # below the baseline, image by image, once compared
+    drop: Estimate | None = None  # how much worse than the baseline, image by image
     rests_on: str | None = None  # metric of the check whose lift must be above 0 for this to pass
     bounds: DefaultBounds | None = None
 
@@ -79,19 +81,29 @@ class Metric:
     ) -> Self:
         """This metric with its figures.
 
-        If `null` is an estimate, `lift` must be given too; if it is a known value, the lift follows
-        from it. Raises ValueError if the metric declares a null and gets no lift, or the other way
-        round.
+        A lift above 0 means better than the null, whichever way is better. If `null` is an estimate
+        or None, `lift` must be given too; if `null` is a known value, the lift follows from it.
+        Raises ValueError if the metric declares a null and gets no lift, or the other way round.
         """
-        if isinstance(null, float):
-            lift = estimate.minus(null)
-            null = Estimate(null, null, null, estimate.n)
+        if isinstance(null, int | float):
+            known = float(null)
+            lift = self.oriented(estimate.minus(known))
+            null = Estimate(known, known, known, estimate.n)
         if (self.null is None) != (lift is None):
             wanted = "no null" if self.null is None else "a null and a lift"
             raise ValueError(f"Expected {wanted} for {self.title!r}, as it was declared.")
         if self.null is None:
             return replace(self, estimate=estimate)
         return replace(self, estimate=estimate, null=replace(self.null, estimate=null), lift=lift)
+
+    def oriented(self, difference: Estimate) -> Estimate:
+        """A difference to this metric, with its sign turned if lower is better."""
+        return difference.negated() if self.better == "lower" else difference
+
+    def unmeasured(self) -> Self:
+        """This metric as it was declared, without its figures."""
+        null = None if self.null is None else replace(self.null, estimate=None)
+        return replace(self, estimate=UNMEASURED, null=null, lift=None, drop=None)
 
     def described_as(self, declared: "Metric") -> Self:
         """The figures of this metric with the description (title, unit, ...) of `declared`."""
@@ -128,7 +140,8 @@ def _named(metrics: Mapping[str, Metric]) -> Iterator[tuple[str, Named]]:
     for name, metric in metrics.items():
         yield name, Named(name, "value", metric.estimate)
         if metric.null is not None:
-            yield figure_name(name, "null"), Named(name, "null", metric.null.estimate)
+            if metric.null.single:
+                yield figure_name(name, "null"), Named(name, "null", metric.null.estimate)
             yield figure_name(name, "lift"), Named(name, "lift", metric.lift)
         if metric.pairing is not None or metric.drop is not None:
             yield figure_name(name, "drop"), Named(name, "drop", metric.drop)

@@ -32,6 +32,9 @@ def with_drops(
             f"Expected {evidence.check} of both models to have figures for each image, got none: "
             f"{missing.reason or missing.sentence}"
         )
+    for metric in evidence.metrics.values():
+        if metric.pairing is not None:
+            _expect_values(evidence.check, metric.pairing, ours, theirs)
     theirs = _in_order(theirs, _class_columns(evidence), baseline_classes, classes)
     ours = ours.astype({"label": int})
     if not (ours.index.equals(theirs.index) and ours["label"].equals(theirs["label"])):
@@ -42,8 +45,8 @@ def with_drops(
     metrics = dict(evidence.metrics)
     for name, metric in metrics.items():
         if metric.pairing is not None:
-            drop = _drop(metric.pairing, ours, theirs, len(classes))
-            metrics[name] = replace(metric, drop=drop)
+            below = _below(metric.pairing, ours, theirs, len(classes))
+            metrics[name] = replace(metric, drop=metric.oriented(below))
     return evidence.model_copy(update={"metrics": metrics})
 
 
@@ -64,7 +67,30 @@ def can_be_paired(evidence: Evidence) -> bool:
     return any(metric.pairing is not None for metric in evidence.metrics.values())
 
 
-def _drop(pairing: Pairing, ours: pd.DataFrame, theirs: pd.DataFrame, classes: int) -> Estimate:
+def _expect_values(check: str, pairing: Pairing, *tables: pd.DataFrame) -> None:
+    """Raises AuditError unless each image has a value that the pairing can use."""
+    for table in tables:
+        if pairing.column not in table:
+            raise AuditError(
+                f"Expected a column {pairing.column!r} for each image in {check}, found "
+                f"{', '.join(map(str, table.columns))}."
+            )
+        values = table[pairing.column].to_numpy(dtype=float)
+        usable = np.isfinite(values)
+        if pairing.statistic == "mean":
+            usable &= (values >= pairing.low) & (values <= pairing.high)
+        if not usable.all():
+            wanted = "a class"
+            if pairing.statistic == "mean":
+                wanted = f"a value in [{pairing.low:g}, {pairing.high:g}]"
+            raise AuditError(
+                f"Expected {wanted} for each image in column {pairing.column!r} of {check}, got "
+                f"{values[~usable][0]:g}."
+            )
+
+
+def _below(pairing: Pairing, ours: pd.DataFrame, theirs: pd.DataFrame, classes: int) -> Estimate:
+    """The baseline's figure minus the model's."""
     before, after = theirs[pairing.column].to_numpy(), ours[pairing.column].to_numpy()
     truth = ours["label"].to_numpy()
     if pairing.statistic == "mean":

@@ -70,7 +70,6 @@ def copied_once(uri: str, folder: Path, copy: Callable[[Path], Path]) -> Path:
     if memory is None:
         return copy(folder)
     if uri not in memory.files:
-        target = memory.folder / str(len(memory.files))
-        target.mkdir()
-        memory.files[uri] = copy(target)
+        target = tempfile.mkdtemp(dir=memory.folder)  # a copy that failed leaves one behind
+        memory.files[uri] = copy(Path(target))
     return memory.files[uri]

@@ -1,6 +1,7 @@
 """report.html: the whole audit on one self-contained page."""
 
 import base64
+from typing import NamedTuple
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -8,6 +9,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from audits.evidence.evidence import Evidence
+from audits.evidence.metric import Figure, Metric, MetricUnit, named_figures
 from audits.report.contact_sheet import png
 from audits.verdict.decide import Verdict
 
@@ -27,8 +29,48 @@ def report(
         sheet=_inline(sheet) if sheet else None,
         legend=list(dict.fromkeys(line for e in evidence for line in e.legend)),
         large={e.check: _large(e) for e in evidence},
+        figures={e.check: _figures(e) for e in evidence},
         tables={e.check: [_html(t) for t in e.tables.values()] for e in evidence},
     )
+
+
+class _Figure(NamedTuple):
+    """One row of a check's table."""
+
+    name: str  # as policies and MLflow have it
+    title: str
+    value: str
+    interval: str
+    n: int
+
+
+def _figures(evidence: Evidence) -> list[_Figure]:
+    """Every figure of a check, in words and in its unit."""
+    return [
+        _Figure(
+            name,
+            _title(evidence.metrics[named.metric], named.figure),
+            _number(named.estimate.value, evidence.metrics[named.metric].unit),
+            " to ".join(
+                _number(end, evidence.metrics[named.metric].unit)
+                for end in (named.estimate.low, named.estimate.high)
+            ),
+            named.estimate.n,
+        )
+        for name, named in named_figures(evidence.metrics).items()
+        if named.estimate is not None
+    ]
+
+
+def _title(metric: Metric, figure: Figure) -> str:
+    if figure == "null" and metric.null is not None:
+        return f"the same with {metric.null.title}"
+    beside = {"lift": "better than that by", "drop": "worse than the baseline by"}
+    return beside.get(figure, metric.title)
+
+
+def _number(value: float, unit: MetricUnit) -> str:
+    return f"{value:,.1f}" if unit == "count" else f"{value:.3f}"
 
 
 def _inline(image: bytes) -> str:

@@ -20,14 +20,13 @@ import pandas as pd
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from audits.config.audit import AuditConfig
-from audits.config.reading import parse_config
+from audits.config.reading import parse_checks
 from audits.evidence import migrations
 from audits.evidence.codec import from_json
 from audits.evidence.evidence import Evidence
 from audits.models import registry
 from audits.models.registry import Resolved
-from audits.tracking.tags import AUDIT_TAG, DIGEST_TAG, FIGURES_TAG, HASH_TAG, VERDICT_TAG
+from audits.tracking.tags import AUDIT_TAG, DIGEST_TAG, HASH_TAG, INPUTS_TAG, VERDICT_TAG
 from audits.verdict.decide import Word
 
 log = logging.getLogger(__name__)
@@ -141,7 +140,7 @@ def _parsed(run: Run, raw: bytes) -> PastAudit:
     tags, run_id = run.data.tags, run.info.run_id
     said = json.loads(raw)
     content = migrations.upgraded(said)
-    if (content["digest"], content["figures"]) != (tags.get(DIGEST_TAG), tags.get(FIGURES_TAG)):
+    if (content["digest"], content["figures"]) != (tags.get(DIGEST_TAG), tags.get(INPUTS_TAG)):
         raise NotVerified("its tags name another digest than its evidence")
     table = None
     if (wanted := content["files"].get("predictions.parquet")) is not None:
@@ -153,28 +152,31 @@ def _parsed(run: Run, raw: bytes) -> PastAudit:
         from_json(values, _images(table, values["check"])) for values in content["checks"]
     )
     if content is not said:  # an older schema has no descriptions of metrics
-        evidence = _described(evidence, parse_config(content["config"]))
+        evidence = _described(evidence, content["config"])
     page = f"#/experiments/{run.info.experiment_id}/runs/{run_id}"
     return PastAudit(run_id, page, content, evidence)
 
 
-def _described(evidence: Sequence[Evidence], config: AuditConfig) -> tuple[Evidence, ...]:
-    """The evidence with the descriptions that today's checks have for metrics of the same name."""
+def _described(evidence: Sequence[Evidence], config: dict[str, Any]) -> tuple[Evidence, ...]:
+    """The evidence with the descriptions that checks of today give to metrics of the same name.
+
+    Metrics of a check that is not known any more stay as they are.
+    """
+    reference = config["reference"] is not None
     declared = {
-        check.name: check.declared_metrics(reference=config.reference is not None)
-        for check in config.checks
+        name: check.declared_metrics(reference)
+        for name, check in parse_checks(config["checks"]).items()
     }
-    return tuple(
-        one.model_copy(
-            update={
-                "metrics": {
-                    name: metric.described_as(declared[one.check].get(name, metric))
-                    for name, metric in one.metrics.items()
-                }
-            }
-        )
-        for one in evidence
-    )
+
+    def described(one: Evidence) -> Evidence:
+        known = declared.get(one.check, {})
+        metrics = {
+            name: metric.described_as(known[name]) if name in known else metric
+            for name, metric in one.metrics.items()
+        }
+        return one.model_copy(update={"metrics": metrics})
+
+    return tuple(map(described, evidence))
 
 
 def _artifact(run_id: str, name: str) -> bytes:

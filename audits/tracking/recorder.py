@@ -28,8 +28,8 @@ from audits.tracking.tags import (
     ALIASES_TAG,
     AUDIT_TAG,
     DIGEST_TAG,
-    FIGURES_TAG,
     HASH_TAG,
+    INPUTS_TAG,
     MODEL_TAG,
     REASON_TAG,
     VERDICT_TAG,
@@ -143,7 +143,7 @@ class Recorder:
             REASON_TAG: reason[:_LONGEST_REASON],
         }
         if result.digest and result.inputs_digest:
-            tags |= {DIGEST_TAG: result.digest, FIGURES_TAG: result.inputs_digest}
+            tags |= {DIGEST_TAG: result.digest, INPUTS_TAG: result.inputs_digest}
         for name, value in tags.items():
             self._client.set_tag(self.run_id, name, value)
         self._client.set_terminated(self.run_id, "FINISHED")

@@ -11,6 +11,6 @@ MODEL_TAG = "audit.model"  # URI of the version
 ALIASES_TAG = "audit.aliases"  # those that the version had when the audit began
 REASON_TAG = "audit.reason"
 DIGEST_TAG = "audit.digest"  # sha256 of everything that decides the verdict
-FIGURES_TAG = "audit.figures"  # sha256 of everything that decides the figures
+INPUTS_TAG = "audit.figures"  # digest of the inputs, which decide the figures
 HASH_TAG = "audit.evidence_sha256"
 PROMOTION_TAG = "audit.promotion"

@@ -11,8 +11,9 @@ from audits.evidence.bounds import holm, images_needed, tail_probability
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
 from audits.evidence.intervals import TAIL
-from audits.evidence.metric import Metric, named_figures
+from audits.evidence.metric import Figure, Metric, named_figures
 
+_NO_CHANGE = 0.0005  # is told as 0.000
 Outcome = Literal["passed", "failed", "not_judged"]
 Word = Literal["passed", "failed", "undecided"]
 
@@ -27,6 +28,7 @@ class Judgement:
     waiver: Waiver | None = None  # that holds today, if the condition did not pass
     margin: float = math.nan  # from the worse end of the interval to the bound, if it passed
     chance: float = math.nan  # probability of a value as bad as this at the bound
+    advice: str = ""  # the images that would settle a failure that chance may explain
 
     def to_json(self) -> dict[str, object]:
         """Plain values."""
@@ -94,7 +96,8 @@ def decide(policy: Policy, evidence: Sequence[Evidence], today: date) -> Verdict
 def _judged(
     condition: Condition, policy: Policy, evidence: Sequence[Evidence], today: date
 ) -> Judgement:
-    judgement = _judge(condition, policy.min_coverage, evidence)
+    count = len(policy.conditions)
+    judgement = _judge(condition, policy.min_coverage, evidence, count)
     waiver = policy.waiver(condition)
     if waiver is None or judgement.outcome == "passed":
         return judgement
@@ -120,7 +123,7 @@ def _among(judgement: Judgement, conditions: int, *, clear: bool) -> Judgement:
         return judgement
     finding = (
         f"{judgement.finding} fails alone, but as one of {conditions} conditions it may fail "
-        "by chance (Holm); more images would settle it"
+        f"by chance (Holm){judgement.advice}"
     )
     return replace(judgement, outcome="not_judged", finding=finding)
 
@@ -129,7 +132,10 @@ def _sentence(judgements: Sequence[Judgement]) -> str:
     return "; ".join(str(j) for j in judgements)
 
 
-def _judge(condition: Condition, min_coverage: float, evidence: Sequence[Evidence]) -> Judgement:
+def _judge(
+    condition: Condition, min_coverage: float, evidence: Sequence[Evidence], conditions: int
+) -> Judgement:
+    """The judgement of one condition alone; `conditions` is the number of all."""
     check, name = condition.judged_metric.split("/")
     found = next((e for e in evidence if e.check == check), None)
 
@@ -143,66 +149,59 @@ def _judge(condition: Condition, min_coverage: float, evidence: Sequence[Evidenc
         return not_judged(f"{check} {ended}: {found.reason}")
     named = named_figures(found.metrics).get(name)
     estimate = named.estimate if named else None
-    if estimate is None and condition.max_drop is not None:
+    if named is not None and named.figure == "drop" and estimate is None:
         return not_judged("the figure was not paired with a baseline's, see the notes")
     if named is None or estimate is None:
         return not_judged(f"{check} has no such metric, it has {', '.join(found.estimates)}")
     if not estimate.finite:
         return not_judged(f"its value is {estimate.value} over {estimate.n} images")
-    judgement = _compare(condition, estimate)
+    judgement = _compare(condition, named.figure, estimate, conditions)
     behind = found.metric_behind(named.metric)
     if judgement.outcome == "passed" and (told := _no_better(found.metrics[behind])):
         return not_judged(f"{judgement.finding} does not count: {check}/{behind} {told}")
     coverage = found.coverage
     if judgement.outcome != "passed" or coverage is None:
         return judgement
-    if not (coverage.finite and coverage.low >= min_coverage):
+    if not (coverage.estimate.finite and coverage.estimate.low >= min_coverage):
         return not_judged(
-            f"coverage {coverage} may be below {min_coverage:g}: the model predicts the "
-            "right class for too few masked images"
+            f"coverage {coverage.estimate} may be below {min_coverage:g}: too few are the "
+            f"{coverage.title}"
         )
     return judgement
 
 
 def _no_better(metric: Metric) -> str:
     """Why a metric may be no better than its null; empty if it is better or has no null."""
-    if metric.null is None or metric.lift is None or metric.lift.low > 0:
+    if metric.null is None or (metric.lift is not None and metric.lift.low > 0):
         return ""
     return f"is no better than its null, {metric.null.title}: the lift is {metric.lift}"
 
 
-def _compare(condition: Condition, estimate: Estimate) -> Judgement:
-    shown = f"{estimate}{_improved(condition, estimate)}"
+def _compare(
+    condition: Condition, figure: Figure, estimate: Estimate, conditions: int
+) -> Judgement:
+    improved = figure == "drop" and estimate.value < -_NO_CHANGE
+    shown = f"{estimate}, an improvement" if improved else str(estimate)
     bound = condition.bound
     if condition.from_above:
-        margin, failed, passing = (
-            bound - estimate.high,
-            estimate.low > bound,
-            estimate.value < bound,
-        )
+        margin, failed = bound - estimate.high, estimate.low > bound
+        passing = estimate.value < bound
     else:
-        margin, failed, passing = (
-            estimate.low - bound,
-            estimate.high < bound,
-            estimate.value > bound,
-        )
+        margin, failed = estimate.low - bound, estimate.high < bound
+        passing = estimate.value > bound
     tail = tail_probability(estimate, bound)
     chance = 1 - tail if passing else tail
     if margin >= 0:
         return Judgement(condition, "passed", shown, margin=margin, chance=chance)
-    if failed:
-        return Judgement(condition, "failed", shown, chance=chance)
-    needed = images_needed(estimate, bound)
+    # A condition passes alone; to fail as one of several takes more.
+    needed = images_needed(estimate, bound, TAIL if passing else TAIL / conditions)
     if needed is None:
-        advice = "no number of images would settle it"
+        advice = "; no number of images would settle it"
     else:
-        word = "passed" if passing else "failed"
+        word = "failed" if needed.above == condition.from_above else "passed"
         more = max(needed.images - estimate.n, 1)
-        advice = f"with about {more} more images it would be {word} in 80 % of cases"
-    finding = f"{shown} straddles the bound; {advice}"
+        advice = f"; with about {more} more images it would be {word} in 80 % of cases"
+    if failed:
+        return Judgement(condition, "failed", shown, chance=chance, advice=advice)
+    finding = f"{shown} straddles the bound{advice}"
     return Judgement(condition, "not_judged", finding, chance=chance)
-
-
-def _improved(condition: Condition, estimate: Estimate) -> str:
-    """A remark for a drop below 0, which is an improvement; empty for all else."""
-    return ", an improvement" if condition.max_drop is not None and estimate.value < 0 else ""

@@ -38,6 +38,8 @@ def default_policy(checks: Sequence[Check], min_coverage: float) -> Policy:
         for name, bound in bounds.items():
             if bound.min is not None:
                 conditions.append(Condition(metric=name, min=bound.min))
+            if bound.max is not None:
+                conditions.append(Condition(metric=name, max=bound.max))
     if not conditions:
         raise AuditError(
             "Expected checks with bounds for a default policy, got none. Give --policy."
@@ -49,9 +51,10 @@ def policy_from(word: Word, evidence: Sequence[Evidence], heading: Sequence[str]
     """A policy as YAML, from the verdict and the evidence of an accepted version.
 
     The lines of `heading` are comments above it. With h the half width of a metric's interval,
-    `min` is h below its lower end, `max_drop` is 2 h, and `min_lift` is h below the lower end of
-    the lift, but at least half of that end: a version as good as this one passes. `min_coverage` is
-    at least .5. Raises AuditError for a version that failed, and for evidence without figures.
+    `min` is h below its lower end, or `max` h above its upper end if lower is better; `max_drop` is
+    2 h, and `min_lift` is h below the lower end of the lift, but at least half of that end. A
+    version as good as this one passes. `min_coverage` is at least .5. Raises AuditError for a
+    version that failed, and for evidence without figures.
     """
     if word == "failed":
         raise AuditError(
@@ -63,8 +66,8 @@ def policy_from(word: Word, evidence: Sequence[Evidence], heading: Sequence[str]
         if found.status != "ok":
             continue
         lines += _conditions(found)
-        if found.coverage is not None and found.coverage.finite:
-            coverages.append(_below(found.coverage))
+        if found.coverage is not None and found.coverage.estimate.finite:
+            coverages.append(_below(found.coverage.estimate))
     if not any("{" in line for line in lines):
         raise AuditError("Expected evidence with figures to start a policy from, found none.")
     head = [f"# {line}" for line in heading]
@@ -83,8 +86,12 @@ def _conditions(evidence: Evidence) -> Iterator[str]:
         if lift is not None and not (lift.finite and lift.low > 0):
             yield f"  # {name} is left out: it was no better than its null."
             continue
-        yield _line(name, "min", _below(estimate), estimate)
-        yield _line(name, "max_drop", max(_up(estimate.high - estimate.low), 0.01), estimate)
+        if metric.better == "lower":
+            yield _line(name, "max", _above(estimate), estimate)
+        else:
+            yield _line(name, "min", _below(estimate), estimate)
+        if metric.pairing is not None:
+            yield _line(name, "max_drop", max(_up(estimate.high - estimate.low), 0.01), estimate)
         if lift is not None:
             yield _line(name, "min_lift", max(_below(lift), _down(lift.low / 2)), lift)
 
@@ -96,6 +103,11 @@ def _line(metric: str, bound: str, value: float, shown: Estimate) -> str:
 def _below(estimate: Estimate) -> float:
     """Half an interval's width below its lower end, at least 0."""
     return max(_down(estimate.low - (estimate.high - estimate.low) / 2), 0.0)
+
+
+def _above(estimate: Estimate) -> float:
+    """Half an interval's width above its upper end."""
+    return _up(estimate.high + (estimate.high - estimate.low) / 2)
 
 
 def _down(value: float) -> float:

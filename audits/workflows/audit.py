@@ -16,7 +16,7 @@ from audits.models import registry
 from audits.tracking import reader
 from audits.tracking.payload import payload_of
 from audits.tracking.recorder import Recorder
-from audits.tracking.tags import FIGURES_TAG
+from audits.tracking.tags import INPUTS_TAG
 from audits.verdict.decide import Verdict, decide
 from audits.verdict.result import AuditResult
 from audits.workflows.baseline import compared
@@ -82,7 +82,7 @@ def _evaluate_baseline(
     model = registry.resolve(own.model)
 
     def known(inputs: AuditInputs) -> list[Evidence] | None:
-        found = reader.find(own.experiment, **{FIGURES_TAG: inputs.digest})
+        found = reader.find(own.experiment, **{INPUTS_TAG: inputs.digest})
         return [without_drops(one) for one in found.evidence] if found else None
 
     return evaluate(own, model, images, worker, executor, known)

@@ -4,7 +4,7 @@ import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
 
-from audits.config.reading import parse_config
+from audits.config.reading import parse_checks
 from audits.errors import AuditError
 from audits.evidence.estimate import Estimate
 from audits.evidence.pairing import can_be_paired, with_drops, without_drops
@@ -53,12 +53,12 @@ def _drops(a: PastAudit, b: PastAudit) -> dict[str, Estimate]:
     same = ("data", "digest"), ("config", "seed")
     if any(a.content[part][name] != b.content[part][name] for part, name in same):
         return {}
-    other_checks = {check.name: check for check in parse_config(b.content["config"]).checks}
+    other_checks = parse_checks(b.content["config"]["checks"])
     theirs = {one.check: one for one in b.evidence}
-    checks = {check.name: check for check in parse_config(a.content["config"]).checks}
+    checks = parse_checks(a.content["config"]["checks"])
     found: dict[str, Estimate] = {}
     for own in a.evidence:
-        other, check = theirs.get(own.check), checks[own.check]
+        other, check = theirs.get(own.check), checks.get(own.check)
         if other is None or not can_be_paired(own) or other_checks.get(own.check) != check:
             continue
         try:

@@ -1,12 +1,14 @@
 """Evaluating one model: every check is measured and concluded, also if another one fails."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from audits.checks.base import Check
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
 from audits.errors import AuditError, NotApplicable
+from audits.evidence.declaration import differences
 from audits.evidence.evidence import Evidence, failed_evidence
+from audits.evidence.metric import Metric
 from audits.execution.evaluation import Evaluation
 from audits.execution.executors import Executor
 from audits.execution.inputs import AuditInputs
@@ -69,10 +71,21 @@ def _run_check(session: Session, check: Check, executor: Executor) -> Evidence:
     """The check's evidence; what goes wrong in it is its evidence too."""
     try:
         executor.map_units(session, check, session.units(check))
-        return executor.conclude(session, check)
+        evidence = executor.conclude(session, check)
+        _expect_declared(evidence, session.config.declared[check.name])
+        return evidence
     except NotApplicable as error:
         return failed_evidence(check.name, "not_applicable", str(error))
     except AuditError as error:
         return failed_evidence(check.name, "error", str(error))
     except WorkerFailure as error:
         return failed_evidence(check.name, "error", error.reason, error.detail)
+
+
+def _expect_declared(evidence: Evidence, declared: Mapping[str, Metric]) -> None:
+    """Raises AuditError if a check gave other metrics than it declared: policies rely on those."""
+    if evidence.status == "ok" and (found := differences(declared, evidence.metrics)):
+        raise AuditError(
+            f"Expected the metrics that {evidence.check} declares, but {'; '.join(found)}. Mend "
+            "declared_metrics or conclude of the check."
+        )

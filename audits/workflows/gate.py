@@ -115,7 +115,7 @@ def gate(
         promotion = Promotion.planned(resolved, promote) if promote is not None else None
         asked = _asked(resolved, baseline, config, policy)
         if promotion is not None:
-            promotion = promotion.after(asked.baseline if asked.policy.needs_baseline else None)
+            promotion = promotion.after(asked.baseline if asked.compares else None)
         decision = _decision(resolved, asked, fresh, audit)
         if promotion is None or decision.verdict.word != "passed":
             return decision
@@ -169,8 +169,8 @@ def _asked(
                 "compares with. Give --policy or --baseline."
             )
         default = default_policy(asked.checks, asked.policy.min_coverage)
-        asked = asked.model_copy(update={"policy": default})
-    if asked.baseline is not None and not asked.policy.needs_baseline:
+        asked = asked.with_policy(default)
+    if asked.baseline is not None and not asked.compares:
         log.warning("No condition compares with the baseline: the policy has no max_drop.")
     if asked.baseline == asked.model:
         log.warning("The baseline is the model itself: it cannot be worse.")

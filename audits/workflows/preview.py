@@ -49,7 +49,8 @@ def _told(config: AuditConfig, model: Resolved, images: ImageSet, worker: Worker
         for check in config.checks:
             chosen = len(check.chosen(session.context))
             lines.append(
-                f"check   {check.name}: {chosen} images in {len(session.units(check))} units, "
+                f"check   {check.name}: needs {check.needs}; {chosen} images in "
+                f"{len(session.units(check))} units, "
                 f"{passes_told(check.passes(chosen), check.most_passes(chosen))}"
             )
         lines += [f"policy  {condition}" for condition in config.policy.conditions]

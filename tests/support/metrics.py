@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from audits.evidence.estimate import Estimate
-from audits.evidence.metric import DefaultBounds, Metric, Null
+from audits.evidence.metric import DefaultBounds, Metric, Null, Pairing
 
 ENDS = ("null", "lift", "drop")
 
@@ -31,6 +31,7 @@ def metrics_of(
             is_coverage=name == "coverage",
             rests_on=(rests_on or {}).get(name),
             bounds=bounds,
+            pairing=None if name == "coverage" else Pairing(name, "accuracy"),
             **own,
         )
     return metrics

@@ -84,6 +84,16 @@ def test_a_check_must_say_its_kind(kind, install):
         check_classes()
 
 
+def test_a_check_must_have_all_its_methods(install):
+    source = (
+        "from typing import Literal\nfrom audits.checks.base import Check\n"
+        'class Own(Check):\n    version = 1\n    kind: Literal["own"] = "own"\n'
+    )
+    install("has_no_methods", source, "has_no_methods:Own")
+    with pytest.raises(AuditError, match=r"'has_no_methods' 1\.0 .* it lacks conclude, declared_"):
+        check_classes()
+
+
 def test_a_kind_of_ours_is_taken(install):
     source = "from audits.checks.performance import Performance\nclass Own(Performance): pass\n"
     install("takes_our_kind", source, "takes_our_kind:Own")

@@ -178,6 +178,29 @@ def test_a_drop_of_a_metric_that_is_never_paired_is_refused():
         parse_config(values)
 
 
+def test_a_null_that_each_cell_has_of_its_own_is_no_figure_to_judge():
+    values = {
+        **BASE,
+        "checks": [{"kind": "ablation"}],
+        "policy": {"conditions": [{"metric": "ablation/least_accuracy_null", "max": 0.1}]},
+    }
+    with pytest.raises(AuditError, match="ablation does not give it"):
+        parse_config(values)
+
+
+@pytest.mark.parametrize(
+    ("condition", "compared"),
+    [
+        ({"metric": "performance/accuracy", "max_drop": 0.1}, True),
+        ({"metric": "performance/accuracy_drop", "max": 0.1}, True),
+        ({"metric": "performance/accuracy", "min": 0.1}, False),
+    ],
+)
+def test_a_policy_compares_by_either_name_of_a_drop(condition, compared):
+    values = {**BASE, "baseline": "models:/m/2", "policy": {"conditions": [condition]}}
+    assert parse_config(values).compares == compared
+
+
 def test_figures_of_a_reference_need_a_reference():
     condition = {"metric": "progressive_fill/reference_accuracy", "min": 0.1}
     values = {
@@ -212,7 +235,7 @@ def test_the_default_policy_compares_and_has_no_bound_on_consistency():
     } <= bounds
     absolute = [c for c in policy.conditions if c.min is not None or c.max is not None]
     assert [c.metric for c in absolute] == ["performance/accuracy"]
-    assert policy.needs_baseline
+    assert any(condition.max_drop is not None for condition in policy.conditions)
     assert policy.min_coverage > 0
 
 

@@ -148,3 +148,15 @@ def test_a_mean_of_one_image_or_none_is_not_finite():
 )
 def test_an_estimate_out_of_order_or_of_nothing_is_not_finite(estimate):
     assert not estimate.finite
+
+
+@pytest.mark.parametrize("wrong", [[1, 0, 1], [0.2, 0.3, 0.0]])
+def test_hits_that_are_no_bools_are_refused(wrong):
+    right, wrong = np.array([True, False, True]), np.array(wrong)
+    for call in (
+        lambda: proportion(wrong),
+        lambda: paired_difference(right, wrong),
+        lambda: paired_difference(wrong, right),
+    ):
+        with pytest.raises(TypeError, match=r"Expected hits as an array of bool, got \w+64"):
+            call()

@@ -1,5 +1,7 @@
 """A metric says what it means, and what it can be compared with."""
 
+from dataclasses import astuple
+
 import pytest
 
 from audits.checks.progressive_fill import ProgressiveFill
@@ -25,6 +27,13 @@ def test_a_lift_over_a_known_value_follows_from_it():
     assert metric.lift == Estimate(0.375, 0.275, 0.475, 90)
 
 
+def test_a_lift_above_0_is_better_also_where_lower_is():
+    metric = Metric("wrong", better="lower", null=Null("chance")).measured(HALF, null=0.75)
+    assert astuple(metric.lift) == pytest.approx((0.25, 0.15, 0.35, 90))
+    worse = Metric("wrong", better="lower", null=Null("chance")).measured(HALF, null=0)
+    assert worse.lift.high < 0
+
+
 @pytest.mark.parametrize(
     ("declared", "figures"),
     [
@@ -44,15 +53,16 @@ def test_names_of_figures_are_made_of_the_metric_that_has_them():
     metrics = {
         "accuracy": Metric("right", null=Null("chance"), pairing=pairing).measured(HALF, 0.1),
         "drop_rate": Metric("dropped"),  # an end in a name means nothing
-        "worst": Metric("right in the worst cell", null=Null("chance")).measured(HALF, lift=LIFT),
+        "worst": Metric("in the worst cell", null=Null("chance", single=False)).measured(
+            HALF, lift=LIFT
+        ),
     }
     found = named_figures(metrics)
     assert list(found) == [
         *("accuracy", "accuracy_null", "accuracy_lift", "accuracy_drop", "drop_rate"),
-        *("worst", "worst_null", "worst_lift"),
+        *("worst", "worst_lift"),  # each cell has a null of its own
     ]
     assert found["accuracy_drop"].estimate is None  # not compared yet
-    assert found["worst_null"].estimate is None  # each cell has its own
     assert found["worst_lift"] == ("worst", "lift", LIFT)
 
 

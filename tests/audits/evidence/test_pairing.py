@@ -9,7 +9,13 @@ from audits.checks.performance import Performance
 from audits.errors import AuditError
 from audits.evidence.evidence import Evidence, failed_evidence
 from audits.evidence.f1 import paired_f1_difference
-from audits.evidence.intervals import difference, paired_difference, proportion
+from audits.evidence.intervals import (
+    difference,
+    paired_difference,
+    paired_mean_difference,
+    proportion,
+)
+from audits.evidence.metric import Metric, Pairing
 from audits.evidence.pairing import with_drops
 
 CLASSES = ("cat", "dog", "owl")
@@ -91,3 +97,38 @@ def test_a_baseline_with_its_classes_in_another_order_is_compared_by_name():
 def test_what_cannot_be_paired_says_why(theirs, classes, message):
     with pytest.raises(AuditError, match=message):
         with_drops(_evidence([0, 1, 2], [0, 1, 2]), theirs, CLASSES, classes)
+
+
+def _values(better, values):
+    table = pd.DataFrame({"label": [0, 1, 2, 2], "error": values})
+    metrics = {"error": Metric("error", better=better, pairing=Pairing("error", "mean"))}
+    return Evidence(check="own", sentence="", images=table, metrics=metrics)
+
+
+@pytest.mark.parametrize(("better", "sign"), [("higher", 1), ("lower", -1)])
+def test_a_drop_above_0_is_worse_whichever_way_is_better(better, sign):
+    model, baseline = [0.9, 0.8, 0.9, 0.8], [0.1, 0.2, 0.1, 0.2]
+    found = with_drops(_values(better, model), _values(better, baseline), CLASSES, CLASSES)
+    drop = found.metrics["error"].drop
+    plain = paired_mean_difference(np.array(baseline), np.array(model))
+    assert drop.value == pytest.approx(sign * plain.value)
+    assert plain.value == pytest.approx(-0.7)
+    assert sorted([drop.low, drop.high]) == pytest.approx(
+        sorted([sign * plain.low, sign * plain.high])
+    )
+
+
+@pytest.mark.parametrize("values", [[0.9, np.nan, 0.9, 0.8], [0.9, 1.5, 0.9, 0.8]])
+def test_values_that_are_none_cannot_be_paired(values):
+    for pair in ((values, [0.5] * 4), ([0.5] * 4, values)):
+        ours, theirs = (_values("higher", one) for one in pair)
+        with pytest.raises(AuditError, match=r"Expected a value in \[0, 1\] for each image in"):
+            with_drops(ours, theirs, CLASSES, CLASSES)
+
+
+def test_a_column_that_is_missing_cannot_be_paired():
+    ours = _values("higher", [0.5] * 4)
+    bare = ours.model_copy(update={"images": ours.images.drop(columns="error")})
+    for pair in ((ours, bare), (bare, ours)):
+        with pytest.raises(AuditError, match="Expected a column 'error' for each image in own"):
+            with_drops(*pair, CLASSES, CLASSES)

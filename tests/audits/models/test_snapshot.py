@@ -3,8 +3,9 @@
 import mlflow
 import pytest
 
+from audits.errors import ModelRefused
 from audits.models.registry import fetch, resolve
-from audits.models.snapshot import files_anew, snapshot
+from audits.models.snapshot import copied_once, files_anew, snapshot
 
 
 @pytest.fixture
@@ -57,3 +58,22 @@ def test_copies_are_gone_with_the_snapshot(moving, tmp_path):
         assert (folder / "MLmodel").exists()
         assert tmp_path not in folder.parents
     assert not folder.exists()
+
+
+def test_a_copy_that_failed_is_tried_again(tmp_path):
+    answers = iter([ModelRefused("away"), ModelRefused("still away"), "MLmodel"])
+
+    def copy(folder):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        (folder / answer).touch()
+        return folder
+
+    with snapshot():
+        for _ in range(2):
+            with pytest.raises(ModelRefused, match="away"):
+                copied_once("models:/m/1", tmp_path, copy)
+        copied = copied_once("models:/m/1", tmp_path, copy)
+        assert [file.name for file in copied.iterdir()] == ["MLmodel"]
+        assert copied_once("models:/m/1", tmp_path, copy) == copied

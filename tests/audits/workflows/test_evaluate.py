@@ -1,0 +1,59 @@
+"""The evidence of a check that does not give what it declares is an error, not a figure."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from audits.checks.performance import Performance
+from audits.evidence.estimate import Estimate
+from audits.evidence.evidence import Evidence
+from audits.evidence.metric import Metric
+from audits.workflows.evaluate import _run_check
+
+CHECK = Performance()
+DECLARED = CHECK.declared_metrics(reference=False)
+GOOD = {name: metric.measured(Estimate(0.9, 0.8, 1.0, 50)) for name, metric in DECLARED.items()}
+
+
+class Gives:
+    """An executor whose check concludes with these metrics."""
+
+    def __init__(self, metrics):
+        self._metrics = metrics
+
+    def map_units(self, session, check, units):
+        pass
+
+    def conclude(self, session, check):
+        return Evidence(check=check.name, sentence="A sentence.", metrics=self._metrics)
+
+
+def _run(metrics):
+    config = SimpleNamespace(declared={CHECK.name: DECLARED})
+    session = SimpleNamespace(config=config, units=lambda check: [])
+    return _run_check(session, CHECK, Gives(metrics))
+
+
+def test_metrics_as_they_were_declared_are_evidence():
+    assert _run(GOOD).status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"more": Metric("more", Estimate(1, 1, 1, 50))}, "'more' was not declared"),
+        ({"accuracy": Metric("right", Estimate(1, 1, 1, 50))}, "'accuracy' is not described"),
+    ],
+)
+def test_other_metrics_are_an_error(change, told):
+    evidence = _run({**GOOD, **change})
+    assert evidence.status == "error"
+    assert told in evidence.reason
+    assert not evidence.metrics
+    assert "Mend declared_metrics or conclude" in evidence.reason
+
+
+def test_a_metric_that_is_missing_is_an_error():
+    evidence = _run({name: metric for name, metric in GOOD.items() if name != "f1_macro"})
+    assert (evidence.status, evidence.metrics) == ("error", {})
+    assert "'f1_macro' was declared and is missing" in evidence.reason
