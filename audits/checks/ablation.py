@@ -129,6 +129,13 @@ class Ablation(Check):
     def _variants(self) -> list[Variant]:
         return [Variant(*values) for values in product(self.normalise, self.binarise)]
 
+    @property
+    def _steps(self) -> list[tuple[Update, Variant]]:
+        return list(product(self.update, self._variants))
+
+    def captions(self) -> tuple[str, ...]:
+        return tuple(f"{update.replace('_', ' ')}, {variant}" for update, variant in self._steps)
+
     def units(self, audit: AuditContext) -> list[Unit]:
         found: list[Unit] = []
         for cell in self._cells(audit.shape):
@@ -256,10 +263,9 @@ class Ablation(Check):
         keys, found = slugs(audit.classes), []
         shown = sorted(drawings[0]["shown"])[:_CLASSES_SHOWN]
         sizes = self.settled(audit.shape).patch_size or ()
-        steps = list(product(self.update, self._variants))
-        for step, (update, variant) in enumerate(steps):
+        steps = zip(self._steps, self.captions(), strict=True)
+        for step, ((update, variant), caption) in enumerate(steps):
             chosen = {"update": update, **variant._asdict()}
-            caption = f"{update.replace('_', ' ')}, {variant}"
             values = [r["estimates"]["accuracy"].value for r in rows_of(rows, chosen)]
             grid = np.reshape(values, (len(self.mask_ratio), len(sizes)))
             map_ = heat_map(grid, self.mask_ratio, sizes, caption)

@@ -71,6 +71,10 @@ class Check(Strict):
         against these names before the audit measures.
         """
 
+    def captions(self) -> tuple[str, ...]:
+        """Names of the pictures that a slider of this check shows, step by step; () for none."""
+        return ()
+
     def settled(self, shape: tuple[int, int, int]) -> Self:
         """This check with defaults that depend on the images' shape (C, H, W) filled in."""
         return self

@@ -66,6 +66,10 @@ class ProgressiveFill(FillCheck):
             "agreement_f1_weighted": beside("first prediction kept to the end, weighted F1"),
         }
 
+    def captions(self) -> tuple[str, ...]:
+        shares = ((group + 1) / self.groups for group in range(self.groups))
+        return ("masked", *(f"filled {share:.0%}" for share in shares))
+
     def unit_images(self, audit: AuditContext) -> int:
         return _UNIT_IMAGES
 
@@ -135,7 +139,6 @@ class ProgressiveFill(FillCheck):
             **consistency(declared, table, "recognised", classes),
             **{name: declared[name].measured(estimate) for name, estimate in others.items()},
         }
-        share = [f"filled {(i + 1) / self.groups:.0%}" for i in range(self.groups)]
         return Evidence(
             check=self.name,
             sentence=(
@@ -144,7 +147,7 @@ class ProgressiveFill(FillCheck):
             ),
             metrics=metrics,
             images=table,
-            pictures=sliders(parts, self.name, "", audit.classes, ["masked", *share]),
+            pictures=sliders(parts, self.name, "", audit.classes, self.captions()),
             legend=self.legend,
             passes=self.passes(len(table)),
         )

@@ -38,7 +38,6 @@ from fillblanks.fills.sampling import FIRST_LOOK
 # scheduler spends some tenths of a second on each.
 _UNIT_VALUES = 100_000_000  # in all masked images of a unit
 _UNIT_IMAGES = 256
-_CAPTIONS = ("image", "masked", "update", "prototype", "composite", "class mean")
 _COLUMNS = (
     "label",
     "accepted",
@@ -111,6 +110,9 @@ class RandomFill(FillCheck):
                 "noise of an update, as a share of its largest value", better="lower", unit="ratio"
             ),
         }
+
+    def captions(self) -> tuple[str, ...]:
+        return ("image", "masked", "update", "prototype", "composite", "class mean")
 
     def fill_options(self) -> dict[str, Any] | None:
         return self._options() if self.update == "first_order" else None
@@ -241,7 +243,7 @@ class RandomFill(FillCheck):
             if last:
                 shown = np.concatenate([part["shown"], np.stack(last)[:, None]], axis=1)
                 result.append({"shown_label": part["shown_label"], "shown": shown})
-        return sliders(result, self.name, "class_", audit.classes, _CAPTIONS)
+        return sliders(result, self.name, "class_", audit.classes, self.captions())
 
     def _class_mean(self, update: np.ndarray | None, part: Part) -> np.ndarray:
         if update is None:

@@ -53,6 +53,8 @@ def _told(config: AuditConfig, model: Resolved, images: ImageSet, worker: Worker
                 f"{len(session.units(check))} units, "
                 f"{passes_told(check.passes(chosen), check.most_passes(chosen))}"
             )
+            if captions := check.captions():
+                lines.append(f"        pictures: {', '.join(captions)}")
         lines += [f"policy  {condition}" for condition in config.policy.conditions]
         lines.append(f"left    {cost}")
     return "\n".join(lines)
