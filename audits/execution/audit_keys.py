@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from audits.checks.base import Check
 from audits.checks.context import Unit
-from audits.evidence.codec import SCHEMA_VERSION
+from audits.evidence.codec import SCHEMA_VERSION, metrics_to_json
 from audits.execution.inputs import AuditInputs
 from audits.execution.keys import key_of
 from audits.execution.setting import Setting
@@ -56,6 +56,7 @@ class AuditKeys:
             release=__version__,
             schema=SCHEMA_VERSION,
             conclusion=check.model_dump(mode="json") | {"version": check.version},
+            metrics=metrics_to_json(self._config.declared[check.name]),
             subject=self._inputs.digest,
             parts=list(parts),
             setting=self._setting,
