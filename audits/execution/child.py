@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,16 +20,16 @@ from audits.checks.context import AuditContext, Unit
 from audits.config.audit import AuditConfig
 from audits.data import sources
 from audits.errors import AuditError, ModelRefused
-from audits.evidence.codec import Part
-from audits.evidence.evidence import Evidence
+from audits.evidence.codec import Part, to_part
+from audits.evidence.evidence import Evidence, Picture
+from audits.execution.first_plan import first_plan
 from audits.execution.peak import reset_peak
 from audits.execution.setting import Setting
 from audits.execution.store import Store
 from audits.models import loading
 from audits.models.files import ModelFiles
-from fillblanks import Classifier, OutOfMemory, Plan, default_plan, find_device
+from fillblanks import Classifier, OutOfMemory, Plan, find_device
 from fillblanks.engine.memory import memory_told
-from fillblanks.engine.plan import with_fixed
 from fillblanks.memory import is_short
 
 _TRIED = 8  # images on which a reference must differ from the audited model
@@ -188,8 +189,11 @@ def _expect_images(context: AuditContext, unit: Unit, digest: str) -> None:
         )
 
 
-def conclude(opened: Opened, check: Check, keys: Sequence[str]) -> Evidence:
-    """Evidence from the parts under `keys`."""
+def conclude(opened: Opened, check: Check, keys: Sequence[str]) -> Part:
+    """Evidence from the parts under `keys`, encoded by `to_part`.
+
+    Raises TypeError or ValueError, which names the check, if that gave no proper evidence.
+    """
     store = Store(opened.config.store)
     parts: list[Part] = []
     for key in keys:
@@ -199,7 +203,37 @@ def conclude(opened: Opened, check: Check, keys: Sequence[str]) -> Evidence:
                 f"Expected the part {key} in {store.folder}, found none. Run it again."
             )
         parts.append(part)
-    return check.conclude(opened.context, parts)
+    return _encoded(check, check.conclude(opened.context, parts))
+
+
+def _encoded(check: Check, evidence: object) -> Part:
+    if not isinstance(evidence, Evidence):
+        raise TypeError(
+            f"Expected Evidence from conclude of {check.name}, got {type(evidence).__name__}."
+        )
+    try:
+        for picture in evidence.pictures:
+            _expect_picture(picture)
+        return to_part(evidence)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever another package's check has put in there
+        raise ValueError(
+            f"Expected evidence of {check.name} that can be written down, got "
+            f"{type(error).__name__}: {' '.join(str(error).split())}. Give numbers and text of "
+            "Python's own types, and arrays as pictures."
+        ) from error
+
+
+def _expect_picture(picture: Picture) -> None:
+    image = picture.image
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"Expected an array as picture {picture.key!r}, got {type(image).__name__}")
+    if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] == (3,)):
+        raise ValueError(
+            f"Expected uint8 (H, W) or (H, W, 3) as picture {picture.key!r}, got {image.dtype} "
+            f"{image.shape}"
+        )
 
 
 def _context_of(job: Job) -> AuditContext:
@@ -211,12 +245,10 @@ def _context_of(job: Job) -> AuditContext:
         raise AuditError("Expected a GPU for engine.captured, found none. Leave it out.")
     classifier = loading.load(files, device)
     images = sources.load(config.data).for_model(files.classes, files.shape)
-    shape = images.tensor([0]).shape[1:]
-    plan = with_fixed(default_plan(*shape), config.engine.fixed, shape)
     return AuditContext(
         images=images,
         seed=config.seed,
-        plan=plan,
+        plan=first_plan(config, images),
         model=classifier,
         reference=loading.load(job.reference, device) if job.reference else None,
     )

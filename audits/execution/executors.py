@@ -12,10 +12,11 @@ from audits.execution.session import Session
 class Executor(Protocol):
     """Is handed the units of one check after the other, then asked for the check's conclusion.
 
-    An executor of this process calls the session's methods. Another one sends batches of
-    `tickets.measure_units` to other processes that share the audit's store; the session then finds
-    the parts there. Both methods raise what the session raised, so that the evidence names the unit
-    that failed; no unit is started after one has failed.
+    An executor of this process calls the session's methods, in one thread or in several, whose
+    calls take turns. Another one sends batches of `tickets.measure_units` to other processes that
+    share the audit's store; the session then finds the parts there. Both methods raise what the
+    session raised, so that the evidence names the unit that failed; no unit is started after one
+    has failed.
     """
 
     def map_units(self, session: Session, check: Check, units: Sequence[Unit]) -> None:

@@ -2,20 +2,31 @@
 
 Importing torch, MLflow and what they need takes a worker seconds; the fork of a process that has
 them takes a fraction of one. The server is multiprocessing's, of which a process has at most one.
-It imports libraries and nothing else: it asks nothing of a GPU, runs no model, and starts no thread
-of Python's, so that forking it is safe. It imports no module of ours and none of the user's: each
-worker imports these from the `sys.path` of the moment when it is started. The server ends with the
-process that started it, however that ends, though not before its imports are done.
+It imports libraries and nothing else: it asks nothing of a GPU, runs no model, imports no module of
+ours and none of the user's. Each worker imports these from the `sys.path` of the moment when it is
+started.
+
+A fork copies the calling thread alone, so that a lock which another thread holds stays locked in
+the copy. After its imports the server has one thread. Of the libraries, pyarrow alone would start
+another when it is imported: its jemalloc frees memory in the background, which is turned off here.
+
+The server ends with the process that started it, however that ends, though not before its imports
+are done.
 """
 
+import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from multiprocessing import forkserver, get_context, resource_tracker, set_forkserver_preload
-from multiprocessing.context import BaseContext
+from multiprocessing.context import BaseContext, ForkServerContext, ForkServerProcess
+
+log = logging.getLogger(__name__)
 
 # Modules that a worker imports until its model is open and its check is concluded. The server
 # passes over a module that this release of a library does not have; workers then import more.
@@ -36,37 +47,91 @@ PRELOADED = [
 _READ_AT_LOAD = (
     *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "BLIS_", "NUMEXPR_", "ATEN_", "ONEDNN_"),
     *("DNNL_", "TORCH_", "PYTORCH_", "LD_", "MALLOC_", "GLIBC_", "ARROW_", "PYTHONHASHSEED"),
+    "JE_ARROW_",
 )
 _SET_BY_SKLEARN = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")  # when it is imported
+_JEMALLOC = "JE_ARROW_MALLOC_CONF"  # options of pyarrow's jemalloc, separated by commas
+_ADDRESS_ROOM = 107  # bytes, of a socket's address on Linux
+_ADDRESS_NEED = len("/pymp-xxxxxxxx/listener-xxxxxxxx")  # bytes that multiprocessing adds
+_PRELOADED_BY_DEFAULT = ["__main__"]  # by multiprocessing, if nobody asks for anything
 
 _lock = threading.Lock()
 _started_with: dict[str, str] | None = None  # those variables, when the server was started
 _started_by: int | None = None  # process id
+_told = ""  # the last reason for spawning that was logged
+
+
+class _Process(ForkServerProcess):
+    """A worker's process, before whose start the server is looked after."""
+
+    def start(self) -> None:
+        start()  # else multiprocessing restarts a server that has died, and without our guards
+        super().start()
+
+
+class _Context(ForkServerContext):
+    Process = _Process
 
 
 def context() -> BaseContext:
     """The way to start a worker: forked from the server, or spawned if `start` says so."""
-    return get_context("forkserver" if start() else "spawn")
+    return _Context() if start() else get_context("spawn")
+
+
+def environment() -> dict[str, str]:
+    """The environment variables, without those that are set while the server is started."""
+    with _lock:
+        return dict(os.environ)
 
 
 def start() -> bool:
-    """Starts the server, which then imports while the caller goes on; only once in a process.
+    """Starts the server, unless it runs; it then imports while the caller goes on.
 
     False if workers must be spawned: on another system than Linux, in a fork of the process that
-    started the server, or if a variable that libraries read when they are loaded has changed since.
+    started the server, if a variable that libraries read when they are loaded has changed since, if
+    the program uses multiprocessing's fork server for itself, or if the server cannot be started.
+    The reason is logged.
     """
+    global _told
+    with _lock:
+        reason = _reason_to_spawn()
+        if reason and reason != _told:
+            log.info("Worker processes are spawned, which takes seconds longer: %s.", reason)
+        _told = reason
+    return not reason
+
+
+def _reason_to_spawn() -> str:
+    """Has the server run; otherwise says why it does not."""
     global _started_with, _started_by
     if sys.platform != "linux":
-        return False
-    with _lock:
-        now = _read_at_load(os.environ)
-        if _started_by is None:
-            set_forkserver_preload(PRELOADED)
-            resource_tracker.ensure_running()  # now, since starting it lifts the mask of signals
-            with _same_path(), _deaf_to_interrupts():
+        return "forks are safe on Linux alone"
+    now = _read_at_load(os.environ)
+    if _started_by not in (None, os.getpid()):
+        return "this process was forked from the process that has the fork server"
+    if _started_with not in (None, now):
+        return "a variable that libraries read when they are loaded has changed"
+    if _is_taken():
+        return "the program uses the fork server of multiprocessing for itself"
+    try:
+        set_forkserver_preload(PRELOADED)
+        with _same_path(), _short_folder():
+            resource_tracker.ensure_running()  # apart, since its start lifts the mask of signals
+            with _deaf_to_interrupts():
                 forkserver.ensure_running()
-            _started_with, _started_by = now, os.getpid()
-        return _started_with == now and _started_by == os.getpid()
+    except OSError as error:
+        return f"the fork server did not start ({error})"
+    _started_with, _started_by = now, os.getpid()
+    return ""
+
+
+def _is_taken() -> bool:
+    """Whether the program has started the server before us, or has had it preload other modules."""
+    server = forkserver._forkserver
+    preloaded = server._preload_modules  # type: ignore[attr-defined]
+    if _started_by is None and server._forkserver_pid is not None:  # type: ignore[attr-defined]
+        return True
+    return preloaded not in (PRELOADED, _PRELOADED_BY_DEFAULT)
 
 
 def _read_at_load(environment: Mapping[str, str]) -> dict[str, str]:
@@ -79,8 +144,14 @@ def _same_path() -> Iterator[None]:
     """Has a new Python process look for modules where this one does, and in no other folder.
 
     Python starts the server as a command, for which it would look into the working directory first.
+    pyarrow starts no thread in the process.
     """
-    wanted = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}
+    jemalloc = filter(None, (os.environ.get(_JEMALLOC), "background_thread:false"))
+    wanted = {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "PYTHONSAFEPATH": "1",
+        _JEMALLOC: ",".join(jemalloc),
+    }
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
@@ -101,3 +172,25 @@ def _deaf_to_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _short_folder() -> Iterator[None]:
+    """Gives multiprocessing a short name of a deep temporary folder.
+
+    multiprocessing asks for the folder once and puts the server's socket there, whose address has
+    little room.
+    """
+    before, folder = tempfile.tempdir, tempfile.gettempdir()
+    if len(os.fsencode(folder)) + _ADDRESS_NEED > _ADDRESS_ROOM:
+        tempfile.tempdir = _short_name(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+@cache
+def _short_name(folder: str) -> str:
+    """Another name of the folder, for this process and its children as long as this one lives."""
+    return f"/proc/{os.getpid()}/fd/{os.open(folder, os.O_PATH | os.O_DIRECTORY)}"

@@ -1,6 +1,7 @@
 """Session: the model of one audit, open in a worker, with the audit's plan and store."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,11 +12,12 @@ from typing import Any, Self
 from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
 from audits.errors import AuditError, NotApplicable
-from audits.evidence.codec import from_part, to_part
+from audits.evidence.codec import Part, from_part
 from audits.evidence.evidence import Evidence
 from audits.execution import child, tuning
 from audits.execution.audit_keys import AuditKeys
 from audits.execution.cost import Cost
+from audits.execution.first_plan import first_plan
 from audits.execution.inputs import AuditInputs
 from audits.execution.plans import Plans
 from audits.execution.progress import Progress
@@ -43,6 +45,8 @@ class Session:
     Entering it opens the model in the worker, in place of the one that was open there: it raises
     AuditError or WorkerFailure if that does not work. Inputs and worker must be entered first and
     stay open as long. A session of an audit that began in another process is given its `start`.
+    Threads may call `units`, `measure`, `conclude` and `cost` at once; the calls take turns, since
+    one process holds the model and each call may change the plan.
     """
 
     def __init__(self, inputs: AuditInputs, worker: Worker, start: Start | None = None):
@@ -50,6 +54,7 @@ class Session:
         self.config, self.model, self.images = inputs.config, inputs.model, inputs.images
         self._worker, self._start = worker, start
         self._open = ExitStack()
+        self._turn = threading.RLock()
         self._job = child.Job(self.config, inputs.files, inputs.reference_files)
         self._progress = Progress(str(self.model), self.config.passes(len(self.images)))
         self._units: dict[str, list[Unit]] = {}
@@ -115,28 +120,33 @@ class Session:
         return next(check for check in self.config.checks if check.name == name)
 
     def units(self, check: Check) -> list[Unit]:
-        if check.name not in self._units:
-            self._units[check.name] = check.units(self.context)
-        return self._units[check.name]
+        with self._turn:
+            if check.name not in self._units:
+                self._units[check.name] = check.units(self.context)
+            return self._units[check.name]
 
     def measure(self, check: Check, unit: Unit) -> None:
         """Measures one unit, unless its part is in the store.
 
         Raises NotApplicable, and AuditError or WorkerFailure whose message begins with the unit.
         """
+        with self._turn:
+            try:
+                self._finish(check, unit)
+            except NotApplicable:
+                raise
+            except AuditError as error:
+                raise AuditError(f"{unit}: {error}") from error
+            except WorkerFailure as error:
+                raise WorkerFailure(f"{unit}: {error.reason}", error.detail) from error
+
+    def _finish(self, check: Check, unit: Unit) -> None:
         started = time.monotonic()
-        try:
-            key = self._stored(check, unit)
-            seconds = None
-            if key is None:
-                key = self._measured(check, unit)
-                seconds = time.monotonic() - started
-        except NotApplicable:
-            raise
-        except AuditError as error:
-            raise AuditError(f"{unit}: {error}") from error
-        except WorkerFailure as error:
-            raise WorkerFailure(f"{unit}: {error.reason}", error.detail) from error
+        key = self._stored(check, unit)
+        seconds = None
+        if key is None:
+            key = self._measured(check, unit)
+            seconds = time.monotonic() - started
         self._finished[check.name, unit] = key
         told = f"{check.name} {unit.number + 1}/{len(self.units(check))}"
         self._progress.finished(told, check.unit_passes(unit), seconds)
@@ -146,6 +156,10 @@ class Session:
 
         Raises NotApplicable, AuditError or WorkerFailure.
         """
+        with self._turn:
+            return self._concluded(check)
+
+    def _concluded(self, check: Check) -> Evidence:
         parts = [self._finished_key(check, unit) for unit in self.units(check)]
         for plan in reversed(self.plans.all):
             kept = self.store.get(self._keys.conclusion(check, parts, plan))
@@ -155,12 +169,23 @@ class Session:
                 return from_part(kept)
             except (KeyError, TypeError, ValueError):  # an older release concluded otherwise
                 log.info("%s: the conclusion that is kept is of another release", check.name)
-        new = to_part(self._in_worker(child.conclude, check, parts))
+        new: Part = self._in_worker(child.conclude, check, parts)
+        try:
+            evidence = from_part(new)  # the same as when it is kept
+        except Exception as error:  # whatever another package's check has put in there
+            raise AuditError(
+                f"Expected evidence of {check.name} that can be read again, got "
+                f"{type(error).__name__}: {' '.join(str(error).split())}"
+            ) from error
         self.store.put(self._keys.conclusion(check, parts, self.plan), new)
-        return from_part(new)  # the same as when it was kept
+        return evidence
 
     def cost(self) -> Cost:
         """The cost of all units that are not in the store. Raises AuditError or WorkerFailure."""
+        with self._turn:
+            return self._cost()
+
+    def _cost(self) -> Cost:
         left = [
             (check, unit)
             for check in self.config.checks
@@ -176,7 +201,7 @@ class Session:
 
     def _find_plan(self) -> Planned | Plan:
         if tuning.is_short(self.config, self.images):
-            return tuning.default(self.config, self.images)
+            return first_plan(self.config, self.images)
         log.info("%s: tuning", self.model)
         try:
             found: Planned = self._in_worker(tuning.find_plan)

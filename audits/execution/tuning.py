@@ -9,9 +9,10 @@ import torch
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
 from audits.execution.child import Opened, smaller_plan
+from audits.execution.first_plan import first_plan
 from audits.execution.peak import peak_gib
-from fillblanks import OutOfMemory, Plan, Tuning, default_plan, tune
-from fillblanks.engine.plan import REDUCED, with_fixed
+from fillblanks import OutOfMemory, Plan, Tuning, tune
+from fillblanks.engine.plan import REDUCED
 from fillblanks.engine.timing import Runner, seconds_per_pass
 from fillblanks.engine.tuning import LEAST_OVERLAP
 from fillblanks.fills.update import FIRST_ORDER
@@ -46,12 +47,6 @@ class Planned:
         return ". ".join((words, *self.refused)) + "."
 
 
-def default(config: AuditConfig, images: ImageSet) -> Plan:
-    """The plan that needs no trial, with what the config fixes."""
-    shape = images.tensor([0]).shape[1:]
-    return with_fixed(default_plan(*shape), config.engine.fixed, shape)
-
-
 def is_short(config: AuditConfig, images: ImageSet) -> bool:
     """Whether tuning would not pay."""
     if not any(check.fill_options() for check in config.checks):
@@ -67,7 +62,7 @@ def is_long(config: AuditConfig, images: ImageSet) -> bool:
 
 def untuned(config: AuditConfig, images: ImageSet, reason: str) -> Planned:
     """The plan that needs no trial, for a model that could not be tried: why, is told."""
-    return Planned(asdict(default(config, images)), None, (f"Tuning failed: {reason}",))
+    return Planned(asdict(first_plan(config, images)), None, (f"Tuning failed: {reason}",))
 
 
 def time_plan(opened: Opened) -> tuple[float, float] | Plan:

@@ -12,10 +12,12 @@ import gc
 import os
 import pickle
 import resource
+import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Mapping
-from concurrent.futures import TimeoutError
+from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -27,6 +29,9 @@ from audits.errors import AuditError, ModelRefused, NotApplicable
 from audits.execution import fork_server
 
 _GIB = 1 << 30
+_UNKNOWN_EXIT = 255  # multiprocessing says so if the fork server, which knows, has died
+_LOOK_SECONDS = 0.5  # between looks at a pool that may have broken without a word
+_Task = tuple[Callable[..., Any], tuple[Any, ...]]  # a function and its arguments
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
@@ -38,65 +43,137 @@ class WorkerFailure(Exception):
         self.reason, self.detail = reason, detail
 
 
+class _Child:
+    """One child process, in a pool that starts another if that one dies, and its end."""
+
+    def __init__(self, memory_gib: float | None):
+        # The child holds the reading end: it learns from the kernel when this end is gone.
+        self._life, self._lifeline = Pipe(duplex=False)
+        self._ended: Future[None] = Future()
+        self._pool = ProcessPool(
+            max_workers=1,
+            context=fork_server.context(),
+            initializer=_start,
+            initargs=(
+                fork_server.environment(),
+                self._life,
+                None if memory_gib is None else int(memory_gib * _GIB),
+            ),
+        )
+
+    def run(self, task: _Task, seconds: float) -> Future[Any]:
+        """Runs `_run(*task)` in the child; a future that is not done then never will be.
+
+        Raises OSError, EOFError or RuntimeError if the child cannot be started or reached.
+        """
+        future = self._pool.schedule(_run, args=task, timeout=seconds)
+        either: list[Future[Any]] = [future, self._ended]
+        while not wait(either, _LOOK_SECONDS, FIRST_COMPLETED).done:
+            # A pool that breaks while it is handed a task may forget the task.
+            if not self._pool.active and not wait((future,), _LOOK_SECONDS).done:
+                break
+        return future
+
+    @property
+    def active(self) -> bool:
+        return not self._ended.done() and self._pool.active
+
+    def end(self) -> None:
+        """Ends the process, also if it has lost its fork server; calls that run come back."""
+        self._ended.set_result(None)
+        self._pool.stop()
+        self._pool.join()
+        self._lifeline.close()
+        self._life.close()
+
+
 class Worker:
     """One child process; `call` runs a module-level function in it.
 
     The process is started by the first call, and has the environment variables, the `sys.path` and
     the working directory of that moment. A later call starts another if the process has ended.
+    Threads may use one worker at once: their calls take turns, and `stop` waits for none of them.
     """
 
     def __init__(self, memory_gib: float | None = None):
         self._memory_gib = memory_gib
-        # The child holds the reading end: it learns from the kernel when this end is gone.
-        self._life, self._lifeline = Pipe(duplex=False)
-        self._pool: ProcessPool | None = None
-
-    def _new_pool(self) -> ProcessPool:
-        memory = None if self._memory_gib is None else int(self._memory_gib * _GIB)
-        return ProcessPool(
-            max_workers=1,
-            context=fork_server.context(),
-            initializer=_start,
-            initargs=(dict(os.environ), self._life, memory),
-        )
+        self._turn = threading.Lock()  # of the call that runs
+        self._lock = threading.Lock()  # while the process is started or ended
+        self._child: _Child | None = None
+        self._left = False
 
     def __enter__(self) -> Self:
+        self._left = False
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._left = True
         self.stop()
-        self._lifeline.close()
-        self._life.close()
 
     def stop(self) -> None:
-        """Ends the process; the next call starts another."""
-        if self._pool is not None:
-            self._pool.stop()
-            self._pool.join()
-            self._pool = None
+        """Ends the process; a call that runs fails, and the next call starts another process."""
+        with self._lock:
+            child, self._child = self._child, None
+            if child is not None:
+                child.end()
+
+    def _end(self, child: _Child | None) -> None:
+        """Ends what pebble has started in place of a child that failed, and what is left of it."""
+        with self._lock:
+            if child is not None and child is self._child:
+                self._child = None
+                child.end()
+
+    def _running(self) -> _Child:
+        with self._lock:
+            if self._left:
+                raise WorkerFailure("the worker for the model was closed")
+            if self._child is not None and not self._child.active:
+                self._child.end()
+                self._child = None
+            if self._child is None:
+                self._child = _Child(self._memory_gib)
+            return self._child
 
     def call(self, function: Callable[..., Any], *args: Any, seconds: float) -> Any:
         """`function(*args)`, in the child, within `seconds`.
 
         Raises AuditError as the function raised it, and WorkerFailure for anything else that went
-        wrong: time, memory, a crash of the process, another exception.
+        wrong: time, memory, a crash of the process, another exception, a process that cannot be
+        started or reached, a `stop` by another thread.
         """
-        if self._pool is None or not self._pool.active:
-            self._pool = self._new_pool()
-        future = self._pool.schedule(_run, args=(function, args), timeout=seconds)
-        error = future.exception()
-        if isinstance(error, TimeoutError):
-            raise WorkerFailure(f"it took more than {seconds:g} s and was stopped") from error
-        if isinstance(error, ProcessExpired):
-            died = f"the process that held the model died ({_died(error.exitcode)})"
-            raise WorkerFailure(died + self._limit("; {} may be too little")) from error
-        if error is not None:
-            reason = self._limit("{} may be too little; ") + _one_line(error)
-            raise WorkerFailure(f"the process for the model did not start: {reason}") from error
-        answer = future.result()
+        with self._turn:
+            answer = self._answer((function, args), seconds)
         if isinstance(answer, _Raised):
             raise answer.refusal or WorkerFailure(self._reason(answer), answer.detail)
         return pickle.loads(answer)
+
+    def _answer(self, task: _Task, seconds: float) -> "bytes | _Raised":
+        child = None
+        try:
+            child = self._running()
+            future = child.run(task, seconds)
+        except (OSError, EOFError, RuntimeError) as error:
+            self._end(child)
+            raise self._no_start(error) from error
+        if not future.done():
+            self._end(child)
+            raise WorkerFailure("the process that held the model was ended during the call")
+        failure = future.exception()
+        if failure is None:
+            answer: bytes | _Raised = future.result()
+            return answer
+        self._end(child)
+        if isinstance(failure, TimeoutError):
+            raise WorkerFailure(f"it took more than {seconds:g} s and was stopped") from failure
+        if isinstance(failure, ProcessExpired):
+            died = f"the process that held the model died ({_died(failure.exitcode)})"
+            raise WorkerFailure(died + self._limit("; {} may be too little")) from failure
+        raise self._no_start(failure) from failure
+
+    def _no_start(self, error: BaseException) -> WorkerFailure:
+        reason = self._limit("{} may be too little; ") + _one_line(error.__cause__ or error)
+        return WorkerFailure(f"the process for the model did not start: {reason}")
 
     def _reason(self, raised: "_Raised") -> str:
         needed = self._limit("it needed more than {}") if raised.memory else ""
@@ -149,6 +226,8 @@ def _one_line(error: BaseException) -> str:
 def _died(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
         return f"signal {-exit_code}"
+    if exit_code == _UNKNOWN_EXIT:
+        return f"exit code {exit_code}, or its fork server died"
     return f"exit code {exit_code}"
 
 
@@ -180,8 +259,19 @@ def _start(environment: Mapping[str, str], life: Connection, memory: int | None)
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     # When the other end of the pipe closes, the kernel sends SIGIO, which ends a process that does
     # not handle it, even one stuck in C code; a thread of our own would wait for the interpreter.
-    descriptor = os.dup(life.fileno())
+    descriptor = _opened_again(life.fileno())
     fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
     if life.poll():  # nobody ever writes: the other end was closed before
         os._exit(1)
+
+
+def _opened_again(pipe: int) -> int:
+    """Another opening of the pipe, since the signals of one opening go to one process alone.
+
+    Two children have the pipe at once if a fork server is killed: its child lives on, and pebble
+    starts another.
+    """
+    if sys.platform != "linux":
+        return os.dup(pipe)
+    return os.open(f"/proc/self/fd/{pipe}", os.O_RDONLY | os.O_NONBLOCK)

@@ -94,7 +94,7 @@ def test_what_was_measured_outlives_a_server_that_stays_away(server, audits, tmp
     server.stop()
     told, _ = process.communicate(timeout=300)
     assert process.returncode == 2
-    assert "run the audit again to record it" in told
+    assert "run the audit again to record them" in told
     assert "Traceback" not in told
     audits.wait_until_alone()
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from audits.execution import fork_server
-from audits.execution.worker import Worker
+from audits.execution.worker import Worker, WorkerFailure
 
 
 @pytest.fixture
@@ -92,6 +92,13 @@ def test_what_the_server_imports_asks_for_no_gpu_and_starts_no_thread():
     assert found.stdout == "safe to fork\n", found.stdout + found.stderr
 
 
+def test_the_server_has_one_thread_native_ones_counted(forks):
+    with Worker() as worker:
+        server = worker.call(os.getppid, seconds=60)  # it answers after its imports
+        assert worker.call(child_calls.is_imported, "pyarrow", seconds=60)
+    assert len(os.listdir(f"/proc/{server}/task")) == 1
+
+
 def _wait_until_gone(pid):
     deadline = time.monotonic() + 20
     while Path(f"/proc/{pid}").exists():
@@ -99,6 +106,24 @@ def _wait_until_gone(pid):
             return
         assert time.monotonic() < deadline, "the fork server lives on"
         time.sleep(0.1)
+
+
+def _run(program, folder, **changes):
+    """The output of a program of its own, which must end well and say nothing else."""
+    (folder / "program").mkdir()
+    script = folder / "program" / "main.py"
+    script.write_text(program)
+    path = os.pathsep.join(entry for entry in sys.path if entry and entry != str(folder))
+    found = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path, **changes},
+    )
+    assert (found.returncode, found.stderr) == (0, "")
+    return found.stdout
 
 
 _INTERRUPTED = """
@@ -117,18 +142,7 @@ if __name__ == "__main__":
 
 
 def test_the_server_is_deaf_to_interrupts_and_ends_with_its_program(forks, tmp_path):
-    script = tmp_path / "interrupted.py"
-    script.write_text(_INTERRUPTED)
-    path = os.pathsep.join(filter(None, sys.path))
-    found = subprocess.run(
-        [sys.executable, str(script)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-    assert (found.returncode, found.stderr) == (0, "")
-    _wait_until_gone(int(found.stdout))
+    _wait_until_gone(int(_run(_INTERRUPTED, tmp_path)))
 
 
 _PARENT = """
@@ -167,3 +181,107 @@ def test_the_server_ends_with_its_parent_even_when_that_is_killed(forks, parent)
     assert Path(f"/proc/{server}").exists()
     parent.kill()
     _wait_until_gone(server)
+
+
+def test_a_server_that_is_killed_during_a_call_is_a_failure_and_leaves_nothing(forks, tmp_path):
+    with Worker() as worker:
+        pid = worker.call(os.getpid, seconds=60)
+        server = worker.call(os.getppid, seconds=60)
+        with pytest.raises(WorkerFailure, match="or its fork server died"):
+            worker.call(child_calls.kill_parent_and_sleep, tmp_path / "begun", seconds=3600)
+        _wait_until_gone(pid)
+        assert worker.call(os.getppid, seconds=60) not in (server, os.getpid())
+
+
+_KILLED = """
+import os, signal
+from pathlib import Path
+import child_calls
+from audits.execution.worker import Worker, WorkerFailure
+if __name__ == "__main__":
+    with Worker() as worker:
+        for how in ("idle", "busy"):
+            child = worker.call(os.getpid, seconds=120)
+            server = worker.call(os.getppid, seconds=120)
+            try:
+                if how == "idle":
+                    os.kill(server, signal.SIGKILL)
+                else:
+                    worker.call(child_calls.kill_parent_and_sleep, "begun", seconds=120)
+                while worker.call(os.getpid, seconds=120) == child:
+                    pass  # it has not been noticed yet that the child lost its server
+            except WorkerFailure:
+                pass
+            another = worker.call(os.getppid, seconds=120)
+            assert another not in (server, os.getpid())
+            status = Path(f"/proc/{another}/status").read_text().split()
+            blocked = int(status[status.index("SigBlk:") + 1], 16)
+            assert blocked & 1 << signal.SIGINT - 1, hex(blocked)
+            os.kill(another, signal.SIGINT)
+            assert worker.call(os.getppid, seconds=120) == another
+"""
+
+
+def test_a_server_that_is_started_again_is_guarded_as_the_first_was(forks, tmp_path):
+    (tmp_path / "pandas.py").write_text("raise RuntimeError('not this file')\n")
+    assert _run(_KILLED, tmp_path) == ""
+
+
+_DEEP = """
+import logging, os, sys
+from multiprocessing.util import get_temp_dir
+from audits.execution import fork_server
+from audits.execution.worker import Worker
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+    if ASKED_BEFORE:
+        get_temp_dir()
+    with Worker() as worker:
+        parent = worker.call(os.getppid, seconds=120)
+        assert worker.call(os.getppid, seconds=120) == parent
+        print("spawned" if parent == os.getpid() else "forked")
+"""
+
+
+def _deep(folder):
+    deep = folder.joinpath(*["a_deep_folder"] * 10)
+    deep.mkdir(parents=True)
+    return deep
+
+
+def test_a_deep_temporary_folder_has_room_for_the_server_and_is_left_empty(forks, tmp_path):
+    deep = _deep(tmp_path)
+    program = _DEEP.replace("ASKED_BEFORE", "False")
+    assert _run(program, tmp_path, TMPDIR=str(deep)) == "forked\n"
+    assert not list(deep.glob("pymp-*"))
+
+
+def test_a_server_that_cannot_be_started_is_told_and_workers_are_spawned(forks, tmp_path):
+    program = _DEEP.replace("ASKED_BEFORE", "True")
+    told = _run(program, tmp_path, TMPDIR=str(_deep(tmp_path)))
+    assert told == (
+        "Worker processes are spawned, which takes seconds longer: the fork server did not start "
+        "(AF_UNIX path too long).\nspawned\n"
+    )
+
+
+_TAKEN = """
+import os
+from multiprocessing import forkserver, set_forkserver_preload
+from audits.execution import fork_server
+from audits.execution.worker import Worker
+if __name__ == "__main__":
+    set_forkserver_preload({modules})
+    forkserver.ensure_running()
+    server = forkserver._forkserver._forkserver_pid
+    assert not fork_server.start()
+    with Worker() as worker:
+        assert worker.call(os.getppid, seconds=120) == os.getpid()
+    assert forkserver._forkserver._preload_modules == {modules}
+    assert forkserver._forkserver._forkserver_pid == server
+"""
+
+
+@pytest.mark.parametrize("modules", [["json"], ["__main__"]])
+def test_a_program_keeps_a_fork_server_of_its_own(modules, forks, tmp_path):
+    assert _run(_TAKEN.replace("{modules}", repr(modules)), tmp_path) == ""

@@ -234,7 +234,7 @@ def test_memory_that_is_really_limited_makes_the_chunk_smaller(config_of):
 
 
 TOO_LITTLE = (
-    "unit 0 (20 images from 0): Expected memory for a pass over chunk x channels x height x width "
+    "Expected memory for a pass over chunk x channels x height x width "
     "= 1 x 1 x 28 x 28 = 784 values, there was too little. Take smaller images or a smaller "
     "network, or give it more memory."
 )
@@ -258,6 +258,8 @@ def test_where_not_one_pass_fits_the_evidence_is_a_line_that_says_what_to_turn_d
     config = config_of(net, [PERFORMANCE, FEW], engine={"chunk": 1, "block": 1}, limits=limits)
     result = run_audit(config)
     assert [e.status for e in result.evidence] == ["ok", "error"]
-    assert result.evidence[1].reason == message
+    with open_session(config) as session:
+        (unit,) = session.units(session.check("random_fill"))
+    assert result.evidence[1].reason == f"{unit}: {message}"
     assert result.verdict.word == "undecided"
     assert _plan_files(config.store) == {}

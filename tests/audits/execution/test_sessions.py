@@ -4,7 +4,8 @@ import os
 
 import planned_nets
 import pytest
-from executors import Each
+from bad_checks import FAULTS, Bad
+from executors import Each, Threads
 from nets import Crashing
 from sessions import open_session
 
@@ -122,3 +123,48 @@ def test_a_unit_that_fails_is_named_and_no_other_is_started(config_of):
     assert [e.status for e in result.evidence] == ["error", "ok"]
     assert result.evidence[0].reason == f"{units[0]}: RuntimeError: It broke."
     assert "Traceback" in result.evidence[0].detail
+
+
+def _same_evidence(one, other):
+    assert [e.status for e in one.evidence] == ["ok"] * len(one.evidence)
+    assert [e.model_dump_json(include={"check", "sentence", "metrics"}) for e in one.evidence] == [
+        e.model_dump_json(include={"check", "sentence", "metrics"}) for e in other.evidence
+    ]
+    for mine, others in zip(one.evidence, other.evidence, strict=True):
+        assert mine.images.equals(others.images)
+    assert one.evaluation.setting == other.evaluation.setting
+    assert one.evaluation.notes == other.evaluation.notes
+
+
+@pytest.mark.parametrize("net", [planned_nets.Linear(), planned_nets.Narrow(rows=8)])
+def test_units_in_threads_give_the_same_evidence(net, config_of, tmp_path):
+    """The second network runs out of memory, so that the plan changes while threads wait."""
+    fill = {"kind": "progressive_fill", "images": 300}
+    config = config_of(net, [fill, PERFORMANCE], engine={"chunk": 16})
+    with open_session(config) as session:
+        assert len(session.units(session.check("progressive_fill"))) > 1
+    apart = config.model_copy(update={"store": str(tmp_path / "apart")})
+    _same_evidence(run_audit(config, executor=Threads()), run_audit(apart))
+
+
+_TOLD = {
+    "none": "TypeError: Expected Evidence from conclude of bad, got NoneType.",
+    "a dict": "TypeError: Expected Evidence from conclude of bad, got dict.",
+    "picture is a list": "TypeError: Expected an array as picture 'a', got list.",
+    "picture of floats": "Expected uint8 (H, W) or (H, W, 3) as picture 'a', got float64 (2, 2).",
+    "numpy number": "TypeError: Object of type float32 is not JSON serializable.",
+}
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # the check is not registered
+@pytest.mark.parametrize("fault", FAULTS)
+def test_bad_evidence_of_a_check_is_its_error_and_the_next_check_goes_on(fault, config_of):
+    config = config_of(planned_nets.Linear(), [PERFORMANCE])
+    config = config.model_copy(update={"checks": (Bad(fault=fault), *config.checks)})
+    result = run_audit(config)
+    assert [e.status for e in result.evidence] == ["error", "ok"]
+    reason = result.evidence[0].reason
+    assert "bad" in reason
+    assert "\n" not in reason
+    assert _TOLD.get(fault, "Expected evidence of bad that can be ") in reason
+    assert run_audit(config).evidence[0].reason == reason, "bad evidence was kept"

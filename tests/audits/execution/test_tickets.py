@@ -75,7 +75,9 @@ def test_a_unit_that_fails_elsewhere_is_named(others, config_of):
     config = config_of(planned_nets.Broken(RuntimeError("It broke.")), [FEW])
     (evidence,) = run_audit(config, executor=Elsewhere(others)).evidence
     assert evidence.status == "error"
-    assert evidence.reason == "unit 0 (20 images from 0): RuntimeError: It broke."
+    with open_session(config) as session:
+        (unit,) = session.units(session.check("random_fill"))
+    assert evidence.reason == f"{unit}: RuntimeError: It broke."
     assert "Traceback" in evidence.detail
 
 

@@ -1,10 +1,13 @@
 """Whatever a model does to its process, the caller gets an answer and the next call a process."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import child_calls
@@ -110,6 +113,77 @@ def test_a_memory_limit_is_named_when_it_is_hit():
                 worker.call(allocate, 4, seconds=60)
             assert "\n" not in hit.value.reason
         assert worker.call(child_calls.double, 2, seconds=60) == 4
+
+
+def test_calls_of_several_threads_take_turns_in_one_process():
+    with Worker() as worker, ThreadPoolExecutor(4) as threads:
+        calls = [threads.submit(worker.call, os.getpid, seconds=60) for _ in range(8)]
+        assert len({call.result() for call in calls}) == 1
+
+
+def _wait_for(path):
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_stop_ends_the_call_of_another_thread(tmp_path):
+    with Worker() as worker, ThreadPoolExecutor(2) as threads:
+        pid = worker.call(os.getpid, seconds=60)
+        call = threads.submit(worker.call, child_calls.sleep_after, tmp_path / "a", seconds=3600)
+        _wait_for(tmp_path / "a")
+        waiting = threads.submit(worker.call, os.getpid, seconds=60)
+        worker.stop()
+        with pytest.raises(WorkerFailure, match="ended during the call"):
+            call.result(timeout=60)
+        assert waiting.result(timeout=60) != pid
+        _wait_until_gone(pid)
+
+
+def test_leaving_the_context_ends_the_calls_of_other_threads_and_refuses_new_ones(tmp_path):
+    with ThreadPoolExecutor(1) as threads:
+        with Worker() as worker:
+            call = threads.submit(worker.call, child_calls.sleep_after, tmp_path / "a", seconds=99)
+            _wait_for(tmp_path / "a")
+        with pytest.raises(WorkerFailure, match="ended during the call"):
+            call.result(timeout=60)
+        with pytest.raises(WorkerFailure, match="the worker for the model was closed"):
+            worker.call(os.getpid, seconds=60)
+
+
+@contextmanager
+def _room_for_files(count):
+    """Lets this process open `count` files and no more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = [os.dup(0) for _ in range(200)]  # more than there are gaps between those in use
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(free) + 1, before[1]))
+    for descriptor in free[:count]:
+        os.close(descriptor)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for descriptor in free[count:]:
+            os.close(descriptor)
+
+
+@pytest.mark.parametrize("files", [0, 3, 6, 8])
+def test_a_process_that_cannot_be_started_is_a_failure_and_the_next_one_can(files):
+    with Worker() as worker:
+        worker.call(os.getpid, seconds=60)  # what is imported late needs files, too
+        worker.stop()
+        with _room_for_files(files), pytest.raises(WorkerFailure) as failure:
+            worker.call(os.getpid, seconds=60)
+        assert failure.value.reason.startswith("the process for the model did not start: ")
+        assert "\n" not in failure.value.reason
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                assert worker.call(child_calls.double, 2, seconds=60) == 4
+                return
+            except WorkerFailure:  # a fork server that is asked for a process in vain dies of that
+                assert time.monotonic() < deadline
 
 
 def test_leaving_the_context_ends_the_process():
