@@ -26,8 +26,9 @@ def audit(model: str, config: dict[str, Any]) -> AuditResult | State[Any]:
     """Audits `model` (models:/...) by `config`, the plain values of an AuditConfig.
 
     Returns an AuditResult if the verdict is `passed`, else a state of type FAILED that has the
-    verdict as its name and the reason as its message. Emits an event `fillblanks.audit.<verdict>`.
-    Raises AuditError if the config is bad, or if model or data are not found.
+    verdict as its name and the reason as its message. Emits an event `fillblanks.audit.<verdict>`
+    to a server that the user has configured. Raises AuditError if the config is bad, or if model or
+    data are not found.
     """
     parsed = parse_config({**config, "model": model})
     result = run_audit(parsed, executor=Tasks())

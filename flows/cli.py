@@ -43,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     # The demo writes to its one folder only, Prefect's files included.
     folder: Path | None = getattr(options, "folder", None)
+    plain = getattr(options, "without_prefect", False)
     try:
-        quieten(prefect_home=folder / "prefect" if folder else None)
+        quieten(prefect_home=folder / "prefect" if folder and not plain else None)
         if getattr(options, "runs_flows", False):
             watch()
         result: int = options.command(options)

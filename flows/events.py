@@ -15,8 +15,11 @@ def _resource(uri: str, name: str) -> dict[str, str]:
 
 
 def announce(result: AuditResult) -> None:
-    """Emits `fillblanks.audit.passed`, `.failed` or `.undecided` if a server is configured."""
-    if not configured():  # Prefect's own temporary server has no automations
+    """Emits `fillblanks.audit.passed`, `.failed` or `.undecided`.
+
+    Emits nothing if the user has configured no server: a temporary server has no automations.
+    """
+    if not configured():
         return
     model, verdict = result.model, result.verdict
     emit_event(
@@ -33,7 +36,10 @@ def announce(result: AuditResult) -> None:
 
 
 def announce_error(model: str, reason: str) -> None:
-    """Emits `fillblanks.audit.error` for an audit that broke off and has no verdict."""
+    """Emits `fillblanks.audit.error` for an audit that broke off and has no verdict.
+
+    Emits nothing if the user has configured no server.
+    """
     if not configured():
         return
     emit_event(

@@ -6,6 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 import audits.workflows.gate
+from audits.config.policy import Policy
 from audits.config.reading import parse_policy
 from audits.workflows.gate import Decision
 from flows.audit import audited
@@ -40,7 +41,8 @@ def gate(
     return decision if word == "passed" else not_passed(word, decision.line, decision)
 
 
-def gated(model: str, **options: Any) -> Decision:
+def gated(model: str, *, policy: Policy | None = None, **options: Any) -> Decision:
     """Runs the flow and returns its Decision, whatever the verdict; raises what it raised."""
-    decision: Decision = outcome_of(gate(model, **options, return_state=True))
+    values = None if policy is None else policy.model_dump(mode="json")
+    decision: Decision = outcome_of(gate(model, policy=values, **options, return_state=True))
     return decision

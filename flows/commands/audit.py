@@ -1,8 +1,12 @@
 """fillblanks audit: audits one model now."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from flows.commands.common import EXIT, add_model, add_without_prefect, through_prefect, where
+
+if TYPE_CHECKING:
+    from audits import AuditConfig, AuditResult
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -27,9 +31,8 @@ def run(options: argparse.Namespace) -> int:
     Returns the exit code of the verdict; 0 after a dry run, which records nothing. Raises
     AuditError if config, model, data or Prefect server are not as expected.
     """
-    from audits import read_config, run_audit
-    from audits.data import sources
-    from audits.models import registry
+    from audits import read_config
+    from audits.models.snapshot import snapshot
     from audits.workflows.preview import preview
     from flows.terminal.console import show_progress
 
@@ -37,16 +40,9 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(preview(config))
         return 0
-    # An error is one line here; inside a flow it would be many.
-    registry.resolve(config.model)
-    sources.load(config.data)
     progress = show_progress()
-    if through_prefect(options):
-        from flows.audit import audited
-
-        result = audited(config)
-    else:
-        result = run_audit(config)
+    with snapshot():  # the registry is asked once
+        result = _audited(config, options)
     progress.done()
     print(f"{result.model}: {result.verdict.word}. {result.verdict.reason}")
     if result.verdict.word != "undecided":
@@ -57,3 +53,21 @@ def run(options: argparse.Namespace) -> int:
             print(f"  {evidence.check} does not apply: {evidence.reason}")
     print(f"Run {result.run_id} in {where(result.page)}")
     return EXIT[result.verdict.word]
+
+
+def _audited(config: "AuditConfig", options: argparse.Namespace) -> "AuditResult":
+    from audits import run_audit
+    from audits.data import sources
+    from audits.models import registry
+
+    if not options.without_prefect:
+        # An error is one line here, before a server is started. In a flow Prefect would log a
+        # traceback at a configured server. The data are loaded twice for that.
+        registry.resolve(config.model)
+        sources.load(config.data)
+    with through_prefect(options) as prefect:
+        if prefect:
+            from flows.audit import audited
+
+            return audited(config)
+        return run_audit(config)

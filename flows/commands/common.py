@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,18 +43,21 @@ def add_without_prefect(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def through_prefect(options: argparse.Namespace) -> bool:
-    """Whether the audits of a command run as Prefect flows; sees to it that a server is there.
+@contextmanager
+def through_prefect(options: argparse.Namespace) -> Iterator[bool]:
+    """Yields whether the command's audits run as Prefect flows; inside, a server is there for them.
 
     False with `--without-prefect`, and then Prefect is not imported; also False if no server is
     configured and a temporary one does not start, which the log says. Raises AuditError if a
     configured server does not answer.
     """
-    if getattr(options, "without_prefect", False):
-        return False
-    from flows.terminal.temporary import find_server
+    if options.without_prefect:
+        yield False
+        return
+    from flows.terminal.temporary import prefect_server
 
-    return find_server()
+    with prefect_server() as there:
+        yield there
 
 
 def wanted(options: argparse.Namespace) -> "Wanted":

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from flows.commands.common import through_prefect
+from flows.commands.common import add_without_prefect, through_prefect
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -13,6 +13,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--folder", type=Path, required=True, help="where everything goes; delete it when done"
     )
     parser.add_argument("--seed", type=int, default=0, help="of training (default: %(default)s)")
+    add_without_prefect(parser)
     parser.set_defaults(command=run, runs_flows=True)
 
 
@@ -26,8 +27,11 @@ def run(options: argparse.Namespace) -> int:
     from flows.terminal.console import show_progress
 
     show_progress()
-    if through_prefect(options):
-        demo(options.folder, options.seed)
-    else:
-        demo(options.folder, options.seed, audit=run_audit)
+    with through_prefect(options) as prefect:
+        if prefect:
+            from flows.audit import audited
+
+            demo(options.folder, options.seed, audit=audited)
+        else:
+            demo(options.folder, options.seed, audit=run_audit)
     return 0

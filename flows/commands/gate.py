@@ -113,28 +113,32 @@ def _opened(file: Path) -> TextIO:
 
 def _decision(options: argparse.Namespace) -> "Decision":
     from audits import parse_config
-    from audits.config.reading import parse_policy, read_mapping, read_policy
+    from audits.config.reading import read_mapping, read_policy
     from audits.models import registry
+    from audits.models.snapshot import snapshot
 
-    policy = read_policy(options.policy).model_dump(mode="json") if options.policy else None
+    policy = read_policy(options.policy) if options.policy else None
     config = read_mapping(options.config) if options.config else None
     if config is not None:
-        # An error is one line here; inside a flow it would be many.
-        typed = {"policy": policy} if policy else {}
+        # An error is one line here, with the file's name; inside a flow it would be many. The gate
+        # parses again, with versions in the place of aliases.
+        typed = {"policy": policy.model_dump(mode="json")} if policy else {}
         typed |= {"baseline": options.baseline} if options.baseline else {}
         parse_config({**config, "model": options.model, **typed}, origin=options.config)
-    registry.resolve(options.model)
     chosen = {
         "baseline": options.baseline,
         "config": config,
+        "policy": policy,
         "promote": options.promote,
         "fresh": options.fresh,
     }
-    if through_prefect(options):
-        from flows.gate import gated
+    with snapshot():  # the registry is asked once
+        registry.resolve(options.model)  # an error is one line here too
+        with through_prefect(options) as prefect:
+            if prefect:
+                from flows.gate import gated
 
-        return gated(options.model, policy=policy, **chosen)
-    from audits.workflows.gate import gate
+                return gated(options.model, **chosen)
+            from audits.workflows.gate import gate
 
-    parsed = None if policy is None else parse_policy(policy)
-    return gate(options.model, policy=parsed, **chosen)
+            return gate(options.model, **chosen)

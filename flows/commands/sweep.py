@@ -42,14 +42,15 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _dry_run(config, uris)
     progress = show_progress()
-    if through_prefect(options):
-        from flows.sweep import swept
+    with through_prefect(options) as prefect:
+        if prefect:
+            from flows.sweep import swept
 
-        summary = swept(values, which)
-    else:
-        from audits.workflows.sweep_summary import audit_due
+            summary = swept(values, which)
+        else:
+            from audits.workflows.sweep_summary import audit_due
 
-        summary = audit_due(config, uris)
+            summary = audit_due(config, uris)
     progress.done()
     for row in summary.rows:
         print(f"{row.model}: {row.done}, {row.verdict}. {row.why}")

@@ -20,7 +20,6 @@ from rich.table import Table
 
 from audits import AuditConfig, AuditResult, parse_config
 from audits.data.sources import Digits, load
-from flows.audit import audited
 from flows.demo.train import train
 from flows.terminal.console import show_progress
 
@@ -45,7 +44,7 @@ def recipes(seed: int) -> tuple[Recipe, Recipe]:
 
 
 def demo(
-    folder: Path, seed: int = 0, audit: Callable[[AuditConfig], AuditResult] = audited
+    folder: Path, seed: int = 0, *, audit: Callable[[AuditConfig], AuditResult]
 ) -> list[tuple[Recipe, AuditResult]]:
     """Trains, registers and audits two versions; all files go to `folder`.
 

@@ -7,6 +7,7 @@ that the user has set is left as it is.
 import os
 import tomllib
 from pathlib import Path
+from typing import Any
 
 _PYTHON = {
     # The resource tracker gives back the semaphores of a process that was ended, and says so on
@@ -36,7 +37,7 @@ def quieten(prefect_home: Path | None = None) -> None:
     Then `prefect_home`, if given, is made, and Prefect's temporary server keeps its files there.
     """
     settings = _PYTHON | _MLFLOW
-    if _temporary_server():
+    if not _server_named():
         settings |= _TEMPORARY_PREFECT
         if prefect_home is not None:
             prefect_home.mkdir(parents=True, exist_ok=True)
@@ -45,14 +46,44 @@ def quieten(prefect_home: Path | None = None) -> None:
         os.environ.setdefault(name, value)
 
 
-def _temporary_server() -> bool:
-    """Whether neither PREFECT_API_URL nor the profile names a server; Prefect is not imported."""
-    if os.environ.get("PREFECT_API_URL"):
-        return False
-    home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect")
-    profiles = home / "profiles.toml"
-    if not profiles.is_file():
+def _server_named() -> bool:
+    """Whether a Prefect server is named where Prefect looks for it; Prefect is not imported.
+
+    That is the environment, `.env`, the active profile, `prefect.toml` and `pyproject.toml`. True
+    if that is not sure: nothing of a configured server may be turned down, and whether there is a
+    server is decided later, by Prefect itself.
+    """
+    try:
+        variables = {name.upper(): value for name, value in (_dotenv() | os.environ).items()}
+        if variables.get("PREFECT_API_URL") or variables.get("PREFECT_API"):
+            return True
+        tables = (_toml("prefect.toml"), _toml("pyproject.toml").get("tool", {}).get("prefect", {}))
+        if any("url" in table.get("api", {}) for table in tables):
+            return True
+        told = [table.get("profiles_path") for table in tables]
+        return _profile_names_server(variables.get("PREFECT_PROFILES_PATH") or told[0] or told[1])
+    except (OSError, ValueError, AttributeError, TypeError):  # files that Prefect will refuse
         return True
-    content = tomllib.loads(profiles.read_text(encoding="utf-8"))
-    name = os.environ.get("PREFECT_PROFILE") or content.get("active")
-    return "PREFECT_API_URL" not in content.get("profiles", {}).get(name, {})
+
+
+def _profile_names_server(path: str | None) -> bool:
+    home = os.environ.get("PREFECT_HOME") or Path.home() / ".prefect"
+    content = _toml(path or Path(home) / "profiles.toml")
+    name = os.environ.get("PREFECT_PROFILE") or content.get("active") or "ephemeral"
+    profiles = content.get("profiles", {})
+    if name not in profiles:  # then it may be one of Prefect's own
+        return name not in ("ephemeral", "test")
+    return "PREFECT_API_URL" in profiles[name]
+
+
+def _dotenv() -> dict[str, str | None]:
+    if not Path(".env").is_file():
+        return {}
+    from dotenv import dotenv_values  # Prefect needs it too
+
+    return dict(dotenv_values(".env"))
+
+
+def _toml(path: str | Path) -> dict[str, Any]:
+    file = Path(path)
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

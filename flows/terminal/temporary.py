@@ -3,10 +3,9 @@
 Prefect would start a temporary server itself, but gives it up after 20 seconds with a traceback,
 starts it again for ever if it ends at once (exit code 3: its database cannot be opened, say), and
 shares Ctrl-C with it, after which the flow waits a minute for an answer. Ours is told to Prefect as
-PREFECT_API_URL.
+PREFECT_API_URL as long as the command lasts.
 """
 
-import atexit
 import logging
 import os
 import re
@@ -15,53 +14,76 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO
 
 import requests
-from prefect.context import refresh_global_settings_context
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import get_current_settings
 
-from flows.server import configured, expect_answer
+from flows.server import configured, expect_answer, temporary
 
 log = logging.getLogger(__name__)
 
 _QUIET = 10.0  # seconds after which the wait is told
+_DRAINED = 10.0  # seconds for the last events and lines of log to reach the server
 _ERROR = re.compile(r"^[\w.]*(Error|Exception)\b")
 
 
-def find_server() -> bool:
-    """Sees to it that Prefect has a server; False if the command must go on without Prefect.
+@contextmanager
+def prefect_server() -> Iterator[bool]:
+    """Inside, Prefect has a server; yields False if the command must go on without Prefect.
 
-    If no server is configured, a temporary one is started, which ends with this process. It has
+    If no server is configured, a temporary one is started, and stopped at the end. It has
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS to start. If it does not, the log says so in
     one line. Raises AuditError if a configured server does not answer.
     """
     if configured():
         expect_answer()
-        return True
+        yield True
+        return
+    started = _started_or_told()
+    if started is None:
+        yield False
+        return
+    process, url = started
+    try:
+        with temporary(url):
+            yield True
+            _drain()
+    except KeyboardInterrupt:
+        raise  # the command line ends our processes without waiting for them
+    except BaseException:
+        _stop(process)
+        raise
+    _stop(process)
+
+
+def _started_or_told() -> "tuple[subprocess.Popen[bytes], str] | None":
+    """The temporary server's process and its API's URL; None if there is none, which is logged."""
     settings = get_current_settings().server.ephemeral
     if not settings.enabled:
         log.warning(
             "No Prefect server is configured, and temporary ones are switched off "
             "(PREFECT_SERVER_EPHEMERAL_ENABLED): going on without Prefect."
         )
-        return False
+        return None
     try:
-        url = _started(settings.startup_timeout_seconds)
+        return _started(settings.startup_timeout_seconds)
     except _NotStarted as reason:
         log.warning("Prefect's temporary server %s: going on without Prefect.", reason)
-        return False
-    os.environ["PREFECT_API_URL"] = url
-    refresh_global_settings_context()  # Prefect has read its environment by now
-    return True
+        return None
 
 
 class _NotStarted(Exception):
     """Why the temporary server cannot be had; goes on the sentence 'The server ...'."""
 
 
-def _started(patience: float) -> str:
-    """Starts a server on a free port of 127.0.0.1; returns its API's URL once it answers."""
+def _started(patience: float) -> "tuple[subprocess.Popen[bytes], str]":
+    """Starts a server on a free port of 127.0.0.1; returns it and its API's URL once it answers."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}/api"
     with tempfile.TemporaryFile() as output:
@@ -79,23 +101,23 @@ def _started(patience: float) -> str:
             start_new_session=True,  # Ctrl-C is not meant for it: the flow says its last word to it
         )
         try:
-            _wait(process, f"{url}/health", patience, output)
+            _wait(process, port, f"{url}/health", patience, output)
         except BaseException:
             _stop(process)
             raise
-    atexit.register(_stop, process)
-    return url
+    return process, url
 
 
 def _wait(
-    process: "subprocess.Popen[bytes]", health: str, patience: float, output: IO[bytes]
+    process: "subprocess.Popen[bytes]", port: int, health: str, patience: float, output: IO[bytes]
 ) -> None:
     started = time.monotonic()
     told = False
     while True:
         if process.poll() is not None:
             raise _NotStarted(f"ended with exit code {process.returncode}{_reason(output)}")
-        if _answers(health):
+        # Another program may have taken the port since it was found free.
+        if _answers(health) and _listens(process.pid, port):
             return
         waited = time.monotonic() - started
         if waited > patience:
@@ -108,6 +130,24 @@ def _wait(
             )
             told = True
         time.sleep(0.1)
+
+
+def _listens(session: int, port: int) -> bool:
+    """Whether a process of this session (the server, or its child) listens on the port of IPv4."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    # Columns: 1 address:port in hexadecimal, 3 the state (0A is LISTEN), 9 the socket's inode.
+    sockets = {
+        f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "0A"
+    }
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        with suppress(OSError):  # the process has ended, or has closed the file
+            if os.getsid(int(process.name)) != session:
+                continue
+            if any(str(file.readlink()) in sockets for file in (process / "fd").iterdir()):
+                return True
+    return False
 
 
 def _answers(health: str) -> bool:
@@ -132,6 +172,12 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _drain() -> None:
+    """Waits for the last events and log lines; else their threads would go on to ask the server."""
+    EventsWorker.drain_all(timeout=_DRAINED)
+    APILogWorker.drain_all(timeout=_DRAINED)
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

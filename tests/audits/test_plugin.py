@@ -1,7 +1,9 @@
 """The check of examples/own_check, installed as a package of somebody else's, in a real audit."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -78,6 +80,32 @@ def test_a_check_of_another_package_is_audited_and_judged(installed, tmp_path, r
     assert lift == pytest.approx(value - null)
     assert found["word"] == "failed"
     assert "brightness/accuracy_lift >= 0.9: failed" in found["reason"]
+
+
+@pytest.mark.slow
+def test_the_example_can_be_built_installed_and_found(tmp_path):
+    # A copy, since a build leaves files beside its sources.
+    source = shutil.copytree(PACKAGE, tmp_path / "own_check")
+    site = tmp_path / "site"
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation"]
+    command += ["--no-index", "--disable-pip-version-check", "--target", site, source]
+    installed = subprocess.run(command, capture_output=True, text=True)
+    assert installed.returncode == 0, installed.stderr
+    code = (
+        "from audits import parse_config\n"
+        "values = {'model': 'models:/m/1', 'data': {'kind': 'digits'}, "
+        "'checks': [{'kind': 'brightness'}]}\n"
+        "check = type(parse_config(values).checks[0])\n"
+        "print(check.__qualname__, __import__(check.__module__).__file__)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{site}:{ROOT}"},
+    )
+    assert found.stdout == f"Brightness {site / 'brightness.py'}\n", found.stderr
 
 
 def test_the_example_imports_from_the_public_module_alone():

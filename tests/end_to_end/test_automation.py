@@ -21,6 +21,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from servers import prefect_server
 from simple_nets import logistic
 
+pytestmark = pytest.mark.slow  # a server, a served deployment and their flow runs
+
 
 @pytest.fixture(scope="module")
 def prefect(tmp_path_factory):

@@ -138,6 +138,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_killed_audit_resumes_without_measuring_again(
     registry, register, demo_config, tmp_path: Path
 ):

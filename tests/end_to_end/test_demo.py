@@ -1,20 +1,25 @@
 """The demo as a user sees it, through Prefect and a real registry, twice."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import mlflow
 import pytest
 
+from flows.audit import audited
 from flows.demo.story import demo
+
+pytestmark = pytest.mark.slow  # trains two networks
 
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory, prefect_api, shared_registry):
     folder = tmp_path_factory.mktemp("demo")
-    first = demo(folder)
+    first = demo(folder, audit=audited)
     parts = {file: file.stat().st_mtime_ns for file in (folder / "store").rglob("*.npz")}
-    second = demo(folder)
+    second = demo(folder, audit=audited)
     return folder, first, second, parts
 
 
@@ -91,3 +96,18 @@ def test_everything_lies_in_the_one_folder(shown):
         "digits_v1.png",
         "digits_v2.png",
     }
+
+
+def test_the_demo_needs_no_prefect(shown):
+    folder, *_ = shown
+    before = {path.name for path in folder.iterdir()}
+    code = (
+        "import sys\n"
+        "from flows.cli import main\n"
+        "if __name__ == '__main__':\n"
+        "    code = main(['demo', '--folder', sys.argv[1], '--without-prefect'])\n"
+        "    print(code, [name for name in sys.modules if name.split('.')[0] == 'prefect'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "0 []", done.stderr
+    assert {path.name for path in folder.iterdir()} == before

@@ -14,6 +14,8 @@ from kills import Audits
 
 from flows.demo.network import ResNet
 
+pytestmark = pytest.mark.slow
+
 KILLS = int(os.environ.get("FILLBLANKS_KILLS", "3"))  # `make soak` takes 20
 
 

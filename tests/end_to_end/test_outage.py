@@ -10,6 +10,8 @@ from kills import Audits
 from servers import mlflow_server
 from simple_nets import logistic
 
+pytestmark = pytest.mark.slow
+
 AWAY = float(os.environ.get("FILLBLANKS_AWAY", "10"))  # seconds; `make soak` takes 60
 
 

@@ -64,6 +64,18 @@ def test_a_registry_that_is_not_there_is_one_line(uri, message, typed, config, t
     assert not list(tmp_path.glob("*.db"))
 
 
+@pytest.mark.parametrize("how", ["configured", "without"])
+def test_data_that_are_not_there_are_one_line(how, typed, config, prefect_api):
+    nowhere = {"kind": "npz", "path": "nowhere.npz"}
+    file = config(data=nowhere, policy={}, **_PERFORMANCE)
+    more = ["--without-prefect"] if how == "without" else []
+    server = {"PREFECT_API_URL": prefect_api} if how == "configured" else {}
+    done = typed("audit", "models:/m/1", "--config", file, *more, **server)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Expected a file at nowhere.npz")
+
+
 def test_a_dry_run_counts_passes_and_records_nothing(typed, config):
     file = config()
     done = typed("audit", "models:/m/latest", "--config", file, "--dry-run")
@@ -107,6 +119,7 @@ def test_a_package_that_is_not_installed_is_named_in_one_line():
     )
 
 
+@pytest.mark.slow
 def test_an_mlflow_project_runs_the_audit(typed, config, tmp_path, prefect_api):
     file = config(policy=_policy(0.0), **_PERFORMANCE)
     parameters = ["-P", "model_uri=models:/m/1", "-P", f"config={file}", "--env-manager", "local"]

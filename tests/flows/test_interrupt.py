@@ -58,6 +58,7 @@ def test_ctrl_c_ends_it_at_once_and_says_so(typed, config, tmp_path):
     wait_until_unmarked(f"FILLBLANKS_TEST={tmp_path}")  # Prefect's temporary server included
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flow", ["audit", "gate"])
 def test_a_program_that_calls_a_flow_goes_on_living(flow, typed, config, tmp_path, prefect_api):
     program = tmp_path / "program.py"

@@ -89,6 +89,7 @@ def test_a_gate_that_cannot_be_had_is_undecided_in_every_form(here, tmp_path, mo
     assert "Traceback" not in stderr
 
 
+@pytest.mark.slow
 def test_an_mlflow_project_runs_the_gate(served, config, tmp_path):
     file = config(policy=_policy(0.999), **_PERFORMANCE)
     parameters = ["-P", "model_uri=models:/m/1", "-P", f"config={file}", "--env-manager", "local"]
@@ -97,6 +98,7 @@ def test_an_mlflow_project_runs_the_gate(served, config, tmp_path):
     assert "failed: performance/accuracy >= 0.999" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_github_workflow_of_the_docs_gates_and_promotes(served, register, config, tmp_path):
     (text,) = re.findall(r"```yaml\n(name: audit\n.*?)```", _OPERATION, re.DOTALL)
     steps = yaml.safe_load(text)["jobs"]["gate"]["steps"]

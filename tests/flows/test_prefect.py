@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -35,11 +36,17 @@ _COMMANDS = {
             "Prefect's temporary server ended with exit code 3 (sqlalchemy.exc.OperationalError: "
             "(sqlite3.OperationalError) unable to open database file)",
         ),
-        ("gate", {"PREFECT_HOME": "/proc/nowhere"}, "Prefect's temporary server ended with"),
-        (
+        pytest.param(
+            "gate",
+            {"PREFECT_HOME": "/proc/nowhere"},
+            "Prefect's temporary server ended with",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             "sweep",
             {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "1"},
             "Prefect's temporary server did not start within 1 s",
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -61,27 +68,35 @@ def test_without_a_server_the_audit_goes_on_and_says_so(
 def test_temporary_servers_that_are_switched_off_are_not_started(tmp_path):
     code = (
         "from flows.terminal.console import show_progress\n"
-        "from flows.terminal.temporary import find_server\n"
+        "from flows.terminal.temporary import prefect_server\n"
         "show_progress()\n"
-        "print(find_server())"
+        "with prefect_server() as there:\n"
+        "    print(there)"
     )
     done = _python(code, tmp_path, PREFECT_SERVER_EPHEMERAL_ENABLED="false")
     assert done.stdout == "False\n"
     assert "switched off (PREFECT_SERVER_EPHEMERAL_ENABLED): going on without" in done.stderr
 
 
-def test_a_wait_is_told_and_the_server_ends_with_the_process(tmp_path):
+@pytest.mark.slow
+def test_a_wait_is_told_and_nothing_is_left_of_the_server(tmp_path):
     code = (
+        "import os\n"
         "from flows.terminal.environment import quieten\n"
         "quieten()\n"
+        "from flows.server import configured\n"
         "from flows.terminal import console, temporary\n"
+        "from prefect.client.orchestration import get_client\n"
+        "from prefect.settings import get_current_settings\n"
         "console.show_progress()\n"
         "temporary._QUIET = 0.0\n"
-        "assert temporary.find_server()\n"
-        "from prefect.client.orchestration import get_client\n"
-        "with get_client(sync_client=True) as client:\n"
-        "    assert client.api_healthcheck() is None\n"
-        "    print(client.api_url)"
+        "with temporary.prefect_server() as there:\n"
+        "    assert there and not configured()\n"
+        "    with get_client(sync_client=True) as client:\n"
+        "        assert client.api_healthcheck() is None\n"
+        "        print(client.api_url)\n"
+        "assert 'PREFECT_API_URL' not in os.environ\n"
+        "assert get_current_settings().api.url is None"
     )
     done = _python(code, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -94,6 +109,57 @@ def test_a_wait_is_told_and_the_server_ends_with_the_process(tmp_path):
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{url}health", timeout=5)
     wait_until_unmarked(f"FILLBLANKS_TEST={tmp_path}")
+
+
+def test_a_stranger_on_the_port_is_not_taken_for_the_server(tmp_path):
+    code = (
+        "import threading\n"
+        "from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer\n"
+        "from flows.terminal import console, temporary\n"
+        "class Stranger(BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200)\n"
+        "        self.end_headers()\n"
+        "    def log_message(self, *_):\n"
+        "        pass\n"
+        "stranger = ThreadingHTTPServer(('127.0.0.1', 0), Stranger)\n"
+        "threading.Thread(target=stranger.serve_forever, daemon=True).start()\n"
+        "temporary._free_port = lambda: stranger.server_port\n"
+        "console.show_progress()\n"
+        "with temporary.prefect_server() as there:\n"
+        "    print(there)"
+    )
+    done = _python(code, tmp_path)
+    assert done.stdout == "False\n", done.stderr
+    assert "Prefect's temporary server ended with exit code 1" in done.stderr
+
+
+def test_events_go_to_a_server_of_the_user_alone(prefect_api, tmp_path):
+    code = (
+        "import os\n"
+        "from prefect.events.worker import EventsWorker\n"
+        "from flows.events import announce_error\n"
+        "from flows.server import temporary\n"
+        "before = os.environ['PREFECT_API_URL']\n"
+        "with temporary(before):\n"
+        "    announce_error('models:/events/1', 'at a temporary server')\n"
+        "assert os.environ['PREFECT_API_URL'] == before\n"
+        "announce_error('models:/events/1', 'at a server of the user')\n"
+        "EventsWorker.drain_all()"
+    )
+    done = _python(code, tmp_path, PREFECT_API_URL=prefect_api)
+    assert done.returncode == 0, done.stderr
+    wanted = {"resource": {"id": ["fillblanks.model.events.1"]}}
+    deadline = time.monotonic() + 60
+    while not (events := _events(prefect_api, wanted)):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert [event["payload"]["reason"] for event in events] == ["at a server of the user"]
+
+
+def _events(api, wanted):
+    body = {"filter": wanted}
+    return requests.post(f"{api}/events/filter", json=body, timeout=10).json()["events"]
 
 
 @pytest.fixture
@@ -118,13 +184,14 @@ def plainly(typed):
     return run
 
 
-@pytest.mark.parametrize("command", ["gate", "sweep"])
+@pytest.mark.parametrize("command", ["gate", pytest.param("sweep", marks=pytest.mark.slow)])
 def test_without_prefect_means_that_it_is_not_imported(command, plainly, config):
     file = config(policy=_policy(), **_PERFORMANCE)
     lines = plainly(*_COMMANDS[command], "--config", file)
     assert _AUDITED[command] in "\n".join(lines)
 
 
+@pytest.mark.slow
 def test_evidence_and_words_are_the_same_without_prefect(plainly, typed, config, prefect_api):
     file = config(policy=_policy(), experiment="same", **_PERFORMANCE)
     plain = plainly(*_COMMANDS["audit"], "--config", file)
@@ -140,7 +207,7 @@ def test_evidence_and_words_are_the_same_without_prefect(plainly, typed, config,
     assert [ids.sub("RUN", line) for line in plain] == ids.sub("RUN", flow.stdout).splitlines()
 
 
-@pytest.mark.parametrize("named", ["variable", "profile"])
+@pytest.mark.parametrize("named", ["variable", pytest.param("profile", marks=pytest.mark.slow)])
 def test_a_server_that_the_user_names_and_that_is_away_is_an_error(named, typed, config, tmp_path):
     if named == "variable":
         environment = {"PREFECT_API_URL": _NOBODY}
