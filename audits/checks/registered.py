@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Literal, get_args, get_origin
 
 from audits.checks.ablation import Ablation
-from audits.checks.base import Check
+from audits.checks.base import Check, Needs
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
@@ -56,6 +56,11 @@ def _loaded(point: EntryPoint) -> type[Check]:
         raise AuditError(
             f'Expected {_named(point)} to have a field `kind: Literal["..."] = "..."`, got '
             f"{check.model_fields['kind']}. Add the field."
+        )
+    if check.needs not in get_args(Needs):
+        raise AuditError(
+            f"Expected {_named(point)} to need one of {', '.join(get_args(Needs))}, got needs "
+            f"{check.needs!r}. Mend the class."
         )
     if missing := sorted(getattr(check, "__abstractmethods__", ())):
         raise AuditError(

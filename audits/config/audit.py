@@ -158,6 +158,10 @@ def _declared(check: Check, reference: bool) -> dict[str, Metric]:
     except Exception as error:  # of another package; told as bad input that names it
         said = f"{type(error).__name__}: {error}"
         raise ValueError(f"expected {owner} to declare its metrics, got {said}") from error
+    if not isinstance(declared, dict) or not all(
+        isinstance(metric, Metric) for metric in declared.values()
+    ):
+        raise ValueError(f"expected a dict of metrics from declared_metrics of {owner}")
     if faults := faults_in(declared):
         raise ValueError(f"expected metrics of {owner} that make sense, but {'; '.join(faults)}")
     return declared

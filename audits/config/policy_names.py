@@ -12,24 +12,30 @@ Declared = Mapping[str, Mapping[str, Metric]]
 
 def refusals(policy: Policy, declared: Declared, *, has_baseline: bool) -> list[str]:
     """One sentence for each condition that no audit with these checks could ever judge."""
-    return [
-        reason
-        for condition in policy.conditions
-        for reason in _refusals(condition, declared, has_baseline)
+    refused = [
+        reason for condition in policy.conditions for reason in _refusals(condition, declared)
     ]
+    drops = [c.metric for c in policy.conditions if _is_on_drop(c, declared)]
+    if drops and not has_baseline:
+        refused.append(
+            f"the policy compares {', '.join(dict.fromkeys(drops))} with a baseline, but there is "
+            "no baseline to compare with; name one under baseline (of the gate: --baseline)"
+        )
+    return refused
 
 
 def compares(policy: Policy, declared: Declared) -> bool:
     """Whether any condition is on a drop below the baseline, by `max_drop` or by its name."""
-    for condition in policy.conditions:
-        check, figure = condition.judged_metric.split("/")
-        named = named_figures(declared.get(check, {})).get(figure)
-        if condition.max_drop is not None or (named is not None and named.figure == "drop"):
-            return True
-    return False
+    return any(_is_on_drop(condition, declared) for condition in policy.conditions)
 
 
-def _refusals(condition: Condition, declared: Declared, has_baseline: bool) -> Iterator[str]:
+def _is_on_drop(condition: Condition, declared: Declared) -> bool:
+    check, figure = condition.judged_metric.split("/")
+    named = named_figures(declared.get(check, {})).get(figure)
+    return named is not None and named.figure == "drop"
+
+
+def _refusals(condition: Condition, declared: Declared) -> Iterator[str]:
     said = f"the policy has a condition on {condition.metric!r}, but"
     check, metric = condition.metric.split("/")
     if check not in declared:
@@ -44,8 +50,6 @@ def _refusals(condition: Condition, declared: Declared, has_baseline: bool) -> I
         yield f"{said} it has no null, and so no min_lift. Set min instead"
     elif judged not in figures:
         yield f"{said} it is not compared with a baseline, and so has no max_drop. Set min instead"
-    elif figures[judged].figure == "drop" and not has_baseline:
-        yield f"{said} there is no baseline to compare with; name one under baseline"
 
 
 def _nearest(metric: str, check: str, known: list[str]) -> str:

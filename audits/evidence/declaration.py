@@ -1,9 +1,17 @@
 """Whether the metrics that a check declares make sense, and whether it gave what it declared."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from audits.evidence.metric import Metric, named_figures
+from audits.evidence.metric import Metric, MetricUnit, named_figures
+
+_RANGES: dict[MetricUnit, tuple[float, float]] = {
+    "share": (0, 1),
+    "difference": (-1, 1),
+    "ratio": (0, math.inf),
+    "count": (0, math.inf),
+}
 
 
 def faults_in(declared: Mapping[str, Metric]) -> list[str]:
@@ -29,6 +37,8 @@ def differences(declared: Mapping[str, Metric], measured: Mapping[str, Metric]) 
         metric = measured[name]
         if metric.unmeasured() != declared[name]:
             found.append(f"{name!r} is not described as it was declared")
+        elif not _in_range(metric):
+            found.append(f"{name!r} is a {metric.unit} and has the value {metric.estimate.value:g}")
         elif metric.null is not None and metric.lift is None:
             found.append(f"{name!r} has a null and no lift")
         elif metric.null is not None and metric.null.single and metric.null.estimate is None:
@@ -48,6 +58,12 @@ def _faults(name: str, metric: Metric) -> Iterator[str]:
         yield f"{name!r} has a default bound on its lift, but no null"
     if bounds.max_drop is not None and metric.pairing is None:
         yield f"{name!r} has a default bound on its drop, but no pairing"
+
+
+def _in_range(metric: Metric) -> bool:
+    """Whether the value is one that the unit can have; NaN, which is never judged, is."""
+    low, high = _RANGES[metric.unit]
+    return not (metric.estimate.value < low or metric.estimate.value > high)
 
 
 def _has_null(metric: Metric | None) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, Self
 from audits.evidence.estimate import UNMEASURED, Estimate
 
 Better = Literal["higher", "lower"]
-MetricUnit = Literal["share", "ratio", "count"]
+MetricUnit = Literal["share", "difference", "ratio", "count"]
 Statistic = Literal["accuracy", "f1_macro", "f1_weighted", "mean"]
 Figure = Literal["value", "null", "lift", "drop"]
 

@@ -36,7 +36,8 @@ def with_drops(
         if metric.pairing is not None:
             _expect_values(evidence.check, metric.pairing, ours, theirs)
     theirs = _in_order(theirs, _class_columns(evidence), baseline_classes, classes)
-    ours = ours.astype({"label": int})
+    # In a table of all checks, columns of a check that saw a sample are of floats.
+    ours = ours.astype(dict.fromkeys(("label", *_class_columns(evidence)), int))
     if not (ours.index.equals(theirs.index) and ours["label"].equals(theirs["label"])):
         raise AuditError(
             f"Expected {evidence.check} of both models on the same images and labels, got "

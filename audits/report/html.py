@@ -64,8 +64,8 @@ def _figures(evidence: Evidence) -> list[_Figure]:
 
 def _title(metric: Metric, figure: Figure) -> str:
     if figure == "null" and metric.null is not None:
-        return f"the same with {metric.null.title}"
-    beside = {"lift": "better than that by", "drop": "worse than the baseline by"}
+        return f"its null: {metric.null.title}"
+    beside = {"lift": "better than its null by", "drop": "worse than the baseline by"}
     return beside.get(figure, metric.title)
 
 

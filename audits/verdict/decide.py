@@ -181,7 +181,7 @@ def _compare(
     condition: Condition, figure: Figure, estimate: Estimate, conditions: int
 ) -> Judgement:
     improved = figure == "drop" and estimate.value < -_NO_CHANGE
-    shown = f"{estimate}, an improvement" if improved else str(estimate)
+    shown = f"{estimate} (an improvement)" if improved else str(estimate)
     bound = condition.bound
     if condition.from_above:
         margin, failed = bound - estimate.high, estimate.low > bound

@@ -50,7 +50,7 @@ def run_audit(config: AuditConfig, *, executor: Executor | None = None) -> Audit
         notes = evaluation.notes
         if baseline is not None:
             evaluation, reasons = compared(evaluation, baseline, config.preprocessing)
-            notes += (f"Figures named _drop: how far below {config.baseline}.", *reasons)
+            notes += (f"Figures named _drop: how much worse than {config.baseline}.", *reasons)
             notes += tuple(f"The baseline: {note}" for note in baseline.notes)
         if evaluation.checks:
             config = config.model_copy(update={"checks": evaluation.checks})

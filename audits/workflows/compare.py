@@ -62,12 +62,12 @@ def _drops(a: PastAudit, b: PastAudit) -> dict[str, Estimate]:
         if other is None or not can_be_paired(own) or other_checks.get(own.check) != check:
             continue
         try:
-            # The drop of a below b is b minus a.
             paired = with_drops(own, other, a.classes, b.classes)
         except AuditError:
             continue  # without pairs there are only the two columns
         found |= {
-            f"{own.check}/{name}": metric.drop
+            # A drop above 0 is worse, whichever way is better.
+            f"{own.check}/{name}": metric.oriented(metric.drop)
             for name, metric in paired.metrics.items()
             if metric.drop is not None
         }

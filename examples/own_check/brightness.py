@@ -40,7 +40,7 @@ class Brightness(Check):
                 null=Null("the most common class, always"),
                 pairing=Pairing("dark", "accuracy"),
             ),
-            "loss": Metric("images named right only at full brightness", better="lower"),
+            "loss": Metric("accuracy lost in the dark", better="lower", unit="difference"),
         }
 
     def unit_images(self, audit: AuditContext) -> int:

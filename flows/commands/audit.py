@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         result = _audited(config, options)
     progress.done()
     print(f"{result.model}: {result.verdict.word}. {result.verdict.reason}")
-    if result.verdict.word != "undecided":
+    if not result.evaluation.refusal:
         for judgement in result.verdict.judgements:
             print(f"  {judgement}")
     for evidence in result.evidence:

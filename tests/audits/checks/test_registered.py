@@ -94,6 +94,12 @@ def test_a_check_must_have_all_its_methods(install):
         check_classes()
 
 
+def test_a_check_must_need_something_that_is_known(install):
+    install("needs_magic", f'{_OWN}    needs = "magic"\n', "needs_magic:Own")
+    with pytest.raises(AuditError, match=r"to need one of gradients, logits, pred.*got needs 'ma"):
+        check_classes()
+
+
 def test_a_kind_of_ours_is_taken(install):
     source = "from audits.checks.performance import Performance\nclass Own(Performance): pass\n"
     install("takes_our_kind", source, "takes_our_kind:Own")

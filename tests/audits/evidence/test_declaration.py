@@ -64,6 +64,10 @@ def test_what_was_measured_as_it_was_declared_differs_in_nothing():
         ({"accuracy": Metric("right", HALF)}, "'accuracy' is not described"),
         ({"accuracy": Metric("right", HALF, null=NULL, pairing=PAIRED)}, "a null and no lift"),
         (
+            {"coverage": DECLARED["coverage"].measured(Estimate(5, 4, 6, 90))},
+            "'coverage' is a share and has the value 5",
+        ),
+        (
             {"accuracy": Metric("right", HALF, null=NULL, lift=HALF, pairing=PAIRED)},
             "a lift and no figure of its null",
         ),

@@ -132,3 +132,10 @@ def test_a_column_that_is_missing_cannot_be_paired():
     for pair in ((ours, bare), (bare, ours)):
         with pytest.raises(AuditError, match="Expected a column 'error' for each image in own"):
             with_drops(*pair, CLASSES, CLASSES)
+
+
+def test_classes_that_a_table_of_all_checks_has_made_floats_are_paired():
+    ours, theirs = _evidence([0, 1, 2, 2], [0, 1, 2, -1]), _evidence([0, 1, 2, 2], [0, 2, 2, 1])
+    floats = [one.model_copy(update={"images": one.images.astype(float)}) for one in (ours, theirs)]
+    found = with_drops(*floats, CLASSES, CLASSES)
+    assert found.metrics == with_drops(ours, theirs, CLASSES, CLASSES).metrics

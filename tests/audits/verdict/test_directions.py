@@ -54,7 +54,7 @@ def test_a_drop_is_told_alike_by_either_name(name, bound):
     unpaired = _judged(metric, name, **{bound: 0.05})
     assert "was not paired with a baseline's" in unpaired.reason
     better = Metric(**{**vars(metric), "drop": _low(-0.3)})
-    assert ", an improvement" in _judged(better, name, **{bound: 0.05}).reason
+    assert "(an improvement)" in _judged(better, name, **{bound: 0.05}).reason
     same = Metric(**{**vars(metric), "drop": Estimate(-0.0001, -0.01, 0.01, 200)})
     assert "improvement" not in _judged(same, name, **{bound: 0.05}).reason
 
