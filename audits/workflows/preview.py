@@ -47,14 +47,13 @@ def _told(config: AuditConfig, model: Resolved, images: ImageSet, worker: Worker
         ]
         lines += [f"note    {note}" for note in session.notes]
         for check in config.checks:
-            chosen = len(check.chosen(session.context))
-            lines.append(
-                f"check   {check.name}: needs {check.needs}; {chosen} images in "
-                f"{len(session.units(check))} units, "
-                f"{passes_told(check.passes(chosen), check.most_passes(chosen))}"
-            )
-            if captions := check.captions():
-                lines.append(f"        pictures: {', '.join(captions)}")
+            chosen, units = len(check.chosen(session.context)), len(session.units(check))
+            captions = ", ".join(check.captions())
+            lines += [
+                f"check   {check.name}: {chosen} images in {units} unit{'s' * (units > 1)}, "
+                f"{passes_told(check.passes(chosen), check.most_passes(chosen))}",
+                f"        needs {check.needs}; pictures: {captions or 'none'}",
+            ]
         lines += [f"policy  {condition}" for condition in config.policy.conditions]
         lines.append(f"left    {cost}")
     return "\n".join(lines)
