@@ -22,15 +22,19 @@ from flows.outcome import not_passed, outcome_of
 
 
 @flow(name="audit", flow_run_name="audit {model}", validate_parameters=False, persist_result=False)
-def audit(model: str, config: dict[str, Any]) -> AuditResult | State[Any]:
-    """Audits `model` (models:/...) by `config`, the plain values of an AuditConfig.
+def audit(model: str, config: AuditConfig | dict[str, Any]) -> AuditResult | State[Any]:
+    """Audits `model` (models:/...) by `config`: an AuditConfig, or plain values from a deployment.
 
     Returns an AuditResult if the verdict is `passed`, else a state of type FAILED that has the
     verdict as its name and the reason as its message. Emits an event `fillblanks.audit.<verdict>`
     to a server that the user has configured. Raises AuditError if the config is bad, or if model or
     data are not found.
     """
-    parsed = parse_config({**config, "model": model})
+    parsed = (
+        config.model_copy(update={"model": model})
+        if isinstance(config, AuditConfig)
+        else parse_config({**config, "model": model})
+    )
     result = run_audit(parsed, executor=Tasks())
     announce(result)
     verdict = result.verdict
@@ -42,7 +46,7 @@ def audit(model: str, config: dict[str, Any]) -> AuditResult | State[Any]:
 def audited(config: AuditConfig) -> AuditResult:
     """Runs the flow and returns its AuditResult, whatever the verdict; raises what it raised."""
     fork_server.start()  # imports while Prefect starts
-    state: State[Any] = audit(config.model, config.model_dump(mode="json"), return_state=True)
+    state: State[Any] = audit(config.model, config, return_state=True)
     found: AuditResult = outcome_of(state)
     return found
 
