@@ -82,7 +82,7 @@ def _evidence_json(result: AuditResult, files: dict[str, bytes]) -> bytes:
         },
         "data": {
             "name": result.data_name,
-            "images": result.images,
+            "images": result.image_count,
             "digest": evaluation.data_digest,
         },
         "config": result.config.model_dump(mode="json"),

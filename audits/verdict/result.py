@@ -16,7 +16,7 @@ class AuditResult:
     config: AuditConfig  # with aliases resolved, and what depends on the images written out
     model: Resolved
     data_name: str
-    images: int  # in the data set
+    image_count: int  # in the data set
     evaluation: Evaluation
     baseline: Evaluation | None  # None: no baseline was asked for, or the model was refused
     digest: str | None  # of inputs, baseline and policy; None: the model could not be opened
