@@ -60,41 +60,27 @@ def audit_due(
     reason, the verdict of the version is `error`, and the others are audited all the same.
     """
     lookout = Lookout(config)
-    return Summary(tuple(_row(config, lookout, uri, audit, broke_off) for uri in uris))
 
+    def row(uri: str) -> Row:
+        done = "skipped"
+        try:
+            with snapshot():  # looking and auditing copy the files of the version once
+                found, why = lookout.look(uri)
+                if found is not None:
+                    return Row(uri, done, found.word, why)
+                done = "audited"
+                result = audit(config.model_copy(update={"model": uri}))
+        except Exception as error:
+            # Whatever happened to this version, the others are due as well. The summary, the exit
+            # code and `broke_off` tell it.
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            broke_off(uri, reason)
+            return Row(uri, done, "error", reason)
+        return Row(uri, done, result.verdict.word, result.verdict.reason, result.run_id)
 
-def _row(
-    config: AuditConfig,
-    lookout: Lookout,
-    uri: str,
-    audit: Callable[[AuditConfig], AuditResult],
-    broke_off: Callable[[str, str], None],
-) -> Row:
-    with snapshot():  # looking and auditing copy the files of the version once
-        row = _looked_at(config, lookout, uri, audit, broke_off)
-    # Logged at once, so that the night's work is not lost if a later step fails.
-    log.info("%s: %s, %s", row.model, row.done, row.verdict)
-    return row
-
-
-def _looked_at(
-    config: AuditConfig,
-    lookout: Lookout,
-    uri: str,
-    audit: Callable[[AuditConfig], AuditResult],
-    broke_off: Callable[[str, str], None],
-) -> Row:
-    done = "skipped"
-    try:
-        found, why = lookout.look(uri)
-        if found is not None:
-            return Row(uri, done, found.word, why)
-        done = "audited"
-        result = audit(config.model_copy(update={"model": uri}))
-    except Exception as error:
-        # Whatever happened to this version, the others are due as well. The summary, the exit code
-        # and `broke_off` tell it.
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        broke_off(uri, reason)
-        return Row(uri, done, "error", reason)
-    return Row(uri, done, result.verdict.word, result.verdict.reason, result.run_id)
+    rows = []
+    for uri in uris:
+        rows.append(row(uri))
+        # Logged at once, so that the night's work is not lost if a later step fails.
+        log.info("%s: %s, %s", uri, rows[-1].done, rows[-1].verdict)
+    return Summary(tuple(rows))

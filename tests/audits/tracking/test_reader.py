@@ -1,0 +1,74 @@
+"""Audits of an older release are read back from MLflow, with the meaning of today's metrics."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from audits.tracking import reader
+from audits.tracking.reader import NotVerified
+from audits.tracking.tags import DIGEST_TAG, HASH_TAG, INPUTS_TAG
+from audits.verdict.suggest import policy_from
+
+OLD = Path(__file__).parents[2] / "support" / "schema_2"
+
+
+@pytest.fixture
+def recorded(registry, tmp_path):
+    """A function that records the demo's audit as release 0.1.0 did, with changes to its config."""
+
+    def record(**changes):
+        content = json.loads((OLD / "evidence.json").read_text())
+        content["config"] |= changes
+        folder = tmp_path / "artifacts"
+        folder.mkdir()
+        (folder / "evidence.json").write_text(json.dumps(content))
+        (folder / "predictions.parquet").write_bytes((OLD / "predictions.parquet").read_bytes())
+        with mlflow.start_run() as run:
+            mlflow.log_artifacts(str(folder))
+            raw = (folder / "evidence.json").read_bytes()
+            mlflow.set_tags(
+                {
+                    HASH_TAG: hashlib.sha256(raw).hexdigest(),
+                    DIGEST_TAG: content["digest"],
+                    INPUTS_TAG: content["figures"],
+                }
+            )
+        return mlflow.get_run(run.info.run_id)
+
+    return record
+
+
+def test_an_audit_of_schema_2_is_read_with_what_its_metrics_mean(recorded):
+    audit = reader.read(recorded())
+    evidence = {one.check: one for one in audit.evidence}
+    accuracy = evidence["progressive_fill"].metrics["accuracy"]
+    assert accuracy.title == "image wholly filled in recognised"
+    assert accuracy.lift.value == pytest.approx(
+        accuracy.estimate.value - accuracy.null.estimate.value
+    )
+    images = evidence["progressive_fill"].images
+    assert (images["recognised"] == images["label"]).mean() == accuracy.estimate.value
+    assert "progressive_fill/accuracy, min_lift" in policy_from("passed", audit.evidence, ["Old"])
+
+
+def test_an_old_audit_with_a_policy_that_is_refused_today_is_read_all_the_same(recorded):
+    condition = {"metric": "gone/accuracy", "min": 0.5, "max": None, "min_lift": None}
+    policy = {"conditions": [condition], "min_coverage": 0.5, "waivers": []}
+    assert reader.read(recorded(policy=policy)).whole
+
+
+def test_an_old_audit_with_a_check_that_is_not_installed_keeps_its_figures(recorded):
+    audit = reader.read(recorded(checks=[{"kind": "of_a_package_that_is_gone"}]))
+    figures = audit.evidence[0].estimates
+    assert figures["accuracy"].value > 0.9
+
+
+def test_old_evidence_that_was_changed_is_not_verified(recorded):
+    run = recorded()
+    with mlflow.start_run(run.info.run_id):
+        mlflow.log_text("{}", "evidence.json")
+    with pytest.raises(NotVerified, match="not the one that was logged"):
+        reader.read(mlflow.get_run(run.info.run_id))
