@@ -6,6 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 import audits.workflows.gate
+from audits import AuditConfig
 from audits.config.policy import Policy
 from audits.config.reading import parse_policy
 from audits.workflows.gate import Decision
@@ -17,15 +18,15 @@ from flows.outcome import not_passed, outcome_of
 def gate(
     model: str,
     baseline: str | None = None,
-    config: dict[str, Any] | None = None,
+    config: AuditConfig | dict[str, Any] | None = None,
     policy: dict[str, Any] | None = None,
     promote: str | None = None,
     fresh: bool = False,
 ) -> Decision | State[Any]:
     """Decides whether `model` may go out; see `audits.workflows.gate.gate` for the parameters.
 
-    `config` and `policy` are plain values. Returns a Decision if its verdict is `passed`, else a
-    state of type FAILED that has the verdict as its name and the reason as its message. Raises
+    `config` is an AuditConfig or its plain values, `policy` is plain values. Returns a Decision if
+    its verdict is `passed`, else a state of type FAILED that has the verdict as its name and the reason as its message. Raises
     AuditError if something is not found.
     """
     decision = audits.workflows.gate.gate(

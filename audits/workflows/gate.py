@@ -91,7 +91,7 @@ def gate(
     model: str,
     *,
     baseline: str | None = None,
-    config: dict[str, Any] | None = None,
+    config: AuditConfig | dict[str, Any] | None = None,
     policy: Policy | None = None,
     promote: str | None = None,
     fresh: bool = False,
@@ -99,8 +99,8 @@ def gate(
 ) -> Decision:
     """Decides on `model`, compared with `baseline`, and may promote it.
 
-    `config` is an AuditConfig in plain values; without it, the settings that decide the figures are
-    those of the baseline's standing audit. Without `policy` the config's policy is taken, or the
+    `config` is an AuditConfig or its plain values; without it, the settings that decide the figures
+    are those of the baseline's standing audit. Without `policy` the config's policy is taken, or the
     default policy if the config's has no conditions. The standing audit of the version is used if a
     new audit would come out the same, unless `fresh`. The alias `promote` is moved last and only
     to a version that passed; if the move fails, the decision is `undecided`.
@@ -149,19 +149,25 @@ def _expect_standing(asked: AuditConfig, run_id: str) -> None:
 
 
 def _asked(
-    model: Resolved, baseline: str | None, config: dict[str, Any] | None, policy: Policy | None
+    model: Resolved,
+    baseline: str | None,
+    config: AuditConfig | dict[str, Any] | None,
+    policy: Policy | None,
 ) -> AuditConfig:
     """The config of the audit that is needed, with everything resolved."""
     compared = registry.resolve(baseline) if baseline is not None else None
-    values = dict(config) if config is not None else _config_of(compared)
-    values["model"] = model.uri
-    if compared is not None:
-        values["baseline"] = compared.uri
     if policy is not None and not policy.conditions:
         raise AuditError("Expected a policy with conditions, got one without. Leave --policy out.")
-    if policy is not None:
-        values["policy"] = policy.model_dump(mode="json")
-    asked = pinned(parse_config(values))
+    resolved = {"model": model.uri} | ({"baseline": compared.uri} if compared else {})
+    if isinstance(config, AuditConfig):
+        asked = config.model_copy(update=resolved)
+        asked = asked if policy is None else asked.with_policy(policy)
+    else:
+        values = (dict(config) if config is not None else _config_of(compared)) | resolved
+        if policy is not None:
+            values["policy"] = policy.model_dump(mode="json")
+        asked = parse_config(values)
+    asked = pinned(asked)
     if not asked.policy.conditions:
         if asked.baseline is None:
             raise AuditError(

@@ -118,13 +118,13 @@ def _decision(options: argparse.Namespace) -> "Decision":
     from audits.models.snapshot import snapshot
 
     policy = read_policy(options.policy) if options.policy else None
-    config = read_mapping(options.config) if options.config else None
-    if config is not None:
-        # An error is one line here, with the file's name; inside a flow it would be many. The gate
-        # parses again, with versions in the place of aliases.
-        typed = {"policy": policy.model_dump(mode="json")} if policy else {}
+    config = None
+    if options.config:
+        # Parsed here, since an error is one line, with the file's name; in a flow it would be many.
+        typed = {"model": options.model}
+        typed |= {"policy": policy.model_dump(mode="json")} if policy else {}
         typed |= {"baseline": options.baseline} if options.baseline else {}
-        parse_config({**config, "model": options.model, **typed}, origin=options.config)
+        config = parse_config({**read_mapping(options.config), **typed}, origin=options.config)
     chosen = {
         "baseline": options.baseline,
         "config": config,
