@@ -100,10 +100,10 @@ def gate(
     """Decides on `model`, compared with `baseline`, and may promote it.
 
     `config` is an AuditConfig or its plain values; without it, the settings that decide the figures
-    are those of the baseline's standing audit. Without `policy` the config's policy is taken, or the
-    default policy if the config's has no conditions. The standing audit of the version is used if a
-    new audit would come out the same, unless `fresh`. The alias `promote` is moved last and only
-    to a version that passed; if the move fails, the decision is `undecided`.
+    are those of the baseline's standing audit. Without `policy` the config's policy is taken, or
+    the default policy if the config's has no conditions. The standing audit of the version is used
+    if a new audit would come out the same, unless `fresh`. The alias `promote` is moved last and
+    only to a version that passed; if the move fails, the decision is `undecided`.
 
     Every URI is resolved once, so that an alias means one version from beginning to end. The files
     of a version are copied once to be measured, and once more before it is promoted. Raises
