@@ -7,17 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from audits.data.fit import AS_IT_IS, Fit, fitted
 from audits.errors import AuditError
 from fillblanks.masks import keys
 
-# ITU-R BT.601, as torchvision and Pillow convert colour to grey.
-_LUMA = (0.299, 0.587, 0.114)
-
 _NO_DRAW = -1  # masks use keys of the draws 0, 1, ...
-
-Shape = tuple[int | None, int | None, int | None]  # channels, height, width; None: any
 
 
 @dataclass(frozen=True)
@@ -26,7 +21,7 @@ class ImageSet:
 
     `read(i)` gives image i as uint8, uint16 or float in [0, 1], shape (H, W) or (H, W, C);
     `content(i)` gives the bytes of image i for digests. `labels` are int64 (N,), indices into
-    `classes`. `shape` is (C, H, W) of the model's inputs. Raises AuditError if there are no images,
+    `classes`. `fit` describes the model's inputs. Raises AuditError if there are no images,
     if two classes have one name, and if a label is not an index into `classes`.
     """
 
@@ -35,7 +30,7 @@ class ImageSet:
     labels: np.ndarray
     read: Callable[[int], np.ndarray]
     content: Callable[[int], bytes]
-    shape: Shape = (None, None, None)
+    fit: Fit = AS_IT_IS
 
     def __post_init__(self) -> None:
         if len(self.labels) == 0:
@@ -53,14 +48,14 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def for_model(self, classes: Sequence[str] | None, shape: Shape) -> "ImageSet":
-        """This set with labels in the model's class order and images in the model's shape.
+    def for_model(self, classes: Sequence[str] | None, fit: Fit) -> "ImageSet":
+        """This set with labels in the model's class order and images fitted to the model.
 
         `classes` None leaves the set's own classes. Raises AuditError for a class that the model
         does not have.
         """
         if classes is None:
-            return replace(self, shape=shape)
+            return replace(self, fit=fit)
         unknown = [name for name in self.classes if name not in classes]
         if unknown:
             raise AuditError(
@@ -69,13 +64,13 @@ class ImageSet:
                 "preprocessing.classes."
             )
         order = np.array([classes.index(name) for name in self.classes], dtype=np.int64)
-        return replace(self, classes=tuple(classes), labels=order[self.labels], shape=shape)
+        return replace(self, classes=tuple(classes), labels=order[self.labels], fit=fit)
 
     def tensor(self, indices: Sequence[int] | np.ndarray) -> Tensor:
-        """Images as float32 (n, C, H, W) in [0, 1], resized and recoloured to `shape`.
+        """Images as float32 (n, C, H, W) in [0, 1], resized and recoloured by `fit`.
 
         Raises AuditError for an image that cannot be read, and for images of several sizes if
-        `shape` has no size.
+        `fit` has no size.
         """
         images = [self._image(int(i)) for i in indices]
         sizes = {tuple(image.shape) for image in images}
@@ -89,14 +84,14 @@ class ImageSet:
     def adaptations(self) -> list[str]:
         """Sentences about the changes that fit images to the model; only the first is looked at."""
         raw = _to_tensor(self.read(0), self.name)
-        fitted = _fit(raw, self.shape)
+        given = fitted(raw, self.fit)
         done = []
-        if raw.shape[0] != fitted.shape[0]:
-            done.append(f"Images are turned from {raw.shape[0]} to {fitted.shape[0]} channel(s).")
-        if raw.shape[1:] != fitted.shape[1:]:
+        if raw.shape[0] != given.shape[0]:
+            done.append(f"Images are turned from {raw.shape[0]} to {given.shape[0]} channel(s).")
+        if raw.shape[1:] != given.shape[1:]:
             done.append(
                 f"Images are resized from {raw.shape[1]}x{raw.shape[2]} (the first) to "
-                f"{fitted.shape[1]}x{fitted.shape[2]}."
+                f"{given.shape[1]}x{given.shape[2]}."
             )
         return done
 
@@ -115,8 +110,8 @@ class ImageSet:
         return found
 
     def digest(self, indices: Sequence[int] | np.ndarray) -> str:
-        """sha256 of these images and labels, their indices, the class names and the shape."""
-        digest = hashlib.sha256(repr((self.classes, self.shape)).encode())
+        """sha256 of these images and labels, their indices, the class names and the fit."""
+        digest = hashlib.sha256(repr((self.classes, self.fit)).encode())
         for i in indices:
             content = self.content(int(i))
             digest.update(f"{int(i)} {int(self.labels[i])} {len(content)} ".encode())
@@ -139,7 +134,7 @@ class ImageSet:
         return np.lexsort((self.labels, rank))
 
     def _image(self, index: int) -> Tensor:
-        return _fit(_to_tensor(self.read(index), f"{self.name}, image {index}"), self.shape)
+        return fitted(_to_tensor(self.read(index), f"{self.name}, image {index}"), self.fit)
 
 
 def _to_tensor(image: np.ndarray, name: str) -> Tensor:
@@ -160,24 +155,6 @@ def _to_tensor(image: np.ndarray, name: str) -> Tensor:
             f"{name}. Divide by 255, or store them as uint8."
         )
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32))
-
-
-def _fit(image: Tensor, shape: Shape) -> Tensor:
-    channels, height, width = (want or got for want, got in zip(shape, image.shape, strict=True))
-    if image.shape[0] == 3 and channels == 1:
-        image = (image * torch.tensor(_LUMA).view(3, 1, 1)).sum(0, keepdim=True)
-    elif image.shape[0] == 1 and channels == 3:
-        image = image.expand(3, -1, -1)
-    elif image.shape[0] != channels:
-        raise AuditError(
-            f"Expected a model of 1 or 3 channels for images of {image.shape[0]}, got one of "
-            f"{channels}."
-        )
-    if image.shape[1:] != (height, width):
-        image = functional.interpolate(
-            image[None], size=(height, width), mode="bilinear", antialias=True
-        )[0]
-    return image.clamp(0, 1)
 
 
 def _few(items: Sequence[object]) -> str:

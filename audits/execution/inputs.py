@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from audits.config.audit import AuditConfig
+from audits.data.fit import Fit
 from audits.data.imageset import ImageSet
 from audits.execution.keys import key_of
 from audits.execution.store import default_folder
@@ -38,7 +39,7 @@ class AuditInputs:
             trusted = self.config.trust_pickle_sha256
             fetched = registry.fetch(self.model, folder)
             self.files = files.inspect(fetched, self.config.preprocessing, trusted)
-            self.images = self._images.for_model(self.files.classes, self.files.shape)
+            self.images = self._images.for_model(self.files.classes, Fit(*self.files.shape))
             self.reference_files = self._fetch_reference(folder)
             self.config = self._settled()
             self._open = opening.pop_all()

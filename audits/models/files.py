@@ -15,7 +15,6 @@ import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
-from audits.data.imageset import Shape
 from audits.errors import ModelRefused
 from audits.models.preprocessing import Preprocessing
 from audits.models.pt2 import check_archive
@@ -30,6 +29,7 @@ _BROKEN = (
     yaml.YAMLError,
     MlflowException,
 )
+Shape = tuple[int | None, int | None, int | None]  # channels, height, width; None: any
 _Said = TypeVar("_Said")
 _PICKLE_MODULES = {"mlflow.pytorch.pickle_module", "pickle", "cloudpickle"}
 

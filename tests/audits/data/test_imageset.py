@@ -7,6 +7,7 @@ from PIL import Image
 from scipy import stats
 
 from audits import AuditError
+from audits.data.fit import Fit
 
 RNG = np.random.default_rng(5)
 GREY = RNG.integers(0, 256, (4, 6, 7), dtype=np.uint8)
@@ -15,7 +16,7 @@ COLOUR = RNG.integers(0, 256, (4, 8, 9, 3), dtype=np.uint8)
 
 @pytest.mark.parametrize("size", [(20, 30), (5, 4), (3, 21), (8, 9)])
 def test_resizing_is_pillows_bilinear(size, image_set):
-    images = image_set(COLOUR, [0, 1, 1, 1], shape=(3, *size))
+    images = image_set(COLOUR, [0, 1, 1, 1], fit=Fit(3, *size))
     for channel in range(3):
         raw = Image.fromarray(COLOUR[2, :, :, channel].astype(np.float32) / 255)
         wanted = np.asarray(raw.resize(size[::-1], Image.Resampling.BILINEAR))
@@ -23,14 +24,14 @@ def test_resizing_is_pillows_bilinear(size, image_set):
 
 
 def test_colour_becomes_pillows_grey(image_set):
-    found = image_set(COLOUR, [0, 1, 1, 1], shape=(1, None, None)).tensor([0])
+    found = image_set(COLOUR, [0, 1, 1, 1], fit=Fit(1, None, None)).tensor([0])
     wanted = np.asarray(Image.fromarray(COLOUR[0]).convert("L")) / 255
     assert found.shape == (1, 1, 8, 9)
     assert found[0, 0].numpy() == pytest.approx(wanted, abs=1.01 / 255)
 
 
 def test_grey_becomes_three_equal_channels(image_set):
-    found = image_set(GREY, [0, 1, 1, 1], shape=(3, None, None)).tensor([1])
+    found = image_set(GREY, [0, 1, 1, 1], fit=Fit(3, None, None)).tensor([1])
     assert torch.equal(found, torch.from_numpy(GREY[1] / np.float32(255)).expand(1, 3, 6, 7))
 
 
@@ -51,7 +52,7 @@ def test_grey_becomes_three_equal_channels(image_set):
     ],
 )
 def test_what_is_done_to_the_images_is_said(shape, said, image_set):
-    images = image_set(GREY, [0, 1, 1, 1], shape=shape)
+    images = image_set(GREY, [0, 1, 1, 1], fit=Fit(*shape))
     assert images.adaptations() == said
     wanted = [want or got for want, got in zip(shape, (1, 6, 7), strict=True)]
     assert list(images.tensor([0]).shape[1:]) == wanted
@@ -59,7 +60,7 @@ def test_what_is_done_to_the_images_is_said(shape, said, image_set):
 
 def test_extremes_stay_in_0_to_1_when_resized(image_set):
     hard = np.tile(np.array([[0.0, 1.0], [1.0, 0.0]]), (1, 4, 4))
-    found = image_set(hard, [0], shape=(1, 13, 5)).tensor([0])
+    found = image_set(hard, [0], fit=Fit(1, 13, 5)).tensor([0])
     assert 0 <= found.min() <= found.max() <= 1
 
 
@@ -69,12 +70,12 @@ def test_images_of_many_sizes_need_a_size(image_set):
     with pytest.raises(AuditError, match=r"Expected images of one size in arrays, got \(1, 5, 7\)"):
         images.tensor([0, 1])
     assert images.tensor([0, 2]).shape == (2, 1, 6, 7)
-    assert images.for_model(None, (1, 6, 6)).tensor([0, 1, 2]).shape == (3, 1, 6, 6)
+    assert images.for_model(None, Fit(1, 6, 6)).tensor([0, 1, 2]).shape == (3, 1, 6, 6)
 
 
 def test_labels_take_the_models_order_of_classes(image_set):
     images = image_set(GREY, [0, 1, 2, 1], classes=["cat", "dog", "eel"])
-    fitted = images.for_model(("bee", "eel", "dog", "cat"), (1, 6, 7))
+    fitted = images.for_model(("bee", "eel", "dog", "cat"), Fit(1, 6, 7))
     assert fitted.classes == ("bee", "eel", "dog", "cat")
     assert [fitted.classes[label] for label in fitted.labels] == ["cat", "dog", "eel", "dog"]
     assert images.labels.tolist() == [0, 1, 2, 1]
@@ -82,16 +83,16 @@ def test_labels_take_the_models_order_of_classes(image_set):
 
 def test_a_model_without_names_keeps_the_datas(image_set):
     images = image_set(GREY, [0, 1, 2, 1])
-    fitted = images.for_model(None, (3, None, None))
+    fitted = images.for_model(None, Fit(3, None, None))
     assert fitted.classes == images.classes
-    assert fitted.shape == (3, None, None)
+    assert fitted.fit == Fit(3, None, None)
 
 
 def test_a_class_that_the_model_does_not_know_is_refused(image_set):
     images = image_set(GREY, [0, 1, 2, 1], classes=["cat", "dog", "eel"])
     message = r"classes that the model knows \(cat, dog\), got 'eel' in arrays"
     with pytest.raises(AuditError, match=message):
-        images.for_model(("cat", "dog"), (1, 6, 7))
+        images.for_model(("cat", "dog"), Fit(1, 6, 7))
 
 
 def test_labels_must_be_classes(image_set):
@@ -123,7 +124,7 @@ def test_the_seed_draws_the_sample_and_not_the_order_of_the_files(image_set):
 
 
 def _digest(image_set, images=GREY, labels=(0, 1, 2, 1), classes="abc", shape=(1, 6, 7), only=None):
-    made = image_set(images, labels, classes, shape=shape)
+    made = image_set(images, labels, classes, fit=Fit(*shape))
     return made.digest(range(len(made)) if only is None else only)
 
 

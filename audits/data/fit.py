@@ -1,0 +1,120 @@
+"""Fit: how the pixels of an image file become the pixels that a model is given."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from audits.errors import AuditError
+
+Resize = Literal["stretch", "crop", "pad"]
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+
+# ITU-R BT.601, as torchvision and Pillow convert colour to grey.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Geometry and colour of a model's input; a channel count, height or width of None takes any.
+
+    `resize` is `stretch` (height and width each to their size), `crop` (the shorter side to
+    `resize_to`, then the centre) or `pad` (the longer side to its size, then black borders).
+    `resize_to` None is the least length that covers the crop. `exif` turns an image as its EXIF
+    tag says. `alpha` is the colour, (r, g, b) in [0, 1], behind an image's transparent parts;
+    None drops the transparency.
+    """
+
+    channels: int | None = None
+    height: int | None = None
+    width: int | None = None
+    resize: Resize = "stretch"
+    resize_to: int | None = None
+    interpolation: Interpolation = "bilinear"
+    antialias: bool = True
+    exif: bool = False
+    alpha: tuple[float, float, float] | None = None
+
+    @property
+    def has_size(self) -> bool:
+        return self.height is not None and self.width is not None
+
+
+AS_IT_IS = Fit()
+"""Leaves size and colour of every image."""
+
+
+def fitted(image: Tensor, fit: Fit) -> Tensor:
+    """The image, float32 (C, H, W) in [0, 1], as `fit` describes it. Raises AuditError."""
+    return _resized(_recoloured(image, fit.channels), fit).clamp(0, 1)
+
+
+def _recoloured(image: Tensor, channels: int | None) -> Tensor:
+    if channels is None or image.shape[0] == channels:
+        return image
+    if image.shape[0] == 3 and channels == 1:
+        return (image * torch.tensor(_LUMA).view(3, 1, 1)).sum(0, keepdim=True)
+    if image.shape[0] == 1 and channels == 3:
+        return image.expand(3, -1, -1)
+    raise AuditError(
+        f"Expected a model of 1 or 3 channels for images of {image.shape[0]}, got one of "
+        f"{channels}."
+    )
+
+
+def _resized(image: Tensor, fit: Fit) -> Tensor:
+    height, width = image.shape[1:]
+    wanted = (fit.height or height, fit.width or width)
+    if fit.resize == "stretch":
+        return _scaled(image, wanted, fit)
+    if fit.resize == "pad":
+        scale = min(wanted[0] / height, wanted[1] / width)
+        image = _scaled(image, _rounded(height * scale, width * scale), fit)
+        return _padded(image, wanted)
+    shorter = fit.resize_to or _least_side(image, wanted)
+    scale = shorter / min(height, width)
+    image = _scaled(image, _rounded(height * scale, width * scale), fit)
+    return _centre(_padded(image, wanted), wanted)
+
+
+def _least_side(image: Tensor, wanted: tuple[int, int]) -> int:
+    """Length of the shorter side at which the image just covers the crop."""
+    height, width = image.shape[1:]
+    scale = max(wanted[0] / height, wanted[1] / width)
+    return max(1, round(min(height, width) * scale))
+
+
+def _rounded(height: float, width: float) -> tuple[int, int]:
+    # torchvision and Pillow-based pipelines cut the longer side; rounding up a hair keeps
+    # lengths that are whole but for rounding errors.
+    return max(1, int(height + 1e-6)), max(1, int(width + 1e-6))
+
+
+def _scaled(image: Tensor, size: tuple[int, int], fit: Fit) -> Tensor:
+    if tuple(image.shape[1:]) == size:
+        return image
+    smooth = fit.interpolation != "nearest"
+    return functional.interpolate(
+        image[None],
+        size=size,
+        mode=fit.interpolation,
+        antialias=fit.antialias and smooth,
+        align_corners=False if smooth else None,
+    )[0]
+
+
+def _padded(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Black borders on both sides if the image is smaller than `size`."""
+    down, across = (max(0, want - got) for want, got in zip(size, image.shape[1:], strict=True))
+    if not (down or across):
+        return image
+    borders = (across // 2, across - across // 2, down // 2, down - down // 2)
+    return functional.pad(image, borders)
+
+
+def _centre(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """The middle of the image, as torchvision's CenterCrop takes it."""
+    top, left = (round((got - want) / 2) for want, got in zip(size, image.shape[1:], strict=True))
+    return image[:, top : top + size[0], left : left + size[1]]
