@@ -13,14 +13,14 @@ from pydantic import TypeAdapter
 from audits.evidence.evidence import Evidence, Picture
 from audits.evidence.metric import Metric
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The schema of evidence.json. A new version needs a step in `migrations`."""
 
 Part = dict[str, np.ndarray]
 """The measurements of one unit: small named arrays of numbers or text, without Python objects."""
 
 _METRIC = TypeAdapter(Metric)
-_PLAIN = ("check", "status", "reason", "detail", "sentence", "legend", "passes")
+_PLAIN = ("check", "status", "reason", "detail", "sentence", "legend", "questions", "passes")
 
 
 def to_json(evidence: Evidence) -> dict[str, Any]:

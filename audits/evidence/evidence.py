@@ -44,6 +44,7 @@ class Evidence(BaseModel):
     tables: dict[str, pd.DataFrame] = {}  # other tables, by name
     pictures: tuple[Picture, ...] = ()
     legend: tuple[str, ...] = ()  # sentences that say how to read the pictures
+    questions: tuple[str, ...] = ()  # that must be settled before any verdict but undecided
     passes: int = 0  # images that went through the model for this check
     detail: str = ""  # the traceback of an error
 

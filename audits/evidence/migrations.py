@@ -69,4 +69,15 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-_STEPS: dict[int, Callable[[Content], Content]] = {2: _from_2}
+def _from_3(content: Content) -> Content:
+    """Schema 3 had no questions, and did not say how images are fed."""
+    return {
+        **content,
+        "schema_version": 4,
+        "input": [],
+        "questions": [],
+        "checks": [check | {"questions": []} for check in content["checks"]],
+    }
+
+
+_STEPS: dict[int, Callable[[Content], Content]] = {2: _from_2, 3: _from_3}

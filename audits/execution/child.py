@@ -19,7 +19,6 @@ from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
 from audits.config.audit import AuditConfig
 from audits.data import sources
-from audits.data.fit import Fit
 from audits.errors import AuditError, ModelRefused
 from audits.evidence.codec import Part, to_part
 from audits.evidence.evidence import Evidence, Picture
@@ -245,7 +244,7 @@ def _context_of(job: Job) -> AuditContext:
     if device == "cpu" and config.engine.captured:
         raise AuditError("Expected a GPU for engine.captured, found none. Leave it out.")
     classifier = loading.load(files, device)
-    images = sources.load(config.data).for_model(files.classes, Fit(*files.shape))
+    images = sources.load(config.data).for_model(files.classes, files.contract.fit)
     return AuditContext(
         images=images,
         seed=config.seed,

@@ -23,6 +23,8 @@ class Evaluation:
     model_digest: str | None = None
     reference_digest: str | None = None
     classes: tuple[str, ...] = ()
-    preprocessing: dict[str, object] | None = None
+    preprocessing: dict[str, object] | None = None  # the input contract as plain values
+    contract: tuple[tuple[str, str, str], ...] = ()  # its fields as (name, value, source)
+    questions: tuple[str, ...] = ()  # about fields that decide and that no source names
     shape: tuple[int, ...] = ()  # of an image as the model takes it
     refusal: str = ""  # why the model could not be opened

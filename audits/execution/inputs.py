@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Self
 
 from audits.config.audit import AuditConfig
-from audits.data.fit import Fit
 from audits.data.imageset import ImageSet
 from audits.execution.keys import key_of
 from audits.execution.store import default_folder
@@ -39,7 +38,7 @@ class AuditInputs:
             trusted = self.config.trust_pickle_sha256
             fetched = registry.fetch(self.model, folder)
             self.files = files.inspect(fetched, self.config.preprocessing, trusted)
-            self.images = self._images.for_model(self.files.classes, Fit(*self.files.shape))
+            self.images = self._images.for_model(self.files.classes, self.files.contract.fit)
             self.reference_files = self._fetch_reference(folder)
             self.config = self._settled()
             self._open = opening.pop_all()
@@ -72,20 +71,26 @@ class AuditInputs:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences about model and data for a reader of the evidence."""
-        notes = [*self.files.notes, *self.images.adaptations(), *self.images.weaknesses()]
+        notes = [*self.images.adaptations(), *self.images.weaknesses()]
         if self.files.classes is None:
             notes.append(
                 "Neither the model's metadata nor the config names the classes: the data's are "
                 "taken for its logits, in this order: " + ", ".join(self.images.classes)
             )
-        if self.reference_files is not None:
-            notes += [f"The reference: {note}" for note in self.reference_files.notes]
-            if self.reference_files.classes is None:
-                notes.append(
-                    "The reference's metadata does not name its classes: the order of the audited "
-                    "model's is taken."
-                )
+        if self.reference_files is not None and self.reference_files.classes is None:
+            notes.append(
+                "The reference's metadata does not name its classes: the order of the audited "
+                "model's is taken."
+            )
         return tuple(notes)
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """What decides the figures and was named by nobody; with any the verdict is undecided."""
+        asked = list(self.files.contract.questions)
+        if self.reference_files is not None:
+            asked += [f"The reference: {q}" for q in self.reference_files.contract.questions]
+        return tuple(asked)
 
     @property
     def reference_digest(self) -> str | None:
@@ -93,8 +98,8 @@ class AuditInputs:
 
     @property
     def preprocessing(self) -> dict[str, object]:
-        """Normalisation of an image, and the classes of the logits in their order."""
-        return {"mean": self.files.mean, "std": self.files.std, "classes": self.images.classes}
+        """The input contract, and the classes of the logits in their order, as plain values."""
+        return {**self.files.contract.to_json(), "classes": self.images.classes}
 
     @cached_property
     def data_digest(self) -> str:

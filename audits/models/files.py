@@ -5,19 +5,22 @@ This runs in the auditing process and never loads the model; `loading` loads it.
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
+from audits.data.fit import Fit
 from audits.errors import ModelRefused
+from audits.models.contract import InputContract, Said, expect_agreement, merged
+from audits.models.flavours.base import Flavour
+from audits.models.flavours.registered import preferred
+from audits.models.metadata import said_by_metadata
 from audits.models.preprocessing import Preprocessing
-from audits.models.pt2 import check_archive
+from audits.models.signature import said_by_signature
 
 # Errors that a damaged or crafted MLmodel raises when it is read.
 _BROKEN = (
@@ -29,9 +32,6 @@ _BROKEN = (
     yaml.YAMLError,
     MlflowException,
 )
-Shape = tuple[int | None, int | None, int | None]  # channels, height, width; None: any
-_Said = TypeVar("_Said")
-_PICKLE_MODULES = {"mlflow.pytorch.pickle_module", "pickle", "cloudpickle"}
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,16 @@ class ModelFiles:
     """Facts about a model that its files give without being loaded."""
 
     folder: str
-    data: str  # the folder of the weights, inside `folder`
+    data: str  # the file or folder of the model itself, inside `folder`
+    flavour: str  # the format in which it is loaded
     digest: str  # sha256 of weights and model configuration
-    trusted_pickle: bool
-    shape: Shape  # of one image, from the signature; None: any
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    classes: tuple[str, ...] | None
-    notes: tuple[str, ...]
+    trusted: bool  # whether loading it may run code, which the auditor has allowed
+    contract: InputContract
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the logits in their order; None if no source names them."""
+        return self.contract.classes
 
 
 def inspect(
@@ -78,37 +80,37 @@ def _inspect(
             f"Expected an MLflow model with a file MLmodel: {error.message}"
         ) from error
     flavours = dict(conf.flavors)
-    if "pytorch" not in flavours:
-        raise ModelRefused(
-            "Expected a model of MLflow's pytorch flavour, which has input gradients, got "
-            f"flavours {', '.join(sorted(flavours))}. Log it with mlflow.pytorch.log_model."
-        )
-    for name, flavour in flavours.items():
-        if isinstance(flavour, dict) and flavour.get("code"):
+    flavour = preferred(flavours)
+    for name, entry in flavours.items():
+        if isinstance(entry, dict) and entry.get("code"):
             raise ModelRefused(
-                f"Expected a model without code of its own, got code: {flavour['code']!r} in "
+                f"Expected a model without code of its own, got code: {entry['code']!r} in "
                 f"flavour {name}, which would run when loaded. Log it as pt2 without code_paths."
             )
-    data = (folder / str(flavours["pytorch"].get("model_data", "data"))).resolve()
-    if not data.is_dir() or folder.resolve() not in data.parents:
-        raise ModelRefused(f"Expected the model's data inside its folder, got {data.name!r}.")
-    trusted = _check_serialization(data, trusted_sha256)
-
-    metadata = conf.metadata or {}
-    mean, std, notes = _normalisation(preprocessing, metadata)
-    named = (preprocessing.classes, _names(metadata.get("classes")))
-    classes = _first(named, preprocessing.overrides)
+    data = flavour.data(folder, conf)
+    running = flavour.running_files(data)
+    for file in running:
+        _expect_trust(file, trusted_sha256)
+    flavour.check(data, trusted=bool(running))
     return ModelFiles(
         folder=str(folder),
         data=str(data),
+        flavour=flavour.name,
         digest=_digest(folder, data, conf),
-        trusted_pickle=trusted,
-        shape=_signature_shape(conf),
-        mean=mean,
-        std=std,
-        classes=classes,
-        notes=notes,
+        trusted=bool(running),
+        contract=_contract(folder, conf, flavour, preprocessing),
     )
+
+
+def _contract(
+    folder: Path, conf: Model, flavour: Flavour, preprocessing: Preprocessing
+) -> InputContract:
+    config = Said("the config", preprocessing.contract_fields)
+    own = [said_by_metadata(conf.metadata or {}), flavour.said(folder, conf)]
+    signature = said_by_signature(conf)
+    said = [config, *own] if preprocessing.overrides else [*own, config]
+    expect_agreement(said, signature)
+    return merged([*said, signature])
 
 
 def inspect_reference(
@@ -127,114 +129,33 @@ def inspect_reference(
             "Expected a reference with the classes of the audited model in the same order "
             f"({', '.join(classes)}), got {', '.join(files.classes)}."
         )
-    if model.shape and files.shape and files.shape != model.shape:
+    own, other = model.contract.fit, files.contract.fit
+    if own.has_size and other.has_size and _shape(own) != _shape(other):
         raise ModelRefused(
-            f"Expected a reference for images of the audited model's shape {model.shape}, got "
-            f"{files.shape}."
+            f"Expected a reference for images of the audited model's shape {_shape(own)}, got "
+            f"{_shape(other)}."
         )
     return files
 
 
-def _check_serialization(data: Path, trusted_sha256: Sequence[str]) -> bool:
-    """Whether the model is a pickle that may be loaded. MLflow prefers model.pth to model.pt2."""
-    pickled = data / "model.pth"
-    if not pickled.exists():
-        if not (data / "model.pt2").exists():
-            raise ModelRefused(
-                "Expected model.pt2 or model.pth in the model's data, found neither."
-            )
-        check_archive(data / "model.pt2")
-        return False
-    sha256 = _sha256(pickled)
+def _shape(fit: Fit) -> tuple[int | None, int | None, int | None]:
+    return fit.channels, fit.height, fit.width
+
+
+def _expect_trust(file: Path, trusted_sha256: Sequence[str]) -> None:
+    sha256 = _sha256(file)
     if sha256 not in trusted_sha256:
         given = f", not {', '.join(trusted_sha256)}" if trusted_sha256 else ""
         raise ModelRefused(
             "Expected a pt2 model, got a pickle, which can run any code when loaded. Log it with "
             f"serialization_format='pt2', or review it and set trust_pickle_sha256: {sha256}{given}"
         )
-    info = data / "pickle_module_info.txt"
-    module = info.read_text().strip() if info.is_file() else ""
-    if module not in _PICKLE_MODULES:
-        raise ModelRefused(
-            f"Expected a pickle module among {', '.join(sorted(_PICKLE_MODULES))}, got {module!r}."
-        )
-    return True
-
-
-def _signature_shape(conf: Model) -> Shape:
-    inputs = conf.signature.inputs if conf.signature else None
-    if inputs is None:
-        return (None, None, None)
-    specs = inputs.inputs
-    shape = getattr(specs[0], "shape", None)
-    if len(specs) == 1 and shape is not None and specs[0].type.kind != "f":
-        raise ModelRefused(f"Expected a model of float images, got a signature of {specs[0].type}.")
-    if len(specs) != 1 or shape is None or len(shape) != 4:
-        raise ModelRefused(
-            "Expected a signature of one image tensor (N, C, H, W), got "
-            f"{', '.join(str(s) for s in specs)}."
-        )
-    if shape[0] not in (-1, None):
-        raise ModelRefused(
-            f"Expected a model that takes batches of any size, got a fixed batch of {shape[0]}. "
-            "Log it with an input_example of at least 2 rows."
-        )
-    channels, height, width = (None if side == -1 else int(side) for side in shape[1:])
-    if channels not in (None, 1, 3):
-        raise ModelRefused(
-            f"Expected a model of 1 or 3 channels, (N, C, H, W), got a signature of {shape}."
-        )
-    return (channels, height, width)
-
-
-def _normalisation(
-    preprocessing: Preprocessing, metadata: dict[str, Any]
-) -> tuple[tuple[float, ...], tuple[float, ...], tuple[str, ...]]:
-    first = preprocessing.overrides
-    mean = _first((preprocessing.mean, _numbers(metadata.get("mean"), "mean")), first)
-    std = _first((preprocessing.std, _numbers(metadata.get("std"), "std")), first)
-    notes = []
-    missing = [name for name, value in (("mean", mean), ("std", std)) if value is None]
-    if missing:
-        notes.append(
-            f"Neither the model's metadata nor the config names {' and '.join(missing)}: 0 is "
-            "taken for mean and 1 for std."
-        )
-    return mean or (0.0,), std or (1.0,), tuple(notes)
-
-
-def _first(said: tuple[_Said | None, _Said | None], config_first: bool) -> _Said | None:
-    """The first value that is given: the config's, then the metadata's, or the other way round."""
-    config, metadata = said
-    return (config or metadata) if config_first else (metadata or config)
-
-
-def _numbers(value: Any, name: str) -> tuple[float, ...] | None:
-    if value is None:
-        return None
-    values = value if isinstance(value, list) else [value]
-    if not values or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
-        raise ModelRefused(f"Expected numbers as {name!r} in the model's metadata, got {value!r}.")
-    return tuple(float(v) for v in values)
-
-
-def _names(value: Any) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or not value or len({str(v) for v in value}) != len(value):
-        raise ModelRefused(
-            f"Expected a list of different class names in the model's metadata, got {value!r}."
-        )
-    return tuple(str(v) for v in value)
 
 
 def _digest(folder: Path, data: Path, conf: Model) -> str:
     """sha256 of everything that decides the model's answers; names, times and ids are left out."""
-    files = {
-        str(file.relative_to(folder.resolve())): _sha256(file)
-        for file in sorted(data.rglob("*"))
-        if file.is_file()
-    }
+    found = [data] if data.is_file() else sorted(f for f in data.rglob("*") if f.is_file())
+    files = {str(file.relative_to(folder.resolve())): _sha256(file) for file in found}
     signature = conf.signature.to_dict() if conf.signature else None
     text = json.dumps([files, signature, conf.metadata], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

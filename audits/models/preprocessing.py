@@ -1,18 +1,59 @@
-"""Preprocessing: the normalisation and the class names that a config may give."""
+"""Preprocessing: the fields of the input contract that a config or a model's metadata may name."""
 
-from pydantic import Field, PositiveFloat, field_validator
+from typing import Annotated, Any
 
-from audits.strict import Strict
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_validator
+
+from audits.data.fit import Interpolation, Resize
+from audits.models.contract import Layout, Range
+from audits.strict import Share, Strict
+
+
+def _as_tuple(value: Any) -> Any:
+    """A strict tuple takes a list from JSON, but not from a validator."""
+    if isinstance(value, list | tuple):
+        if not value:
+            raise ValueError("expected at least one number")
+        return tuple(value)
+    return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _as_size(value: Any) -> Any:
+    square = isinstance(value, int) and not isinstance(value, bool)
+    return (value, value) if square else _as_tuple(value)
+
+
+Numbers = Annotated[tuple[float, ...], BeforeValidator(_as_tuple)]
+Scales = Annotated[tuple[PositiveFloat, ...], BeforeValidator(_as_tuple)]
 
 
 class Preprocessing(Strict):
-    """Normalisation of images in [0, 1] for the network, and the class names of its logits."""
+    """How an image becomes the network's input. Every field that is named here is not asked for."""
 
-    mean: tuple[float, ...] | None = None
-    std: tuple[PositiveFloat, ...] | None = None
+    mean: Numbers | None = Field(default=None, description="in the units of `range`")
+    std: Scales | None = Field(default=None, description="in the units of `range`")
+    range: Range | None = Field(default=None, description="of pixels before mean and std")
+    size: Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_size)] | None = Field(
+        default=None, description="height and width, or one number for both"
+    )
+    channels: PositiveInt | None = Field(default=None, le=3)
+    resize: Resize | None = Field(
+        default=None, description="stretch; crop: shorter side to `resize_to`, then centre; pad"
+    )
+    resize_to: PositiveInt | None = Field(default=None, description="pixels, of `resize: crop`")
+    interpolation: Interpolation | None = None
+    antialias: bool | None = None
+    exif: bool | None = Field(default=None, description="rotate images as their EXIF tag says")
+    alpha: Annotated[tuple[Share, Share, Share], BeforeValidator(_as_tuple)] | None = Field(
+        default=None, description="colour in [0, 1] behind transparent parts"
+    )
+    layout: Layout | None = None
+    dtype: str | None = Field(
+        default=None, pattern="^(uint8|float16|bfloat16|float32|float64)$", description="of inputs"
+    )
     classes: tuple[str, ...] | None = None  # in the order of the logits
     overrides: bool = Field(
-        default=True, description="false: values of the model's metadata come first"
+        default=True, description="false: values of the model's own files come first"
     )
 
     @field_validator("classes")
@@ -21,3 +62,11 @@ class Preprocessing(Strict):
         if classes is not None and len(set(classes)) < len(classes):
             raise ValueError("expected different class names, got one twice")
         return classes
+
+    @property
+    def contract_fields(self) -> dict[str, Any]:
+        """The fields that are named, under the names of `InputContract` and `Fit`."""
+        named = self.model_dump(exclude={"overrides", "size"}, exclude_none=True)
+        if self.size is not None:
+            named |= {"height": self.size[0], "width": self.size[1]}
+        return named

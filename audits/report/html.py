@@ -1,6 +1,7 @@
 """report.html: the whole audit on one self-contained page."""
 
 import base64
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -15,9 +16,17 @@ from audits.verdict.decide import Verdict
 
 
 def report(
-    title: str, verdict: Verdict, evidence: list[Evidence], notes: list[str], sheet: bytes | None
+    title: str,
+    verdict: Verdict,
+    evidence: list[Evidence],
+    notes: list[str],
+    sheet: bytes | None,
+    contract: Sequence[tuple[str, str, str]] = (),
 ) -> str:
-    """The page as HTML, with its pictures inside and without scripts. `sheet` is a PNG."""
+    """The page as HTML, with its pictures inside and without scripts.
+
+    `sheet` is a PNG, `contract` the fields of the model's input as (name, value, source).
+    """
     environment = Environment(
         loader=PackageLoader("audits.report"), autoescape=True, undefined=StrictUndefined
     )
@@ -26,6 +35,7 @@ def report(
         verdict=verdict,
         evidence=evidence,
         notes=notes,
+        contract=contract,
         sheet=_inline(sheet) if sheet else None,
         legend=list(dict.fromkeys(line for e in evidence for line in e.legend)),
         large={e.check: _large(e) for e in evidence},

@@ -23,7 +23,14 @@ def payload_of(result: AuditResult) -> Payload:
     title = f"{model}: {verdict.word}"
     sheet = contact_sheet.contact_sheet(evidence, title)
     sheet_png = contact_sheet.png(sheet) if sheet else None
-    page = report(str(model), verdict, list(evidence), list(result.notes), sheet_png)
+    page = report(
+        str(model),
+        verdict,
+        list(evidence),
+        list(result.notes),
+        sheet_png,
+        result.evaluation.contract,
+    )
     files: dict[str, bytes] = {}
     if (table := _per_image(evidence)) is not None:
         files["predictions.parquet"] = table.to_parquet()
@@ -87,6 +94,11 @@ def _evidence_json(result: AuditResult, files: dict[str, bytes]) -> bytes:
         },
         "config": result.config.model_dump(mode="json"),
         "setting": evaluation.setting,
+        "input": [
+            {"field": field, "value": value, "source": source}
+            for field, value, source in evaluation.contract
+        ],
+        "questions": evaluation.questions,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("fillblanks", "torch", "scikit-learn", "mlflow")},

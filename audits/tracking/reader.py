@@ -55,6 +55,11 @@ class PastAudit:
         return tuple(self.content["model"]["classes"])
 
     @property
+    def questions(self) -> tuple[str, ...]:
+        """What nobody had named about the model's input."""
+        return tuple(self.content["questions"])
+
+    @property
     def whole(self) -> bool:
         """Whether no check ended with an error."""
         return all(evidence.status != "error" for evidence in self.evidence)

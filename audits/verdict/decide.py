@@ -56,12 +56,17 @@ class Verdict:
     judgements: tuple[Judgement, ...] = ()
 
 
-def decide(policy: Policy, evidence: Sequence[Evidence], today: date) -> Verdict:
+def decide(
+    policy: Policy, evidence: Sequence[Evidence], today: date, questions: Sequence[str] = ()
+) -> Verdict:
     """`failed` if a condition failed; `passed` only if there are conditions and all passed.
 
     Anything else is `undecided`. So is an audit in which a check outside the policy ended with an
     error. A condition that is waived on the day `today` does not decide, but at least one other
     condition must pass.
+
+    With open questions about the model's input, those given and those of the evidence, the figures
+    may be about a model that nobody has: then the verdict is `undecided`, whatever they are.
 
     Each condition passes on its own 95 % interval. A policy fails if any condition fails, and some
     of many conditions fails by chance more often than a single one (seven at their bounds: 16 % of
@@ -76,6 +81,9 @@ def decide(policy: Policy, evidence: Sequence[Evidence], today: date) -> Verdict
     errors = [e for e in evidence if e.status == "error"]
     waived = [j for j in judgements if j.waiver is not None]
     also = f". Waived: {_sentence(waived)}" if waived else ""
+    asked = [*questions, *(question for one in evidence for question in one.questions)]
+    if asked:
+        return Verdict("undecided", " ".join(asked), judgements)
     if failed:
         return Verdict("failed", _sentence(failed) + also, judgements)
     if open_:

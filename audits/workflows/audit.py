@@ -54,7 +54,7 @@ def run_audit(config: AuditConfig, *, executor: Executor | None = None) -> Audit
             notes += tuple(f"The baseline: {note}" for note in baseline.notes)
         if evaluation.checks:
             config = config.model_copy(update={"checks": evaluation.checks})
-        verdict = decide(config.policy, evaluation.evidence, today())
+        verdict = decide(config.policy, evaluation.evidence, today(), evaluation.questions)
         if evaluation.refusal:
             verdict = Verdict("undecided", evaluation.refusal, verdict.judgements)
         result = AuditResult(

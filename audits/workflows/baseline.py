@@ -18,6 +18,9 @@ def compared(
     """
     if baseline.refusal:
         return evaluation, (f"The baseline could not be opened: {baseline.refusal}",)
+    if baseline.questions:
+        asked = " ".join(baseline.questions)
+        return evaluation, (f"Not compared with the baseline, whose input is not known: {asked}",)
     if differing := _fed_differently(baseline, preprocessing):
         return evaluation, (differing,)
     evidence, reasons = [], []
@@ -38,7 +41,7 @@ def _fed_differently(baseline: Evaluation, preprocessing: Preprocessing) -> str:
     Its own metadata came first. If the config contradicts them, they may be wrong, and every model
     looks good beside a baseline whose inputs are prepared wrongly.
     """
-    said = preprocessing.model_dump(include={"mean", "std", "classes"}, exclude_none=True)
+    said = preprocessing.contract_fields
     if not preprocessing.overrides:
         return ""
     fed = {name: (baseline.preprocessing or {}).get(name) for name in said}

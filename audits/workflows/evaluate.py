@@ -63,6 +63,8 @@ def _evaluation(
         reference_digest=inputs.reference_digest,
         classes=inputs.images.classes,
         preprocessing=inputs.preprocessing,
+        contract=tuple(inputs.files.contract.rows()),
+        questions=inputs.questions,
         shape=inputs.shape,
     )
 

@@ -59,7 +59,8 @@ class Lookout:
             return Due(None, f"the baseline cannot be opened: {error}")
         if found.content["digest"] != digest:
             return Due(None, "model, data, checks, baseline or policy are not those of its audit")
-        if decide(self._config.policy, found.evidence, today()).word != found.word:
+        verdict = decide(self._config.policy, found.evidence, today(), found.questions)
+        if verdict.word != found.word:
             return Due(None, f"its verdict would not be {found.word} today")
         return Due(found, f"audited in run {found.run_id}")
 

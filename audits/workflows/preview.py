@@ -37,6 +37,7 @@ def preview(config: AuditConfig) -> str:
 
 def _told(config: AuditConfig, model: Resolved, images: ImageSet, worker: Worker) -> str:
     with AuditInputs(config, model, images) as inputs, Session(inputs, worker) as session:
+        contract = inputs.files.contract
         cost = session.cost()  # which finds out whether the plan fits
         lines = [
             f"model   {model} ({model.uri})",
@@ -45,6 +46,8 @@ def _told(config: AuditConfig, model: Resolved, images: ImageSet, worker: Worker
             f"store   {session.store.folder}",
             f"plan    {session.plan}",
         ]
+        lines += [f"input   {name}: {value} ({source})" for name, value, source in contract.rows()]
+        lines += [f"unknown {question}" for question in inputs.questions]
         lines += [f"note    {note}" for note in session.notes]
         for check in config.checks:
             chosen, units = len(check.chosen(session.context)), len(session.units(check))

@@ -111,5 +111,5 @@ def test_every_figure_of_schema_2_is_in_the_schema_of_today():
 
 
 def test_a_schema_without_a_step_is_refused_in_words():
-    with pytest.raises(ValueError, match="expected evidence of schema 2 to 3, got 9"):
+    with pytest.raises(ValueError, match="expected evidence of schema 2 to 4, got 9"):
         migrations.upgraded({"schema_version": 9})

@@ -139,6 +139,17 @@ def test_no_condition_is_no_pass(evidence_of):
     assert decide(Policy(), [], TODAY).word == "undecided"
 
 
+@pytest.mark.parametrize("accuracy", [GOOD, (0.1, 0.05, 0.15, 400)])
+def test_with_an_open_question_nothing_is_passed_or_failed(accuracy, evidence_of):
+    evidence = evidence_of(accuracy=accuracy)
+    assert decide(MIN, [evidence], TODAY).word != "undecided"
+    asked = decide(MIN, [evidence], TODAY, ["Which range? Set preprocessing.range."])
+    assert (asked.word, asked.reason) == ("undecided", "Which range? Set preprocessing.range.")
+    assert len(asked.judgements) == 1
+    doubtful = evidence.model_copy(update={"questions": ("Which classes?",)})
+    assert decide(MIN, [doubtful], TODAY).reason == "Which classes?"
+
+
 def test_everything_shown_passes(evidence_of):
     verdict = decide(MIN, [evidence_of(accuracy=GOOD, coverage=(0.6, 0.5, 0.7, 400))], TODAY)
     assert verdict.word == "passed"

@@ -1,0 +1,56 @@
+"""Flavour: the base of all formats in which MLflow stores a model."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+from mlflow.models import Model
+from torch import nn
+
+from audits.errors import ModelRefused
+from audits.models.contract import Said
+
+
+class Flavour(ABC):
+    """One format. Everything but `load` runs in the auditing process and loads nothing."""
+
+    name: ClassVar[str]
+    """The key under which MLmodel lists the format."""
+
+    def data(self, folder: Path, conf: Model) -> Path:
+        """The file or folder that holds the model, inside `folder`. Raises ModelRefused."""
+        return inside(folder, self.entry(conf).get("model_data", "data"))
+
+    def entry(self, conf: Model) -> dict[str, Any]:
+        """The format's own entry in MLmodel."""
+        entry = conf.flavors[self.name]
+        if not isinstance(entry, dict):
+            raise ModelRefused(f"Expected a mapping under flavors.{self.name}, got {entry!r}.")
+        return entry
+
+    @abstractmethod
+    def running_files(self, data: Path) -> list[Path]:
+        """The files that can run any code when they are loaded, so that they need trust."""
+
+    @abstractmethod
+    def check(self, data: Path, *, trusted: bool) -> None:
+        """Raises ModelRefused unless the format's own files are as expected.
+
+        If not `trusted`, nothing in them may run code when they are loaded.
+        """
+
+    def said(self, folder: Path, conf: Model) -> Said:
+        """The fields of the input contract that the format's own files name."""
+        return Said(f"the {self.name} files", {})
+
+    @abstractmethod
+    def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:
+        """The network, on `device`. Runs in the child process alone. Raises ModelRefused."""
+
+
+def inside(folder: Path, name: object) -> Path:
+    """The path `name` in a model's folder. Raises ModelRefused if it is not there."""
+    path = (folder / str(name)).resolve()
+    if not path.exists() or folder.resolve() not in path.parents:
+        raise ModelRefused(f"Expected the model's data inside its folder, got {path.name!r}.")
+    return path

@@ -1,0 +1,29 @@
+"""The formats that can be audited, the preferred ones first.
+
+A model is often stored under several flavours; the first of this list that it has is taken. A new
+format is one import and one name here.
+"""
+
+from collections.abc import Collection
+
+from audits.errors import ModelRefused
+from audits.models.flavours.base import Flavour
+from audits.models.flavours.pytorch import PyTorch
+
+_FLAVOURS: tuple[Flavour, ...] = (PyTorch(),)
+
+
+def flavour_named(name: str) -> Flavour:
+    """The format of that name. Raises KeyError."""
+    return {flavour.name: flavour for flavour in _FLAVOURS}[name]
+
+
+def preferred(names: Collection[str]) -> Flavour:
+    """The format that is taken of those that a model has. Raises ModelRefused if there is none."""
+    for flavour in _FLAVOURS:
+        if flavour.name in names:
+            return flavour
+    raise ModelRefused(
+        f"Expected a model of MLflow's flavour {' or '.join(f.name for f in _FLAVOURS)}, got "
+        f"flavours {', '.join(sorted(names))}. Log it with mlflow.pytorch.log_model."
+    )

@@ -1,0 +1,62 @@
+"""The input contract's fields that a model's metadata names: those given to log_model."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from audits.errors import ModelRefused
+from audits.models.contract import Said
+from audits.models.preprocessing import Preprocessing
+
+SOURCE = "the model's metadata"
+
+
+def said_by_metadata(metadata: Mapping[str, Any]) -> Said:
+    """`mean`, `std`, `classes`, and the fields of a mapping `preprocessing`, as a config has them.
+
+    Other keys are the owner's and are not read. Raises ModelRefused if a value makes no sense.
+    """
+    named = {
+        "mean": _numbers(metadata.get("mean"), "mean"),
+        "std": _numbers(metadata.get("std"), "std"),
+        "classes": _names(metadata.get("classes")),
+    }
+    given = metadata.get("preprocessing")
+    if given is not None:
+        named = {**named, **_preprocessing(given)}
+    return Said(SOURCE, named)
+
+
+def _preprocessing(given: Any) -> dict[str, Any]:
+    try:
+        return Preprocessing.model_validate_json(json.dumps(given)).contract_fields
+    except (ValidationError, TypeError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        where = ".".join(str(part) for part in first["loc"]) if first else ""
+        told = first["msg"] if first else str(error)
+        raise ModelRefused(
+            f"Expected fields of preprocessing in the model's metadata, but {where}: {told}. "
+            "Correct the metadata."
+        ) from error
+
+
+def _numbers(value: Any, name: str) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    values = value if isinstance(value, list) else [value]
+    if not values or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+        raise ModelRefused(f"Expected numbers as {name!r} in the model's metadata, got {value!r}.")
+    return tuple(float(v) for v in values)
+
+
+def _names(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not value or len({str(v) for v in value}) != len(value):
+        raise ModelRefused(
+            f"Expected a list of different class names in the model's metadata, got {value!r}."
+        )
+    return tuple(str(v) for v in value)

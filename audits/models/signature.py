@@ -1,0 +1,63 @@
+"""The input contract's fields that a model's signature fixes: size, layout, dtype, batch."""
+
+from typing import Any
+
+from mlflow.models import Model
+
+from audits.errors import ModelRefused
+from audits.models.contract import Said
+
+SOURCE = "the signature"
+_DTYPES = ("uint8", "float16", "float32", "float64")
+_CHANNELS = (1, 3)
+
+
+def said_by_signature(conf: Model) -> Said:
+    """Size, layout, dtype and fixed batch of a signature of one image tensor.
+
+    A signature of columns (a data frame) says nothing. Raises ModelRefused if the signature is not
+    that of an image tensor.
+    """
+    inputs = conf.signature.inputs if conf.signature else None
+    if inputs is None or not inputs.is_tensor_spec():
+        return Said(SOURCE, {})
+    specs = inputs.inputs
+    if len(specs) != 1 or len(specs[0].shape) not in (2, 3, 4):
+        raise ModelRefused(
+            "Expected a signature of one image tensor (N, C, H, W), got "
+            f"{', '.join(str(s) for s in specs)}."
+        )
+    dtype, shape = str(specs[0].type), tuple(specs[0].shape)
+    if dtype not in _DTYPES:
+        raise ModelRefused(
+            f"Expected a model of float or uint8 images, got a signature of {dtype}."
+        )
+    batch, *sides = (None if side == -1 else int(side) for side in shape)
+    return Said(SOURCE, {"dtype": dtype, "batch": batch, **_sides(sides, shape)})
+
+
+def _sides(sides: list[int | None], shape: tuple[Any, ...]) -> dict[str, Any]:
+    if len(sides) == 1:
+        return {"layout": "flat", **_square(sides[0], shape)}
+    if len(sides) == 2:
+        return {"layout": "NHW", "channels": 1, "height": sides[0], "width": sides[1]}
+    first, height, width = sides
+    if first in _CHANNELS or (first is None and width not in _CHANNELS):
+        return {"layout": "NCHW", "channels": first, "height": height, "width": width}
+    if sides[2] in _CHANNELS:
+        return {"layout": "NHWC", "channels": sides[2], "height": sides[0], "width": sides[1]}
+    raise ModelRefused(
+        "Expected a model of 1 or 3 channels, (N, C, H, W) or (N, H, W, C), got a signature of "
+        f"{shape}."
+    )
+
+
+def _square(length: int | None, shape: tuple[Any, ...]) -> dict[str, Any]:
+    """Height and width of a grey image that is given as one row of pixels."""
+    side = round((length or 0) ** 0.5)
+    if length is None or side * side != length:
+        raise ModelRefused(
+            f"Expected a signature of images (N, C, H, W), or of square grey images as rows, got "
+            f"{shape}. Log a model that takes images."
+        )
+    return {"channels": 1, "height": side, "width": side}

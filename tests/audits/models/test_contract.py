@@ -1,0 +1,180 @@
+"""The input contract is read from config, metadata and signature; unnamed fields are asked for."""
+
+import json
+import shutil
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+import yaml
+from mlflow.models import Model, ModelSignature
+from mlflow.types import Schema, TensorSpec
+from torch import nn
+
+from audits.data.fit import Fit
+from audits.errors import ModelRefused
+from audits.models.files import inspect
+from audits.models.preprocessing import Preprocessing
+
+METADATA = {"mean": [0.3], "std": 0.35, "classes": list("0123456789")}
+PLAIN = Preprocessing()
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A pt2 for images of 1x8x8, with metadata."""
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    torch.manual_seed(0)
+    mlflow.pytorch.save_model(
+        nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval(),
+        str(folder),
+        input_example=np.zeros((2, 1, 8, 8), np.float32),
+        metadata=METADATA,
+        pip_requirements=["torch"],
+        serialization_format="pt2",
+    )
+    return folder
+
+
+@pytest.fixture
+def copy(saved, tmp_path):
+    """A copy of the saved model, whose MLmodel a test may rewrite."""
+    return Path(shutil.copytree(saved, tmp_path / "model"))
+
+
+def _named(files):
+    contract = files.contract
+    return contract.mean, contract.std, contract.classes
+
+
+def test_the_files_of_a_good_model_say_what_is_needed(saved):
+    files = inspect(saved, PLAIN)
+    assert files.contract.fit == Fit(1, 8, 8)
+    assert _named(files) == ((0.3,), (0.35,), tuple("0123456789"))
+    assert not files.trusted
+    assert files.contract.questions == ()
+
+
+def test_the_config_takes_precedence_over_the_metadata(saved):
+    own = Preprocessing(mean=(0.0,), std=(1.0,), classes=tuple("abcdefghij"))
+    files = inspect(saved, own)
+    assert _named(files) == ((0.0,), (1.0,), tuple("abcdefghij"))
+
+
+def _rewrite(folder, **changes):
+    file = folder / "MLmodel"
+    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), **changes}))
+    return folder
+
+
+def _sign(folder, *specs):
+    conf = Model.load(str(folder))
+    conf.signature = ModelSignature(Schema(list(specs))) if specs else None
+    conf.save(str(folder / "MLmodel"))
+    return folder
+
+
+def test_without_metadata_the_normalisation_is_an_open_question(copy):
+    files = inspect(_rewrite(copy, metadata=None), PLAIN)
+    assert _named(files) == ((0.0,), (1.0,), None)
+    (question,) = files.contract.questions
+    assert "set preprocessing.range" in question
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"mean": "grey"}, "Expected numbers as 'mean' in the model's metadata, got 'grey'"),
+        ({"std": []}, "Expected numbers as 'std'"),
+        ({"classes": "0123"}, "Expected a list of different class names"),
+        ({"classes": ["a", "a"]}, "Expected a list of different class names"),
+        ({"preprocessing": {"rang": "0-1"}}, "fields of preprocessing in .* but rang"),
+        ({"preprocessing": {"range": "0..1"}}, "fields of preprocessing in .* but range"),
+        ({"preprocessing": ["range"]}, "fields of preprocessing in the model's metadata"),
+    ],
+)
+def test_metadata_that_make_no_sense_are_refused(metadata, message, copy):
+    with pytest.raises(ModelRefused, match=message):
+        inspect(_rewrite(copy, metadata=metadata), PLAIN)
+
+
+def _tensor(*shape, name=None):
+    return TensorSpec(np.dtype(np.float32), shape, name)
+
+
+@pytest.mark.parametrize(
+    ("specs", "message"),
+    [
+        ([_tensor(-1, 2, 8, 8)], "Expected a model of 1 or 3 channels"),
+        ([_tensor(-1, 65)], "Expected a signature of images .* square grey images as rows"),
+        ([_tensor(-1, -1)], "Expected a signature of images"),
+        ([_tensor(-1, 1, 1, 8, 8)], "signature of one image tensor"),
+        (
+            [_tensor(-1, 3, 8, 8, name="a"), _tensor(-1, 2, name="b")],
+            "signature of one image tensor",
+        ),
+        ([TensorSpec(np.dtype(np.int64), (-1, 3, 8, 8))], "float or uint8 images, .* int64"),
+    ],
+)
+def test_a_signature_of_no_images_is_refused(specs, message, copy):
+    with pytest.raises(ModelRefused, match=message):
+        inspect(_sign(copy, *specs), PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("specs", "fit", "layout"),
+    [
+        ([], Fit(), "NCHW"),
+        ([_tensor(-1, 3, -1, -1)], Fit(3), "NCHW"),
+        ([_tensor(-1, -1, 8, 9)], Fit(None, 8, 9), "NCHW"),
+        ([_tensor(-1, 8, 9, 3)], Fit(3, 8, 9), "NHWC"),
+        ([_tensor(-1, -1, -1, 3)], Fit(3), "NHWC"),
+        ([_tensor(-1, 8, 9)], Fit(1, 8, 9), "NHW"),
+        ([_tensor(-1, 64)], Fit(1, 8, 8), "flat"),
+    ],
+)
+def test_a_signature_gives_layout_and_size_and_may_leave_sizes_open(specs, fit, layout, copy):
+    contract = inspect(_sign(copy, *specs), PLAIN).contract
+    assert (contract.fit, contract.layout) == (fit, layout)
+    assert len(contract.questions) == (0 if fit.has_size else 1)
+    assert contract.questions == () or "set preprocessing.size" in contract.questions[0]
+
+
+def test_a_uint8_signature_takes_pixels_from_0_to_255(copy):
+    folder = _sign(copy, TensorSpec(np.dtype(np.uint8), (4, 8, 8, 3)))
+    contract = inspect(_rewrite(folder, metadata=None), PLAIN).contract
+    assert (contract.range, contract.dtype, contract.batch) == ("0-255", "uint8", 4)
+    assert contract.pixel_mean == (0.0,)
+    assert contract.pixel_std == pytest.approx((1 / 255,))
+    assert contract.questions == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"size": 9}, "Expected height 8, as the model's signature has it, got 9 from the config"),
+        ({"channels": 3}, "Expected channels 1, .* got 3 from the config"),
+        ({"layout": "NHWC"}, "Expected layout NCHW"),
+        ({"mean": [123.7]}, "Expected mean of at most 1 .* set preprocessing.range: 0-255"),
+    ],
+)
+def test_a_config_that_cannot_be_right_is_refused(given, message, copy):
+    with pytest.raises(ModelRefused, match=message):
+        inspect(copy, Preprocessing.model_validate_json(json.dumps(given)))
+
+
+def test_every_field_says_where_it_comes_from(copy):
+    metadata = {**METADATA, "preprocessing": {"resize": "crop", "resize_to": 10}}
+    files = inspect(_rewrite(copy, metadata=metadata), Preprocessing(mean=(0.5,), range="-1..1"))
+    rows = {name: (value, source) for name, value, source in files.contract.rows()}
+    assert rows["mean"] == ("0.5", "the config")
+    assert rows["range"] == ("-1..1", "the config")
+    assert rows["std"] == ("0.35", "the model's metadata")
+    assert rows["resize"] == ("shorter side to 10, then the centre", "the model's metadata")
+    assert rows["size"] == ("8 x 8", "the signature")
+    assert rows["interpolation"] == ("bilinear, antialiased", "default")
+    # (2x - 1 - .5) / .35 = (x - .75) / .175
+    assert files.contract.pixel_mean == pytest.approx((0.75,))
+    assert files.contract.pixel_std == pytest.approx((0.175,))
