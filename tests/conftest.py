@@ -17,7 +17,7 @@ from prefect.settings import get_current_settings
 from prefect.testing.utilities import prefect_test_harness
 from torch import nn
 
-# A busy machine is slow, not wrong.
+# A busy machine may be slow, so examples have no deadline.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
@@ -55,7 +55,7 @@ def _use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
-    """MNIST and others; FILLBLANKS_DATA names the folder."""
+    """The folder of MNIST and other data sets, which FILLBLANKS_DATA names."""
     folder = Path(os.environ.get("FILLBLANKS_DATA") or _ROOT.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"no data at {folder}; set FILLBLANKS_DATA to the folder that has MNIST/raw")
@@ -64,7 +64,7 @@ def data_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def prefect_api() -> Iterator[str]:
-    """A Prefect server of our own, on a free port, stopped at the end; its URL for others."""
+    """Starts a Prefect server on a free port for all tests; returns its URL."""
     with prefect_test_harness(server_startup_timeout=120):
         yield str(get_current_settings().api.url)
 

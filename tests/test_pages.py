@@ -1,4 +1,4 @@
-"""Pages, examples and lists of packages say the same as what they are about."""
+"""Pages, examples and lists of packages agree with the files that they describe."""
 
 import os
 import re

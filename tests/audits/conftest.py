@@ -1,4 +1,4 @@
-"""Image sets, evidence and a process that holds a model, shared by the tests."""
+"""Fixtures for the tests of audits: image sets, evidence and a worker."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,7 +15,7 @@ from audits.execution.worker import Worker
 
 @pytest.fixture(scope="session")
 def image_set() -> Callable[..., ImageSet]:
-    """Makes an ImageSet of arrays in memory; of classes "a", "b", ... unless they are given."""
+    """Makes an ImageSet of arrays in memory; its classes are "a", "b", ... by default."""
 
     def make(images, labels, classes=None, **fields) -> ImageSet:
         labels = np.asarray(labels, dtype=np.int64)
@@ -50,6 +50,6 @@ def evidence_of() -> Callable[..., Evidence]:
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
-    """One worker for the tests of a module: what one test does to it must not harm the next."""
+    """One worker for all tests of a module; no test may break it for the next test."""
     with Worker() as shared:
         yield shared

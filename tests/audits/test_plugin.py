@@ -1,4 +1,4 @@
-"""The check of examples/own_check, installed as a package of somebody else's, in a real audit."""
+"""The check of examples/own_check works in a real audit as an installed package."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A real Prefect server: a failed audit sets off an automation, and `serve` keeps its schedule."""
+"""On a real Prefect server a failed audit starts an automation, and `serve` keeps a schedule."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from servers import prefect_server
 from simple_nets import logistic
 
-pytestmark = pytest.mark.slow  # a server, a served deployment and their flow runs
+pytestmark = pytest.mark.slow  # starts a server, a deployment and flow runs
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def prefect(tmp_path_factory):
 
 @pytest.fixture
 def received():
-    """The bodies that a webhook on 127.0.0.1 gets; its URL first."""
+    """The URL of a webhook on 127.0.0.1, and the bodies that it receives."""
     bodies = []
 
     class Receiver(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Models that hang, crash or cannot be opened; uploads that fail; audits that are killed."""
+"""Bad models, failed uploads and killed audits never leave a wrong verdict."""
 
 import json
 import subprocess
@@ -143,7 +143,7 @@ def test_a_killed_audit_resumes_without_measuring_again(
     registry, register, demo_config, tmp_path: Path
 ):
     uri, _ = register(Constant(), "m")
-    # Six units of one image, which take long enough to be killed in the middle.
+    # Six units of one image each, long enough for a kill in the middle.
     check = {"kind": "random_fill", "samples": 128_000, "max_draws": 128_000, "images": 6}
     store = tmp_path / "store"
     config = {**demo_config, "model": uri, "checks": [check], "store": str(store), "policy": {}}
@@ -167,7 +167,7 @@ def test_a_killed_audit_resumes_without_measuring_again(
     subprocess.run([sys.executable, script, file], check=True, timeout=600)
     after = {part: part.stat().st_mtime_ns for part in store.rglob("*.npz")}
     assert {part: after[part] for part in kept} == kept
-    assert len(after) == 8  # with the conclusion
+    assert len(after) == 8  # a plan, six units and the conclusion
     assert _tags("1")["audit.verdict"] == "undecided"
     runs = mlflow.search_runs(experiment_names=["audits"], output_format="list")
     assert sorted(run.info.status for run in runs) == ["FINISHED", "KILLED"]

@@ -1,4 +1,4 @@
-"""Dead models never pass: each goes through the whole audit with the demo's policy."""
+"""Models that have learnt nothing fail the whole audit with the demo's policy."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_a_dead_model_does_not_pass(make, registry, register, demo_config):
     assert metrics["progressive_fill/accuracy"].high < 0.6
     assert metrics["random_fill/prototype_accuracy"].high < 0.6
 
-    # Not even without the condition on plain accuracy.
+    # The model fails even without the condition on plain accuracy.
     conditions = [
         c for c in demo_config["policy"]["conditions"] if c["metric"] != "performance/accuracy"
     ]

@@ -1,4 +1,4 @@
-"""The demo as a user sees it, through Prefect and a real registry, twice."""
+"""The demo tells its two versions apart, and a second run measures nothing again."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Audits that are killed at random moments, and two at once: what is left is their work alone."""
+"""A killed audit goes on to the same evidence, and two audits at once leave one verdict."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def made(shared_registry, register, tmp_path_factory):
             "data": {"kind": "digits"},
             "checks": [
                 {"kind": "performance"},
-                # Few enough that no plan is looked for, which may differ: the bytes are compared.
+                # Few enough for no tuning: tuned plans may differ, and the bytes are compared.
                 {"kind": "random_fill", "samples": 3000, "max_draws": 3000, "images": 6},
                 {"kind": "progressive_fill", "images": 100},
             ],
@@ -54,7 +54,7 @@ def calm(made):
 
 
 def _evidence(experiment, store):
-    """evidence.json of the one finished run, less what names the experiment."""
+    """evidence.json of the one finished run, without the names of store and experiment."""
     runs = mlflow.search_runs(experiment_names=[experiment], output_format="list")
     assert not [run for run in runs if run.info.status == "RUNNING"]
     (run,) = [run for run in runs if run.info.status == "FINISHED"]
@@ -70,7 +70,7 @@ def _evidence(experiment, store):
 
 
 def _told(experiment):
-    """Whether the version tells the verdict of a run of this experiment."""
+    """Whether the tags of the version hold the verdict of a run of this experiment."""
     if mlflow.get_experiment_by_name(experiment) is None:
         return False
     tags = mlflow.MlflowClient().get_model_version("m", "1").tags
@@ -88,7 +88,7 @@ def _parts(store):
 
 
 def _resume(audits, store):
-    """Lets an audit that was killed go on to its end; asserts that nothing is written again."""
+    """Runs a killed audit to its end; asserts that no part is written again."""
     kept = _parts(store)
     audits.to_the_end()
     now = _parts(store)
@@ -98,15 +98,15 @@ def _resume(audits, store):
 @pytest.mark.parametrize("kill", range(KILLS))
 def test_a_killed_audit_goes_on_and_comes_to_the_same_bytes(kill, made, calm):
     seconds, evidence, _ = calm
-    # A random moment in each of as many parts of the audit as there are kills.
+    # Each kill has a random moment in its own share of the audit's time.
     share = (kill + random.Random(kill).random()) / KILLS
     took: float | None = seconds
-    while took is not None:  # a machine that has become faster ends it before it is killed
+    while took is not None:  # a faster machine may end the audit before the kill
         name = f"killed{kill}_{took:.3f}"
         audits, store = made(name)
         moment = share * took
         took = audits.killed_when(lambda elapsed, moment=moment: elapsed > moment)
-    if not _told(name):  # else it was killed while Prefect came to its end
+    if not _told(name):  # otherwise only Prefect was still running
         _resume(audits, store)
     assert _evidence(name, store) == evidence
 
@@ -114,7 +114,7 @@ def test_a_killed_audit_goes_on_and_comes_to_the_same_bytes(kill, made, calm):
 def test_an_audit_that_was_killed_while_it_was_recorded_is_recorded_once(made, calm, prefect_api):
     _, evidence, whole = calm
     audits, store = made("recorded", prefect_api)
-    shutil.copytree(whole, store)  # all is measured; it has only to be recorded
+    shutil.copytree(whole, store)  # all is measured and only has to be recorded
 
     def recording(_):
         if mlflow.get_experiment_by_name("recorded") is None:

@@ -1,4 +1,4 @@
-"""MNIST: noise on the inputs shows in the consistency and not in the accuracy."""
+"""On MNIST, training with noise shows in the consistency and not in the accuracy."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from audits.data.sources import Torchvision, load
 from flows.demo.train import train
 
 _TRAIN_IMAGES, _AUDITED = 20_000, 200
-_FILLED = 1000  # progressive fill is cheap; more images, less chance
+_FILLED = 1000  # progressive fill is cheap, and more images leave less to chance
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The tracking server goes away while an audit runs: for a while, and for good."""
+"""An audit waits while the tracking server is away, and its parts outlive a longer outage."""
 
 import os
 import time
@@ -36,7 +36,7 @@ def server(tmp_path_factory, register):
 
 @pytest.fixture
 def audits(tmp_path, prefect_api):
-    """Audits that take some seconds; of each test the experiment is its own."""
+    """Audits that take some seconds, with an experiment of their own for each test."""
     values = {
         "model": "models:/m/1",
         "data": {"kind": "digits"},
@@ -63,7 +63,7 @@ def _until_measuring(process, folder):
 
 
 def _until_measured(process, folder):
-    """All that is left is to record it."""
+    """Waits until the audit only has to be recorded."""
     deadline = time.monotonic() + 300
     while len(_parts(folder)) < 8:  # a plan, six units and the conclusion
         assert process.poll() is None, process.stdout.read()
@@ -103,6 +103,6 @@ def test_what_was_measured_outlives_a_server_that_stays_away(server, audits, tmp
     kept = _parts(tmp_path)
     server.start()
     audits.to_the_end()
-    # All was measured and concluded before: nothing is written, only recorded.
+    # All was measured and concluded before, so no part is written again.
     assert _parts(tmp_path) == kept
     assert _runs(tmp_path) == ["FINISHED", "KILLED"]

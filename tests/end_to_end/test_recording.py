@@ -1,4 +1,4 @@
-"""What MLflow says while audits overlap, and when the data change under one."""
+"""MLflow holds the right verdict if audits overlap or are interrupted, or their data change."""
 
 import json
 
@@ -66,7 +66,7 @@ def test_an_audit_that_is_interrupted_after_it_was_overtaken_leaves_the_others_v
 def test_a_finished_run_of_which_the_version_was_not_told_is_ended_by_the_next(config):
     unsaid = run_audit(parse_config(config)).run_id
     client = mlflow.MlflowClient()
-    client.set_model_version_tag("m", "1", "audit.verdict", "running")  # killed just before
+    client.set_model_version_tag("m", "1", "audit.verdict", "running")  # as if killed
     run_audit(parse_config(config))
     assert client.get_run(unsaid).info.status == "KILLED"
 

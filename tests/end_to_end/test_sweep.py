@@ -1,4 +1,4 @@
-"""The sweep: what is due, what is skipped, and a broken model in the middle."""
+"""A sweep audits the versions that are due, skips the others, and survives a broken model."""
 
 import mlflow
 import pytest
@@ -20,7 +20,7 @@ def models(shared_registry, register):
     client = mlflow.MlflowClient()
     client.set_registered_model_alias("digits", "champion", "1")
     client.set_model_version_tag("digits", "2", "stage", "prod")
-    client.set_model_version_tag("digits", "2", "audit", "[" * 4900)  # somebody's, not ours
+    client.set_model_version_tag("digits", "2", "audit", "[" * 4900)  # a tag of another tool
     return sha256
 
 
@@ -73,7 +73,7 @@ def test_a_broken_model_does_not_stop_the_rest_and_what_is_not_due_is_skipped(co
         ("skipped", "failed"),
     ]
     assert "audited in run" in again.rows[0].why
-    # A version that failed and is not due is still a sweep that failed.
+    # The sweep also fails if a version that is not due has failed before.
     assert again.word == "failed"
     assert swept(config, Wanted(alias="champion")).word == "passed"
 

@@ -1,4 +1,4 @@
-"""Small networks, images and a plain-Python account of the masks, shared by the tests."""
+"""Fixtures for the tests of fillblanks: small networks, images, and masks in plain Python."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -61,7 +61,7 @@ class Plain:
 
 
 class Sine(nn.Module):
-    """Turns so often that a fill can change a prediction and a mask can be rejected."""
+    """The sine, so steep that a fill can change a prediction and a mask can be rejected."""
 
     def forward(self, values: Tensor) -> Tensor:
         return values.sin()
@@ -87,7 +87,7 @@ def nan_on_bright() -> NanOnBright:
 
 @pytest.fixture
 def third_bright() -> Tensor:
-    """Three images, of which the third, which is not among those probed, is bright."""
+    """Three images; the third is bright and is not among the images that are probed."""
     images = torch.full((3, 1, 4, 4), 0.5)
     images[2] = 1.0
     return images
@@ -95,7 +95,7 @@ def third_bright() -> Tensor:
 
 @pytest.fixture(scope="session")
 def network() -> Callable[..., nn.Sequential]:
-    """Makes a random network of 4 classes, in training mode, in which that mode matters."""
+    """Makes a random network of 4 classes in training mode, which changes its answers."""
 
     def make(
         channels: int = 1, height: int = 29, width: int = 31, dtype: torch.dtype = torch.float64

@@ -1,4 +1,4 @@
-"""Classifier: one table of bad inputs, networks left as found, dtypes, exported programs."""
+"""A Classifier refuses bad input, leaves its network as found, and takes exported programs."""
 
 import re
 import subprocess
@@ -29,7 +29,7 @@ class Net(nn.Module):
 
 
 class AlwaysTraining(nn.BatchNorm1d):
-    """Normalises by the batch whatever eval() says."""
+    """Normalises by the batch, even after eval()."""
 
     def forward(self, values: Tensor) -> Tensor:
         return functional.batch_norm(values, None, None, training=True)
@@ -41,7 +41,7 @@ def images(count: int = 3, channels: int = 2) -> Tensor:
 
 @dataclass
 class Bad:
-    """One thing done wrong, and the words that must say so."""
+    """One fault in the input, and the words that must name it."""
 
     message: str
     images: Tensor = field(default_factory=images)

@@ -1,4 +1,4 @@
-"""Networks that remember, and networks whose rows touch, are refused."""
+"""Networks that keep state, or whose rows depend on each other, are refused."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from fillblanks import Classifier, Plan, progressive_fill
 
 
 class _Remembering(nn.Module):
-    """Keeps its last answer in a buffer, as a network that marks its own work might."""
+    """Keeps its last answer in a buffer, by which a network could recognise its own fills."""
 
     def __init__(self):
         super().__init__()
@@ -28,7 +28,7 @@ def test_a_network_with_a_memory_is_refused():
 
 
 class _TouchingRows(nn.Module):
-    """Each answer depends on its batch, but only where that has more than four rows."""
+    """Each answer depends on the whole batch if the batch has more than four rows."""
 
     def __init__(self):
         super().__init__()

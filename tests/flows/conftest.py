@@ -1,4 +1,4 @@
-"""Fixtures of the command line: what is typed, and the config it names."""
+"""Fixtures for the tests of flows: commands as typed, configs, and packages of others."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def typed(tmp_path_factory, shared_registry, register):
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            # Where the tests run in the background, SIGINT is ignored, and that is inherited.
+            # If the tests run in the background, SIGINT is ignored, and children inherit this.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         if not wait:
@@ -55,7 +55,7 @@ def config(demo_config, tmp_path):
 
 @pytest.fixture
 def impostors(tmp_path):
-    """A folder with packages of the names of ours and Prefect's, which cannot be imported."""
+    """A folder of packages with our names and Prefect's, which cannot be imported."""
     for name in ("fillblanks", "audits", "flows", "prefect"):
         package = tmp_path / "impostors" / name
         package.mkdir(parents=True)

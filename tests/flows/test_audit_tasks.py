@@ -14,9 +14,9 @@ _PERFORMANCE = {"kind": "performance"}
 
 
 def _names(seen, count):
-    """Names of task runs that were not `seen`, once there are so many.
+    """Names of the task runs that were not `seen`, once there are `count` of them.
 
-    The server learns of them a little later.
+    The server learns of task runs a little later.
     """
     deadline = time.monotonic() + 60
     while len(found := {id: name for id, name in _runs().items() if id not in seen}) < count:

@@ -1,4 +1,4 @@
-"""The command line as it is typed, in processes of its own."""
+"""Commands end with the right exit code, and bad input is one line on stderr."""
 
 import json
 import subprocess
@@ -28,9 +28,9 @@ def test_the_exit_code_is_the_verdict(
     policy, code, word, temporary, typed, config, impostors, prefect_api
 ):
     file = config(policy=policy, **_PERFORMANCE)
-    # Without a Prefect server the command starts one of its own, which takes its time.
+    # Without a Prefect server the command starts a temporary server, which takes seconds.
     server = {} if temporary else {"PREFECT_API_URL": prefect_api}
-    # Neither the command nor the processes that it starts may import packages that lie there.
+    # The command and its processes must not import packages from the working folder.
     done = typed("audit", "models:/m/1", "--config", file, cwd=impostors, **server)
     assert done.returncode == code, done.stderr
     assert f"m v1: {word}." in done.stdout

@@ -1,4 +1,4 @@
-"""A Prefect server of the user is found wherever Prefect finds it, and then nothing is silenced."""
+"""A user's Prefect server is found wherever Prefect finds it; Prefect is then not silenced."""
 
 import os
 import subprocess
@@ -50,7 +50,7 @@ _NOT_NAMED = [
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A function that puts variables and files in place; the working folder is its own."""
+    """A function that sets variables and writes files in a new working folder."""
     for name in list(os.environ):
         if name.upper().startswith("PREFECT_"):
             monkeypatch.delenv(name)
@@ -69,7 +69,7 @@ def place(tmp_path, monkeypatch):
 
 @pytest.fixture
 def quiet(monkeypatch):
-    """A function that runs `quieten` and says whether Prefect is silenced. It cleans up."""
+    """A function that runs `quieten`, returns whether Prefect is silenced, and cleans up."""
 
     def silenced():
         before = dict(os.environ)

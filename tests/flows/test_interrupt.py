@@ -1,4 +1,4 @@
-"""Ctrl-C ends our command line at once, in one line; it never ends a program that calls a flow."""
+"""Ctrl-C ends a command at once, with one line, but never a program that calls a flow."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ import mlflow
 import pytest
 from processes import wait_until_unmarked
 
-# Few enough passes that no plan is looked for, which would take longer than all the rest.
+# Few enough passes for no tuning, which would take longer than all the rest.
 _CHECKS = [{"kind": "performance"}, {"kind": "random_fill", "samples": 80, "max_draws": 80}]
 _PROGRAM = """
 import logging, sys

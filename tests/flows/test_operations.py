@@ -1,4 +1,4 @@
-"""Gate, sweep, history and the others as they are typed; the Prefect server is shared."""
+"""Gate, sweep, history and the other commands print their results and end with the right code."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ _OPERATION = (_ROOT / "docs" / "operation.md").read_text()
 
 @pytest.fixture
 def served(typed, prefect_api):
-    """As `typed`, with the tests' Prefect server: a temporary one takes its time."""
+    """As `typed`, with the tests' Prefect server, since a temporary server takes seconds."""
     return lambda *arguments, **options: typed(*arguments, PREFECT_API_URL=prefect_api, **options)
 
 
@@ -30,7 +30,7 @@ def here(typed, prefect_api, monkeypatch, capsys):
         for attribute in ("handlers", "propagate", "level"):
             logger = logging.getLogger(name)
             monkeypatch.setattr(logger, attribute, getattr(logger, attribute))
-    monkeypatch.setattr("flows.cli.watch", lambda: None)  # it would watch the tests
+    monkeypatch.setattr("flows.cli.watch", lambda: None)  # or the watcher watches the tests
 
     def run(*arguments):
         code = main([str(argument) for argument in arguments])

@@ -27,7 +27,7 @@ def beside(installed):
     ("command", "source", "said"),
     [
         (["schema"], "import nowhere", "ModuleNotFoundError: No module named 'nowhere'"),
-        # Python itself would end with 1, which means that the model failed.
+        # Python itself would end with code 1, which means that the model failed.
         (["audit", "models:/m/1", "--config", "x"], "raise SystemExit(1)", "SystemExit: 1"),
         (["gate", "models:/m/1"], "from os import nowhere", "ImportError: cannot import name"),
     ],

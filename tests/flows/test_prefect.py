@@ -1,4 +1,4 @@
-"""Prefect is how audits run, and no reason for an audit to end: with a server, or without one."""
+"""Audits run with or without a Prefect server; only a missing server of the user is an error."""
 
 import itertools
 import json
@@ -195,7 +195,7 @@ def test_without_prefect_means_that_it_is_not_imported(command, plainly, config)
 def test_evidence_and_words_are_the_same_without_prefect(plainly, typed, config, prefect_api):
     file = config(policy=_policy(), experiment="same", **_PERFORMANCE)
     plain = plainly(*_COMMANDS["audit"], "--config", file)
-    (file.parent / "store").rename(file.parent / "measured")  # so that the flow measures for itself
+    (file.parent / "store").rename(file.parent / "measured")  # so that the flow measures anew
     server = {"PREFECT_API_URL": prefect_api, "PREFECT_LOGGING_LEVEL": "CRITICAL"}
     flow = typed(*_COMMANDS["audit"], "--config", file, **server)
     assert flow.returncode == 0, flow.stderr
@@ -235,7 +235,7 @@ def test_a_gate_whose_prefect_server_is_away_is_undecided_in_every_form(typed, c
 
 
 def _policy():
-    """A policy that no audit before has had, so that a sweep finds the version due."""
+    """A policy that no earlier audit had, so that a sweep finds the version due."""
     return {"conditions": [{"metric": "performance/accuracy", "min": next(_BOUNDS)}]}
 
 

@@ -1,4 +1,4 @@
-"""The watcher ends what a killed process leaves behind, and its temporary files."""
+"""The watcher ends the servers that an ended process leaves, and deletes its temporary files."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ _SCRIPT = """
 import subprocess, sys, tempfile
 from flows.terminal.watch import watch
 watch()
-# In a session of its own and deaf to SIGTERM, as a server may be.
+# The child has a session of its own and ignores SIGTERM, as a server may.
 code = "import signal, time; signal.signal(15, 1); print(1, flush=True); time.sleep(600)"
 child = subprocess.Popen(
     [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True
@@ -37,7 +37,7 @@ def _started(folder):
 
 @pytest.mark.parametrize("end", ["killed", "by itself"])
 def test_what_has_ended_leaves_neither_servers_nor_files(end, tmp_path):
-    # A package of the same name where one works is not ours.
+    # The watcher must not import this `flows` from the working folder.
     (tmp_path / "flows").mkdir()
     (tmp_path / "flows" / "__init__.py").write_text("raise SystemExit")
     process, child, temporary = _started(tmp_path)

@@ -1,4 +1,4 @@
-"""A check, as another package may have it, whose evidence is wrong."""
+"""A check whose evidence is wrong, as that of another package may be."""
 
 from typing import Literal
 

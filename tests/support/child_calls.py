@@ -39,7 +39,7 @@ def sleep_after(path):
 
 
 def kill_parent_and_sleep(path):
-    """Kills the fork server that this process comes from, and then hears nothing of its parent."""
+    """Kills the fork server that started this process, then sleeps without a parent."""
     os.kill(os.getppid(), signal.SIGKILL)
     sleep_after(path)
 

@@ -1,4 +1,4 @@
-"""Executors: a function of the test's for each unit, and units in threads."""
+"""Executors that call a function of the test for each unit, or measure units in threads."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from audits.execution.session import Session
 
 
 class Each(InProcess):
-    """`measure(session, check, unit)` in place of `session.measure(check, unit)`."""
+    """Calls `measure(session, check, unit)` in place of `session.measure(check, unit)`."""
 
     def __init__(self, measure: Callable[[Session, Check, Unit], None]):
         self._measure = measure
@@ -21,7 +21,7 @@ class Each(InProcess):
 
 
 class Threads(InProcess):
-    """The units of a check in four threads at once."""
+    """Measures the units of a check in four threads at once."""
 
     def map_units(self, session, check, units):
         with ThreadPoolExecutor(4) as threads:

@@ -1,7 +1,7 @@
 """A digit classifier with fixed weights, whose figures are the same on every machine.
 
-Its features are edges in eight directions, pooled; it answers with the class whose mean is nearest.
-Its weights are multiples of 1/1024 and it runs in float64, so that rounding changes no class.
+Its features are edges in eight directions, pooled; the answer is the class whose mean is nearest.
+Its weights are multiples of 1/1024, in float64, so that rounding changes no class.
 """
 
 import numpy as np
@@ -48,7 +48,7 @@ class FixedNet(nn.Module):
 
 
 def fixed_classifier(training_images: int = _TRAINING_IMAGES) -> Classifier:
-    """The net as a classifier without normalisation, in float64; fewer images make it worse."""
+    """The net as a float64 classifier without normalisation; few training images make it worse."""
     names = tuple(str(number) for number in range(10))
     net = FixedNet(training_images).eval().requires_grad_(False)
     return Classifier(net, classes=names, constant=True)

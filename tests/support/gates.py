@@ -13,7 +13,7 @@ FILLS = [{"kind": "performance"}, {"kind": "progressive_fill", "images": 50}]
 
 
 class AuditNeeded(Exception):
-    """Raised in place of an audit, with the config that it would have had."""
+    """Raised in place of an audit, with the config of that audit."""
 
 
 def never(config: AuditConfig) -> AuditResult:

@@ -1,9 +1,9 @@
-"""Figures of every check on a fixed network. Run as a script, it writes golden.json anew.
+"""Figures of every check on a fixed network. Run as a script, this file writes golden.json anew.
 
     PYTHONPATH=tests/support python tests/support/golden.py
 
-It refuses to change the figures of a check whose `version` is the one that is written down: parts
-in people's stores would be taken for figures that they are not.
+The script refuses to change the figures of a check whose `version` was not raised, since old parts
+in users' stores would be taken for the new figures.
 """
 
 import json

@@ -12,11 +12,11 @@ _MARK = "FILLBLANKS_TEST"
 
 
 class Audits:
-    """`fillblanks audit` in processes of its own, whose descendants and files can be found."""
+    """Runs `fillblanks audit` in processes whose descendants and files can be found."""
 
     def __init__(self, folder: Path, uri: str, config: Path, prefect: str | None = None):
-        """`prefect` is the API of a server; without it each audit starts one of its own."""
-        # With a server of the user's own, fillblanks does not lower Prefect's log, which is long.
+        """`prefect` is the API URL of a server; without it each audit starts its own server."""
+        # fillblanks does not silence Prefect if the user names a server, and Prefect's log is long.
         server = {"PREFECT_API_URL": prefect, "PREFECT_LOGGING_LEVEL": "CRITICAL"}
         self._command = [
             str(Path(sys.executable).parent / "fillblanks"),
@@ -56,7 +56,7 @@ class Audits:
     def killed_when(self, reached: Callable[[float], bool]) -> float | None:
         """Starts an audit and kills it once `reached(seconds since the start)` is true.
 
-        Asserts that nothing is left. Returns the audit's seconds if it ended before.
+        Asserts that nothing is left. Returns the audit's seconds if it ended before the kill.
         """
         started = time.monotonic()
         process = self.start()
@@ -67,7 +67,7 @@ class Audits:
                 return time.monotonic() - started
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
-        process.wait()  # processes that it has left may hold its output open
+        process.wait()  # processes that the audit left may hold its output open
         self.wait_until_alone()
         return None
 

@@ -17,7 +17,7 @@ class _Linear(nn.Module):
         self.passes = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        if parent_process() is not None:  # not in the process that logs it
+        if parent_process() is not None:  # not in the process that logs the model
             self.passes += 1
         if self.passes > 3:
             self.end()
@@ -43,7 +43,7 @@ class Crashing(_Linear):
 
 
 class Constant(nn.Module):
-    """Always says 3, whatever it sees."""
+    """Answers every image with class 3."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ class Linear(nn.Module):
 
 
 class Backward(Linear):
-    """Opens without an error, since opening takes no gradient. Each pass calls `backward`."""
+    """Opens without an error, since opening takes no gradient; gradients call `backward`."""
 
     def forward(self, x: Tensor) -> Tensor:
         if x.requires_grad:
@@ -65,7 +65,7 @@ class Greedy(Backward):
 
 
 class Broken(Backward):
-    """Raises `error`; if that is None, never answers."""
+    """Raises `error`; if `error` is None, never answers."""
 
     def __init__(self, error: Exception | None) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Dying(Linear):
 
 
 class Hasty(Linear):
-    """Faster in bfloat16 alone, and then wrong about bright images."""
+    """Is faster in bfloat16 alone, in which it is wrong about bright images."""
 
     def forward(self, x: Tensor) -> Tensor:
         if torch.compiler.is_compiling():

@@ -1,4 +1,4 @@
-"""Processes that a test has started, and the proof that none is left."""
+"""Waits for the processes that a test has started to end, or fails the test."""
 
 import os
 import signal
@@ -31,13 +31,13 @@ def marked(entry: str) -> dict[int, str]:
             if entry.encode() in (folder / "environ").read_bytes().split(b"\0"):
                 line = (folder / "cmdline").read_bytes().decode().replace("\0", " ")
                 found[int(folder.name)] = line
-        except OSError:  # it has ended, or is somebody else's
+        except OSError:  # the process has ended, or belongs to another user
             continue
     return found
 
 
 def wait_until_unmarked(entry: str, seconds: float = 30) -> None:
-    """Waits until no process is `marked`; those that outlive that are killed and a failure."""
+    """Waits until no process is `marked`; else kills the processes and fails the test."""
     deadline = time.monotonic() + seconds
     while left := marked(entry):
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Servers of our own on 127.0.0.1, stopped by process id."""
+"""MLflow and Prefect servers for tests, on 127.0.0.1, stopped by process id."""
 
 import os
 import signal
@@ -63,7 +63,7 @@ class Server:
 
 @contextmanager
 def mlflow_server(folder: Path) -> Iterator[Server]:
-    """`mlflow server` with SQLite, which hands out artifacts itself."""
+    """Runs `mlflow server` with SQLite, which serves artifacts itself."""
     port = free_port()
     command = [
         str(Path(sys.executable).parent / "mlflow"),
@@ -81,7 +81,7 @@ def mlflow_server(folder: Path) -> Iterator[Server]:
 
 @contextmanager
 def prefect_server(folder: Path) -> Iterator[Server]:
-    """`prefect server start` with a database of its own."""
+    """Runs `prefect server start` with a database of its own."""
     port = free_port()
     command = [
         str(Path(sys.executable).parent / "prefect"),

@@ -1,4 +1,4 @@
-"""Opening the session of a config, with a worker of its own."""
+"""Opens the session of a config, with a worker of its own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from audits.models import registry
 
 @contextmanager
 def open_session(config: AuditConfig) -> Iterator[Session]:
-    """The session, until the context is left; then its worker has ended."""
+    """Opens a session, whose worker ends with the context."""
     inputs = AuditInputs(config, registry.resolve(config.model), sources.load(config.data))
     memory_gib = config.limits.memory_gib
     with inputs, Worker(memory_gib) as worker, Session(inputs, worker) as session:

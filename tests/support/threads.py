@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """One torch thread: on a busy machine a second one only makes small passes wait."""
+    """Sets one torch thread: on a busy machine a second thread makes small passes wait."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,4 +1,4 @@
-"""The ablation: its cells are what random_fill gives, and other grids take them from the store."""
+"""Each cell of an ablation equals random_fill, and other grids reuse the cells in the store."""
 
 import json
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ AXES = ["mask_ratio", "patch_size", "update", "normalise", "binarise"]
 
 @pytest.fixture(scope="module")
 def audit(image_set):
-    """12 noisy pictures of 3 classes, and a network that knows most of them."""
+    """12 noisy images of 3 classes, and a network that recognises most of them."""
     rng = np.random.default_rng(1)
     patterns = (rng.random((3, 6, 6)) < 0.4).astype(float)
     labels = np.repeat([0, 1, 2], 4)
@@ -109,7 +109,7 @@ def test_the_metrics_are_the_least_of_all_cells_whatever_a_reference_says(eviden
 
 
 class Flipped(nn.Module):
-    """Sees in each picture what the network sees in the same picture upside down."""
+    """Gives the network each image upside down."""
 
     def __init__(self, net):
         super().__init__()
@@ -135,7 +135,7 @@ def test_the_passes_of_units_are_those_of_the_check(audit):
 def test_what_depends_on_the_images_is_written_out():
     assert Ablation().settled((1, 28, 28)).patch_size == (1, 2, 4)
     large = Ablation().settled((3, 224, 224))
-    assert large.patch_size == (28, 56)  # of 4 patches of 112 pixels a tenth is none
+    assert large.patch_size == (28, 56)  # at 112, a mask_ratio of 0.1 blanks no patch
     assert large.settled((3, 224, 224)) == large
 
 
@@ -182,7 +182,7 @@ def test_an_image_that_is_never_accepted_is_a_miss_in_every_cell(audit):
         Ablation(images=12, mask_ratio=(0.25,), patch_size=(1, 3), samples=2), dead
     ).tables["cells"]
     assert (table["accuracy"] == table["coverage"]).all()
-    assert (table["coverage"] == 4 / 12).all()  # only the first class is ever predicted
+    assert (table["coverage"] == 4 / 12).all()  # masked images are always predicted as class 0
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Each check covers its images once, counts every one of them, and is what scikit-learn says."""
+"""Each check measures each image once, counts it, and has the figures of scikit-learn."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def _id(check):
 
 @pytest.fixture(scope="module")
 def audit(image_set):
-    """30 noisy pictures of 3 classes in a mixed order; the first five are wrongly labelled."""
+    """30 noisy images of 3 classes in mixed order; the first five have wrong labels."""
     rng = np.random.default_rng(1)
     patterns = (rng.random((3, 6, 6)) < 0.4).astype(float)
     kind = rng.permutation(np.repeat([0, 1, 2], [5, 10, 15]))
@@ -238,7 +238,7 @@ def test_one_answer_for_everything_agrees_with_itself_and_shows_nothing(image_se
 
 
 class Nothing(nn.Module):
-    """Sound on whole pictures; what it says of a masked one is not a number."""
+    """Answers whole images with finite logits, and masked images with NaN."""
 
     def forward(self, x):
         bad = (x == 0).flatten(1).any(1, keepdim=True)

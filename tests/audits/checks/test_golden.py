@@ -1,4 +1,4 @@
-"""Nobody changes the figures of a check without raising its version."""
+"""The figures of a check change only if its version is raised."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from audits.checks.registered import check_classes
 
 GOLDEN = json.loads(FILE.read_text())
 
-# What commit 8311aef, before the rooms, measured on the fixed network, over all images.
+# Figures of commit 8311aef, from before the rooms, on the fixed network and all images.
 BEFORE = json.loads((Path(FILE).parent / "figures_of_8311aef.json").read_text())
 THEN = {
     "performance": Performance(),
@@ -24,7 +24,7 @@ THEN = {
         label="second_order_fill", update="second_order", patch_size=7
     ),
 }
-# Their intervals have other methods since: F1 by class, lifts in pairs, bounded means.
+# These intervals have had new methods since: F1 by class, lifts in pairs, bounded means.
 OTHER_INTERVALS = ("f1_macro", "f1_weighted", "lift", "acceptance_rate", "stability")
 
 

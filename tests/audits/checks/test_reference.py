@@ -1,4 +1,4 @@
-"""A second model is asked to recognise the fills: it must be another, of the same classes."""
+"""A reference recognises the fills too; it must be another model with the same classes."""
 
 import numpy as np
 import pytest

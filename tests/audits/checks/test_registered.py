@@ -1,4 +1,4 @@
-"""Checks of other packages: they are found, and a broken check is named with its package."""
+"""Checks of other packages are found, and a broken check is named with its package."""
 
 import pytest
 
@@ -16,7 +16,7 @@ class Own(Performance):
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """A function that installs a package whose checks are `targets` of one module."""
+    """A function that installs a package of one module; its entry points name `targets`."""
 
     def installed(package, source, *targets):
         info = tmp_path / f"{package}-1.0.dist-info"

@@ -1,4 +1,4 @@
-"""Images whose draws stop early, by tolerance: they are complete, and passes are counted so."""
+"""Images whose draws stop early, by tolerance, are complete, and their passes are counted."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ FILL = {"kind": "random_fill"}
 
 @pytest.fixture(scope="module")
 def steady_audit(image_set):
-    """30 noisy pictures of 3 classes, the first five wrongly labelled, and a network for them."""
+    """30 noisy images of 3 classes, the first five with wrong labels, and a network for them."""
     rng = np.random.default_rng(1)
     patterns = (rng.random((3, 6, 6)) < 0.4).astype(float)
     kind = np.arange(30) % 3

@@ -1,4 +1,4 @@
-"""AuditConfig: YAML in, a frozen config out, and one line for each mistake."""
+"""An AuditConfig is read from YAML, cannot be changed, and names each mistake on one line."""
 
 import json
 
@@ -68,7 +68,7 @@ def test_a_config_written_out_and_read_again_is_the_same(values, tmp_path):
     assert hash(read_config(again)) == hash(config)
 
 
-# PyYAML takes U+0085 and its kin for line breaks.
+# PyYAML takes U+0085 and similar characters for line breaks.
 _names = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]))
 
 

@@ -1,4 +1,4 @@
-"""Waivers, drops below a baseline, and policies to start from."""
+"""Waivers and drops are judged, faulty policies are refused, and new policies are written."""
 
 from datetime import date, timedelta
 

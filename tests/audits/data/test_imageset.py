@@ -1,4 +1,4 @@
-"""An ImageSet fits images and labels to a model, says so, and knows itself by its digest."""
+"""An ImageSet adapts images and labels to a model, lists the changes, and has a digest."""
 
 import numpy as np
 import pytest
@@ -118,7 +118,7 @@ def test_the_seed_draws_the_sample_and_not_the_order_of_the_files(image_set):
     assert len({tuple(sample) for sample in samples}) == 20
     places = np.concatenate([sample % 1000 for sample in samples])
     counts = np.histogram(places, bins=10, range=(0, 1000))[0]
-    # 4,000 places in ten equal parts of the files: uniform, by a chi-squared test.
+    # A chi-squared test finds the 4,000 places spread evenly over ten sections of the files.
     assert stats.chisquare(counts).pvalue > 0.001
     assert all((labels[sample] == 0).sum() == 100 for sample in samples)
 

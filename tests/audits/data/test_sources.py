@@ -1,4 +1,4 @@
-"""Every kind of data set is read right, or refused with what was expected and what came."""
+"""Every kind of data set is read right, or refused by an error that names the fault."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ LABELS = np.array([0, 0, 0, 1, 1, 1])
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three PNGs of each of two classes, and a table that names them in another order."""
+    """Three PNGs of each of two classes, and a table that names two of them, the last first."""
     for i, (image, label) in enumerate(zip(COLOUR, LABELS, strict=True)):
         file = tmp_path / "pictures" / ("cat", "dog")[label] / f"{i}.png"
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Means of bounded figures against Clopper and Pearson, a published bound and simulations."""
+"""Bounded means agree with Clopper and Pearson, a published bound and simulations."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_a_bounded_mean_of_hits_has_clopper_and_pearsons_interval(hits, n):
 
 
 def test_a_bounded_mean_is_that_of_learned_miller_and_thomas():
-    """Their bound: 1 less a sum over the spacings of the data, at uniform order statistics."""
+    """Their bound is 1 minus the spacings of the data, weighted by uniform order statistics."""
     values = np.random.default_rng(4).beta(6, 2, 25)
     uniform = np.sort(np.random.default_rng(5).random((20_000, 25)), axis=1)
     ordered = np.append(np.sort(values), 1.0)

@@ -1,4 +1,4 @@
-"""What an interval says about a bound: images needed, tail probabilities, many conditions."""
+"""Images needed, tail probabilities and Holm's method are right for intervals and bounds."""
 
 from itertools import combinations
 
@@ -32,7 +32,7 @@ def test_as_many_images_as_are_needed_settle_it_in_four_cases_of_five(hits, n, b
 
 
 def _settled(truth, images, bound):
-    """Of 4,000 audits of so many images, the share whose interval is on the truth's side."""
+    """The share of 4,000 simulated audits whose interval is on the truth's side of the bound."""
     hits = np.random.default_rng(0).binomial(images, truth, 4000)
     limits = np.array([wilson(k / images, images) for k in hits])
     return float((limits[:, 0] > bound if truth > bound else limits[:, 1] < bound).mean())
@@ -100,8 +100,8 @@ def test_a_value_that_could_not_have_come_from_the_bound_has_no_tail():
 def test_holm_rejects_as_in_published_examples():
     # By hand from Holm 1979: .005 <= .05 / 4, .01 <= .05 / 3, but .03 > .05 / 2.
     assert holm([0.01, 0.04, 0.03, 0.005], 0.05) == [True, False, False, True]
-    # The 15 p-values of Benjamini and Hochberg 1995 (JRSS B 57:289), of which methods that control
-    # the familywise error at .05 reject three.
+    # The 15 p-values of Benjamini and Hochberg 1995 (JRSS B 57:289). Methods that control the
+    # familywise error at .05 reject three of them.
     p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240]
     p += [0.4262, 0.5719, 0.6528, 0.7590, 1.0]
     assert holm(p, 0.05) == [True] * 3 + [False] * 12
@@ -109,7 +109,7 @@ def test_holm_rejects_as_in_published_examples():
 
 @given(st.lists(st.sampled_from([0.001, 0.005, 0.01, 0.0125, 0.02, 0.025, 0.3]), max_size=6))
 def test_holm_is_the_closure_of_bonferroni(p):
-    """A hypothesis is rejected if Bonferroni's test rejects every intersection that holds it."""
+    """A hypothesis is rejected if Bonferroni's test rejects every intersection that contains it."""
     every = range(len(p))
     subsets = [s for size in range(1, len(p) + 1) for s in combinations(every, size)]
     rejected = {s for s in subsets if min(p[i] for i in s) <= 0.025 / len(s)}
@@ -135,7 +135,7 @@ def test_with_holm_seven_conditions_at_their_bounds_fail_a_model_as_seldom_as_on
     with_holm = np.mean([any(holm(p, 0.025)) for p in p_values[drawn]])
     assert 0.14 < union < 0.23
     assert with_holm < 0.035
-    # The same with exactly normal figures.
+    # The same holds for exactly normal figures.
     z = random.standard_normal((audits, 7))
     assert (z < -1.959964).any(1).mean() == pytest.approx(1 - 0.975**7, abs=0.02)
     assert np.mean([any(holm(p, 0.025)) for p in stats.norm.cdf(z)]) < 0.031

@@ -1,4 +1,4 @@
-"""Evidence survives the store and MLflow: what is kept is what was concluded."""
+"""Evidence comes back unchanged from the store and from JSON; old schemas are upgraded."""
 
 import json
 import math
@@ -50,7 +50,7 @@ def _evidence():
 
 
 def _plain(metrics):
-    """As text, in which NaN equals NaN; JSON has no infinity, so it comes back as NaN."""
+    """The metrics as text, in which NaN equals NaN; JSON turns infinity into NaN."""
     return repr(metrics).replace("inf", "nan")
 
 

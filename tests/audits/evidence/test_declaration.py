@@ -1,4 +1,4 @@
-"""Declarations that make no sense, and measurements that are not what was declared."""
+"""Faulty declarations are named, and so are measurements that differ from their declaration."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""F1 and its intervals against scikit-learn, slow loops and simulations of coverage."""
+"""F1 is scikit-learn's, and its intervals agree with slow loops and simulations."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ WEIGHTED = "f1_weighted"
 
 @pytest.fixture(scope="module")
 def answers():
-    """200 images of 4 classes, the last of which never occurs; 20 answers are -1, no class."""
+    """Labels and answers of 200 images; no image has class 3 of 4, 20 answers are -1, no class."""
     rng = np.random.default_rng(3)
     truth = rng.integers(0, 3, 200)
     predicted = np.where(rng.random(200) < 0.7, truth, rng.integers(0, 4, 200))
@@ -54,13 +54,13 @@ def test_answers_of_no_class_only_score_zero(answers):
     found = scores(truth, np.full(200, -1), 4)
     assert {estimate.value for estimate in found.values()} == {0.0}
     assert all(0 < estimate.high < 0.03 for name, estimate in found.items() if name != WEIGHTED)
-    # Of a class that is never predicted each hit counts twice: F1 is 2 r / (1 + r) for a recall r.
+    # A class without false alarms has an F1 of 2 r / (1 + r) for a recall r.
     recall = found["accuracy"].high
     assert found[WEIGHTED].high == pytest.approx(2 * recall / (1 + recall), rel=0.03)
 
 
 def test_images_without_a_true_class_are_misses_in_every_score():
-    # Such is `agreement` of a network whose first answer is not finite.
+    # `agreement` has these images if the first answer of a network is not finite.
     truth, predicted = np.array([-1, -1, 0, 1]), np.array([-2, -2, 0, 1])
     assert all(estimate.value < 1 for estimate in scores(truth, predicted, 2).values())
 
@@ -113,7 +113,7 @@ def test_five_of_five_do_not_prove_perfection():
 def test_images_without_a_true_class_are_resampled_among_themselves():
     truth, predicted = np.array([-1] * 10 + [0, 1] * 5), np.array([0, -2] * 5 + [0, 1] * 5)
     found = bootstrap_f1(truth, predicted, 2, "macro")
-    # Half of the images have a class, in every resample; those without are false alarms of class 0.
+    # In every resample half of the images have a class; the others can only be false alarms.
     assert found.max() <= 0.5
     assert found.mean() == pytest.approx(0.5 * _f1(truth, predicted, "macro", 2), abs=0.01)
     for average in ("macro", "weighted"):
@@ -142,7 +142,7 @@ def test_the_bootstrap_is_centred_on_the_value():
 
 @st.composite
 def confusions(draw):
-    """Classes, truth and two models' answers; many classes of few images, and -1 in each."""
+    """Number of classes, truth and two models' answers: many classes, few images, some -1."""
     classes = draw(st.integers(1, 12))
     n = draw(st.integers(1, 40))
     column = st.lists(st.integers(-1, classes - 1), min_size=n, max_size=n).map(np.array)
@@ -162,7 +162,7 @@ def test_every_interval_holds_its_value_and_keeps_its_bounds(confusion, average)
 
 
 def test_resamples_of_many_classes_of_two_images_do_not_all_score_below_the_value():
-    """Resamples of all images lose classes here, and the F1 of a lost class is 0."""
+    """Resampling all images at once would lose classes here, and a lost class has an F1 of 0."""
     truth = np.repeat(np.arange(100), 2)
     predicted = np.where(np.arange(200) % 10 == 0, (truth + 1) % 100, truth)
     estimate = scores(truth, predicted, 100)["f1_macro"]
@@ -207,7 +207,7 @@ def _population(images, recalls):
 
 
 def _audit(random, truth, recalls, shared):
-    """Answers of two models; for the share `shared` of images the two have the same luck."""
+    """Answers of two models, which share their random number for the share `shared` of images."""
     n, classes = len(truth), len(recalls[0])
     luck = random.random(n)
     lucks = (luck, np.where(random.random(n) < shared, luck, random.random(n)))

@@ -1,4 +1,4 @@
-"""Estimates against scipy, published intervals and simulations of coverage."""
+"""Intervals of shares, differences and means agree with scipy, published tables and simulations."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A metric says what it means, and what it can be compared with."""
+"""A metric has the figures that it declares, with names made from its own."""
 
 from dataclasses import astuple
 
@@ -52,7 +52,7 @@ def test_names_of_figures_are_made_of_the_metric_that_has_them():
     pairing = Pairing("predicted", "accuracy")
     metrics = {
         "accuracy": Metric("right", null=Null("chance"), pairing=pairing).measured(HALF, 0.1),
-        "drop_rate": Metric("dropped"),  # an end in a name means nothing
+        "drop_rate": Metric("dropped"),  # `drop` in the name of a metric means nothing
         "worst": Metric("in the worst cell", null=Null("chance", single=False)).measured(
             HALF, lift=LIFT
         ),

@@ -1,4 +1,4 @@
-"""Drops below a baseline: paired intervals, and pairs that are no pairs."""
+"""Drops below a baseline have paired intervals; evidence that cannot be paired is refused."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ def _pairs(both, only_a, only_b, neither):
 
 
 def test_independent_pairs_have_the_interval_of_independent_shares():
-    a, b = _pairs(30, 20, 30, 20)  # a says nothing about b
+    a, b = _pairs(30, 20, 30, 20)  # a and b are independent
     paired, apart = paired_difference(a, b), difference(proportion(a), proportion(b))
     assert (paired.low, paired.high) == pytest.approx((apart.low, apart.high))
 
@@ -81,7 +81,7 @@ def test_a_baseline_with_its_classes_in_another_order_is_compared_by_name():
     # The same answers, from a model that calls owl 0, cat 1 and dog 2.
     other = _evidence([1, 2, 0, 0], [1, 0, 0, 2])
     mixed = with_drops(ours, other, CLASSES, ("owl", "cat", "dog"))
-    assert mixed.metrics == same.metrics  # drops among them
+    assert mixed.metrics == same.metrics  # with their drops
     assert same.estimates["accuracy_drop"].value == 0.5 - 0.75
 
 
@@ -119,7 +119,7 @@ def test_a_drop_above_0_is_worse_whichever_way_is_better(better, sign):
 
 
 @pytest.mark.parametrize("values", [[0.9, np.nan, 0.9, 0.8], [0.9, 1.5, 0.9, 0.8]])
-def test_values_that_are_none_cannot_be_paired(values):
+def test_values_that_are_nan_or_out_of_range_cannot_be_paired(values):
     for pair in ((values, [0.5] * 4), ([0.5] * 4, values)):
         ours, theirs = (_values("higher", one) for one in pair)
         with pytest.raises(AuditError, match=r"Expected a value in \[0, 1\] for each image in"):

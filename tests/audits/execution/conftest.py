@@ -1,4 +1,4 @@
-"""A config of a registered network, whose store is empty."""
+"""Fixtures for the tests of execution: configs of registered networks, and a thread count."""
 
 import os
 
@@ -13,7 +13,7 @@ _LEAST = {"data": {"kind": "digits"}, "device": "cpu"}
 
 @pytest.fixture
 def config_of(shared_registry, register, tmp_path):
-    """Registers a network and makes a config that audits it; its store is empty."""
+    """Registers a network and makes a config that audits it, with an empty store."""
 
     def make(net, checks, pickled=True, **values):
         uri, sha256 = register(net, "m", pickled=pickled)
@@ -25,7 +25,7 @@ def config_of(shared_registry, register, tmp_path):
 
 @pytest.fixture(scope="module")
 def other_threads():
-    """A number of threads that workers do not have here."""
+    """A number of threads other than the workers' on this machine."""
     if os.cpu_count() == 1:
         pytest.skip("one core has one thread")
     with Worker() as worker:

@@ -1,4 +1,4 @@
-"""Workers are forked from a server that has only imported, and are as if they had been spawned."""
+"""Workers are forked from a server that only imports, and behave like spawned workers."""
 
 import os
 import subprocess
@@ -94,7 +94,7 @@ def test_what_the_server_imports_asks_for_no_gpu_and_starts_no_thread():
 
 def test_the_server_has_one_thread_native_ones_counted(forks):
     with Worker() as worker:
-        server = worker.call(os.getppid, seconds=60)  # it answers after its imports
+        server = worker.call(os.getppid, seconds=60)  # the server forks after its imports
         assert worker.call(child_calls.is_imported, "pyarrow", seconds=60)
     assert len(os.listdir(f"/proc/{server}/task")) == 1
 
@@ -109,7 +109,7 @@ def _wait_until_gone(pid):
 
 
 def _run(program, folder, **changes):
-    """The output of a program of its own, which must end well and say nothing else."""
+    """Runs a program, which must succeed without stderr; returns its stdout."""
     (folder / "program").mkdir()
     script = folder / "program" / "main.py"
     script.write_text(program)
@@ -134,7 +134,7 @@ from audits.execution.worker import Worker
 if __name__ == "__main__":
     fork_server.start()
     server = forkserver._forkserver._forkserver_pid
-    os.kill(server, signal.SIGINT)  # as Ctrl-C, while it imports
+    os.kill(server, signal.SIGINT)  # as Ctrl-C, while the server imports
     with Worker() as worker:
         assert worker.call(os.getppid, seconds=120) == server
     print(server)
@@ -157,7 +157,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def parent(tmp_path):
-    """A program that has a worker, in a folder with a file that is called as a library is."""
+    """A program with a worker, run in a folder that has a file with the name of a library."""
     (tmp_path / "pandas.py").write_text("raise RuntimeError('not this file')\n")
     folder = tmp_path / "program"
     folder.mkdir()
@@ -209,7 +209,7 @@ if __name__ == "__main__":
                 else:
                     worker.call(child_calls.kill_parent_and_sleep, "begun", seconds=120)
                 while worker.call(os.getpid, seconds=120) == child:
-                    pass  # it has not been noticed yet that the child lost its server
+                    pass  # the worker has not noticed yet that the server is gone
             except WorkerFailure:
                 pass
             another = worker.call(os.getppid, seconds=120)

@@ -1,4 +1,4 @@
-"""The plan of a session: found once, smaller where memory is short, kept and told."""
+"""A session finds its plan once, makes it smaller if memory is short, and reports it."""
 
 import json
 from pathlib import Path
@@ -20,11 +20,11 @@ from flows.demo.network import ResNet
 SHRUNK = "Memory was too short for 16 images in a pass; the audit went on with 8."
 PERFORMANCE, FILL = {"kind": "performance"}, {"kind": "random_fill"}
 FEW = {**FILL, "images": 20, "samples": 8}
-MANY = {**FILL, "samples": 90}  # of 450 images: just long enough to be tuned
+MANY = {**FILL, "samples": 90}  # on 450 images, just enough passes to be tuned
 
 
 def _files(folder):
-    """All files of a store, and when each was written."""
+    """The time at which each file of a store was written, by name."""
     return {file.name: file.stat().st_mtime_ns for file in Path(folder).rglob("*.npz")}
 
 
@@ -168,7 +168,7 @@ def test_an_audit_that_runs_out_of_memory_goes_on_with_half_the_chunk(config_of,
     result = run_audit(config)
     assert [e.status for e in result.evidence] == ["ok"] * 3
     written = _files(config.store)
-    assert len(written) == 7  # three parts, three conclusions
+    assert len(written) == 7  # a plan, three parts, three conclusions
     assert len(_plan_files(config.store)) == 1
     evidence = _evidence_json(result, tmp_path)
     told = json.loads(evidence)

@@ -1,4 +1,4 @@
-"""The plan of an audit: found once, written down, smaller where memory is short, and told."""
+"""The plan of an audit is found once, stored, made smaller if memory is short, and reported."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ SHRUNK = "Memory was too short for 16 images in a pass; the audit went on with 8
 LEAST = {"model": "models:/m/1", "data": {"kind": "digits"}, "device": "cpu"}
 PERFORMANCE, FILL = {"kind": "performance"}, {"kind": "random_fill"}
 FEW = {**FILL, "images": 20, "samples": 8}
-MANY = {**FILL, "samples": 90}  # of 450 images: just long enough to be tuned
+MANY = {**FILL, "samples": 90}  # on 450 images, just enough passes to be tuned
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def store(tmp_path):
 
 
 def _files(folder):
-    """All files of a store, and when each was written."""
+    """The time at which each file of a store was written, by name."""
     return {file.name: file.stat().st_mtime_ns for file in Path(folder).rglob("*.npz")}
 
 
@@ -138,8 +138,8 @@ def test_no_plan_is_lost_where_two_processes_run_out_of_memory(store):
         ([MANY], False),
         ([PERFORMANCE, {**FILL, "images": 20, "samples": 2000}], False),
         ([PERFORMANCE, {**FILL, "samples": 80}], True),
-        ([{**MANY, "samples": 10_000, "tolerance": 0.1}], True),  # maybe
-        ([{"kind": "progressive_fill", "groups": 196}], True),  # averages nothing
+        ([{**MANY, "samples": 10_000, "tolerance": 0.1}], True),  # draws may stop early
+        ([{"kind": "progressive_fill", "groups": 196}], True),  # no average over draws
     ],
 )
 def test_an_audit_is_long_by_the_values_it_puts_through_the_model(checks, short):

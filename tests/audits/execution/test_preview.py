@@ -1,4 +1,4 @@
-"""A preview tells plan and cost of an audit, and records nothing."""
+"""A preview reports the plan and the cost of an audit, and records nothing."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ from audits.workflows.preview import preview
 
 PERFORMANCE, FILL = {"kind": "performance"}, {"kind": "random_fill"}
 FEW = {**FILL, "images": 20, "samples": 8}
-MANY = {**FILL, "samples": 90}  # of 450 images: just long enough to be tuned
+MANY = {**FILL, "samples": 90}  # on 450 images, just enough passes to be tuned
 
 
 def _files(folder):
-    """All files of a store, and when each was written."""
+    """The time at which each file of a store was written, by name."""
     return {file.name: file.stat().st_mtime_ns for file in Path(folder).rglob("*.npz")}
 
 

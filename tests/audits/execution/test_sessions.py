@@ -23,7 +23,7 @@ PAIR = {"checks": [PERFORMANCE], "policy": {}}
 
 @pytest.fixture
 def pair(config_of):
-    """A config of a model and a baseline, each of a network."""
+    """Makes a config of a model and a baseline, each from a network."""
 
     def make(net, baseline, **values):
         other = config_of(baseline, **PAIR)
@@ -35,7 +35,7 @@ def pair(config_of):
 
 
 def _with_processes(config):
-    """The result, and by which process each model was measured."""
+    """The result of an audit, and the ids of the processes that measured its two models."""
     seen = {}
 
     def measure(session, check, unit):

@@ -1,4 +1,4 @@
-"""Parts are there whole or not at all, and named by all that they depend on."""
+"""A part is read whole or not at all, and its key depends on all of its inputs."""
 
 import io
 import os
@@ -33,7 +33,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def file(store):
-    """The file of a part that is there whole."""
+    """The file of a whole part."""
     store.put(KEY, PART)
     (found,) = _files(store)
     return found
@@ -89,7 +89,7 @@ def test_a_part_cut_short_anywhere_is_absent(store, file):
 
 def test_a_part_with_a_damaged_byte_is_absent_or_unharmed(store, file):
     whole = file.read_bytes()
-    directory = whole.index(b"PK\x01\x02")  # names in the directory at the end have no checksum
+    directory = whole.index(b"PK\x01\x02")  # the names in the zip directory have no checksum
     for position in range(directory):
         file.write_bytes(whole[:position] + bytes([whole[position] ^ 255]) + whole[position + 1 :])
         found = store.get(KEY)
@@ -261,7 +261,7 @@ def test_what_nobody_used_for_a_while_is_pruned_and_the_rest_stays(tmp_path):
     assert store.get(read) is not None
     would, _ = store.prune(week, dry_run=True)
     assert (would.files, store.has(old)) == (1, True)
-    os.utime(store._path(old), (time.time() - 2 * week,) * 2)  # `has` was a use
+    os.utime(store._path(old), (time.time() - 2 * week,) * 2)  # `has` counted as a use
     deleted, kept = store.prune(week)
     assert deleted == would
     assert (kept.files, deleted.bytes > 0, somebodys.exists()) == (2, True, True)

@@ -1,4 +1,4 @@
-"""Another process takes units of an audit by its ticket, whatever its number of threads."""
+"""Another process measures units of an audit by its ticket, with any number of threads."""
 
 import json
 from concurrent.futures import ProcessPoolExecutor
@@ -24,7 +24,7 @@ def _children():
 
 
 class Elsewhere(InProcess):
-    """Has each check measured by other processes, as a scheduler of several machines would."""
+    """Lets other processes measure each check, as a scheduler of several machines would."""
 
     def __init__(self, processes):
         self._processes = processes

@@ -1,4 +1,4 @@
-"""Whatever a model does to its process, the caller gets an answer and the next call a process."""
+"""If a model hangs or crashes, the caller gets an error and the next call a new process."""
 
 import os
 import resource
@@ -156,7 +156,7 @@ def test_leaving_the_context_ends_the_calls_of_other_threads_and_refuses_new_one
 def _room_for_files(count):
     """Lets this process open `count` files and no more."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = [os.dup(0) for _ in range(200)]  # more than there are gaps between those in use
+    free = [os.dup(0) for _ in range(200)]  # more than the gaps between open descriptors
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(free) + 1, before[1]))
     for descriptor in free[:count]:
         os.close(descriptor)
@@ -171,7 +171,7 @@ def _room_for_files(count):
 @pytest.mark.parametrize("files", [0, 3, 6, 8])
 def test_a_process_that_cannot_be_started_is_a_failure_and_the_next_one_can(files):
     with Worker() as worker:
-        worker.call(os.getpid, seconds=60)  # what is imported late needs files, too
+        worker.call(os.getpid, seconds=60)  # late imports need files, too
         worker.stop()
         with _room_for_files(files), pytest.raises(WorkerFailure) as failure:
             worker.call(os.getpid, seconds=60)
@@ -182,7 +182,7 @@ def test_a_process_that_cannot_be_started_is_a_failure_and_the_next_one_can(file
             try:
                 assert worker.call(child_calls.double, 2, seconds=60) == 4
                 return
-            except WorkerFailure:  # a fork server that is asked for a process in vain dies of that
+            except WorkerFailure:  # a fork server dies if it could not start a process
                 assert time.monotonic() < deadline
 
 

@@ -1,4 +1,4 @@
-"""Models are found by their URI, judged by their files, and loaded without running their code."""
+"""Models are found by their URI and judged by their files, and none of their code runs."""
 
 import hashlib
 import shutil
@@ -43,7 +43,7 @@ def _log(registry_name="digits", rows=2, **arguments):
 
 @pytest.fixture(scope="module")
 def store(shared_registry, tmp_path_factory):
-    """digits: 1 a pt2, 2 a pickle, 3 a pt2 of one row, 4 one with code_paths; trees: 1."""
+    """Registers digits (1 pt2, 2 pickle, 3 pt2 of one row, 4 pt2 with code) and trees (sklearn)."""
     code = tmp_path_factory.mktemp("code") / "helpful.py"
     code.write_text("raise SystemExit('the code of the model ran')")
     logged = [
@@ -78,7 +78,7 @@ def fetched(store, tmp_path_factory):
 
 @pytest.fixture
 def copy(fetched, tmp_path):
-    """A copy of the good model, to be spoilt."""
+    """A copy of the good model, for tests that change it."""
     return Path(shutil.copytree(fetched["digits/1"], tmp_path / "model"))
 
 

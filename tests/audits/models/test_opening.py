@@ -1,4 +1,4 @@
-"""Models are opened in the worker: what fits opens, and what would run code of its own does not."""
+"""The worker opens models that fit, and refuses models that would run code of their own."""
 
 import hashlib
 import io
@@ -28,7 +28,7 @@ GUARDS = ("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "MLFLOW_ALLOW_MODEL_CODE_EXECUT
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """Three of one network: a pt2, a pickle, and a pt2 whose example had one row."""
+    """Three saved models of one network: a pt2, a pickle, a pt2 whose example had one row."""
     folder = tmp_path_factory.mktemp("saved")
     torch.manual_seed(0)
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
@@ -50,7 +50,7 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def copy(saved, tmp_path):
-    """Copies one of the saved models, to be spoilt."""
+    """Copies one of the saved models, for tests that change it."""
 
     def make(name):
         return Path(shutil.copytree(saved / name, tmp_path / name))
@@ -59,7 +59,7 @@ def copy(saved, tmp_path):
 
 
 class Evil:
-    """Leaves a mark when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, marker):
         self.marker = marker
@@ -93,7 +93,7 @@ def _sha256(folder):
 
 
 def _refused(worker, files, error=ModelRefused, **values):
-    """Why opening it is refused, in one line."""
+    """Opens a model that must be refused; returns the error, which must be one line."""
     with pytest.raises(error) as refused:
         _open(worker, files, **values)
     assert "\n" not in str(refused.value)
@@ -117,7 +117,7 @@ def test_a_trusted_pickle_opens_and_trust_ends_with_it(saved, copy, worker, tmp_
 
 
 def _put_evil_into(archive, marker):
-    """Replaces the example that torch.export unpickles."""
+    """Replaces the example that torch.export unpickles by a pickle that runs code."""
     with zipfile.ZipFile(archive) as old:
         records = {name: old.read(name) for name in old.namelist()}
     (example,) = [name for name in records if "sample_inputs" in name]

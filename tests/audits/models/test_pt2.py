@@ -1,4 +1,4 @@
-"""A pt2 archive whose text would be run when it is loaded is refused before it is loaded."""
+"""A pt2 archive with text that loading would run as code is refused before it is loaded."""
 
 import json
 import zipfile
@@ -23,7 +23,7 @@ class _Pooled(nn.Module):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """A network of any batch, height and width: with symbolic shapes and guards."""
+    """The archive of a network for any batch, height and width, with symbolic shapes and guards."""
     file = tmp_path_factory.mktemp("archive") / "model.pt2"
     auto = torch.export.Dim.AUTO
     shapes = ({0: auto, 2: auto, 3: auto},)
@@ -113,7 +113,7 @@ def test_a_guard_that_is_more_than_a_comparison_is_refused(text, edited):
 
 
 @pytest.mark.parametrize("target", ["torch.os.system", "torch.ops.aten.from_file.default", "os.x"])
-def test_an_operator_that_is_none_is_refused(target, edited):
+def test_a_target_that_is_no_aten_operator_is_refused(target, edited):
     file = edited(lambda program: _replace_first(program, "target", target))
     with pytest.raises(ModelRefused, match="Expected an ATen operator"):
         check_archive(file)

@@ -1,4 +1,4 @@
-"""In a snapshot the registry is looked at once."""
+"""A snapshot asks the registry once for each alias and copies files once."""
 
 import mlflow
 import pytest

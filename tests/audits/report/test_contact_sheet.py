@@ -1,4 +1,4 @@
-"""Pictures show what the tensors hold, and the contact sheet shows all pictures in one place."""
+"""Pictures show the values of tensors, and the contact sheet shows all small pictures."""
 
 import io
 
@@ -15,7 +15,7 @@ WHITE = (255, 255, 255)
 
 
 def _colour(block, column, row):
-    """A colour of its own for each picture; none is grey, as captions and frames are."""
+    """A colour of its own for each picture, never grey, since captions and frames are grey."""
     return (40 + 60 * block, 3 + 20 * column, 250 - 30 * row)
 
 
@@ -34,7 +34,7 @@ def _evidence(block, columns, rows, size=(8, 8)):
 
 
 def _place(sheet, colour):
-    """Left, top, right, bottom of all pixels of a colour, which must fill that rectangle."""
+    """Left, top, right and bottom of the pixels of a colour, which must fill this rectangle."""
     rows, columns = np.nonzero((np.asarray(sheet) == colour).all(axis=2))
     assert len(rows), f"no pixel of {colour}"
     box = columns.min(), rows.min(), columns.max(), rows.max()

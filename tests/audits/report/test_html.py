@@ -1,4 +1,4 @@
-"""The report runs nothing and loads nothing; names of classes become keys that MLflow takes."""
+"""The report shows names as text and loads nothing; class names become keys for MLflow."""
 
 import base64
 import io
@@ -28,7 +28,7 @@ EVIL = "<script>alert('1')</script><img src=x onerror=alert(2)>\"&amp;"
 
 
 class _Page(HTMLParser):
-    """All tags with their attributes, and all text."""
+    """Collects all tags of a page with their attributes, and all text."""
 
     def __init__(self, html):
         super().__init__()
@@ -44,7 +44,7 @@ class _Page(HTMLParser):
 
 @pytest.fixture
 def page():
-    """A report in which everything that can be named is named by an enemy."""
+    """A report in which every name and reason is hostile HTML."""
     condition = Condition(metric=f"{EVIL.replace('/', '|')}/accuracy", min=0.5)
     verdict = Verdict("failed", EVIL, (Judgement(condition, "not_judged", EVIL),))
     evidence = [

@@ -1,4 +1,4 @@
-"""Audits of an older release are read back from MLflow, with the meaning of today's metrics."""
+"""Audits of an older release are read from MLflow with today's descriptions of metrics."""
 
 import hashlib
 import json

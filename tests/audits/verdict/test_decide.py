@@ -1,4 +1,4 @@
-"""The verdict fails closed: only what was shown has passed."""
+"""A verdict is passed only if the evidence shows every condition."""
 
 import math
 from datetime import date
@@ -13,7 +13,7 @@ from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric, Null
 from audits.verdict.decide import decide
 
-TODAY = date(2026, 1, 1)  # no policy here has a waiver
+TODAY = date(2026, 1, 1)  # any day will do: no policy here has a waiver
 
 _number = st.sampled_from([math.nan, math.inf, -math.inf]) | st.floats(-1, 2).map(
     lambda x: round(x, 3)
@@ -57,7 +57,7 @@ _conditions = st.builds(
 
 
 def _shows(condition, evidence):
-    """Whether the evidence shows the condition, in other words than the source's."""
+    """Whether the evidence shows the condition, computed without the code under test."""
     check, metric = condition.judged_metric.split("/")
     for one in evidence:
         if one.check == check:
@@ -238,8 +238,8 @@ def test_least_coverage_is_the_policys(evidence_of):
 def test_straddling_says_how_many_more_images_would_settle_it(evidence_of):
     verdict = decide(MIN, [evidence_of(accuracy=(0.92, 0.88, 0.95, 100))], TODAY)
     assert verdict.word == "undecided"
-    # 1.96 standard errors at the bound and .84 at the value, .0213 and .0176, must shrink from
-    # .0567 to .02: 6.85 times the images, as far as rounding goes.
+    # The standard error is .0213 at the bound and .0176 at the value. 1.96 of the first plus .84 of
+    # the second, .0567, must shrink to .02, which takes about 6.85 times the images.
     assert "straddles the bound; with about 585 more images it would be passed in 80 %" in (
         verdict.reason
     )

@@ -1,4 +1,4 @@
-"""Conditions on metrics of which lower is better, and on figures by their own names."""
+"""Conditions judge metrics whose lower values are better, and figures by their own names."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""Of several conditions, one fails only if chance does not explain it (Holm)."""
+"""A condition among several fails only if chance does not explain the failure (Holm)."""
 
 from datetime import date
 
@@ -21,7 +21,7 @@ def test_one_of_many_conditions_fails_only_if_chance_does_not_explain_it(evidenc
     def decided(**changes):
         return decide(policy, [evidence_of(**{**figures, **changes})], TODAY)
 
-    # Alone each fails: the interval is below the bound, by little and by much.
+    # Each fails alone: the intervals are below the bound, by little and by much.
     near, far = (0.86, 0.82, 0.895, 300), (0.7, 0.65, 0.75, 300)
     close_call = decided(m3=near)
     assert close_call.word == "undecided"
@@ -32,14 +32,14 @@ def test_one_of_many_conditions_fails_only_if_chance_does_not_explain_it(evidenc
     clear = decided(m3=far)
     assert clear.word == "failed"
     assert clear.reason.startswith("fill/m3 >= 0.9: failed")
-    # Holm goes on after a clear one: of two, the second is one of six.
+    # After a clear failure, Holm judges the next condition as one of six.
     assert decided(m3=far, m5=far).reason.count("failed with") == 2
     both = decided(m3=far, m5=near)
     assert [j.outcome for j in both.judgements].count("failed") == 1
 
 
 def test_a_good_model_at_seven_bounds_is_rarely_failed(evidence_of):
-    """Seven figures whose truth is on the bound, 450 images each."""
+    """The true values of seven figures are on the bound; each figure has 450 images."""
     names = [f"m{number}" for number in range(7)]
     conditions = tuple(Condition(metric=f"fill/{name}", min=0.8) for name in names)
     random, alone, together = np.random.default_rng(0), 0, 0
@@ -48,5 +48,5 @@ def test_a_good_model_at_seven_bounds_is_rarely_failed(evidence_of):
         evidence = evidence_of(**{n: (e.value, e.low, e.high, e.n) for n, e in shares.items()})
         alone += any(estimate.high < 0.8 for estimate in shares.values())
         together += decide(Policy(conditions=conditions), [evidence], TODAY).word == "failed"
-    assert alone > 35  # of 300; 17 %
+    assert alone > 35  # of 300 audits, about 17 %
     assert together < 20

@@ -1,4 +1,4 @@
-"""When a model is not compared with its baseline."""
+"""A model is compared with its baseline only if both get their images in the same form."""
 
 import pandas as pd
 import pytest
@@ -48,7 +48,7 @@ def test_a_baseline_whose_metadata_the_config_contradicts_is_not_compared(correc
     result, (reason,) = compared(_examined(), baseline, Preprocessing(**corrected))
     assert _drops(result) == set()
     assert "set preprocessing.overrides: false" in reason
-    first = Preprocessing(**corrected, overrides=False)  # metadata go first, of both models
+    first = Preprocessing(**corrected, overrides=False)  # both models' metadata go first
     assert _drops(compared(_examined(), baseline, first)[0])
 
 

@@ -1,4 +1,4 @@
-"""Two audits side by side: figures, and differences of the images that both saw."""
+"""Two audits are compared by figures, and in pairs if both saw the same images."""
 
 import pandas as pd
 import pytest

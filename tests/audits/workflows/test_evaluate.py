@@ -1,4 +1,4 @@
-"""The evidence of a check that does not give what it declares is an error, not a figure."""
+"""A check whose metrics differ from its declaration ends with an error, without figures."""
 
 from types import SimpleNamespace
 

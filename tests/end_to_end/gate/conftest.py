@@ -1,4 +1,4 @@
-"""A registry with three versions, shared by a file's tests, and a config to ask the gate with."""
+"""Fixtures for the tests of the gate: a registry with three versions, a store, a config."""
 
 import pytest
 from gates import GOOD

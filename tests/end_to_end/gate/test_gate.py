@@ -1,4 +1,4 @@
-"""The gate against a real registry: what is used again, what is believed, which policy counts."""
+"""The gate reuses only audits that it has verified, and applies the policy that counts."""
 
 import json
 from datetime import timedelta
@@ -22,7 +22,7 @@ from audits.workflows.resolved import pinned, today
 
 
 def _asked(model, **options):
-    """The config of the audit that the gate wants."""
+    """The config of the audit that the gate asks for."""
     with pytest.raises(AuditNeeded) as needed:
         gate(model, audit=never, fresh=True, **options)
     return needed.value.args[0]
@@ -48,7 +48,7 @@ def test_an_audit_that_would_come_out_the_same_is_used(config):
 def test_an_audit_whose_tags_do_not_say_its_verdict_yet_is_due(config):
     ask(config(SIMILAR))
     client = mlflow.MlflowClient()
-    client.set_model_version_tag("digits", "3", "audit.verdict", "running")  # killed before the end
+    client.set_model_version_tag("digits", "3", "audit.verdict", "running")  # as if killed
     assert reader.standing(resolve(SIMILAR)) is None
     client.set_model_version_tag("digits", "3", "audit.verdict", "passed")
     assert reader.standing(resolve(SIMILAR)) is not None

@@ -1,4 +1,4 @@
-"""History and comparison of audits that are in MLflow."""
+"""Audits in MLflow are listed as a history and compared in pairs."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Promotion: only of what passed, only from where the alias was, and what is told of it."""
+"""The gate promotes only a version that passed, and only if its alias has not moved."""
 
 from collections import Counter
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_a_version_as_good_as_the_baseline_passes_and_is_promoted(config):
     assert run.data.tags["audit.promotion"] == "live: v1 -> v3"
     assert run.data.metrics["performance/accuracy_drop"] == pytest.approx(0, abs=0.05)
     assert version(SIMILAR).tags["audit.verdict"] == "passed"
-    # Nothing is said of the baseline, which was only measured.
+    # The baseline was only measured, so the gate writes no tags to it.
     assert not any(name.startswith("audit") for name in version(GOOD).tags)
 
 
@@ -104,7 +104,7 @@ def test_a_promotion_over_a_version_that_was_not_compared_with_says_so(config, c
 
 
 def test_a_promotion_asks_the_registry_once_and_for_files_twice(config, monkeypatch):
-    """What MLflow is asked, counted on its way there."""
+    """Counts the requests to MLflow."""
     client = mlflow.MlflowClient()
     client.set_registered_model_alias("digits", "counted", "1")
     asked: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Images that a small network can learn, that network, and what two fills have in common."""
+"""Fixtures for the tests of the engine: images, a trained network, and equality of fills."""
 
 import copy
 from collections.abc import Callable
@@ -14,7 +14,7 @@ SIDE, CLASSES = 12, 4
 
 @pytest.fixture(scope="session")
 def blobs() -> tuple[Tensor, Tensor]:
-    """A bright blob in one of four corners, and which."""
+    """Images with a bright blob in one of four corners, and the corner as label."""
     generator = torch.Generator().manual_seed(2)
     images = 0.2 * torch.rand(64, 1, SIDE, SIDE, generator=generator)
     labels = torch.arange(64) % CLASSES
@@ -38,7 +38,7 @@ def seeded() -> Callable[[Callable[[], nn.Module]], nn.Module]:
 
 @pytest.fixture(scope="session")
 def trained(blobs, seeded) -> nn.Module:
-    """A small convolutional network that knows the blobs."""
+    """A small convolutional network that recognises the blobs."""
 
     def network() -> nn.Module:
         net = nn.Sequential(
@@ -63,7 +63,7 @@ def trained(blobs, seeded) -> nn.Module:
 
 @pytest.fixture(scope="session")
 def classifier(trained, blobs) -> Classifier:
-    """The trained network as a program, whose graph need not be exported again for each plan."""
+    """The trained network as an exported program, so that no plan exports it again."""
     batch = {0: torch.export.Dim("batch")}
     net = copy.deepcopy(trained).eval()
     program = torch.export.export(net, (blobs[0][:2],), dynamic_shapes=(batch,))

@@ -1,4 +1,4 @@
-"""The door to private names of torch; if one is missing, networks run as they are."""
+"""If torch lacks a private name, only plans that need the name are refused."""
 
 import re
 
@@ -25,7 +25,7 @@ MESSAGE = re.compile(
 
 @pytest.fixture(params=aten.PATHS)
 def taken_away(request, monkeypatch) -> str:
-    """A name that torch has no longer."""
+    """A private name that torch seems to lack."""
     monkeypatch.setitem(aten.PATHS, request.param, GONE)
     return request.param
 
@@ -92,7 +92,7 @@ def test_without_a_name_a_plan_that_needs_it_is_refused_in_one_line(classifier, 
         lambda: expected_fill(classifier, images, plan=plan, **OPTIONS),
         lambda: tune(classifier, images, fixed=fixed, draws=32, patch_size=3),
     ]
-    if plan.fused:  # a progressive fill is never run in reduced precision
+    if plan.fused:  # a progressive fill never runs in reduced precision
         refused.append(lambda: progressive_fill(classifier, images, plan=plan))
     for call in refused:
         with pytest.raises(aten.NotRewritable, match=MESSAGE):

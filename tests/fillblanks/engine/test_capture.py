@@ -1,4 +1,4 @@
-"""A plan whose pass is recorded as a CUDA graph: refused on the CPU, the same answer on a GPU."""
+"""A captured plan (CUDA graph) is refused on the CPU and gives the same answer on a GPU."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""How far apart the fills of two plans are: overlap, a metric, and shares that change."""
+"""Fills of two plans are compared by their overlap and their shares of accepted draws."""
 
 import itertools
 
@@ -55,7 +55,7 @@ def test_overlap_is_of_each_image_and_1_of_black_ones_and_nan_of_nan():
 
 def test_precision_that_accepts_other_draws_is_noticed(images):
     class Level(nn.Module):
-        """So large a bias that bfloat16 cannot tell the classes apart; it takes the first."""
+        """Has so large a bias that bfloat16 cannot tell the classes apart and answers class 0."""
 
         def forward(self, x: Tensor) -> Tensor:
             weights = torch.randn(SIDE * SIDE, 2, generator=torch.Generator().manual_seed(0))

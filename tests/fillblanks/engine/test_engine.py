@@ -1,4 +1,4 @@
-"""Engine: whatever the plan, the same answer."""
+"""The engine gives the same answer with every plan."""
 
 import copy
 import itertools
@@ -27,7 +27,7 @@ FORMATS = ("contiguous", "channels_last")
 
 
 class Smooth(nn.Module):
-    """A float32 network whose predictions no rounding moves."""
+    """A float32 network whose predictions no rounding changes."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -58,7 +58,7 @@ def double(channels, network) -> Classifier:
 
 @pytest.fixture(scope="module")
 def program(double, pictures, channels) -> Classifier:
-    """The network of `double` as it is saved: its graph need not be exported for each plan."""
+    """The network of `double` as an exported program, so that no plan exports it again."""
     batch = {0: torch.export.Dim("batch")}
     net = copy.deepcopy(double.net).eval()
     exported = torch.export.export(net, (pictures(2, channels),), dynamic_shapes=(batch,))

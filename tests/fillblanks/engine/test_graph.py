@@ -1,4 +1,4 @@
-"""rewritten: a network's graph computes what the network does, and leaves the network alone."""
+"""`rewritten` makes a graph that answers as the network does, and leaves the network as it was."""
 
 import copy
 from collections.abc import Callable
@@ -14,7 +14,7 @@ SHAPE = (3, 13, 11)
 
 
 class Net(nn.Module):
-    """Layers by number, put together by a function."""
+    """Numbered layers, connected by a function."""
 
     def __init__(self, forward: Callable[..., Tensor], *layers: nn.Module):
         super().__init__()
@@ -65,7 +65,7 @@ def relu_of(value: Tensor, other: Tensor) -> Tensor:
     return value.relu() * other + value
 
 
-# The network, and how many norms are left in its graph once it is fused.
+# Each network, and the number of norms that its fused graph keeps.
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "bias": (lambda: Net(chain, conv(), norm(), nn.ReLU()), 0),
     "no bias": (lambda: Net(chain, conv(bias=False), norm(), nn.ReLU()), 0),
@@ -142,7 +142,7 @@ COMPUTED = {"computed bias": computed_bias, "computed scale and shift": computed
 
 
 def settled(net: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Module:
-    """In evaluation mode, with norms that do something."""
+    """The network in evaluation mode, with norms that change their input."""
     generator = torch.Generator().manual_seed(11)
     for name, values in [*net.named_parameters(), *net.named_buffers()]:
         if values.is_floating_point():
@@ -164,7 +164,7 @@ def images(count: int = 2, dtype: torch.dtype = torch.float64) -> Tensor:
 
 
 def answers(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits, and the gradient at the input of the weighted sum of them."""
+    """Logits, and the gradient of their weighted sum with respect to the input."""
     x = x.clone().requires_grad_()
     logits = net(x)
     weights = torch.linspace(-1, 2, logits.numel(), dtype=x.dtype).view_as(logits)
@@ -206,7 +206,7 @@ def test_a_network_and_its_program_are_rewritten_to_the_same_bytes(name):
 @pytest.mark.parametrize("name", COMPUTED)
 def test_a_norm_stays_where_a_weight_is_computed(name, scale):
     net = settled(Net(COMPUTED[name], conv(), norm()))
-    for layer in net.layers:  # so small that the check of the logits does not see it
+    for layer in net.layers:  # at 1e-4 the check of the logits would miss a fault
         layer.bias.data *= scale
     net.layers[1].weight.data = 1 + scale * net.layers[1].weight.data
     graph = rewritten(net, images(), fused=True)

@@ -1,4 +1,4 @@
-"""rewritten refuses networks whose graph cannot be had or computes something else."""
+"""`rewritten` refuses networks that cannot be exported or whose graph answers differently."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ SHAPE = (3, 13, 11)
 
 
 class Net(nn.Module):
-    """Layers by number, put together by a function."""
+    """Numbered layers, connected by a function."""
 
     def __init__(self, forward: Callable[..., Tensor], *layers: nn.Module):
         super().__init__()
@@ -29,7 +29,7 @@ def chain(x: Tensor, *layers: nn.Module) -> Tensor:
 
 
 class Turned(torch.autograd.Function):
-    """ReLU forwards; backwards the opposite of what comes."""
+    """ReLU in the forward pass; the backward pass returns the negative of its input."""
 
     @staticmethod
     def forward(context, x: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def images(count: int = 2, dtype: torch.dtype = torch.float64) -> Tensor:
 
 
 def settled(net: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Module:
-    """In evaluation mode, with norms that do something."""
+    """The network in evaluation mode, with norms that change their input."""
     generator = torch.Generator().manual_seed(11)
     for name, values in [*net.named_parameters(), *net.named_buffers()]:
         if values.is_floating_point():

@@ -1,4 +1,4 @@
-"""Memory that is too short, and memory that does not grow."""
+"""Chunks are halved if memory is short, and memory does not grow with the draws."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU; 
 
 
 class Limited(nn.Module):
-    """Has memory for so many rows and no more, or for so many where a gradient is kept."""
+    """Has memory for `rows` rows, `always` or only in passes that keep a gradient."""
 
     def __init__(self, rows: int, error: Exception, always: bool):
         super().__init__()
@@ -123,7 +123,7 @@ def test_memory_of_a_gpu_does_not_grow_with_draws(network, pictures, captured):
 
 @pytest.mark.skipif(not PROCESS.exists(), reason="needs Linux to tell a process's peak memory")
 def test_memory_does_not_grow_with_draws():
-    # 19,000 updates of 32 x 32 would be 74 MiB. Not ru_maxrss: that begins at the parent's peak.
+    # 19,000 updates of 32 x 32 would take 74 MiB. ru_maxrss would begin at the parent's peak.
     code = f"""
         import re, torch
         from pathlib import Path

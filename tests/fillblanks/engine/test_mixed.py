@@ -1,4 +1,4 @@
-"""MixedGraph: the network's logits bit for bit, their gradient in bfloat16."""
+"""MixedGraph gives the graph's logits bit for bit, and their gradient in bfloat16."""
 
 import copy
 import gc
@@ -16,11 +16,11 @@ from fillblanks.engine.graph import rewritten
 from fillblanks.engine.mixed import MixedGraph
 
 SHAPE = (3, 13, 11)
-NEAR = 0.03  # of the gradient's length: bfloat16 has 8 bits
+NEAR = 0.03  # share of the gradient's norm: bfloat16 has 8 bits
 
 
 class Net(nn.Module):
-    """Three convolutions, put together by a function, and a linear head."""
+    """Three convolutions, connected by a function, and a linear head."""
 
     def __init__(self, body: Callable[..., Tensor]):
         super().__init__()
@@ -86,7 +86,7 @@ def images(count: int = 4) -> Tensor:
 
 
 def answers(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits, and the gradient at the input of the weighted sum of them."""
+    """Logits, and the gradient of their weighted sum with respect to the input."""
     x = x.clone().requires_grad_()
     logits = net(x)
     weights = torch.linspace(-1, 2, logits.numel(), dtype=x.dtype).view_as(logits)

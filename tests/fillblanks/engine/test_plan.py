@@ -1,4 +1,4 @@
-"""Plan: what it refuses, what it says, its defaults."""
+"""A Plan refuses wrong values, can be halved, and has a default for each image shape."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""tune: a plan that changes no answer; overlap, the distance it trusts."""
+"""`tune` finds a fast plan that changes no answer, which it judges by overlap."""
 
 import math
 import time
@@ -22,7 +22,7 @@ PAUSE_SECONDS = 0.01
 
 
 class Paused(nn.Module):
-    """Rests in every pass for which `rests` holds, so that others are faster on any machine."""
+    """Sleeps in each pass in which `rests()` is true; other passes are faster on any machine."""
 
     def __init__(self, net: nn.Module, rests: Callable[[], bool]):
         super().__init__()
@@ -35,7 +35,7 @@ class Paused(nn.Module):
 
 
 class Branching(nn.Module):
-    """Cannot be exported; linear."""
+    """A linear network that cannot be exported."""
 
     def __init__(self):
         super().__init__()
@@ -48,7 +48,7 @@ class Branching(nn.Module):
 
 
 class Cancelling(Branching):
-    """The difference of two large terms, of which bfloat16 keeps nothing."""
+    """Logits that are the difference of two large terms, which bfloat16 loses."""
 
     def __init__(self, size: float):
         super().__init__()
@@ -61,7 +61,7 @@ class Cancelling(Branching):
 
 
 class CancellingConvolution(nn.Module):
-    """The same of one convolution: its kernels are pairs that are nearly opposite."""
+    """The same in one convolution, whose kernels are pairs that are nearly opposite."""
 
     def __init__(self, size: float):
         super().__init__()
@@ -94,7 +94,7 @@ class NanInBfloat16(Branching):
 
 @pytest.fixture(autouse=True)
 def short_rounds(monkeypatch):
-    """No test here asks for the time of a pass, but for a rest of 10 ms to be noticed."""
+    """Shortens the rounds: a test needs no exact times, only to notice a sleep of 10 ms."""
     monkeypatch.setattr(timing, "_ROUND_SECONDS", 0.003)
 
 
@@ -137,7 +137,7 @@ def test_what_is_fixed_is_not_tried(classifier, images, fixed):
     found = tune(classifier, images, fixed={**rest, **fixed}, **OPTIONS)
     for name, value in fixed.items():
         assert getattr(found.plan, name) == value
-        # What is reduced is held against full precision.
+        # Reduced precision is compared with full precision.
         tried = {value, "full"} if value in REDUCED else {value}
         assert {getattr(trial.plan, name) for trial in found.trials} == tried
     assert 0 <= found.overlap <= 1
@@ -173,7 +173,7 @@ def only_full() -> bool:
 def test_reduced_precision_is_taken_where_it_is_fast_and_changes_no_answer(
     seeded, images, precision, size, kept
 ):
-    # "mixed" runs a graph, in which there is no rest; Branching has no graph.
+    # "mixed" runs a graph, which never sleeps; Branching has no graph.
     make, rests = {
         "bfloat16": (Cancelling, only_full),
         "mixed": (CancellingConvolution, lambda: True),
@@ -248,7 +248,7 @@ def test_a_network_that_does_not_run_in_bfloat16_goes_without(seeded, images, ma
 
 def test_options_are_those_of_expected_fill_for_all_images(classifier, blobs):
     plan = {**SMALL, "precision": "bfloat16", "memory_format": "contiguous", "fused": False}
-    images = blobs[0][:40]  # more than are compared
+    images = blobs[0][:40]  # more images than are compared
 
     def overlap_of(indices: Tensor | None) -> float:
         options = {"draws": 16, "patch_size": 3, "indices": indices}

@@ -1,4 +1,4 @@
-"""expected_fill against a slow plain loop, captum, and itself in other chunks and splits."""
+"""expected_fill agrees with a slow plain loop, with captum, and with itself in other chunks."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ NEVER = 3  # a class that the networks below never predict
 
 @dataclass
 class Draws:
-    """What a plain loop accepted for one image."""
+    """The draws that a plain loop accepted for one image."""
 
     updates: list[Tensor]
     blanks: list[Tensor]
@@ -37,7 +37,7 @@ class Draws:
 
 @dataclass
 class Case:
-    """A network, images, and plain draws of each."""
+    """A network, images, and the draws of a plain loop for each image."""
 
     classifier: Classifier
     images: Tensor

@@ -1,4 +1,4 @@
-"""The first-order update: autograd, closed form, sign, independent rows."""
+"""The first-order update is the negative gradient of the loss, row by row."""
 
 import pytest
 import torch

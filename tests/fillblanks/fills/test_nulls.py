@@ -1,4 +1,4 @@
-"""The null of a fill: the same values of a region at other places in it."""
+"""The null of a fill moves the values of each region to other places in the region."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""progressive_fill against a slow plain loop, and itself in other chunks and splits."""
+"""progressive_fill agrees with a slow plain loop, and with itself in other chunks and splits."""
 
 import copy
 
@@ -17,7 +17,7 @@ FLOATS = ["update", "prototype", "composite", "masked", "steps"]
 
 
 def plain_fill(plain, net, image, index, label, truth, target):
-    """One image in plain Python; T is the positive part over its maximum, above 0.1."""
+    """Fills one image in plain Python; T is the positive part above 0.1 of its maximum."""
     region = plain.regions(OPTIONS["seed"], index, SHAPE, OPTIONS["patch_size"], OPTIONS["groups"])
     current, update = image, torch.zeros_like(image)
     predictions, asked, steps = [], [], []

@@ -1,4 +1,4 @@
-"""The second-order update: against scipy's BFGS, on problems that have an answer, row by row."""
+"""The second-order update agrees with scipy's BFGS and finds known minima, row by row."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ class Bowl(nn.Module):
     def forward(self, x):
         away = x.flatten(1) - self.lowest
         height = 1 + 0.5 * (away @ self.curvature * away).sum(1)
-        # cross-entropy of (a, 0) for class 0 is log(1 + exp(-a)), here made equal to `height`.
+        # The cross-entropy of (a, 0) for class 0, log(1 + exp(-a)), is `height` for this a.
         return torch.stack([-torch.log(torch.expm1(height)), torch.zeros_like(height)], dim=1)
 
 
@@ -80,7 +80,7 @@ def test_in_a_bowl_it_leads_to_the_minimum_that_scipy_finds():
     first = first_order(net, start, label).update.flatten()
     second = second_order(net, start, label, iterations=40).update.flatten()
     assert (second - wanted).norm() < 0.1 * wanted.norm()
-    best = (first @ wanted) / (first @ first) * first  # of all multiples of the gradient
+    best = (first @ wanted) / (first @ first) * first  # best multiple of the gradient
     assert (best - wanted).norm() > 0.2 * wanted.norm()
 
 

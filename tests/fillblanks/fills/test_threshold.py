@@ -1,4 +1,4 @@
-"""T: kept pixels, binarising, Otsu against scikit-image, NaN."""
+"""T normalises and binarises the blanks alone, with Otsu's threshold as in scikit-image."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ every_option = [
     pytest.mark.parametrize("normalise", NORMALISE),
     pytest.mark.parametrize("binarise", BINARISE),
 ]
-# No subnormal values: a ratio of two of them has no digits left.
+# Subnormal values are left out, since their ratios are not exact.
 updates = arrays.arrays(np.float64, SHAPE, elements=st.floats(-1e3, 1e3), fill=st.nothing()).map(
     lambda values: torch.from_numpy(np.where(np.abs(values) > 1e-30, values, 0.0))
 )

@@ -1,4 +1,4 @@
-"""Blanks and groups: counts, partitions, polarity."""
+"""Masks blank the patches with the smallest keys, and groups cover each patch once."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The patch grid: patches over pixels, and their default size."""
+"""Each pixel belongs to one patch, and larger images have larger patches by default."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Keys of patches, against a plain splitmix64."""
+"""The keys of patches are those of a plain splitmix64."""
 
 from itertools import islice
 
