@@ -84,15 +84,22 @@ def test_evidence_is_read_from_its_json():
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "message"),
     [
-        {"metrics": {"accuracy": {"value": 1, "low": 0, "high": 1, "n": 3}}},
-        {"metrics": {"accuracy": {**to_json(_evidence())["metrics"]["accuracy"], "better": "up"}}},
-        {"status": "fine"},
+        ({"metrics": {"accuracy": {"value": 1, "low": 0, "high": 1, "n": 3}}}, "estimate"),
+        (
+            {
+                "metrics": {
+                    "accuracy": {**to_json(_evidence())["metrics"]["accuracy"], "better": "up"}
+                }
+            },
+            "better",
+        ),
+        ({"status": "fine"}, "status"),
     ],
 )
-def test_json_of_another_shape_is_no_evidence(change):
-    with pytest.raises((KeyError, TypeError, ValueError)):
+def test_json_of_another_shape_is_no_evidence(change, message):
+    with pytest.raises((KeyError, TypeError, ValueError), match=message):
         from_json({**to_json(_evidence()), **change}, None)
 
 

@@ -7,7 +7,6 @@ import pytest
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
 from audits.checks.registered import check_classes
-from audits.config.audit import AuditConfig
 from audits.evidence.estimate import UNMEASURED, Estimate
 from audits.evidence.metric import Metric, Null, Pairing, named_figures
 
@@ -85,7 +84,3 @@ def test_figures_of_a_reference_are_not_compared_with_a_baseline(kind):
     named = {name for name in metrics if "reference" in name}
     assert named
     assert not any(metrics[name].pairing for name in named)
-
-
-def test_a_config_can_be_printed_with_every_check():
-    assert AuditConfig.model_json_schema()["properties"]["checks"]

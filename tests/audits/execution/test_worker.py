@@ -89,10 +89,14 @@ def test_a_timeout_of_the_models_own_is_not_told_as_ours(worker):
 
 
 @pytest.mark.parametrize(
-    "function", [child_calls.give_what_cannot_be_pickled, child_calls.raise_what_cannot_be_pickled]
+    ("function", "reason"),
+    [
+        (child_calls.give_what_cannot_be_pickled, "pickle"),
+        (child_calls.raise_what_cannot_be_pickled, "RuntimeError: it holds a lock"),
+    ],
 )
-def test_what_cannot_be_sent_is_a_failure(function, worker):
-    with pytest.raises(WorkerFailure):
+def test_what_cannot_be_sent_is_a_failure(function, reason, worker):
+    with pytest.raises(WorkerFailure, match=reason):
         worker.call(function, seconds=60)
     assert worker.call(child_calls.double, 2, seconds=60) == 4
 

@@ -210,6 +210,7 @@ def test_a_norm_stays_where_a_weight_is_computed(name, scale):
         layer.bias.data *= scale
     net.layers[1].weight.data = 1 + scale * net.layers[1].weight.data
     graph = rewritten(net, images(), fused=True)
+    assert norms(graph) == 1
     torch.testing.assert_close(answers(graph, images()), answers(net, images()), rtol=0, atol=1e-12)
 
 
