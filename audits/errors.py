@@ -1,8 +1,32 @@
-"""Errors whose messages are for the person who runs the audit."""
+"""Errors whose messages are for the person who runs the audit, and how they echo values.
+
+Whatever a message echoes, it prints one line of a readable length: that is seen to here.
+"""
+
+from collections.abc import Iterable
+
+_LONGEST = 400  # characters of a message
+_LONGEST_VALUE = 60  # characters of an echoed value
+_NAMED = 5  # items of an echoed list
+_MISTAKES = 10  # lines of one error
 
 
 class AuditError(ValueError):
-    """Bad input. The message says which input was expected, which came, and how to mend it."""
+    """Bad input. The message says which input was expected, which came, and how to mend it.
+
+    It is one line of 400 characters at most: a longer one loses its middle. Several mistakes get a
+    line each, and no more than ten are told.
+    """
+
+    def __init__(self, *mistakes: object):
+        lines = [shortened(mistake, _LONGEST) for mistake in mistakes]
+        if len(lines) > _MISTAKES:
+            left = len(lines) - _MISTAKES + 1
+            lines = [*lines[: _MISTAKES - 1], f"... and {left} mistakes more"]
+        super().__init__(*lines)  # one argument a line: with them a copy in a process is made
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
 
 
 class ModelRefused(AuditError):
@@ -11,3 +35,25 @@ class ModelRefused(AuditError):
 
 class NotApplicable(AuditError):
     """A check cannot be applied to this model or data. The check never counts as passed."""
+
+
+def shortened(value: object, longest: int = _LONGEST_VALUE) -> str:
+    """`str(value)` on one line, without its middle if it has more than `longest` characters."""
+    line = " ".join(str(value).split())
+    if len(line) <= longest:
+        return line
+    kept = longest - len(" ... ")
+    end = kept * 2 // 5
+    return f"{line[: kept - end].rstrip()} ... {line[len(line) - end :].lstrip()}"
+
+
+def quoted(value: object) -> str:
+    """`repr(value)` on one line, shortened to 60 characters."""
+    return shortened(repr(value))
+
+
+def few(items: Iterable[object]) -> str:
+    """The first five items, each shortened, with commas between, and "..." for the others."""
+    given = list(items)
+    shown = ", ".join(shortened(item) for item in given[:_NAMED])
+    return shown + (", ..." if len(given) > _NAMED else "")

@@ -142,8 +142,8 @@ def _f1() -> list[str]:
                 wrong = (truth + random.integers(1, classes, len(truth))) % classes
                 a, b = (np.where(u < r, truth, wrong) for u, r in ((luck, recall), (theirs, other)))
                 before.append(_unstratified(truth, a, classes))
-                after.append(scores(truth, a, classes)["f1_macro"])
-                drops.append(paired_f1_difference(truth, b, a, classes, "macro"))
+                after.append(scores(truth, a)["f1_macro"])
+                drops.append(paired_f1_difference(truth, b, a, "macro"))
             real, drop = _population(images, recall), _population(images, other)
             lines.append(
                 f"| {name} | {recall}, {other} | {_cell(before, real)} | {_cell(after, real)} "

@@ -24,12 +24,12 @@ class Variant(NamedTuple):
         return f"{self.normalise}, {'Otsu' if self.binarise == 'otsu' else f'> {self.binarise}'}"
 
 
-def cell_estimates(table: pd.DataFrame, column: str, classes: int) -> dict[str, Estimate]:
+def cell_estimates(table: pd.DataFrame, column: str) -> dict[str, Estimate]:
     """Estimates of one cell by name; those of the reference too, if the table has its columns."""
-    found = recognition_scores(table, column, classes)
+    found = recognition_scores(table, column)
     estimates = {**found.scores, "accuracy_null": found.null, "accuracy_lift": found.lift}
     if f"{column}_reference" in table:
-        of_reference = cell_estimates(table, f"{column}_reference", classes)
+        of_reference = cell_estimates(table, f"{column}_reference")
         estimates |= {f"reference_{name}": estimate for name, estimate in of_reference.items()}
     return estimates
 

@@ -160,26 +160,24 @@ def _consistency_metrics(
 
 
 def consistency(
-    declared: Mapping[str, Metric], table: pd.DataFrame, column: str, classes: int, prefix: str = ""
+    declared: Mapping[str, Metric], table: pd.DataFrame, column: str, prefix: str = ""
 ) -> dict[str, Metric]:
     """The metrics that `consistency_metrics` declares, measured over all images (section 4.3).
 
     `table` has a row for each image and int columns of classes: `label`; `column`, the predicted
     class of the fill, or -1, a miss, if no masked image was predicted right; `<column>_null`, the
     predicted class of the same values at random places. Accuracy is the share of fills that are
-    recognised as their label; its lift is paired image by image (Newcombe 1998). `classes` is the
-    number of classes. If the table has `<column>_reference`, the reference's metrics are added.
-    Raises KeyError for metrics that are not in `declared`.
+    recognised as their label; its lift is paired image by image (Newcombe 1998). If the table has
+    `<column>_reference`, the reference's metrics are added. Raises KeyError for metrics that are
+    not in `declared`.
     """
-    found = recognition_scores(table, column, classes)
+    found = recognition_scores(table, column)
     metrics = {}
     for name, estimate in found.scores.items():
         null, lift = (found.null, found.lift) if name == "accuracy" else (None, None)
         metrics[f"{prefix}{name}"] = declared[f"{prefix}{name}"].measured(estimate, null, lift)
     if f"{column}_reference" in table:
-        metrics |= consistency(
-            declared, table, f"{column}_reference", classes, f"{prefix}reference_"
-        )
+        metrics |= consistency(declared, table, f"{column}_reference", f"{prefix}reference_")
     return metrics
 
 
@@ -200,8 +198,8 @@ class RecognitionScores(NamedTuple):
     lift: Estimate
 
 
-def recognition_scores(table: pd.DataFrame, column: str, classes: int) -> RecognitionScores:
+def recognition_scores(table: pd.DataFrame, column: str) -> RecognitionScores:
     """Scores, null and paired lift of `column`; it, `label` and `<column>_null` hold classes."""
     label, seen, null = (table[name].to_numpy() for name in ("label", column, f"{column}_null"))
     lift = paired_difference(label == seen, label == null)
-    return RecognitionScores(scores(label, seen, classes), proportion(label == null), lift)
+    return RecognitionScores(scores(label, seen), proportion(label == null), lift)

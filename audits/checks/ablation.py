@@ -59,7 +59,7 @@ class Ablation(Check):
     """
 
     kind: Literal["ablation"] = "ablation"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     asks_reference: ClassVar[bool] = False  # only `conclude` does
     images: PositiveInt | None = Field(
         default=50, description="audit a sample of this many images, evenly over the classes"
@@ -252,7 +252,7 @@ class Ablation(Check):
             for row in np.flatnonzero(np.isin(part["index"], part["shown"])).tolist():
                 shown[int(part["label"][row])] = picture(prototype[row])
         table = table_of(columns, (*_COLUMNS, *(n for n in columns[0] if n.startswith("proto"))))
-        estimates = cell_estimates(table, "prototype", len(audit.classes))
+        estimates = cell_estimates(table, "prototype")
         estimates["coverage"] = proportion((table["accepted"] > 0).to_numpy())
         return estimates, shown
 

@@ -43,7 +43,7 @@ class ProgressiveFill(FillCheck):
     """
 
     kind: Literal["progressive_fill"] = "progressive_fill"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     legend: ClassVar[tuple[str, ...]] = ("One image a class.",)
     groups: Annotated[int, Field(ge=2)] = 4
     step_label: StepLabel = "step"
@@ -122,11 +122,12 @@ class ProgressiveFill(FillCheck):
 
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
         table = table_of(parts, (*_COLUMNS, *reference_columns(parts, "recognised")))
-        classes = len(audit.classes)
         covered = table[table["first"] == table["label"]]
         # A prediction of -1 (logits not finite) agrees with nothing, not even with another -1.
         filled = np.where(table["filled"] < 0, -2, table["filled"])
-        agreement = scores(table["first"].to_numpy(), filled, classes)
+        # Classes that have images count even if the network never names them first: a network that
+        # always gives the same answer would else agree with itself in every class.
+        agreement = scores(table["first"].to_numpy(), filled, also=table["label"].to_numpy())
         declared = self.declared_metrics(reference="recognised_reference" in table)
         others = {
             "coverage": proportion((table["first"] == table["label"]).to_numpy()),
@@ -136,7 +137,7 @@ class ProgressiveFill(FillCheck):
             "agreement_f1_weighted": agreement["f1_weighted"],
         }
         metrics = {
-            **consistency(declared, table, "recognised", classes),
+            **consistency(declared, table, "recognised"),
             **{name: declared[name].measured(estimate) for name, estimate in others.items()},
         }
         return Evidence(

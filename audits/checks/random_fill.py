@@ -58,7 +58,7 @@ class RandomFill(FillCheck):
     """
 
     kind: Literal["random_fill"] = "random_fill"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     legend: ClassVar[tuple[str, ...]] = (
         "One image a class.",
         "In updates, red pixels should become brighter and blue ones darker for the class to "
@@ -192,7 +192,6 @@ class RandomFill(FillCheck):
 
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
         table = table_of(parts, (*_COLUMNS, *reference_columns(parts, "prototype", "composite")))
-        classes = len(audit.classes)
         found = (table["accepted"] > 0).to_numpy()
         errors = np.concatenate([part["standard_error"] for part in parts])
         declared = self.declared_metrics(reference="prototype_reference" in table)
@@ -207,8 +206,8 @@ class RandomFill(FillCheck):
             "relative_standard_error": mean(errors[np.isfinite(errors)]),
         }
         metrics = {
-            **consistency(declared, table, "prototype", classes, "prototype_"),
-            **consistency(declared, table, "composite", classes, "composite_"),
+            **consistency(declared, table, "prototype", "prototype_"),
+            **consistency(declared, table, "composite", "composite_"),
             **{name: declared[name].measured(estimate) for name, estimate in others.items()},
         }
         return Evidence(

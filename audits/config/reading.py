@@ -77,7 +77,7 @@ def _parsed(kind: type[_Kind], data: dict[str, Any], origin: str) -> _Kind:
         return kind.model_validate_json(json.dumps(data, allow_nan=False, default=_date))
     except ValidationError as error:
         lines = [f"{origin}: {_place(e['loc'])}{_message(e, kind)}" for e in error.errors()]
-        raise AuditError("\n".join(lines)) from None
+        raise AuditError(*lines) from None
     except (TypeError, ValueError) as error:
         raise AuditError(f"{origin}: expected plain YAML values, got: {error}") from error
 

@@ -3,16 +3,27 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from audits.data.fit import AS_IT_IS, Fit, fitted
-from audits.errors import AuditError
+from audits.errors import AuditError, few, quoted
 from fillblanks.masks import keys
 
 _NO_DRAW = -1  # masks use keys of the draws 0, 1, ...
+
+
+class LogitOrder(Protocol):
+    """The names of a model's logits, and the logit of each class of a data set."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def order(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,9 @@ class ImageSet:
             raise AuditError(f"Expected images in {self.name}, found none. Check its path.")
         if len(set(self.classes)) < len(self.classes):
             twice = next(name for name in self.classes if self.classes.count(name) > 1)
-            raise AuditError(f"Expected different class names in {self.name}, got {twice!r} twice.")
+            raise AuditError(
+                f"Expected different class names in {self.name}, got {quoted(twice)} twice."
+            )
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < 0 or high >= len(self.classes):
             raise AuditError(
@@ -48,23 +61,15 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def for_model(self, classes: Sequence[str] | None, fit: Fit) -> "ImageSet":
-        """This set with labels in the model's class order and images fitted to the model.
+    def for_model(self, classes: LogitOrder | None, fit: Fit) -> "ImageSet":
+        """This set with logits of a model as labels and images fitted to the model.
 
-        `classes` None leaves the set's own classes. Raises AuditError for a class that the model
-        does not have.
+        `classes` None leaves the set's own classes.
         """
         if classes is None:
             return replace(self, fit=fit)
-        unknown = [name for name in self.classes if name not in classes]
-        if unknown:
-            raise AuditError(
-                f"Expected classes that the model knows ({_few(classes)}), got {unknown[0]!r} in "
-                f"{self.name}. Name the model's classes, in the order of its logits, under "
-                "preprocessing.classes."
-            )
-        order = np.array([classes.index(name) for name in self.classes], dtype=np.int64)
-        return replace(self, classes=tuple(classes), labels=order[self.labels], fit=fit)
+        labels = classes.order[self.labels]
+        return replace(self, classes=classes.names, labels=labels, fit=fit)
 
     def tensor(self, indices: Sequence[int] | np.ndarray) -> Tensor:
         """Images as float32 (n, C, H, W) in [0, 1], resized and recoloured by `fit`.
@@ -76,7 +81,7 @@ class ImageSet:
         sizes = {tuple(image.shape) for image in images}
         if len(sizes) > 1:
             raise AuditError(
-                f"Expected images of one size in {self.name}, got {_few(sorted(sizes))}, and the "
+                f"Expected images of one size in {self.name}, got {few(sorted(sizes))}, and the "
                 "model's signature names no size. Resize the images."
             )
         return torch.stack(images)
@@ -104,9 +109,13 @@ class ImageSet:
             found.append(
                 f"{copies} of {len(self)} images are copies of others; intervals count all."
             )
-        absent = [self.classes[i] for i in range(len(self.classes)) if i not in self.labels]
+        present = set(self.labels.tolist())
+        absent = [name for i, name in enumerate(self.classes) if i not in present]
         if absent:
-            found.append(f"No image is of class {_few(absent)}: no figure is about it.")
+            found.append(
+                f"{len(absent)} of {len(self.classes)} classes have no image and are in no "
+                f"average: {few(absent)}"
+            )
         return found
 
     def digest(self, indices: Sequence[int] | np.ndarray) -> str:
@@ -155,8 +164,3 @@ def _to_tensor(image: np.ndarray, name: str) -> Tensor:
             f"{name}. Divide by 255, or store them as uint8."
         )
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32))
-
-
-def _few(items: Sequence[object]) -> str:
-    shown = ", ".join(str(item) for item in items[:5])
-    return shown + (", ..." if len(items) > 5 else "")

@@ -1,5 +1,8 @@
 """Accuracy and F1 of predicted classes, with intervals, alone and against a baseline.
 
+F1 is an average over the classes that have images. A prediction of a class without images is an
+error of the class that the image has; the F1 of a class that no image has is not defined.
+
 Audits sample images within each class, so the number of images of a class is not random, and no
 resample changes it. A bootstrap over all images loses classes with few images. The F1 of a lost
 class is 0, so the interval can lie wholly below its own value.
@@ -22,19 +25,23 @@ from audits.evidence.intervals import (
 _RESAMPLES = 1000
 
 
-def scores(truth: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, Estimate]:
-    """Accuracy, macro F1 and weighted F1 over all images, by scikit-learn with labels=range(K).
+def scores(
+    truth: np.ndarray, predicted: np.ndarray, also: np.ndarray | None = None
+) -> dict[str, Estimate]:
+    """Accuracy, macro F1 and weighted F1 over all images, by scikit-learn.
 
-    `truth` and `predicted` are int (n,). A prediction of -1 is no class and counts as a miss. An
-    image whose truth is -1 is a miss too and lowers F1 by its share. Accuracy has Wilson's
-    interval. The interval of F1 is in [0, 1] and contains the value; each limit is the outer one of
-    two intervals: the bootstrap within classes, centred on the value because F1 of few images is
-    biased, and `_as_recalls`, which has a width even if all images are right. NaN for no images.
+    `truth` and `predicted` are int (n,). F1 is over the classes in `truth` and those in `also`. A
+    prediction of -1 is no class and counts as a miss. An image whose truth is -1 is a miss too and
+    lowers F1 by its share. Accuracy has Wilson's interval. The interval of F1 is in [0, 1] and
+    contains the value; each limit is the outer one of two intervals: the bootstrap within classes,
+    centred on the value because F1 of few images is biased, and `_as_recalls`, which has a width
+    even if all images are right. NaN for no images.
     """
     accuracy = proportion(truth == predicted)
     if len(truth) == 0:
         return {"accuracy": accuracy, "f1_macro": accuracy, "f1_weighted": accuracy}
     result = {"accuracy": accuracy}
+    truth, (predicted,), classes = _numbered(truth, [predicted], also)
     resamples = _Resamples(truth, [predicted], classes)
     for average in ("macro", "weighted"):
         least, _ = _as_recalls(truth, predicted, classes, average)
@@ -43,7 +50,7 @@ def scores(truth: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, 
 
 
 def paired_f1_difference(
-    truth: np.ndarray, a: np.ndarray, b: np.ndarray, classes: int, average: str, seed: int = 0
+    truth: np.ndarray, a: np.ndarray, b: np.ndarray, average: str, seed: int = 0
 ) -> Estimate:
     """F1 of predictions `a` minus F1 of `b` over the same images, int (n,) each.
 
@@ -54,6 +61,7 @@ def paired_f1_difference(
     """
     if len(truth) == 0:
         return paired_difference(truth == a, truth == b)
+    truth, (a, b), classes = _numbered(truth, [a, b])
     resamples = _Resamples(truth, [a, b], classes, seed)
     first, weights_a = _as_recalls(truth, a, classes, average)
     second, weights_b = _as_recalls(truth, b, classes, average)
@@ -66,13 +74,33 @@ def paired_f1_difference(
 
 
 def bootstrap_f1(
-    truth: np.ndarray, predicted: np.ndarray, classes: int, average: str, seed: int = 0
+    truth: np.ndarray, predicted: np.ndarray, average: str, seed: int = 0
 ) -> np.ndarray:
     """F1 of 1,000 resamples of the images within each true class, (1000,).
 
     The same seed gives the same figures, in any order of the images.
     """
-    return _Resamples(truth, [predicted], classes, seed).f1(0, average)
+    truth, models, classes = _numbered(truth, [predicted])
+    return _Resamples(truth, models, classes, seed).f1(0, average)
+
+
+def _numbered(
+    truth: np.ndarray, models: list[np.ndarray], also: np.ndarray | None = None
+) -> tuple[np.ndarray, list[np.ndarray], int]:
+    """Truth and predictions with the classes of `truth` and `also` as 0, 1, ..., all others as -1.
+
+    Returns the number of these classes too, 1 if there is none.
+    """
+    classes = np.unique(truth if also is None else np.concatenate([truth, also]))
+    classes = classes[classes >= 0]
+    if len(classes) == 0:
+        classes = np.array([0])
+
+    def numbered(given: np.ndarray) -> np.ndarray:
+        places = np.searchsorted(classes, given).clip(max=len(classes) - 1)
+        return np.where(classes[places] == given, places, -1)
+
+    return numbered(truth), [numbered(model) for model in models], len(classes)
 
 
 def _outer(least: Estimate, resampled: np.ndarray, lowest: float) -> Estimate:
@@ -100,8 +128,7 @@ def _as_recalls(
     f1 = f1_score(truth, predicted, labels=labels, average=average, zero_division=0)
     value = float(known.mean()) * float(f1)
     images = np.bincount(truth[known], minlength=classes)
-    named = (predicted >= 0) & (predicted < classes)
-    predictions = np.bincount(predicted[named], minlength=classes)
+    predictions = np.bincount(predicted[predicted >= 0], minlength=classes)
     if average == "macro":
         an_image = known.mean() / (classes * np.maximum(images, 1))
     else:
@@ -150,7 +177,7 @@ class _Resamples:
 
     def _count(self, classes: np.ndarray) -> np.ndarray:
         """How often each class is drawn, (1000, K); `classes` has a class for each row, or -1."""
-        (rows,) = np.nonzero((classes >= 0) & (classes < self._classes))
+        (rows,) = np.nonzero(classes >= 0)
         chosen = sparse.csr_array(
             (np.ones(len(rows)), (rows, classes[rows])), shape=(len(classes), self._classes)
         )

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from audits.errors import AuditError
+from audits.errors import AuditError, few, quoted
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
 from audits.evidence.f1 import paired_f1_difference
@@ -46,7 +46,7 @@ def with_drops(
     metrics = dict(evidence.metrics)
     for name, metric in metrics.items():
         if metric.pairing is not None:
-            below = _below(metric.pairing, ours, theirs, len(classes))
+            below = _below(metric.pairing, ours, theirs)
             metrics[name] = replace(metric, drop=metric.oriented(below))
     return evidence.model_copy(update={"metrics": metrics})
 
@@ -90,7 +90,7 @@ def _expect_values(check: str, pairing: Pairing, *tables: pd.DataFrame) -> None:
             )
 
 
-def _below(pairing: Pairing, ours: pd.DataFrame, theirs: pd.DataFrame, classes: int) -> Estimate:
+def _below(pairing: Pairing, ours: pd.DataFrame, theirs: pd.DataFrame) -> Estimate:
     """The baseline's figure minus the model's."""
     before, after = theirs[pairing.column].to_numpy(), ours[pairing.column].to_numpy()
     truth = ours["label"].to_numpy()
@@ -99,7 +99,7 @@ def _below(pairing: Pairing, ours: pd.DataFrame, theirs: pd.DataFrame, classes: 
     if pairing.statistic == "accuracy":
         return paired_difference(truth == before, truth == after)
     average = pairing.statistic.removeprefix("f1_")
-    return paired_f1_difference(truth, before, after, classes, average)
+    return paired_f1_difference(truth, before, after, average)
 
 
 def _class_columns(evidence: Evidence) -> list[str]:
@@ -111,10 +111,22 @@ def _class_columns(evidence: Evidence) -> list[str]:
 def _in_order(
     table: pd.DataFrame, columns: Sequence[str], have: Sequence[str], want: Sequence[str]
 ) -> pd.DataFrame:
-    """The table with class numbers in the order of `want` instead of `have`; -1 stays."""
-    if set(have) != set(want):
-        raise AuditError(f"Expected a baseline of the classes {list(want)}, got {list(have)}.")
-    numbers = np.array([list(want).index(name) for name in have] + [-1])
-    return table.assign(
-        **{name: numbers[table[name].to_numpy(int)] for name in {"label", *columns}}
-    )
+    """The table with class numbers in the order of `want` instead of `have`.
+
+    A prediction of a class that is not in `want`, or has no name, becomes -1: no image is of it.
+    """
+    places = {name: i for i, name in enumerate(want)}
+    numbers = np.array([places.get(name, -1) for name in have] + [-1])
+
+    def renumbered(column: str) -> np.ndarray:
+        given = table[column].to_numpy(int)
+        return numbers[np.where(given < len(have), given, -1)]
+
+    labels = renumbered("label")
+    if (labels < 0).any():
+        missing = have[int(table["label"].to_numpy(int)[labels < 0][0])]
+        raise AuditError(
+            f"Expected a baseline of the classes {few(want)}, got one that calls a class of the "
+            f"images {quoted(missing)}."
+        )
+    return table.assign(**{name: renumbered(name) for name in {"label", *columns}})

@@ -27,6 +27,7 @@ from audits.execution.peak import reset_peak
 from audits.execution.setting import Setting
 from audits.execution.store import Store
 from audits.models import loading
+from audits.models.classes import Matched, matched_classes
 from audits.models.files import ModelFiles
 from fillblanks import Classifier, OutOfMemory, Plan, find_device
 from fillblanks.engine.memory import memory_told
@@ -73,7 +74,7 @@ def open_model(job: Job) -> Setting:
     """
     global _opened
     close_model()
-    context = _context_of(job)
+    context, classes = _context_of(job)
     classifier = context.classifier
     try:
         with classifier.steady():
@@ -81,11 +82,7 @@ def open_model(job: Job) -> Setting:
             count = _probed(classifier, first, context.plan.chunk)
     except ValueError as error:
         raise ModelRefused(str(error)) from error
-    if count != len(context.classes):
-        raise ModelRefused(
-            f"Expected logits of {len(context.classes)} classes, as the data has, got {count}. "
-            "Name the model's classes, in the order of its logits, under preprocessing.classes."
-        )
+    classes.expect_logits(count)
     if context.reference is not None:
         _try_reference(context, count)
     _opened = Opened(job, context)
@@ -236,7 +233,7 @@ def _expect_picture(picture: Picture) -> None:
         )
 
 
-def _context_of(job: Job) -> AuditContext:
+def _context_of(job: Job) -> tuple[AuditContext, Matched]:
     config, files = job.config, job.files
     device = find_device().type if config.device == "auto" else config.device
     if device == "cuda" and not torch.cuda.is_available():
@@ -244,14 +241,17 @@ def _context_of(job: Job) -> AuditContext:
     if device == "cpu" and config.engine.captured:
         raise AuditError("Expected a GPU for engine.captured, found none. Leave it out.")
     classifier = loading.load(files, device)
-    images = sources.load(config.data).for_model(files.classes, files.contract.fit)
-    return AuditContext(
+    given = sources.load(config.data)
+    classes = matched_classes(given, files, config.preprocessing)
+    images = given.for_model(classes, files.contract.fit)
+    context = AuditContext(
         images=images,
         seed=config.seed,
         plan=first_plan(config, images),
         model=classifier,
         reference=loading.load(job.reference, device) if job.reference else None,
     )
+    return context, classes
 
 
 def _device_name(device: torch.device) -> str:

@@ -14,6 +14,7 @@ from audits.data.imageset import ImageSet
 from audits.execution.keys import key_of
 from audits.execution.store import default_folder
 from audits.models import files, registry
+from audits.models.classes import PLAIN, matched_classes
 from audits.models.files import ModelFiles
 from audits.models.registry import Resolved
 
@@ -38,7 +39,8 @@ class AuditInputs:
             trusted = self.config.trust_pickle_sha256
             fetched = registry.fetch(self.model, folder)
             self.files = files.inspect(fetched, self.config.preprocessing, trusted)
-            self.images = self._images.for_model(self.files.classes, self.files.contract.fit)
+            self._classes = matched_classes(self._images, self.files, self.config.preprocessing)
+            self.images = self._images.for_model(self._classes, self.files.contract.fit)
             self.reference_files = self._fetch_reference(folder)
             self.config = self._settled()
             self._open = opening.pop_all()
@@ -72,11 +74,8 @@ class AuditInputs:
     def notes(self) -> tuple[str, ...]:
         """Sentences about model and data for a reader of the evidence."""
         notes = [*self.images.adaptations(), *self.images.weaknesses()]
-        if self.files.classes is None:
-            notes.append(
-                "Neither the model's metadata nor the config names the classes: the data's are "
-                "taken for its logits, in this order: " + ", ".join(self.images.classes)
-            )
+        if self._classes.how != PLAIN:
+            notes.append(self._classes.how)
         if self.reference_files is not None and self.reference_files.classes is None:
             notes.append(
                 "The reference's metadata does not name its classes: the order of the audited "
@@ -87,7 +86,7 @@ class AuditInputs:
     @property
     def questions(self) -> tuple[str, ...]:
         """What decides the figures and was named by nobody; with any the verdict is undecided."""
-        asked = list(self.files.contract.questions)
+        asked = [*self.files.contract.questions, *self._classes.questions]
         if self.reference_files is not None:
             asked += [f"The reference: {q}" for q in self.reference_files.contract.questions]
         return tuple(asked)

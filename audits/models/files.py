@@ -14,13 +14,14 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from audits.data.fit import Fit
-from audits.errors import ModelRefused
+from audits.errors import AuditError, ModelRefused, few
+from audits.models.class_names import distinct, names_of_config
 from audits.models.contract import InputContract, Said, expect_agreement, merged
 from audits.models.flavours.base import Flavour
 from audits.models.flavours.registered import preferred
 from audits.models.metadata import said_by_metadata
 from audits.models.preprocessing import Preprocessing
-from audits.models.signature import said_by_signature
+from audits.models.signature import logits_of, said_by_signature
 
 # Errors that a damaged or crafted MLmodel raises when it is read.
 _BROKEN = (
@@ -44,6 +45,7 @@ class ModelFiles:
     digest: str  # sha256 of weights and model configuration
     trusted: bool  # whether loading it may run code, which the auditor has allowed
     contract: InputContract
+    logits: int | None = None  # their number, from the signature
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -60,7 +62,7 @@ def inspect(
     """
     try:
         return _inspect(folder, preprocessing, trusted_sha256)
-    except ModelRefused:
+    except AuditError:
         raise
     except _BROKEN as error:
         reason = " ".join(str(error).split())
@@ -99,13 +101,15 @@ def _inspect(
         digest=_digest(folder, data, conf),
         trusted=bool(running),
         contract=_contract(folder, conf, flavour, preprocessing),
+        logits=logits_of(conf),
     )
 
 
 def _contract(
     folder: Path, conf: Model, flavour: Flavour, preprocessing: Preprocessing
 ) -> InputContract:
-    config = Said("the config", preprocessing.contract_fields)
+    named = {**preprocessing.contract_fields, "classes": names_of_config(preprocessing)}
+    config = Said("the config", named)
     own = [said_by_metadata(conf.metadata or {}), flavour.said(folder, conf)]
     signature = said_by_signature(conf)
     said = [config, *own] if preprocessing.overrides else [*own, config]
@@ -124,10 +128,10 @@ def inspect_reference(
         files = inspect(folder, Preprocessing(), trusted_sha256)
     except ModelRefused as error:
         raise ModelRefused(f"reference: {error}") from error
-    if files.classes and files.classes != tuple(classes):
+    if files.classes and distinct(files.classes) != tuple(classes):
         raise ModelRefused(
             "Expected a reference with the classes of the audited model in the same order "
-            f"({', '.join(classes)}), got {', '.join(files.classes)}."
+            f"({few(classes)}), got {few(files.classes)}."
         )
     own, other = model.contract.fit, files.contract.fit
     if own.has_size and other.has_size and _shape(own) != _shape(other):

@@ -7,11 +7,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from audits.errors import ModelRefused
+from audits.errors import ModelRefused, quoted
+from audits.models.class_names import names_in
 from audits.models.contract import Said
 from audits.models.preprocessing import Preprocessing
 
 SOURCE = "the model's metadata"
+_OF_AUDITORS = {"classes_file", "class_map", "overrides"}
 
 
 def said_by_metadata(metadata: Mapping[str, Any]) -> Said:
@@ -31,6 +33,11 @@ def said_by_metadata(metadata: Mapping[str, Any]) -> Said:
 
 
 def _preprocessing(given: Any) -> dict[str, Any]:
+    if isinstance(given, dict) and (foreign := sorted(_OF_AUDITORS & given.keys())):
+        raise ModelRefused(
+            f"Expected fields of preprocessing in the model's metadata, got {foreign[0]}, which "
+            "only an audit's config may have. Leave it out."
+        )
     try:
         return Preprocessing.model_validate_json(json.dumps(given)).contract_fields
     except (ValidationError, TypeError) as error:
@@ -48,15 +55,16 @@ def _numbers(value: Any, name: str) -> tuple[float, ...] | None:
         return None
     values = value if isinstance(value, list) else [value]
     if not values or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
-        raise ModelRefused(f"Expected numbers as {name!r} in the model's metadata, got {value!r}.")
+        raise ModelRefused(
+            f"Expected numbers as {name!r} in the model's metadata, got {quoted(value)}."
+        )
     return tuple(float(v) for v in values)
 
 
 def _names(value: Any) -> tuple[str, ...] | None:
     if value is None:
         return None
-    if not isinstance(value, list) or not value or len({str(v) for v in value}) != len(value):
-        raise ModelRefused(
-            f"Expected a list of different class names in the model's metadata, got {value!r}."
-        )
-    return tuple(str(v) for v in value)
+    try:
+        return names_in(value)
+    except ValueError as error:
+        raise ModelRefused(f"Expected class names in the model's metadata, {error}") from error

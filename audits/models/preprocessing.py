@@ -1,8 +1,8 @@
 """Preprocessing: the fields of the input contract that a config or a model's metadata may name."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from audits.data.fit import Interpolation, Resize
 from audits.models.contract import Layout, Range
@@ -25,6 +25,16 @@ def _as_size(value: Any) -> Any:
 
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_as_tuple)]
 Scales = Annotated[tuple[PositiveFloat, ...], BeforeValidator(_as_tuple)]
+
+
+def _expect_class(value: Any) -> Any:
+    if isinstance(value, str) or (type(value) is int and value >= 0):
+        return value
+    raise ValueError(f"expected the name or the index of a class of the model, got {value!r}")
+
+
+NameOrIndex = Annotated[str | int, BeforeValidator(_expect_class)]
+"""A class of the model: its name, or its index from 0 in the order of the logits."""
 
 
 class Preprocessing(Strict):
@@ -52,21 +62,29 @@ class Preprocessing(Strict):
         default=None, pattern="^(uint8|float16|bfloat16|float32|float64)$", description="of inputs"
     )
     classes: tuple[str, ...] | None = None  # in the order of the logits
+    classes_file: str | None = Field(
+        default=None,
+        description="text or JSON file with the class names, relative to the working directory",
+    )
+    class_map: dict[str, NameOrIndex] | None = Field(
+        default=None,
+        description="for a class of the data: the name or the index of the model's class",
+    )
     overrides: bool = Field(
         default=True, description="false: values of the model's own files come first"
     )
 
-    @field_validator("classes")
-    @classmethod
-    def _classes_differ(cls, classes: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if classes is not None and len(set(classes)) < len(classes):
-            raise ValueError("expected different class names, got one twice")
-        return classes
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        if self.classes is not None and self.classes_file is not None:
+            raise ValueError("expected classes or classes_file, got both; leave one out")
+        return self
 
     @property
     def contract_fields(self) -> dict[str, Any]:
         """The fields that are named, under the names of `InputContract` and `Fit`."""
-        named = self.model_dump(exclude={"overrides", "size"}, exclude_none=True)
+        other = {"overrides", "size", "classes_file", "class_map"}
+        named = self.model_dump(exclude=other, exclude_none=True)
         if self.size is not None:
             named |= {"height": self.size[0], "width": self.size[1]}
         return named

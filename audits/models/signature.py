@@ -61,3 +61,12 @@ def _square(length: int | None, shape: tuple[Any, ...]) -> dict[str, Any]:
             f"{shape}. Log a model that takes images."
         )
     return {"channels": 1, "height": side, "width": side}
+
+
+def logits_of(conf: Model) -> int | None:
+    """The number of logits, from a signature whose output is one array (N, K), K > 1."""
+    outputs = conf.signature.outputs if conf.signature else None
+    shapes = [getattr(spec, "shape", None) for spec in outputs.inputs] if outputs else []
+    if len(shapes) == 1 and shapes[0] is not None and len(shapes[0]) == 2 and shapes[0][1] > 1:
+        return int(shapes[0][1])
+    return None

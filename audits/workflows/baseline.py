@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from audits.errors import AuditError
+from audits.errors import AuditError, shortened
 from audits.evidence.evidence import Evidence
 from audits.evidence.pairing import can_be_paired, needs_same_size, with_drops
 from audits.execution.evaluation import Evaluation
+from audits.models.class_names import distinct, names_of_config
 from audits.models.preprocessing import Preprocessing
 
 
@@ -41,16 +42,19 @@ def _fed_differently(baseline: Evaluation, preprocessing: Preprocessing) -> str:
     Its own metadata came first. If the config contradicts them, they may be wrong, and every model
     looks good beside a baseline whose inputs are prepared wrongly.
     """
-    said = preprocessing.contract_fields
     if not preprocessing.overrides:
         return ""
+    said = preprocessing.contract_fields
+    if names := names_of_config(preprocessing):
+        said["classes"] = distinct(names)
     fed = {name: (baseline.preprocessing or {}).get(name) for name in said}
     for name, value in said.items():
         if fed[name] != value:
             return (
-                f"Not compared with the baseline: its metadata have {name} {fed[name]}, the "
-                f"config's preprocessing has {value}. If both are right, each for its own "
-                "model, set preprocessing.overrides: false and give the model metadata."
+                f"Not compared with the baseline: its metadata have {name} "
+                f"{shortened(fed[name])}, the config's preprocessing has {shortened(value)}. If "
+                "both are right, each for its own model, set preprocessing.overrides: false and "
+                "give the model metadata."
             )
     return ""
 

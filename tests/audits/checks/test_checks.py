@@ -228,6 +228,7 @@ def test_one_answer_for_everything_agrees_with_itself_and_shows_nothing(image_se
     audit = _constant(image_set, Constant())
     metrics = _evidence(ProgressiveFill(), audit).estimates
     assert metrics["agreement"].value == 1
+    assert metrics["agreement_f1_macro"].value == pytest.approx(0.1)
     assert metrics["accuracy"].value == metrics["coverage"].value == 0.1
     assert metrics["accuracy_lift"].value == 0
     assert metrics["accuracy_lift"].low < 0 < metrics["accuracy_lift"].high

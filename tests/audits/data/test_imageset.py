@@ -8,6 +8,7 @@ from scipy import stats
 
 from audits import AuditError
 from audits.data.fit import Fit
+from audits.models.classes import matched
 
 RNG = np.random.default_rng(5)
 GREY = RNG.integers(0, 256, (4, 6, 7), dtype=np.uint8)
@@ -75,7 +76,8 @@ def test_images_of_many_sizes_need_a_size(image_set):
 
 def test_labels_take_the_models_order_of_classes(image_set):
     images = image_set(GREY, [0, 1, 2, 1], classes=["cat", "dog", "eel"])
-    fitted = images.for_model(("bee", "eel", "dog", "cat"), Fit(1, 6, 7))
+    classes = matched(images.classes, ("bee", "eel", "dog", "cat"))
+    fitted = images.for_model(classes, Fit(1, 6, 7))
     assert fitted.classes == ("bee", "eel", "dog", "cat")
     assert [fitted.classes[label] for label in fitted.labels] == ["cat", "dog", "eel", "dog"]
     assert images.labels.tolist() == [0, 1, 2, 1]
@@ -88,11 +90,20 @@ def test_a_model_without_names_keeps_the_datas(image_set):
     assert fitted.fit == Fit(3, None, None)
 
 
-def test_a_class_that_the_model_does_not_know_is_refused(image_set):
-    images = image_set(GREY, [0, 1, 2, 1], classes=["cat", "dog", "eel"])
-    message = r"classes that the model knows \(cat, dog\), got 'eel' in arrays"
-    with pytest.raises(AuditError, match=message):
-        images.for_model(("cat", "dog"), Fit(1, 6, 7))
+def test_classes_without_an_image_are_named(image_set):
+    images = image_set(GREY, [0, 1, 1, 1], classes=["cat", "dog"])
+    fitted = images.for_model(
+        matched(images.classes, [f"n{i}" for i in range(9)] + ["dog", "cat"]), Fit(1, 6, 7)
+    )
+    assert fitted.weaknesses() == [
+        "9 of 11 classes have no image and are in no average: n0, n1, n2, n3, n4, ..."
+    ]
+    assert images.weaknesses() == []
+
+
+def test_a_class_that_stands_twice_is_refused(image_set):
+    with pytest.raises(AuditError, match="different class names in arrays, got 'cat' twice"):
+        image_set(GREY, [0, 1, 1, 1], classes=["cat", "cat"])
 
 
 def test_labels_must_be_classes(image_set):

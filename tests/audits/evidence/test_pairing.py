@@ -62,7 +62,7 @@ def test_the_difference_of_f1_is_that_of_scikit_learn():
     random = np.random.default_rng(0)
     truth = random.integers(0, 3, 300)
     a, b = (np.where(random.random(300) < p, truth, random.integers(0, 3, 300)) for p in (0.9, 0.5))
-    estimate = paired_f1_difference(truth, a, b, 3, "macro")
+    estimate = paired_f1_difference(truth, a, b, "macro")
     expected = f1_score(truth, a, average="macro") - f1_score(truth, b, average="macro")
     assert estimate.value == pytest.approx(expected)
     assert 0 < estimate.low < estimate.value < estimate.high < 1
@@ -83,6 +83,16 @@ def test_a_baseline_with_its_classes_in_another_order_is_compared_by_name():
     mixed = with_drops(ours, other, CLASSES, ("owl", "cat", "dog"))
     assert mixed.metrics == same.metrics  # with their drops
     assert same.estimates["accuracy_drop"].value == 0.5 - 0.75
+
+
+def test_a_baseline_may_have_other_classes_that_no_image_is_of():
+    ours = _evidence([0, 1, 2, 2], [0, 1, 2, -1])
+    same = with_drops(ours, _evidence([0, 1, 2, 2], [0, -1, 2, 1]), CLASSES, CLASSES)
+    # The baseline takes the dog for an emu, or for a class that has no name.
+    for predicted in (2, 9):
+        theirs = _evidence([0, 1, 3, 3], [0, predicted, 3, 1])
+        mixed = with_drops(ours, theirs, CLASSES, ("cat", "dog", "emu", "owl"))
+        assert mixed.metrics == same.metrics
 
 
 @pytest.mark.parametrize(

@@ -88,8 +88,9 @@ def test_without_metadata_the_normalisation_is_an_open_question(copy):
     [
         ({"mean": "grey"}, "Expected numbers as 'mean' in the model's metadata, got 'grey'"),
         ({"std": []}, "Expected numbers as 'std'"),
-        ({"classes": "0123"}, "Expected a list of different class names"),
-        ({"classes": ["a", "a"]}, "Expected a list of different class names"),
+        ({"classes": "0123"}, "Expected class names in the model's metadata, got '0123'"),
+        ({"classes": {"1": "a", "2": "b"}}, "got none for index 0"),
+        ({"preprocessing": {"classes_file": "/etc/passwd"}}, "got classes_file, which only an"),
         ({"preprocessing": {"rang": "0-1"}}, "fields of preprocessing in .* but rang"),
         ({"preprocessing": {"range": "0..1"}}, "fields of preprocessing in .* but range"),
         ({"preprocessing": ["range"]}, "fields of preprocessing in the model's metadata"),

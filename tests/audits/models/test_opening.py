@@ -191,22 +191,70 @@ def test_a_normalisation_that_makes_no_sense_is_refused(metadata, message, copy,
 
 
 def test_classes_that_are_not_the_datas_are_refused(saved, worker):
-    files = _inspect(saved / "pt2", classes=tuple("abcdefghij"))
+    files = _inspect(saved / "pt2", classes=tuple("abcdefghi"))
     reason = _refused(worker, files, AuditError)
-    assert reason.startswith("Expected classes that the model knows (a, b, c, d, e, ...), got '0'")
+    assert reason.startswith("Expected classes that the model knows (a, b, c, d, e, ...), got '9'")
     files = _inspect(saved / "pt2", classes=tuple("0123456789X"))
     assert "logits of 11 classes, as there are class names, got 10" in _refused(worker, files)
 
 
-def test_a_model_without_names_must_have_as_many_classes_as_the_data(copy, worker, tmp_path):
+@pytest.fixture
+def nameless(copy):
+    """Files of a model with 10 logits whose names and number are in no file of it."""
     folder = copy("pt2")
     file = folder / "MLmodel"
-    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "metadata": None}))
-    np.savez(tmp_path / "two.npz", x=np.zeros((2, 8, 8), np.uint8), y=np.array([0, 1]))
-    data = {"kind": "npz", "path": str(tmp_path / "two.npz")}
-    reason = _refused(worker, _inspect(folder), data=data)
-    assert "Expected logits of 2 classes, as the data has, got 10" in reason
+    conf = yaml.safe_load(file.read_text())
+    conf["signature"]["outputs"] = None
+    file.write_text(yaml.safe_dump({**conf, "metadata": None}))
+    files = _inspect(folder)
+    assert (files.classes, files.logits) == (None, None)
+    return files
+
+
+def _npz(folder, labels, **names):
+    np.savez(folder / "x.npz", x=np.zeros((len(labels), 8, 8), np.uint8), y=labels, **names)
+    return {"kind": "npz", "path": str(folder / "x.npz"), **{name: name for name in names}}
+
+
+def test_a_model_without_names_must_have_as_many_classes_as_the_data(nameless, worker, tmp_path):
+    data = _npz(tmp_path, [0, 1], classes=["cat", "dog"])
+    reason = _refused(worker, nameless, data=data)
+    assert "Expected logits of 2 classes, as matched to the data, got 10" in reason
     assert "preprocessing.classes" in reason
+
+
+def test_numbers_need_a_logit_each_and_not_more(nameless, worker, tmp_path):
+    _open(worker, nameless, data=_npz(tmp_path, [0, 1]))
+    _open(worker, nameless, data=_npz(tmp_path, [9, 2]))
+    reason = _refused(worker, nameless, data=_npz(tmp_path, [0, 10]))
+    assert reason.startswith("Expected at least 11 logits, ")
+    assert reason.endswith("under preprocessing.class_map.")
+
+
+def test_a_thousand_names_of_which_one_stands_twice_are_read(copy):
+    names = [f"class {i}" for i in range(1000)]
+    names[134] = names[517] = "crane"
+    file = copy("pt2") / "MLmodel"
+    conf = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**conf, "metadata": {"classes": names}}))
+    assert _inspect(file.parent).classes == tuple(names)
+
+
+def test_a_bad_classes_file_is_told_as_what_it_is(saved, tmp_path):
+    with pytest.raises(AuditError, match=r"class names at preprocessing\.classes_file"):
+        _inspect(saved / "pt2", classes_file=str(tmp_path / "none.txt"))
+
+
+def test_the_signature_tells_the_number_of_logits(saved):
+    assert _inspect(saved / "pt2").logits == 10
+
+
+def test_the_class_map_is_used_where_the_model_is(saved, worker, tmp_path):
+    data = _npz(tmp_path, [0, 1], classes=["zero", "nine"])
+    files = _inspect(saved / "pt2")
+    chosen = {"class_map": {"zero": "0", "nine": 9}}
+    _open(worker, files, data=data, preprocessing=chosen)
+    assert "got 'zero'" in _refused(worker, files, AuditError, data=data)
 
 
 def test_a_damaged_pt2_is_refused_in_one_line(copy):

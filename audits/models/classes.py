@@ -1,0 +1,277 @@
+"""Matches the classes of a data set to the logits of a model, and says how."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import yaml
+
+from audits.data.imageset import ImageSet
+from audits.errors import AuditError, ModelRefused, few, quoted, shortened
+from audits.models import imagenet
+from audits.models.class_keys import BY_NAME, BY_WNID, Lookup, synonyms
+from audits.models.class_names import distinct
+from audits.models.files import ModelFiles
+from audits.models.imagenet import split_wnid
+from audits.models.preprocessing import Preprocessing
+
+_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+_LISTED = 200  # characters of names in a line for the config
+_BY_MAP = "by preprocessing.class_map"
+_BY_INDEX = "by index, from 0"
+_BY_IMAGENET = "by wnid, in the order of ImageNet's 1,000 classes"
+_MOST_LOGITS = 100_000  # folders that are dates are no indices
+_NAMELESS = "Neither the model's metadata nor the config names the classes: "
+PLAIN = f"Classes were matched {BY_NAME}."
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """The classes of a data set as logits of a model.
+
+    `names` are those of the logits, in their order, and all differ. `order`, int64, has the logit
+    of each class of the data. `how` is a sentence that says how they were matched. `questions` are
+    sentences about facts that decide the figures and that nobody named.
+    """
+
+    names: tuple[str, ...]
+    order: np.ndarray
+    how: str
+    questions: tuple[str, ...] = ()
+    at_least: bool = False  # the model may have more logits than there are names
+
+    def expect_logits(self, count: int) -> None:
+        """Raises ModelRefused if a model with this number of logits does not fit."""
+        named = len(self.names)
+        if self.at_least and count < named:
+            raise ModelRefused(
+                f"Expected at least {named} logits, since the classes of the data are taken for "
+                f"indices and the highest is {named - 1}, got {count}. Say which logits they are "
+                "under preprocessing.class_map."
+            )
+        if not self.at_least and count != named:
+            raise ModelRefused(
+                f"Expected logits of {named} classes, as matched to the data, got {count}. Name "
+                "the model's classes, in the order of its logits, under preprocessing.classes."
+            )
+
+
+def matched_classes(images: ImageSet, files: ModelFiles, preprocessing: Preprocessing) -> Matched:
+    """`matched` for a data set, a model's files and the config. Raises AuditError."""
+    chosen, logits = preprocessing.class_map, files.logits
+    return matched(images.classes, files.classes, chosen, logits=logits, origin=images.name)
+
+
+def matched(
+    data: Sequence[str],
+    model: Sequence[str] | None,
+    class_map: Mapping[str, str | int] | None = None,
+    *,
+    logits: int | None = None,
+    origin: str = "the data",
+) -> Matched:
+    """Finds the logit of each class of the data.
+
+    `model` are the names of the logits in their order, None if nobody gives them; `logits` is their
+    number, if it is known. `class_map` comes first. Names are then compared as they are; by wnid;
+    without case, spaces, `_` and `-`; by the synonyms between their commas. Classes that are whole
+    numbers are indices. Raises AuditError for a class that matches none or several, for two classes
+    that match the same, and for folders of splits.
+    """
+    chosen = dict(class_map or {})
+    for name in sorted(chosen.keys() - set(data)):
+        raise AuditError(
+            f"Expected classes of {origin} ({few(data)}) as keys of preprocessing.class_map, got "
+            f"{quoted(name)}."
+        )
+    _expect_no_splits(
+        [name for name in data if name not in {*chosen, *(model or ())}], data, origin
+    )
+    if model is None:
+        return _unnamed(data, chosen, logits, origin)
+    return _named(data, Lookup(model), chosen, origin)
+
+
+def _named(
+    data: Sequence[str], model: Lookup, chosen: dict[str, str | int], origin: str
+) -> Matched:
+    names = distinct(model.names)
+    left = [name for name in data if name not in chosen]
+    found = {name: _chosen(name, target, model) for name, target in chosen.items()}
+    ways = dict.fromkeys(found, _BY_MAP)
+    for name in left:
+        indices, way = model.find(name)
+        if way not in (BY_NAME, BY_WNID) and (index := _imagenet_index(name, model)) is not None:
+            indices, way = [index], _BY_IMAGENET
+        if indices:
+            found[name], ways[name] = _only(name, indices, model), way
+    if not found.keys() & set(left) and all(_is_number(name) for name in left):
+        inside = [name for name in left if int(name) < len(names)]
+        found |= {name: int(name) for name in inside}
+        ways |= dict.fromkeys(inside, _BY_INDEX)
+    for name in data:
+        if name not in found:
+            raise AuditError(
+                f"Expected classes that the model knows ({few(names)}), got {quoted(name)} in "
+                f"{origin}. Name the model's classes, in the order of its logits, under "
+                "preprocessing.classes, or say which is meant under preprocessing.class_map."
+            )
+    _expect_apart(left, found, names, origin)
+    examples: dict[str, list[str]] = defaultdict(list)
+    for name in data:
+        examples[ways[name]].append(f"{quoted(name)} is {quoted(names[found[name]])}")
+    told = [
+        f"{way} ({len(pairs)}" + (")" if way == BY_NAME else f"; {pairs[0]})")
+        for way, pairs in examples.items()
+    ]
+    how = PLAIN if set(examples) == {BY_NAME} else f"Classes were matched {', '.join(told)}."
+    return Matched(names, _order(data, found), how)
+
+
+def _unnamed(
+    data: Sequence[str], chosen: dict[str, str | int], logits: int | None, origin: str
+) -> Matched:
+    left = [name for name in data if name not in chosen]
+    found = {name: _chosen(name, target, None) for name, target in chosen.items()}
+    wnids = imagenet.wnids()
+    how = f"{_NAMELESS}the data's were matched {_BY_MAP}."
+    if left and all(_is_number(name) for name in left):
+        found |= {name: int(name) for name in left}
+        how = f"{_NAMELESS}the data's, whole numbers, are taken for the indices of its logits."
+    elif (
+        left and logits in (None, len(wnids)) and all(split_wnid(name)[0] in wnids for name in left)
+    ):
+        found |= {name: wnids[split_wnid(name)[0]] for name in left}
+        _expect_apart(left, found, tuple(wnids), origin)
+        how = f"{_NAMELESS}the data's were matched {_BY_IMAGENET}."
+        return Matched(tuple(wnids), _order(data, found), how)
+    elif left and chosen:
+        raise AuditError(
+            f"Expected the indices of all classes of {origin} under preprocessing.class_map, since "
+            f"nobody names the model's classes, got none for {few(map(quoted, left))}."
+        )
+    elif left:
+        return _guessed(data)
+    highest = max(found, key=lambda name: found[name])
+    if found[highest] >= (logits or _MOST_LOGITS):
+        raise AuditError(
+            f"Expected indices of logits, below {logits or _MOST_LOGITS}, as classes of "
+            f"{origin}, got {quoted(highest)}. Say which logits they are under "
+            "preprocessing.class_map."
+        )
+    numbers = [str(i) for i in range(max(logits or 0, found[highest] + 1))]
+    for name, index in found.items():
+        numbers[index] = name
+    _expect_apart(left, found, numbers, origin)
+    return Matched(distinct(numbers), _order(data, found), how, at_least=True)
+
+
+def _guessed(data: Sequence[str]) -> Matched:
+    """The data's own order, which nobody has confirmed."""
+    names = [shortened(name) for name in data]
+    fitting = int((np.cumsum([len(name) + 2 for name in names]) <= _LISTED).sum())
+    line = yaml.safe_dump(names[:fitting], default_flow_style=True, width=10_000).strip()
+    if fitting < len(data):
+        line = line.removesuffix("]") + ", ...]"
+    question = (
+        "Neither the model's metadata nor the config names the classes, so the order of the logits "
+        "is not known. Add to the config, in the order of the logits, preprocessing.classes: "
+        f"{line}"
+    )
+    how = f"{_NAMELESS}the data's are taken for its logits, in this order: {few(data)}"
+    return Matched(tuple(data), np.arange(len(data)), how, (question,))
+
+
+def _chosen(name: str, target: str | int, model: Lookup | None) -> int:
+    """The index that `class_map` means by `target`."""
+    key = f"preprocessing.class_map.{quoted(name)}"
+    if isinstance(target, int):
+        if model is not None and target >= len(model.names):
+            raise AuditError(
+                f"Expected an index below {len(model.names)}, the number of classes of the model, "
+                f"under {key}, got {target}."
+            )
+        return target
+    if model is None:
+        raise AuditError(
+            f"Expected an index under {key}, since nobody names the model's classes, got "
+            f"{quoted(target)}."
+        )
+    shown = distinct(model.names)
+    if target in shown:
+        return shown.index(target)
+    indices, _ = model.find(target)
+    if not indices:
+        raise AuditError(
+            f"Expected a class of the model ({few(shown)}) or its index under {key}, got "
+            f"{quoted(target)}."
+        )
+    return _only(target, indices, model)
+
+
+def _only(name: str, indices: list[int], model: Lookup) -> int:
+    """The one index; raises AuditError if there are more, with the cure."""
+    if len(indices) == 1:
+        return indices[0]
+    line = yaml.safe_dump({shortened(name): indices[0]}, default_flow_style=True, width=10_000)
+    cure = f"Say which is meant by its index: preprocessing.class_map: {line.strip()}."
+    meant = {model.names[i] for i in indices}
+    if len(meant) == 1:
+        stands = f"{len(indices)} times: {few(indices)}"
+        if len(indices) == 2:
+            stands = f"twice: {indices[0]} and {indices[1]}"
+        raise AuditError(
+            f"Expected one class of the model for {quoted(name)}, but {quoted(*meant)} "
+            f"stands {stands}. {cure}"
+        )
+    found = few(f"{quoted(model.names[i])} ({i})" for i in indices)
+    raise AuditError(f"Expected one class of the model for {quoted(name)}, got {found}. {cure}")
+
+
+def _imagenet_index(name: str, model: Lookup) -> int | None:
+    """The index of a wnid, if the model's names are those of ImageNet's classes in their order."""
+    index = imagenet.wnids().get(split_wnid(name)[0])
+    return index if index is not None and _in_imagenets_order(model.names) else None
+
+
+@cache
+def _in_imagenets_order(names: tuple[str, ...]) -> bool:
+    """Whether these are 1,000 names, at least half of which are torchvision's at their place."""
+    if len(names) != len(imagenet.wnids()):
+        return False
+    pairs = zip(names, imagenet.english(), strict=True)
+    return 2 * sum(not synonyms(a).isdisjoint(synonyms(b)) for a, b in pairs) >= len(names)
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit() and len(name) < 10
+
+
+def _expect_no_splits(unknown: Sequence[str], data: Sequence[str], origin: str) -> None:
+    if unknown and {name.casefold() for name in data} <= _SPLITS:
+        one = next((n for n in data if not n.casefold().startswith("train")), data[0])
+        raise AuditError(
+            f"Expected folders of classes in {origin}, got {few(data)}, which are splits. Name the "
+            f"folder of one split in the config, for example data.path: .../{one}"
+        )
+
+
+def _expect_apart(
+    left: Iterable[str], found: Mapping[str, int], names: Sequence[str], origin: str
+) -> None:
+    """Raises AuditError if two classes have one logit; `class_map` alone may put them together."""
+    taken: dict[int, str] = {}
+    for name in left:
+        if found[name] in taken:
+            raise AuditError(
+                f"Expected different classes of the model for {quoted(taken[found[name]])} and "
+                f"{quoted(name)} in {origin}, got {quoted(names[found[name]])} for both. Say which "
+                "is meant under preprocessing.class_map."
+            )
+        taken[found[name]] = name
+
+
+def _order(data: Sequence[str], found: Mapping[str, int]) -> np.ndarray:
+    return np.array([found[name] for name in data], dtype=np.int64)
