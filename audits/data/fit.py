@@ -70,26 +70,27 @@ def _resized(image: Tensor, fit: Fit) -> Tensor:
     if fit.resize == "stretch":
         return _scaled(image, wanted, fit)
     if fit.resize == "pad":
-        scale = min(wanted[0] / height, wanted[1] / width)
-        image = _scaled(image, _rounded(height * scale, width * scale), fit)
-        return _padded(image, wanted)
-    shorter = fit.resize_to or _least_side(image, wanted)
-    scale = shorter / min(height, width)
-    image = _scaled(image, _rounded(height * scale, width * scale), fit)
+        return _padded(_scaled(image, _inside(height, width, wanted), fit), wanted)
+    shorter = min(height, width)
+    to = fit.resize_to or _least_side(height, width, wanted)
+    # As torchvision's Resize does it: the longer side is cut to a whole number.
+    image = _scaled(image, (to * height // shorter, to * width // shorter), fit)
     return _centre(_padded(image, wanted), wanted)
 
 
-def _least_side(image: Tensor, wanted: tuple[int, int]) -> int:
+def _inside(height: int, width: int, wanted: tuple[int, int]) -> tuple[int, int]:
+    """The largest size of the image's proportions that fits into `wanted`."""
+    if wanted[0] * width <= wanted[1] * height:
+        return wanted[0], max(1, wanted[0] * width // height)
+    return max(1, wanted[1] * height // width), wanted[1]
+
+
+def _least_side(height: int, width: int, wanted: tuple[int, int]) -> int:
     """Length of the shorter side at which the image just covers the crop."""
-    height, width = image.shape[1:]
-    scale = max(wanted[0] / height, wanted[1] / width)
-    return max(1, round(min(height, width) * scale))
-
-
-def _rounded(height: float, width: float) -> tuple[int, int]:
-    # torchvision and Pillow-based pipelines cut the longer side; rounding up a hair keeps
-    # lengths that are whole but for rounding errors.
-    return max(1, int(height + 1e-6)), max(1, int(width + 1e-6))
+    shorter = min(height, width)
+    return max(
+        -(-want * shorter // side) for want, side in zip(wanted, (height, width), strict=True)
+    )
 
 
 def _scaled(image: Tensor, size: tuple[int, int], fit: Fit) -> Tensor:

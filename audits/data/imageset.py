@@ -1,8 +1,8 @@
 """ImageSet: labelled images that are read one by one and fitted to a model's input shape."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -10,10 +10,14 @@ import torch
 from torch import Tensor
 
 from audits.data.fit import AS_IT_IS, Fit, fitted
+from audits.data.pixels import to_tensor
+from audits.data.remembered import Content, Read, Remembered, Sources, Stamps
+from audits.data.scan import NOT_SCANNED, Scan
 from audits.errors import AuditError, few, quoted
 from fillblanks.masks import keys
 
 _NO_DRAW = -1  # masks use keys of the draws 0, 1, ...
+_RESIZED = {"stretch": "resized", "crop": "resized and cropped", "pad": "resized and padded"}
 
 
 class LogitOrder(Protocol):
@@ -30,18 +34,23 @@ class LogitOrder(Protocol):
 class ImageSet:
     """N labelled images; an image's index here is its identity for masks.
 
-    `read(i)` gives image i as uint8, uint16 or float in [0, 1], shape (H, W) or (H, W, C);
-    `content(i)` gives the bytes of image i for digests. `labels` are int64 (N,), indices into
-    `classes`. `fit` describes the model's inputs. Raises AuditError if there are no images,
-    if two classes have one name, and if a label is not an index into `classes`.
+    `read(i)` gives image i as its file stores it: `Pixels`, or an array of uint8, uint16 or float
+    in [0, 1], of shape (H, W) or (H, W, C). `content(i)` gives the bytes of image i for digests.
+    `stamp(i)` changes if image i may have changed; None if images never do. `labels` are int64
+    (N,), indices into `classes`. `fit` describes the model's inputs. `scan` is what a look at the
+    files found. Raises AuditError if there are no images, if two classes have one name, and if a
+    label is not an index into `classes`.
     """
 
     name: str
     classes: tuple[str, ...]
     labels: np.ndarray
-    read: Callable[[int], np.ndarray]
-    content: Callable[[int], bytes]
+    read: Read
+    content: Content
     fit: Fit = AS_IT_IS
+    stamp: Stamps | None = None
+    scan: Scan = NOT_SCANNED
+    remembered: Remembered | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.labels) == 0:
@@ -57,6 +66,20 @@ class ImageSet:
                 f"Expected labels from 0 to {len(self.classes) - 1} in {self.name} (it has "
                 f"{len(self.classes)} classes), got {low if low < 0 else high}."
             )
+        sources = Sources(self.read, self.content, self.stamp)
+        if self.remembered is None or self.remembered.sources != sources:
+            object.__setattr__(self, "remembered", Remembered(sources))
+
+    @property
+    def _memory(self) -> Remembered:
+        """Shared by sets of the same files that differ in labels or fit."""
+        assert self.remembered is not None
+        return self.remembered
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Names of images that cannot be read and are no part of this set, with the reasons."""
+        return self.scan.skipped
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -88,22 +111,47 @@ class ImageSet:
 
     def adaptations(self) -> list[str]:
         """Sentences about the changes that fit images to the model; only the first is looked at."""
-        raw = _to_tensor(self.read(0), self.name)
+        raw = self._raw(0)
         given = fitted(raw, self.fit)
         done = []
         if raw.shape[0] != given.shape[0]:
             done.append(f"Images are turned from {raw.shape[0]} to {given.shape[0]} channel(s).")
         if raw.shape[1:] != given.shape[1:]:
             done.append(
-                f"Images are resized from {raw.shape[1]}x{raw.shape[2]} (the first) to "
-                f"{given.shape[1]}x{given.shape[2]}."
+                f"Images are {_RESIZED[self.fit.resize]} from {raw.shape[1]}x{raw.shape[2]} (the "
+                f"first) to {given.shape[1]}x{given.shape[2]}."
             )
         return done
+
+    def notes(self) -> list[str]:
+        """Sentences about the files: what was left out, and how turned and transparent are read."""
+        found = [*self.scan.told_in_verdict, *self.scan.notes, *self.scan.questions]
+        if self.scan.turned:
+            applied = (
+                "applied."
+                if self.fit.exif
+                else "not applied; set preprocessing.exif: true if your training applied it."
+            )
+            found.append(
+                f"{self.scan.turned} of {len(self)} images carry an EXIF rotation that is {applied}"
+            )
+        if self.scan.transparent:
+            shown = (
+                "whose hidden colour is shown; set preprocessing.alpha to the colour that your "
+                "training put behind them."
+                if self.fit.alpha is None
+                else f"put over the colour {self.fit.alpha}."
+            )
+            found.append(
+                f"{self.scan.transparent} of {self.scan.alphas} images with an alpha channel that "
+                f"were looked at have transparent parts, {shown}"
+            )
+        return found
 
     def weaknesses(self) -> list[str]:
         """Sentences about copies among the images and about classes without an image."""
         found = []
-        contents = {hashlib.sha256(self.content(i)).digest() for i in range(len(self))}
+        contents = {self._memory.sha256(i) for i in range(len(self))}
         if len(contents) < len(self):
             copies = len(self) - len(contents)
             found.append(
@@ -119,12 +167,15 @@ class ImageSet:
         return found
 
     def digest(self, indices: Sequence[int] | np.ndarray) -> str:
-        """sha256 of these images and labels, their indices, the class names and the fit."""
+        """sha256 of these images and labels, their indices, the class names and the fit.
+
+        A file is read once: later its hash is taken for valid as long as its size, its times of
+        change and its inode are the same.
+        """
         digest = hashlib.sha256(repr((self.classes, self.fit)).encode())
         for i in indices:
-            content = self.content(int(i))
-            digest.update(f"{int(i)} {int(self.labels[i])} {len(content)} ".encode())
-            digest.update(content)
+            digest.update(f"{int(i)} {int(self.labels[i])} ".encode())
+            digest.update(self._memory.sha256(int(i)))
         return digest.hexdigest()
 
     def sampled_order(self, seed: int) -> np.ndarray:
@@ -143,24 +194,7 @@ class ImageSet:
         return np.lexsort((self.labels, rank))
 
     def _image(self, index: int) -> Tensor:
-        return fitted(_to_tensor(self.read(index), f"{self.name}, image {index}"), self.fit)
+        return fitted(self._raw(index), self.fit)
 
-
-def _to_tensor(image: np.ndarray, name: str) -> Tensor:
-    """(H, W) or (H, W, C) of uint8, uint16 or float -> float32 (C, H, W) in [0, 1]."""
-    if image.ndim == 2:
-        image = image[:, :, None]
-    if image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
-        raise AuditError(
-            f"Expected images of shape (H, W), (H, W, 1) or (H, W, 3), got {image.shape} in {name}."
-        )
-    if image.dtype in (np.uint8, np.uint16):
-        image = image / np.float32(np.iinfo(image.dtype).max)
-    elif not np.issubdtype(image.dtype, np.floating):
-        raise AuditError(f"Expected uint8, uint16 or float images, got {image.dtype} in {name}.")
-    elif not (image.min() >= 0 and image.max() <= 1):
-        raise AuditError(
-            f"Expected float images in [0, 1], got values from {image.min()} to {image.max()} in "
-            f"{name}. Divide by 255, or store them as uint8."
-        )
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32))
+    def _raw(self, index: int) -> Tensor:
+        return to_tensor(self._memory.pixels(index), self.fit, f"{self.name}, image {index}")

@@ -70,11 +70,12 @@ def _number(value: float | None) -> float:
 
 
 def _from_3(content: Content) -> Content:
-    """Schema 3 had no questions, and did not say how images are fed."""
+    """Schema 3 had no questions, and did not say how images are fed or which were left out."""
     return {
         **content,
         "schema_version": 4,
         "input": [],
+        "data": {**content["data"], "skipped": []},
         "questions": [],
         "checks": [check | {"questions": []} for check in content["checks"]],
     }

@@ -6,7 +6,7 @@ process. Everything else is called through `run`.
 
 import gc
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -18,7 +18,7 @@ from torch import Tensor
 from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
 from audits.config.audit import AuditConfig
-from audits.data import sources
+from audits.data import places, sources
 from audits.errors import AuditError, ModelRefused
 from audits.evidence.codec import Part, to_part
 from audits.evidence.evidence import Evidence, Picture
@@ -43,6 +43,7 @@ class Job:
     config: AuditConfig
     files: ModelFiles
     reference: ModelFiles | None = None
+    copies: Mapping[str, str] = field(default_factory=dict)  # of data that are elsewhere, by place
     name: str = field(default_factory=lambda: uuid.uuid4().hex)  # by which `run` asks for it
 
 
@@ -241,6 +242,7 @@ def _context_of(job: Job) -> tuple[AuditContext, Matched]:
     if device == "cpu" and config.engine.captured:
         raise AuditError("Expected a GPU for engine.captured, found none. Leave it out.")
     classifier = loading.load(files, device)
+    places.use(job.copies)
     given = sources.load(config.data)
     classes = matched_classes(given, files, config.preprocessing)
     images = given.for_model(classes, files.contract.fit)

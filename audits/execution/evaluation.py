@@ -25,6 +25,7 @@ class Evaluation:
     classes: tuple[str, ...] = ()
     preprocessing: dict[str, object] | None = None  # the input contract as plain values
     contract: tuple[tuple[str, str, str], ...] = ()  # its fields as (name, value, source)
+    skipped: tuple[str, ...] = ()  # sentences about images that were left out
     questions: tuple[str, ...] = ()  # about fields that decide and that no source names
     shape: tuple[int, ...] = ()  # of an image as the model takes it
     refusal: str = ""  # why the model could not be opened

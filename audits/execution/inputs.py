@@ -73,7 +73,7 @@ class AuditInputs:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences about model and data for a reader of the evidence."""
-        notes = [*self.images.adaptations(), *self.images.weaknesses()]
+        notes = [*self.images.adaptations(), *self.images.notes(), *self.images.weaknesses()]
         if self._classes.how != PLAIN:
             notes.append(self._classes.how)
         if self.reference_files is not None and self.reference_files.classes is None:
@@ -87,6 +87,7 @@ class AuditInputs:
     def questions(self) -> tuple[str, ...]:
         """What decides the figures and was named by nobody; with any the verdict is undecided."""
         asked = [*self.files.contract.questions, *self._classes.questions]
+        asked += self.images.scan.questions
         if self.reference_files is not None:
             asked += [f"The reference: {q}" for q in self.reference_files.contract.questions]
         return tuple(asked)

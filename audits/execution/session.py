@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
+from audits.data import places
 from audits.errors import AuditError, NotApplicable
 from audits.evidence.codec import Part, from_part
 from audits.evidence.evidence import Evidence
@@ -55,7 +56,7 @@ class Session:
         self._worker, self._start = worker, start
         self._open = ExitStack()
         self._turn = threading.RLock()
-        self._job = child.Job(self.config, inputs.files, inputs.reference_files)
+        self._job = child.Job(self.config, inputs.files, inputs.reference_files, places.copies())
         self._progress = Progress(str(self.model), self.config.passes(len(self.images)))
         self._units: dict[str, list[Unit]] = {}
         self._finished: dict[tuple[str, Unit], str] = {}

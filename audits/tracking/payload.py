@@ -91,6 +91,7 @@ def _evidence_json(result: AuditResult, files: dict[str, bytes]) -> bytes:
             "name": result.data_name,
             "images": result.image_count,
             "digest": evaluation.data_digest,
+            "skipped": evaluation.skipped,
         },
         "config": result.config.model_dump(mode="json"),
         "setting": evaluation.setting,

@@ -60,6 +60,11 @@ class PastAudit:
         return tuple(self.content["questions"])
 
     @property
+    def skipped(self) -> tuple[str, ...]:
+        """Sentences about images that were left out."""
+        return tuple(self.content["data"]["skipped"])
+
+    @property
     def whole(self) -> bool:
         """Whether no check ended with an error."""
         return all(evidence.status != "error" for evidence in self.evidence)

@@ -57,7 +57,11 @@ class Verdict:
 
 
 def decide(
-    policy: Policy, evidence: Sequence[Evidence], today: date, questions: Sequence[str] = ()
+    policy: Policy,
+    evidence: Sequence[Evidence],
+    today: date,
+    questions: Sequence[str] = (),
+    skipped: Sequence[str] = (),
 ) -> Verdict:
     """`failed` if a condition failed; `passed` only if there are conditions and all passed.
 
@@ -68,11 +72,22 @@ def decide(
     With open questions about the model's input, those given and those of the evidence, the figures
     may be about a model that nobody has: then the verdict is `undecided`, whatever they are.
 
+    `skipped` are sentences about images that were left out; they stand behind every reason.
+
     Each condition passes on its own 95 % interval. A policy fails if any condition fails, and some
     of many conditions fails by chance more often than a single one (seven at their bounds: 16 % of
     the time). So a condition counts as failed only if Holm's procedure over all conditions that are
     not waived rejects it at 2.5 %; else it is not judged.
     """
+    verdict = _decided(policy, evidence, today, questions)
+    if not skipped:
+        return verdict
+    return replace(verdict, reason=f"{verdict.reason.rstrip('.')}. {' '.join(skipped)}")
+
+
+def _decided(
+    policy: Policy, evidence: Sequence[Evidence], today: date, questions: Sequence[str]
+) -> Verdict:
     alone = [_judged(c, policy, evidence, today) for c in policy.conditions]
     judgements = _among_all(alone)
     counted = [j for j in judgements if j.waiver is None]

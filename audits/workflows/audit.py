@@ -54,7 +54,8 @@ def run_audit(config: AuditConfig, *, executor: Executor | None = None) -> Audit
             notes += tuple(f"The baseline: {note}" for note in baseline.notes)
         if evaluation.checks:
             config = config.model_copy(update={"checks": evaluation.checks})
-        verdict = decide(config.policy, evaluation.evidence, today(), evaluation.questions)
+        asked, skipped = evaluation.questions, evaluation.skipped
+        verdict = decide(config.policy, evaluation.evidence, today(), asked, skipped)
         if evaluation.refusal:
             verdict = Verdict("undecided", evaluation.refusal, verdict.judgements)
         result = AuditResult(

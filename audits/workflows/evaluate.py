@@ -65,6 +65,7 @@ def _evaluation(
         preprocessing=inputs.preprocessing,
         contract=tuple(inputs.files.contract.rows()),
         questions=inputs.questions,
+        skipped=inputs.images.scan.told_in_verdict,
         shape=inputs.shape,
     )
 

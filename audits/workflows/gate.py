@@ -134,7 +134,7 @@ def _decision(
     """The decision from the standing audit if it is current, else from a new audit."""
     found = None if fresh else due(asked).audit
     if found is not None:
-        verdict = decide(asked.policy, found.evidence, today(), found.questions)
+        verdict = decide(asked.policy, found.evidence, today(), found.questions, found.skipped)
         return Decision(model, asked.baseline, verdict, found.run_id, found.page, True)
     result = audit(asked)
     return Decision(model, asked.baseline, result.verdict, result.run_id, result.page, False)

@@ -150,6 +150,15 @@ def test_with_an_open_question_nothing_is_passed_or_failed(accuracy, evidence_of
     assert decide(MIN, [doubtful], TODAY).reason == "Which classes?"
 
 
+def test_left_out_images_stand_behind_every_reason(evidence_of):
+    for accuracy in (GOOD, (0.1, 0.05, 0.15, 400), (0.92, 0.88, 0.95, 100)):
+        evidence = [evidence_of(accuracy=accuracy)]
+        plain = decide(MIN, evidence, TODAY)
+        told = decide(MIN, evidence, TODAY, skipped=["2 of 9 files are left out."])
+        assert told.word == plain.word
+        assert told.reason == f"{plain.reason.rstrip('.')}. 2 of 9 files are left out."
+
+
 def test_everything_shown_passes(evidence_of):
     verdict = decide(MIN, [evidence_of(accuracy=GOOD, coverage=(0.6, 0.5, 0.7, 400))], TODAY)
     assert verdict.word == "passed"

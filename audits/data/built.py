@@ -1,0 +1,107 @@
+"""Builds an ImageSet from arrays in memory, or from image files that are looked at first."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from audits.data.encoded import Encoded, scaled
+from audits.data.imageset import ImageSet
+from audits.data.pixels import Pixels
+from audits.data.scan import Scan, depth_question, named, scan
+from audits.errors import AuditError
+from audits.strict import Strict
+
+Bits = Annotated[int, Field(ge=9, le=16)]
+
+_DEPTHS_LOOKED_AT = 24
+
+
+class DataKind(Strict):
+    """A kind of data set: its fields are what a config may set."""
+
+    def load(self) -> ImageSet:
+        """Reads the data set. Raises AuditError if it is not as the config describes it."""
+        raise NotImplementedError
+
+
+class OfFiles(DataKind):
+    """Settings of every kind that reads image files."""
+
+    unreadable: Literal["refuse", "skip"] = Field(
+        default="refuse", description="skip: leave out images that cannot be read, and say so"
+    )
+    bits: Bits | None = Field(
+        default=None, description="depth of grey images that are stored in 16 bits; white is all 1"
+    )
+
+
+def of_arrays(
+    name: str, images: Any, labels: Any, classes: Sequence[str], bits: int | None = None
+) -> ImageSet:
+    """Images (N, H, W) or (N, H, W, C) in memory. `bits` is the depth of those of 16 bits."""
+    images = np.asarray(images)
+    deep = images.dtype == np.uint16 and bits is None
+    asked = depth_question(list(images[:_DEPTHS_LOOKED_AT])) if deep else []
+
+    def read(i: int) -> Pixels:
+        try:
+            return Pixels(scaled(images[i], bits))
+        except ValueError as error:
+            raise AuditError(
+                f"Expected images of {bits} bits in {name}, image {i} has {error}."
+            ) from error
+
+    def content(i: int) -> bytes:
+        kind = (images.dtype.str, images[i].shape, *([bits] if bits else []))
+        return repr(kind).encode() + images[i].tobytes()
+
+    return ImageSet(
+        name=name,
+        classes=tuple(classes),
+        labels=np.asarray(labels, dtype=np.int64),
+        read=read,
+        content=content,
+        scan=Scan(images=len(images), questions=tuple(asked)),
+    )
+
+
+def of_files(
+    name: str,
+    images: Sequence[Encoded],
+    labels: Sequence[int],
+    classes: Sequence[str],
+    config: OfFiles,
+    notes: Sequence[str] = (),
+) -> ImageSet:
+    """Image files, or bytes of such. Raises AuditError if one cannot be read, unless skipped."""
+    bits = config.bits
+    found = scan(images, bits).noting(notes)
+    if found.skipped and config.unreadable == "refuse":
+        raise AuditError(
+            f"Expected images that can be read in {name}, {len(found.skipped)} of {len(images)} "
+            f"cannot: {named(found.skipped)}. Mend them, or set data.unreadable: skip."
+        )
+    lost = set(found.lost)
+    kept = [i for i in range(len(images)) if i not in lost]
+    chosen = [images[i] for i in kept]
+    depth = b"" if bits is None else f"{bits} bits ".encode()
+    return ImageSet(
+        name=name,
+        classes=tuple(classes),
+        labels=np.asarray([labels[i] for i in kept], dtype=np.int64),
+        read=lambda i: chosen[i].pixels(bits),
+        content=lambda i: depth + chosen[i].content(),
+        stamp=lambda i: chosen[i].stamp(),
+        scan=found,
+    )
+
+
+def by_name(values: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Label indices and class names, sorted; whole numbers are sorted by their value."""
+    names = sorted(set(values))
+    if names and all(name.isdecimal() for name in names):
+        names.sort(key=lambda name: (int(name), name))
+    place = {name: i for i, name in enumerate(names)}
+    return [place[value] for value in values], names

@@ -1,0 +1,169 @@
+"""Encoded: one image file, or the bytes of one in a table, and how it is decoded."""
+
+import importlib
+import importlib.util
+import io
+import struct
+import time
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+
+from audits.data.pixels import Pixels
+from audits.errors import AuditError
+
+# What Pillow and its plug-ins raise for a file that is damaged or of a kind that they do not read.
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, SyntaxError, RuntimeError, TypeError, LookupError),
+    *(OverflowError, struct.error, zlib.error, Image.DecompressionBombError),
+)
+HEIF = (".heic", ".heif", ".hif")
+_SETTLED_NS = 2_000_000_000  # the coarsest clock of a file system: 2 s (FAT)
+
+
+class Stamp(NamedTuple):
+    """What the file system says of a file, and what changes if the file is written."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @property
+    def settled(self) -> bool:
+        """Whether a later change is sure to be seen: the clock has gone on since the last one."""
+        return time.time_ns() - self.mtime_ns > _SETTLED_NS
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An image at `path`, or in `data`; `name` is for messages. Its methods raise AuditError.
+
+    If neither can be had, `fault` says why.
+    """
+
+    name: str
+    path: Path | None = None
+    data: bytes = b""
+    fault: str = ""
+
+    def stamp(self) -> Stamp | None:
+        """What tells whether the file has changed; None for bytes, which do not."""
+        if self.path is None:
+            return None
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            raise self.unreadable(error) from error
+        return Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+    def content(self) -> bytes:
+        if self.path is None:
+            return self.data
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise self.unreadable(error) from error
+
+    def pixels(self, bits: int | None = None) -> Pixels:
+        """The decoded image. Grey of 16 bits is divided by the white of `bits`, if given."""
+        try:
+            with self.opened() as image:
+                return _decoded(image, bits)
+        except UNREADABLE as error:
+            raise self.unreadable(error) from error
+
+    @contextmanager
+    def opened(self) -> Iterator[ImageFile.ImageFile]:
+        """The image with its header read. Raises what is in UNREADABLE."""
+        heif = self.path is not None and self.path.suffix.lower() in HEIF
+        if heif and not register_heif():
+            raise OSError("HEIC needs a plug-in: pip install pillow-heif")
+        with self.stream() as stream, warnings.catch_warnings():
+            # Pillow's warnings (damaged EXIF data, a large image) do not name the file.
+            warnings.simplefilter("ignore")
+            with Image.open(stream) as image:
+                yield image
+
+    def stream(self) -> BinaryIO:
+        if self.fault:
+            raise OSError(self.fault)
+        return io.BytesIO(self.data) if self.path is None else self.path.open("rb")
+
+    def unreadable(self, error: BaseException) -> AuditError:
+        place = self.path or self.name
+        return AuditError(f"Expected an image that can be read at {place}: {why(error)}.")
+
+
+def why(error: BaseException) -> str:
+    """Why an image cannot be read, in a few words."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image that Pillow knows"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"over-large, more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
+    if isinstance(error, FileNotFoundError):
+        return "not there"
+    text = " ".join(str(error).split()).rstrip(".")
+    return "truncated" if "truncated" in text.lower() else text or type(error).__name__
+
+
+@cache
+def register_heif() -> bool:
+    """Makes Pillow read HEIC if pillow-heif is installed; says whether it is."""
+    if importlib.util.find_spec("pillow_heif") is None:
+        return False
+    importlib.import_module("pillow_heif").register_heif_opener()
+    return True
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8, of what Pillow gives; 1 if there is none that makes sense."""
+    found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return found if found in range(1, 9) else 1
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether it is grey of 9 to 16 bits. Pillow opens a deep PGM as 32 bits, scaled to 16."""
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
+
+
+def expect_known_depth(image: Image.Image) -> None:
+    """Raises ValueError for 32 bits a channel: nobody says which value is white."""
+    if image.mode in ("I", "F") and not is_deep(image):
+        raise ValueError("32 bits a channel instead of 8 or 16: convert it")
+
+
+def _decoded(image: ImageFile.ImageFile, bits: int | None) -> Pixels:
+    expect_known_depth(image)
+    packed = any("I;12" in (tile[3] or ()) for tile in image.tile)
+    image.load()
+    turn = orientation_of(image)
+    if is_deep(image):
+        array = np.asarray(image).astype(np.uint16)
+        return Pixels(scaled(array, 12 if packed else bits), turn)
+    if image.has_transparency_data:
+        grey = image.mode in ("1", "L")
+        return Pixels(np.asarray(image.convert("LA" if grey else "RGBA")), turn, alpha=True)
+    grey = image.mode in ("1", "L")
+    return Pixels(np.asarray(image.convert("L" if grey else "RGB")), turn)
+
+
+def scaled(array: np.ndarray, bits: int | None) -> np.ndarray:
+    """uint16 whose white is 2**bits - 1, as float32 in [0, 1]; any other array as it is.
+
+    Raises ValueError if a value does not fit into `bits`.
+    """
+    if bits is None or array.dtype != np.uint16:
+        return array
+    white = (1 << bits) - 1
+    if array.size and array.max() > white:
+        raise ValueError(f"a value of {array.max()} where bits: {bits} allows {white}")
+    return array / np.float32(white)

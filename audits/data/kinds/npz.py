@@ -1,0 +1,63 @@
+"""Npz: images and labels in one archive of NumPy."""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from audits.data.built import Bits, DataKind, of_arrays
+from audits.data.imageset import ImageSet
+from audits.data.places import file_at
+from audits.errors import AuditError
+
+
+class Npz(DataKind):
+    """A NumPy archive: images (N, H, W) or (N, H, W, C), labels (N,) and, if named, class names.
+
+    `path` may also be a URI that fsspec or MLflow knows (`s3://...`, `runs:/<id>/test.npz`).
+    `bits` is the depth of images of uint16.
+    """
+
+    kind: Literal["npz"] = "npz"
+    path: str
+    images: str = "x"
+    labels: str = "y"
+    classes: str | None = None
+    bits: Bits | None = None
+
+    def load(self) -> ImageSet:
+        path = file_at(self.path)
+        found = self._arrays(path)
+        images, labels = found[self.images], found[self.labels]
+        if images.ndim not in (3, 4):
+            raise AuditError(
+                f"Expected images of shape (N, H, W) or (N, H, W, C) in {path}, got {images.shape}."
+            )
+        whole = np.issubdtype(labels.dtype, np.integer)
+        if labels.ndim != 1 or len(labels) != len(images) or not whole:
+            raise AuditError(
+                f"Expected {len(images)} whole-number labels in {path}, got shape {labels.shape} "
+                f"of {labels.dtype}."
+            )
+        if self.classes:
+            classes = [str(name) for name in np.atleast_1d(found[self.classes])]
+        else:
+            classes = [str(n) for n in range(int(labels.max()) + 1 if len(labels) else 0)]
+        return of_arrays(path.name, images, labels, classes, self.bits)
+
+    def _arrays(self, path: Path) -> dict[str, np.ndarray]:
+        wanted = [self.images, self.labels] + ([self.classes] if self.classes else [])
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                found = {key: archive[key] for key in wanted if key in archive}
+                names = ", ".join(archive)
+        except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise AuditError(
+                f"Expected a NumPy archive without pickles at {path}: {error}"
+            ) from error
+        for key in wanted:
+            if key not in found:
+                raise AuditError(f"Expected an array {key!r} in {path}, found: {names}.")
+        return found

@@ -1,0 +1,73 @@
+"""Csv and Table: a table that names image files and their classes."""
+
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
+
+from audits.data.built import OfFiles, by_name, of_files
+from audits.data.encoded import Encoded
+from audits.data.imageset import ImageSet
+from audits.data.places import beside, file_at, files_at
+from audits.data.scan import named
+from audits.errors import AuditError
+
+
+class _Table(OfFiles):
+    path: str
+    path_column: str = "path"
+    label_column: str = "label"
+
+    def load(self) -> ImageSet:
+        path = file_at(self.path)
+        table = _read(path)
+        for column in (self.path_column, self.label_column):
+            if column not in table:
+                found = named([str(name) for name in table.columns])
+                raise AuditError(f"Expected a column {column!r} in {path}, found: {found}.")
+        rows = [str(value) for value in table[self.path_column]]
+        files = files_at([beside(self.path, row) for row in rows])
+        images = [
+            Encoded(row, fault=str(file)) if isinstance(file, AuditError) else Encoded(row, file)
+            for row, file in zip(rows, files, strict=True)
+        ]
+        missing = [image for image in images if not (image.path and image.path.is_file())]
+        if missing and self.unreadable == "refuse":
+            first = missing[0]
+            raise AuditError(
+                f"Expected the images that {path} names, {first.path or first.name} is not there"
+                + (f", nor are {len(missing) - 1} others" if missing[1:] else "")
+                + (f" ({first.fault.rstrip('.')})" if first.fault else "")
+                + ". Correct the table, or set data.unreadable: skip."
+            )
+        labels, classes = by_name([str(value) for value in table[self.label_column]])
+        return of_files(path.name, images, labels, classes, self)
+
+
+class Csv(_Table):
+    """A table with a column of images (paths relative to the file, or URIs) and one of class names.
+
+    The table is CSV in UTF-8, or Parquet if its name ends in .parquet. Its path, and each image,
+    may be a URI that fsspec knows (`s3://bucket/cat/1.jpg`); the table's may be MLflow's.
+    """
+
+    kind: Literal["csv"] = "csv"
+
+
+class Table(_Table):
+    """The same as `csv`, for a table in Parquet."""
+
+    kind: Literal["table"] = "table"
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return parquet.read_table(path).to_pandas()
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise AuditError(f"Expected a UTF-8 table with a header at {path}: {error}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise AuditError(f"Expected a table in Parquet at {path}: {error}") from error

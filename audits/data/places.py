@@ -1,0 +1,234 @@
+"""Places: a folder or a file that a config names by a path, an fsspec URI or an MLflow artifact.
+
+What is not on this machine is copied once into the user's cache folder, under a name made of its
+URI and of what the place says about its files (names, sizes, times or tags), so what has changed
+since is copied anew. MLflow says names and sizes alone. The model's process is told where the
+copies are, since it may have neither network nor secrets.
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.registry import known_implementations
+
+from audits.errors import AuditError
+
+_MLFLOW = ("runs:/", "models:/", "mlflow-artifacts:/")
+_MODEL = re.compile(
+    r"(?P<uri>models:/(?:m-[0-9a-f]{32}|[^/@]+@[^/]+|[^/@]+/[^/]+))(?:/(?P<inside>.+))?"
+)
+_AT_ONCE = 16  # files that are copied at a time
+# What file systems say about a file that changes with its content.
+_TELLING = (
+    *("size", "ETag", "etag", "md5Hash", "generation", "mtime", "LastModified"),
+    *("last_modified", "updated", "created"),
+)
+_Listing = list[tuple[str, str]]  # a file's path and what the place says about it
+
+_made: dict[str, str] = {}  # copies of this process, by place
+_given: dict[str, str] = {}
+
+
+def copies() -> dict[str, str]:
+    """Paths of the copies that this process uses, by place."""
+    return dict(_made)
+
+
+def use(copies: Mapping[str, str]) -> None:
+    """From now on these copies are taken without a look at their places."""
+    _given.clear()
+    _given.update(copies)
+
+
+def folder_at(place: str) -> Path:
+    """The folder, or a copy of it. Raises AuditError if it cannot be had."""
+    if is_here(place):
+        return _here(place)
+    if place in _given:
+        return Path(_given[place])
+    if place.startswith(_MLFLOW):
+        return _copied(place, _mlflow_listing(place), lambda folder: _from_mlflow(place, folder))
+    files, root = _file_system(place)
+    found = _told(place, lambda: files.find(root, detail=True))
+    listing = [(path, _telling(info)) for path, info in sorted(found.items())]
+
+    def fetch(folder: Path) -> Path:
+        target = folder / (root.rstrip("/").rsplit("/", 1)[-1] or "data")
+        for path in found:
+            inside = target / path.removeprefix(root.rstrip("/")).lstrip("/")
+            if not inside.resolve().is_relative_to(target.resolve()):
+                raise AuditError(f"Expected files inside {place}, got {path}.")
+            inside.parent.mkdir(parents=True, exist_ok=True)
+            files.get_file(path, str(inside))
+        return target
+
+    return _copied(place, listing, fetch)
+
+
+def file_at(place: str) -> Path:
+    """The file, or a copy of it. Raises AuditError if it cannot be had."""
+    if is_here(place):
+        path = _here(place)
+        if not path.is_file():
+            raise AuditError(f"Expected a file at {path}, found none.")
+        return path
+    if place in _given:
+        return Path(_given[place])
+    if place.startswith(_MLFLOW):
+        parent, _, name = place.rpartition("/")
+        listing = _mlflow_listing(parent, deep=False)
+        listing = [(path, told) for path, told in listing if path in ("", name)]
+        if not any(path for path, _ in listing):
+            raise AuditError(f"Expected a file at {place}, found none.")
+        return _copied(place, listing, lambda folder: _from_mlflow(place, folder))
+    files, root = _file_system(place)
+    info = _told(place, lambda: files.info(root))
+
+    def fetch(folder: Path) -> Path:
+        target = folder / root.rsplit("/", 1)[-1]
+        files.get_file(root, str(target))
+        return target
+
+    return _copied(place, [(root, _telling(info))], fetch)
+
+
+def files_at(places: Sequence[str]) -> list[Path | AuditError]:
+    """The file of each place, several copied at a time, or why it cannot be had."""
+    far = [place for place in places if not is_here(place)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        copies = dict(zip(far, pool.map(_file_or_error, far), strict=True))
+    return [copies[place] if place in copies else _here(place) for place in places]
+
+
+def is_here(place: str) -> bool:
+    """Whether it is a path of this machine and not a URI of another kind."""
+    return "://" not in place.removeprefix("file://") and not place.startswith(_MLFLOW)
+
+
+def beside(table: str, file: str) -> str:
+    """The place of a file that the table at `table` names: absolute, a URI, or relative to it."""
+    if not is_here(file) or file.startswith(("file://", "/")):
+        return file
+    if is_here(table):
+        return str(_here(table).parent / file)
+    return f"{table.rpartition('/')[0]}/{file}"
+
+
+def _file_or_error(place: str) -> Path | AuditError:
+    try:
+        return file_at(place)
+    except AuditError as error:
+        return error
+
+
+def _here(place: str) -> Path:
+    return Path(place.removeprefix("file://")).expanduser()
+
+
+def _file_system(place: str) -> tuple[Any, str]:
+    try:
+        files, root = _told(place, lambda: fsspec.core.url_to_fs(place))
+    except ImportError as error:
+        known = known_implementations.get(place.partition("://")[0], {})
+        package = str(known.get("class", "")).partition(".")[0]
+        cure = f" Do pip install {package}." if package not in ("", "fsspec") else ""
+        raise AuditError(f"Expected a package that reads {place}: {error}.{cure}") from error
+    return files, str(root)
+
+
+def _told(place: str, ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except (AuditError, ImportError):
+        raise
+    except Exception as error:  # of a file system of another package: no credentials, say
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise AuditError(f"Expected data at {place}, could not get them: {reason}") from error
+
+
+def _telling(info: dict[str, Any]) -> str:
+    return repr([(key, str(info[key])) for key in _TELLING if info.get(key) is not None])
+
+
+def _mlflow_listing(place: str, deep: bool = True) -> _Listing:
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+    from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+
+    found: _Listing = []
+    model = _MODEL.fullmatch(place)
+    try:
+        if model is not None:  # an alias may lead elsewhere by tomorrow
+            found.append(("", ModelsArtifactRepository.get_underlying_uri(model["uri"])))
+        repository = get_artifact_repository(model["uri"] if model else place)
+        start = model["inside"] if model else None
+        folders = [start]
+        while folders:
+            for entry in repository.list_artifacts(folders.pop()):
+                if entry.is_dir and deep:
+                    folders.append(entry.path)
+                else:
+                    path = entry.path.removeprefix(f"{start}/") if start else entry.path
+                    found.append((path, str(entry.file_size)))
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise AuditError(f"Expected artifacts at {place}, could not get them: {reason}") from error
+    return sorted(found) if any(path for path, _ in found) else []
+
+
+def _from_mlflow(place: str, folder: Path) -> Path:
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(download_artifacts(artifact_uri=place, dst_path=str(folder)))
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise AuditError(f"Expected artifacts at {place}, could not get them: {reason}") from error
+
+
+def _copied(place: str, listing: _Listing, fetch: Callable[[Path], Path]) -> Path:
+    """The copy of these files in the cache; `fetch` makes it if there is none."""
+    if not listing:
+        raise AuditError(f"Expected data at {place}, found none.")
+    key = hashlib.sha256(repr((_server(place), place, listing)).encode()).hexdigest()
+    kept = _cache() / key
+    if not kept.is_dir():
+        _cache().mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=_cache(), prefix="copying-") as folder:
+            fetched, made = Path(folder) / "fetched", Path(folder) / "made"
+            fetched.mkdir()
+            made.mkdir()
+            # MLflow puts a file of a model below the folders that it has there.
+            copy = _told(place, lambda: fetch(fetched))
+            os.rename(copy, made / place.rstrip("/").rsplit("/", 1)[-1])
+            try:
+                os.rename(made, kept)
+            except OSError:
+                if not kept.is_dir():  # else another process was faster
+                    raise
+    copy = next(kept.iterdir())
+    _made[place] = str(copy)
+    return copy
+
+
+def _server(place: str) -> str:
+    """Where MLflow's URIs point to: the same URI is something else on another server."""
+    if not place.startswith(_MLFLOW):
+        return ""
+    import mlflow
+
+    return f"{mlflow.get_tracking_uri()} {mlflow.get_registry_uri()}"
+
+
+def _cache() -> Path:
+    """`fillblanks/data` in the user's cache folder, beside the store of finished units."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "fillblanks" / "data"
