@@ -19,10 +19,12 @@ class Classifier:
     `net` maps float images (N, C, H, W) to logits (N, K). `mean` and `std` are those of its
     training, a number or one number a channel: the network is given `(images - mean) / std`.
     `classes` are the K names in the order of the logits. `constant` promises that the network's
-    weights will not change any more: copies of them that are made for speed are then kept. The
-    network's own device and dtype are used; nothing of it is changed outside `steady()`.
+    weights will not change any more: copies of them that are made for speed are then kept. `dtype`
+    is that of the images that the network is given, by default that of its first weight. The
+    network's own device is used; nothing of it is changed outside `steady()`.
 
-    Raises ValueError unless std > 0 and `mean` and `std` have one length, or the length 1.
+    Raises ValueError unless std > 0, `mean` and `std` have one length or the length 1, and `dtype`
+    is a float.
     """
 
     def __init__(
@@ -33,11 +35,17 @@ class Classifier:
         std: PerChannel = 1.0,
         classes: Sequence[str] | None = None,
         constant: bool = False,
+        dtype: torch.dtype | None = None,
     ):
         self.net = net
         parameter = next(net.parameters(), None)
         self.device = torch.device("cpu") if parameter is None else parameter.device
-        self.dtype = torch.get_default_dtype() if parameter is None else parameter.dtype
+        own = torch.get_default_dtype() if parameter is None else parameter.dtype
+        self.dtype = own if dtype is None else dtype
+        if not self.dtype.is_floating_point:
+            raise ValueError(
+                f"Expected a float dtype of images, got {self.dtype}. Cast them in the network."
+            )
         self.mean = self._per_channel(mean)
         self.std = self._per_channel(std)
         if not (self.std > 0).all():
@@ -134,15 +142,40 @@ class Classifier:
     def probe(self, images: Tensor, rows: int = 4) -> int:
         """Runs a few of `images`, (N, C, H, W) in [0, 1], and returns K, the number of classes.
 
-        They are run alone and in a batch of `rows`, 2 at least. Raises ValueError unless the output
-        is finite logits (N, K), K >= 2 and as many as the class names, not probabilities, with a
-        gradient at the input, and the same for an image alone and in a batch (every gradient here
-        relies on that).
+        Raises ValueError as `expect_logits` does, and if there is no gradient at the input.
+        """
+        count = self.expect_logits(images, rows)
+        if not self.has_gradient(images):
+            raise ValueError(
+                "Expected a network whose logits have a gradient at its input, got one without. "
+                "Take out no_grad, detach or numpy on the way."
+            )
+        return count
+
+    def has_gradient(self, images: Tensor) -> bool:
+        """Whether logits of the first of `images`, (N, C, H, W) in [0, 1], depend on it for torch.
+
+        No gradient is computed. The network must run without one.
+        """
+        with torch.inference_mode(False), torch.enable_grad():
+            try:
+                return self._run(images[:1].clone().requires_grad_(True)).requires_grad
+            except ValueError:  # numpy refuses tensors that require a gradient
+                return False
+
+    def expect_logits(self, images: Tensor, rows: int = 4) -> int:
+        """Runs a few of `images`, (N, C, H, W) in [0, 1], and returns K, the number of classes.
+
+        They are run alone, twice, and in a batch of `rows`, 2 at least. Raises ValueError unless
+        the output is finite logits (N, K), K >= 2 and as many as the class names, not
+        probabilities, and the same for an image each time, alone and in a batch (every gradient
+        here relies on that). "The same" is within 0.1 % of the largest logit or 1, or within eight
+        steps of rounding if the network's weights are in half precision.
         """
         with torch.no_grad():
             some = torch.cat([images[:2], 1 - images[:2]])
             batch = some.repeat(-(-max(rows, 2) // len(some)), 1, 1, 1)[: max(rows, 2)]
-            alone = self._run(batch[:1])
+            alone, again = self._run(batch[:1]), self._run(batch[:1])
             try:
                 logits = self._run(batch)
             except ValueError as error:
@@ -178,20 +211,23 @@ class Classifier:
                 "Expected logits, got probabilities (no value below 0, rows that sum to 1). Take "
                 "the network without its final softmax."
             )
-        tolerance = 1e-3 * float(logits.abs().max().clamp(min=1))
+        tolerance = self._tolerance() * float(logits.abs().max().clamp(min=1))
+        if (again - alone).abs().max() > tolerance:
+            raise ValueError(
+                "Expected the same logits for an image each time, got different ones. Was the "
+                "network exported in training mode? Call net.eval() before it is logged."
+            )
         if (logits[:1] - alone).abs().max() > tolerance:
             raise ValueError(
                 "Expected the same logits for an image alone and in a batch, got different ones. "
                 "Was the network exported in training mode? Call net.eval() before it is logged."
             )
-        with torch.inference_mode(False), torch.enable_grad():
-            answer = self._run(batch[:1].clone().requires_grad_(True))
-        if not answer.requires_grad:
-            raise ValueError(
-                "Expected a network whose logits have a gradient at its input, got one without. "
-                "Take out no_grad, detach or numpy on the way."
-            )
         return count
+
+    def _tolerance(self) -> float:
+        """The share by which logits of an image may differ with its batch."""
+        dtypes = {p.dtype for p in self.net.parameters() if p.is_floating_point()}
+        return max([1e-3, *(8 * torch.finfo(dtype).eps for dtype in dtypes)])
 
     def _run(self, images: Tensor) -> Tensor:
         try:

@@ -6,7 +6,7 @@ adds its own through the entry-point group `fillblanks.checks`.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, PositiveInt
@@ -15,12 +15,13 @@ from audits.checks.context import AuditContext, Unit
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
+from audits.models.form import Ability
 from audits.strict import Strict
 
 _MOST_CLASSES_SHOWN = 10
 
 
-Needs = Literal["gradients", "logits", "predictions"]
+Needs = Ability
 
 
 class Check(Strict):
@@ -40,8 +41,8 @@ class Check(Strict):
     """
 
     needs: ClassVar[Needs] = "gradients"
-    """The least that the check needs of a model: its input gradient, its logits, or only the class
-    that it predicts."""
+    """The least that the check needs of a model: its input gradient, its logits, its probabilities,
+    or only the class that it predicts. It does not apply to models that give less."""
 
     legend: ClassVar[tuple[str, ...]] = ()
     """Sentences for people that say how to read the pictures of the check; () without pictures."""

@@ -17,7 +17,7 @@ class AuditKeys:
 
     def __init__(self, inputs: AuditInputs, setting: Setting):
         self._inputs, self._config = inputs, inputs.config
-        self._setting = asdict(setting)
+        self._setting = setting.identity
         self._images: dict[tuple[int, ...], str] = {}
 
     @property

@@ -27,13 +27,15 @@ from audits.execution.peak import reset_peak
 from audits.execution.setting import Setting
 from audits.execution.store import Store
 from audits.models import loading
-from audits.models.classes import Matched, matched_classes
+from audits.models.classes import matched_classes
 from audits.models.files import ModelFiles
+from audits.models.form import Ability, Adaptation
+from audits.models.opening import OpenedNet, opened
 from fillblanks import Classifier, OutOfMemory, Plan, find_device
 from fillblanks.engine.memory import memory_told
-from fillblanks.memory import is_short
 
-_TRIED = 8  # images on which a reference must differ from the audited model
+_TRIED = 64  # images at most, on which a model is tried
+_COMPARED = 8  # of them, on which a reference must differ from the audited model
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Opened:
 
     job: Job
     context: AuditContext
+    gives: Ability
 
     @property
     def config(self) -> AuditConfig:
@@ -75,23 +78,44 @@ def open_model(job: Job) -> Setting:
     """
     global _opened
     close_model()
-    context, classes = _context_of(job)
-    classifier = context.classifier
-    try:
-        with classifier.steady():
-            first = classifier.to_input(context.images.tensor([0]))
-            count = _probed(classifier, first, context.plan.chunk)
-    except ValueError as error:
-        raise ModelRefused(str(error)) from error
-    classes.expect_logits(count)
-    if context.reference is not None:
-        _try_reference(context, count)
-    _opened = Opened(job, context)
+    config, files = job.config, job.files
+    device = _device(config)
+    places.use(job.copies)
+    given = sources.load(config.data)
+    classes = matched_classes(given, files, config.preprocessing)
+    images = given.for_model(classes, files.contract.fit)
+    plan = first_plan(config, images)
+    some = images.tensor(images.sampled_order(config.seed)[:_TRIED])
+    net = opened(
+        loading.load(files, device),
+        files.contract,
+        some,
+        len(images.classes),
+        plan.chunk,
+        certain=config.preprocessing.overrides,
+    )
+    classes.expect_logits(net.classes)
+    reference = _open_reference(job, device, some, net)
+    classifier = net.classifier
+    _opened = Opened(
+        job,
+        AuditContext(
+            images=images,
+            seed=config.seed,
+            plan=plan,
+            model=classifier,
+            reference=reference.classifier if reference else None,
+        ),
+        net.gives,
+    )
     return Setting(
         device=_device_name(classifier.device),
         dtype=str(classifier.dtype).removeprefix("torch."),
         torch=torch.__version__,
         speed=f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads",
+        gives=net.gives,
+        model=net.adaptation,
+        reference=reference.adaptation if reference else Adaptation(),
     )
 
 
@@ -117,37 +141,38 @@ def run(job: str, plan: Plan | None, function: Callable[..., Any], *args: Any) -
     return function(opened, *args)
 
 
-def _try_reference(context: AuditContext, classes: int) -> None:
+def _open_reference(job: Job, device: str, images: Tensor, own: OpenedNet) -> OpenedNet | None:
     """Refuses a reference of other classes, and one that answers just as the audited model."""
-    reference = context.reference
-    assert reference is not None
-    images = context.images.tensor(context.images.sampled_order(context.seed)[:_TRIED])
-    answers = []
+    files = job.reference
+    if files is None:
+        return None
+    contract, told = files.contract, job.config.preprocessing.outputs
+    certain = contract.outputs is not None
+    if not certain:
+        contract = replace(contract, outputs=told)
+    net = loading.load(files, device)
     try:
-        for model in (context.classifier, reference):
-            with model.steady():
-                inputs = model.to_input(images)
-                count = _probed(model, inputs[:1], 2)
-                answers.append(model(model.to_device(inputs)).double().cpu())
-    except ValueError as error:
+        reference = opened(net, contract, images, own.classes, 2, certain=certain)
+    except ModelRefused as error:
         raise ModelRefused(f"reference: {error}") from error
-    if count != classes:
-        raise ModelRefused(f"Expected a reference with logits of {classes} classes, got {count}.")
-    own, other = (answer.log_softmax(1) for answer in answers)
-    if torch.allclose(own, other, rtol=1e-3, atol=1e-3):
+    if reference.classes != own.classes:
+        raise ModelRefused(
+            f"Expected a reference with logits of {own.classes} classes, got {reference.classes}."
+        )
+    if "predictions" in (own.gives, reference.gives):
+        return reference  # two good models may well predict the same classes
+    first = images[:_COMPARED]
+    answers, others = (_answers(net.classifier, first) for net in (own, reference))
+    if torch.allclose(answers, others, rtol=1e-3, atol=1e-3):
         raise ModelRefused(
             "Expected another model under reference, got one that answers just as the audited one."
         )
+    return reference
 
 
-def _probed(classifier: Classifier, image: Tensor, rows: int) -> int:
-    """`Classifier.probe` with as many rows as a pass has, or as memory has room for."""
-    try:
-        return classifier.probe(image, rows)
-    except (RuntimeError, MemoryError) as error:
-        if rows == 1 or not is_short(error):
-            raise
-    return _probed(classifier, image, rows // 2)
+def _answers(classifier: Classifier, images: Tensor) -> Tensor:
+    with classifier.steady(), torch.no_grad():
+        return classifier(classifier.to_device(images)).double().cpu().log_softmax(1)
 
 
 def measure(opened: Opened, check: Check, unit: Unit, key: str, digest: str) -> Plan | None:
@@ -234,26 +259,13 @@ def _expect_picture(picture: Picture) -> None:
         )
 
 
-def _context_of(job: Job) -> tuple[AuditContext, Matched]:
-    config, files = job.config, job.files
+def _device(config: AuditConfig) -> str:
     device = find_device().type if config.device == "auto" else config.device
     if device == "cuda" and not torch.cuda.is_available():
         raise AuditError("Expected a GPU for device: cuda, found none. Set device: auto or cpu.")
     if device == "cpu" and config.engine.captured:
         raise AuditError("Expected a GPU for engine.captured, found none. Leave it out.")
-    classifier = loading.load(files, device)
-    places.use(job.copies)
-    given = sources.load(config.data)
-    classes = matched_classes(given, files, config.preprocessing)
-    images = given.for_model(classes, files.contract.fit)
-    context = AuditContext(
-        images=images,
-        seed=config.seed,
-        plan=first_plan(config, images),
-        model=classifier,
-        reference=loading.load(job.reference, device) if job.reference else None,
-    )
-    return context, classes
+    return device
 
 
 def _device_name(device: torch.device) -> str:

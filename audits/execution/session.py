@@ -110,12 +110,12 @@ class Session:
     @property
     def engine(self) -> dict[str, object]:
         """Where and how the passes were run, for the evidence."""
-        return {**vars(self.setting), "plans": [asdict(plan) for plan in self.plans.all]}
+        return {**asdict(self.setting), "plans": [asdict(plan) for plan in self.plans.all]}
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences about model, data and passes for a reader of the evidence."""
-        return (*self.inputs.notes, *self.plans.notes)
+        return (*self.inputs.notes, *self.setting.notes, *self.plans.notes)
 
     def check(self, name: str) -> Check:
         return next(check for check in self.config.checks if check.name == name)
@@ -190,6 +190,7 @@ class Session:
         left = [
             (check, unit)
             for check in self.config.checks
+            if not self.setting.lacks(check.needs)
             for unit in self.units(check)
             if self._stored(check, unit) is None
         ]
@@ -201,7 +202,7 @@ class Session:
         return Cost(passes, most, seconds, peak_gib)
 
     def _find_plan(self) -> Planned | Plan:
-        if tuning.is_short(self.config, self.images):
+        if self.setting.gives != "gradients" or tuning.is_short(self.config, self.images):
             return first_plan(self.config, self.images)
         log.info("%s: tuning", self.model)
         try:

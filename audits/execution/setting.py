@@ -1,11 +1,21 @@
-"""Setting: on what an open model runs."""
+"""Setting: on what an open model runs, and how it is fed and read."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any, get_args
+
+from audits.models.form import Ability, Adaptation, Form, InputSide
+
+_TOLD = {
+    "gradients": "the model's gradient at its input",
+    "logits": "the model's logits",
+    "probabilities": "the model's probabilities",
+    "predictions": "predicted classes",
+}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """On what the model runs; with the plan, part of the key of every part.
+    """On what the model runs, how it is fed and read; with the plan, part of each part's key.
 
     One plan gives the same bytes on one kind of device with as many threads. With another number of
     threads, or other instructions of the CPU, masks and draws are the same and sums are taken in
@@ -17,7 +27,53 @@ class Setting:
     dtype: str
     torch: str  # its version
     speed: str  # instructions and threads of the CPU, on which tuning depends
+    gives: Ability = "gradients"
+    model: Adaptation = field(default_factory=Adaptation)
+    reference: Adaptation = field(default_factory=Adaptation)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Setting":
+        """The setting whose `asdict` was written down as JSON."""
+        read = {
+            name: Adaptation(InputSide(**given["inputs"]), Form(**given["outputs"]))
+            for name in ("model", "reference")
+            for given in [values[name]]
+        }
+        return cls(**values | read)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides the figures, for keys: adaptations only if they change something."""
+        device = {name: getattr(self, name) for name in ("device", "dtype", "torch", "speed")}
+        adaptations = {"model": self.model, "reference": self.reference}
+        return device | {
+            name: {side: _deciding(words) for side, words in asdict(adaptation).items()}
+            for name, adaptation in adaptations.items()
+            if adaptation != Adaptation()
+        }
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for people about all that is not plain."""
+        notes = list(self.model.notes)
+        if self.gives != "gradients":
+            notes.append(
+                f"The model gives {_TOLD[self.gives]} and no gradient at its input: checks that "
+                "need more do not apply."
+            )
+        return (*notes, *(f"The reference: {note}" for note in self.reference.notes))
+
+    def lacks(self, needs: Ability) -> str:
+        """Why a check with these needs does not apply to the model; "" if it applies."""
+        abilities = get_args(Ability)
+        if abilities.index(self.gives) <= abilities.index(needs):
+            return ""
+        return f"it needs {_TOLD[needs]}, and the model gives only {_TOLD[self.gives]}."
 
     def suits(self, other: "Setting") -> bool:
         """Whether units of one audit may be measured on both: whatever the threads."""
-        return (self.device, self.dtype, self.torch) == (other.device, other.dtype, other.torch)
+        return self.identity | {"speed": ""} == other.identity | {"speed": ""}
+
+
+def _deciding(words: dict[str, Any]) -> dict[str, Any]:
+    return {name: word for name, word in words.items() if name not in ("source", "tried")}

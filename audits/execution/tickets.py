@@ -43,7 +43,8 @@ def opened(ticket: str) -> Iterator[Session]:
     """
     wanted = json.loads(ticket)
     config = parse_config(wanted["config"])
-    setting, plan = Setting(**wanted["start"]["setting"]), Plan(**wanted["start"]["plan"])
+    setting = Setting.from_json(wanted["start"]["setting"])
+    plan = Plan(**wanted["start"]["plan"])
     inputs = AuditInputs(config, Resolved(**wanted["model"]), sources.load(config.data))
     with inputs, Worker(config.limits.memory_gib) as worker:
         if inputs.digest != wanted["inputs"]:

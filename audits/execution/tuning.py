@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
@@ -12,7 +13,9 @@ from audits.execution.child import Opened, smaller_plan
 from audits.execution.first_plan import first_plan
 from audits.execution.peak import peak_gib
 from fillblanks import OutOfMemory, Plan, Tuning, tune
+from fillblanks.classifier import predicted_class
 from fillblanks.engine.plan import REDUCED
+from fillblanks.engine.step import Logits, Step, UpdateOrder
 from fillblanks.engine.timing import Runner, seconds_per_pass
 from fillblanks.engine.tuning import LEAST_OVERLAP
 from fillblanks.fills.update import FIRST_ORDER
@@ -47,6 +50,16 @@ class Planned:
         return ". ".join((words, *self.refused)) + "."
 
 
+def _predicted(classifier: Logits, masked: Tensor, labels: Tensor | None = None) -> Step:
+    """A pass of a model that has no gradient."""
+    with torch.no_grad():
+        predicted = predicted_class(classifier(masked))
+    return Step(masked, predicted, predicted)
+
+
+_PREDICTION = UpdateOrder(step=_predicted, capturable=False, reducible=False)
+
+
 def is_short(config: AuditConfig, images: ImageSet) -> bool:
     """Whether tuning would not pay."""
     if not any(check.fill_options() for check in config.checks):
@@ -74,7 +87,10 @@ def time_plan(opened: Opened) -> tuple[float, float] | Plan:
     context = opened.context
     try:
         images = context.images.tensor(range(1))
-        runner = Runner(context.classifier, images, context.plan, FIRST_ORDER)
+        order, plan = FIRST_ORDER, context.plan
+        if opened.gives != "gradients":  # then the network is run as it is
+            order, plan = _PREDICTION, Plan(plan.chunk, plan.block)
+        runner = Runner(context.classifier, images, plan, order)
         return seconds_per_pass(runner), peak_gib()
     except OutOfMemory as error:
         return smaller_plan(error, opened.config, context.plan)

@@ -9,6 +9,7 @@ from audits.errors import ModelRefused
 
 Range = Literal["0-1", "0-255", "-1..1"]
 Layout = Literal["NCHW", "NHWC", "NHW", "flat"]
+Outputs = Literal["logits", "probabilities", "log-probabilities"]
 
 NOBODY = "nobody named it"
 _SCALE: dict[str, tuple[float, float]] = {  # a pixel in [0, 1] is scale * pixel + offset
@@ -34,7 +35,8 @@ class InputContract:
 
     An image in [0, 1] is fitted by `fit`, scaled to `range`, normalised with `mean` and `std` (in
     the units of `range`, one number or one a channel), and given in `layout` and `dtype`. `batch`
-    is the fixed number of rows that the model takes, None for any. `classes` are the names of the
+    is the fixed number of rows that the model takes, None for any. `outputs` are the values that it
+    gives, None if they are to be recognised. `classes` are the names of the
     logits in their order, None if no source has names. `sources` says for each field where it comes
     from; a field that it lacks has its default.
     """
@@ -46,6 +48,7 @@ class InputContract:
     layout: Layout = "NCHW"
     dtype: str = "float32"
     batch: int | None = None
+    outputs: Outputs | None = None
     classes: tuple[str, ...] | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
 

@@ -1,16 +1,17 @@
 """Loads a model whose files were inspected. This runs in the child process alone."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
-from audits.errors import ModelRefused
+from torch import nn
+
 from audits.models.files import ModelFiles
 from audits.models.flavours.registered import flavour_named
-from fillblanks import Classifier
 
 
-def load(files: ModelFiles, device: str) -> Classifier:
-    """Loads the model on `device` ("cpu" or "cuda") as a Classifier with frozen weights.
+def load(files: ModelFiles, device: str) -> nn.Module:
+    """Loads the network on `device` ("cpu" or "cuda"), in evaluation mode and with frozen weights.
 
     Call it in the child process alone: it changes environment variables. MLflow's guards refuse
     pickles, also pickles inside a pt2 archive. They are environment variables that are off by
@@ -23,16 +24,9 @@ def load(files: ModelFiles, device: str) -> Classifier:
     os.environ["MLFLOW_ALLOW_MODEL_CODE_EXECUTION"] = "false"
     flavour = flavour_named(files.flavour)
     net = flavour.load(Path(files.folder), Path(files.data), device, trusted=files.trusted)
+    # Exported programs refuse eval(): their mode was fixed at their export.
+    with suppress(NotImplementedError):
+        net.eval()
     for parameter in net.parameters():
         parameter.requires_grad_(False)
-    contract = files.contract
-    try:
-        return Classifier(
-            net,
-            mean=contract.pixel_mean,
-            std=contract.pixel_std,
-            classes=contract.classes,
-            constant=True,
-        )
-    except ValueError as error:
-        raise ModelRefused(f"{error} Set preprocessing.mean and preprocessing.std.") from error
+    return net

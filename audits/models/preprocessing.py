@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from audits.data.fit import Interpolation, Resize
-from audits.models.contract import Layout, Range
+from audits.models.contract import Layout, Outputs, Range
 from audits.strict import Share, Strict
 
 
@@ -69,6 +69,11 @@ class Preprocessing(Strict):
     class_map: dict[str, NameOrIndex] | None = Field(
         default=None,
         description="for a class of the data: the name or the index of the model's class",
+    )
+    outputs: Outputs | None = Field(
+        default=None,
+        description="the values that the network gives; recognised by default, and needed if that "
+        "is ambiguous",
     )
     overrides: bool = Field(
         default=True, description="false: values of the model's own files come first"

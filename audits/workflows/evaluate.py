@@ -73,6 +73,8 @@ def _evaluation(
 def _run_check(session: Session, check: Check, executor: Executor) -> Evidence:
     """The check's evidence; what goes wrong in it is its evidence too."""
     try:
+        if lacking := session.setting.lacks(check.needs):
+            raise NotApplicable(lacking)
         executor.map_units(session, check, session.units(check))
         evidence = executor.conclude(session, check)
         _expect_declared(evidence, session.config.declared[check.name])

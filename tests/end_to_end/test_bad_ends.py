@@ -38,9 +38,11 @@ def test_a_model_that_hangs_or_crashes_is_undecided(net, reason, registry, regis
     assert _tags("1")["audit.verdict"] == "undecided"
 
 
-class _Probabilities(ResNet):
+class _Labels(ResNet):
+    """Independent probabilities of several labels."""
+
     def forward(self, x):
-        return super().forward(x).softmax(1)
+        return super().forward(x).sigmoid()
 
 
 class _Normalised(nn.Module):
@@ -57,7 +59,7 @@ class _Normalised(nn.Module):
 @pytest.mark.parametrize(
     ("net", "reason"),
     [
-        (_Probabilities(), "got probabilities"),
+        (_Labels(), "got independent probabilities of several labels (sigmoid)"),
         (ResNet(classes=7), "Expected logits of 10 classes, as there are class names, got 7"),
         (_Normalised(), "same logits for an image alone and in a batch"),
     ],

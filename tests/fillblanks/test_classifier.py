@@ -219,6 +219,24 @@ def test_a_fill_has_the_dtype_of_the_network(network, pictures, dtype, given):
     assert {getattr(fill, name).dtype for name in floats} == {dtype}
 
 
+def test_images_have_the_dtype_that_is_asked_for(pictures):
+    class Casting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(29 * 31, 4, dtype=torch.float64)
+
+        def forward(self, images):
+            assert images.dtype == torch.float32
+            return self.head(images.double().flatten(1))
+
+    classifier = Classifier(Casting(), mean=0.5, dtype=torch.float32)
+    assert classifier.mean.dtype == torch.float32
+    fill = expected_fill(classifier, pictures(), samples=2, patch_size=4)
+    assert fill.update.dtype == torch.float32
+    with pytest.raises(ValueError, match=r"Expected a float dtype of images, got torch\.uint8"):
+        Classifier(Casting(), dtype=torch.uint8)
+
+
 def test_a_row_of_logits_that_is_not_finite_is_predicted_as_no_class():
     rows = torch.tensor([[0.0, 1.0], [torch.nan, 1.0], [torch.inf, 1.0], [2.0, 1.0]])
     assert Classifier(nn.Flatten()).predict(rows[:, None, None]).tolist() == [1, -1, -1, 0]

@@ -1,4 +1,4 @@
-"""Networks that keep state, or whose rows depend on each other, are refused."""
+"""Networks that remember, answer by chance, or whose rows depend on each other are refused."""
 
 import pytest
 import torch
@@ -45,3 +45,60 @@ def test_rows_that_touch_in_the_batches_of_the_plan_are_refused():
     with pytest.raises(ValueError, match="for an image alone and in a batch"):
         progressive_fill(classifier, images, patch_size=1)
     progressive_fill(classifier, images, patch_size=1, plan=Plan(chunk=4))
+
+
+class _Dropping(nn.Module):
+    """Drops by chance whatever its mode, but only in the last row of a batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(108, 3)
+
+    def forward(self, x):
+        logits = self.head(x.flatten(1))
+        return torch.cat([logits[:-1], nn.functional.dropout(logits[-1:], training=True)])
+
+
+def test_answers_that_differ_each_time_are_refused():
+    with pytest.raises(ValueError, match="same logits for an image each time, got different ones"):
+        Classifier(_Dropping()).expect_logits(torch.rand(2, 3, 6, 6))
+
+
+class _ByNumpy(nn.Module):
+    def forward(self, x):
+        return torch.from_numpy(x.numpy()).flatten(1)
+
+
+class _WithoutGradient(nn.Flatten):
+    def forward(self, x):
+        return super().forward(x).detach()
+
+
+@pytest.mark.parametrize("net", [_WithoutGradient(), _ByNumpy()])
+def test_logits_can_be_expected_of_a_network_without_a_gradient(net):
+    images = torch.rand(2, 3, 6, 6)
+    classifier = Classifier(net)
+    assert classifier.expect_logits(images) == 108
+    assert not classifier.has_gradient(images)
+    with pytest.raises(ValueError, match="Take out no_grad, detach or numpy on the way"):
+        classifier.probe(images)
+    assert Classifier(nn.Flatten()).has_gradient(images)
+
+
+@pytest.mark.parametrize(("dtype", "change"), [(torch.bfloat16, 0.02), (torch.float32, 0.002)])
+def test_rows_may_differ_by_the_rounding_of_the_weights(dtype, change):
+    class Rounds(nn.Module):
+        def __init__(self, change):
+            super().__init__()
+            self.change = change
+            self.weight = nn.Parameter(torch.ones(1, dtype=dtype))
+
+        def forward(self, x):
+            logits = 4 * x.flatten(1).float() - 1
+            return logits * (1 + self.change * (len(x) > 1))
+
+    images = torch.rand(2, 3, 6, 6)
+    with pytest.raises(ValueError, match="for an image alone and in a batch"):
+        Classifier(Rounds(10 * change), dtype=torch.float32).expect_logits(images)
+    told = Classifier(Rounds(change / 3), dtype=torch.float32)
+    assert told.expect_logits(images) == 108

@@ -86,7 +86,7 @@ def test_the_model_is_no_reference_for_itself(two, tmp_path):
 def test_a_reference_has_the_same_classes(two, register, tmp_path):
     with_eleven, _ = register(linear(2, classes=11), "eleven")
     reason = run_audit(config_of(two[0], with_eleven, tmp_path)).verdict.reason
-    assert reason == ("reference: Expected logits of 10 classes, as there are class names, got 11.")
+    assert reason == "Expected a reference with logits of 10 classes, got 11."
 
 
 def test_a_reference_has_its_classes_in_the_same_order(two, tmp_path):

@@ -15,8 +15,8 @@ _LEAST = {"data": {"kind": "digits"}, "device": "cpu"}
 def config_of(shared_registry, register, tmp_path):
     """Registers a network and makes a config that audits it, with an empty store."""
 
-    def make(net, checks, pickled=True, **values):
-        uri, sha256 = register(net, "m", pickled=pickled)
+    def make(net, checks, pickled=True, signature=None, **values):
+        uri, sha256 = register(net, "m", pickled=pickled, signature=signature)
         base = {**_LEAST, "model": uri, "trust_pickle_sha256": sha256}
         return parse_config({**base, "store": str(tmp_path / "store"), "checks": checks, **values})
 

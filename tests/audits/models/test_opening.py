@@ -20,6 +20,7 @@ from audits.errors import ModelRefused
 from audits.execution.child import Job, open_model
 from audits.execution.setting import Setting
 from audits.models.files import inspect
+from audits.models.form import Adaptation, Form
 from audits.models.preprocessing import Preprocessing
 
 METADATA = {"mean": [0.3], "std": [0.35], "classes": list("0123456789")}
@@ -163,11 +164,14 @@ def test_the_guards_are_set_in_the_worker_and_not_here(saved, worker):
     assert [worker.call(os.getenv, name, seconds=60) for name in GUARDS] == ["false", "false"]
 
 
-def test_a_pt2_of_one_row_takes_no_batches_and_is_refused(saved, worker):
-    reason = _refused(worker, _inspect(saved / "row"))
-    assert reason.startswith("Expected a network that takes batches of any size, got one that")
-    assert "at least 2 rows" in reason
-    assert "\n" not in reason
+def test_a_pt2_of_one_row_takes_one_image_at_a_time_and_says_so(saved, worker):
+    setting = _open(worker, _inspect(saved / "row"))
+    assert setting.model == Adaptation(outputs=Form(rows="one at a time"))
+    assert setting.gives == "gradients"
+    (note,) = setting.notes
+    assert "one at a time, which is slow" in note
+    assert "at least 2 rows" in note
+    assert "\n" not in note
 
 
 @pytest.mark.parametrize(
@@ -195,7 +199,7 @@ def test_classes_that_are_not_the_datas_are_refused(saved, worker):
     reason = _refused(worker, files, AuditError)
     assert reason.startswith("Expected classes that the model knows (a, b, c, d, e, ...), got '9'")
     files = _inspect(saved / "pt2", classes=tuple("0123456789X"))
-    assert "logits of 11 classes, as there are class names, got 10" in _refused(worker, files)
+    assert "logits of 11 classes, as matched to the data, got 10" in _refused(worker, files)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from audits.checks.performance import Performance
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
+from audits.execution.setting import Setting
 from audits.workflows.evaluate import _run_check
 
 CHECK = Performance()
@@ -28,9 +29,10 @@ class Gives:
         return Evidence(check=check.name, sentence="A sentence.", metrics=self._metrics)
 
 
-def _run(metrics):
+def _run(metrics, gives="gradients"):
     config = SimpleNamespace(declared={CHECK.name: DECLARED})
-    session = SimpleNamespace(config=config, units=lambda check: [])
+    setting = Setting("cpu", "float32", "2", "AVX", gives=gives)
+    session = SimpleNamespace(config=config, setting=setting, units=lambda check: [])
     return _run_check(session, CHECK, Gives(metrics))
 
 
@@ -57,3 +59,17 @@ def test_a_metric_that_is_missing_is_an_error():
     evidence = _run({name: metric for name, metric in GOOD.items() if name != "f1_macro"})
     assert (evidence.status, evidence.metrics) == ("error", {})
     assert "'f1_macro' was declared and is missing" in evidence.reason
+
+
+@pytest.mark.parametrize("gives", ["gradients", "logits", "probabilities", "predictions"])
+def test_a_check_that_needs_more_than_the_model_gives_does_not_apply(gives, monkeypatch):
+    assert _run(GOOD, gives).status == "ok"
+    monkeypatch.setattr(Performance, "needs", "probabilities")
+    evidence = _run(GOOD, gives)
+    if gives != "predictions":
+        assert evidence.status == "ok"
+        return
+    assert (evidence.status, evidence.metrics) == ("not_applicable", {})
+    assert evidence.reason == (
+        "it needs the model's probabilities, and the model gives only predicted classes."
+    )

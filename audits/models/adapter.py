@@ -1,0 +1,80 @@
+"""AdaptedNet: a network in a wrapper that feeds it as it expects and turns its answers to logits.
+
+BlackBox is the base of networks that have no gradient at their input and say so.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from audits.models.form import Ability, Adaptation, taken
+
+
+class BlackBox(nn.Module):
+    """Base of networks that are known to have no gradient at their input.
+
+    `forward` maps float images (N, C, H, W) to what `gives` names: "predictions", whole numbers
+    (N,); "probabilities" or "logits", floats (N, K). Both may be on the CPU whatever the images'
+    device.
+    """
+
+    gives: ClassVar[Ability] = "predictions"
+
+
+class AdaptedNet(nn.Module):
+    """`net` as a function from float images (N, C, H, W) to logits (N, K).
+
+    `classes` is K, needed for a network that gives predicted classes alone: the predicted class
+    gets the logit 0 and every other class -1; a class outside 0 to K-1 gives a row of NaN.
+    """
+
+    def __init__(self, net: nn.Module, adaptation: Adaptation, classes: int = 0):
+        super().__init__()
+        self.net = net
+        self.adaptation = adaptation
+        self.classes = classes
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, K) of images (N, C, H, W)."""
+        size = self.adaptation.outputs.at_a_time
+        if not size:
+            return self._logits(images)
+        pieces = [filled_up(images[at : at + size], size) for at in range(0, len(images), size)]
+        return torch.cat([self._logits(piece) for piece in pieces])[: len(images)]
+
+    def _logits(self, images: Tensor) -> Tensor:
+        form = self.adaptation.outputs
+        values = taken(self.net(self.adaptation.inputs.given(images)), form.container)
+        if values.device != images.device:
+            values = values.to(images.device)
+        if form.shape != "(N, K)":
+            values = values.reshape(len(images), -1)
+        if form.scale == "classes":
+            return _scores(values, self.classes).to(images.dtype)
+        if not values.is_floating_point() or torch.finfo(values.dtype).bits < 32:
+            values = values.float()
+        tiny = torch.finfo(values.dtype).tiny
+        if form.columns == "one probability":
+            values = values.clamp_min(tiny).log() - (1 - values).clamp_min(tiny).log()
+        elif form.scale == "probabilities":
+            return values.clamp_min(tiny).log()
+        if form.columns != "K":
+            return torch.cat([torch.zeros_like(values), values], dim=1)
+        return values
+
+
+def filled_up(images: Tensor, size: int) -> Tensor:
+    """The images (N, ...), N <= size, with copies of the last up to `size`."""
+    missing = size - len(images)
+    return (
+        torch.cat([images, images[-1:].expand(missing, *images.shape[1:])]) if missing else images
+    )
+
+
+def _scores(predicted: Tensor, classes: int) -> Tensor:
+    """0 for the predicted class, -1 for the others, (N, K); NaN if there is no such class."""
+    predicted = predicted.reshape(-1, 1).long()
+    scores = (torch.arange(classes, device=predicted.device) == predicted).float() - 1
+    known = (predicted >= 0) & (predicted < classes)
+    return torch.where(known, scores, torch.nan)

@@ -1,0 +1,195 @@
+"""Opens a loaded network: tries it on a few images until it is fed and read as it must be."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import cast, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+
+from audits.errors import ModelRefused
+from audits.models.adapter import AdaptedNet
+from audits.models.contract import InputContract, Outputs
+from audits.models.form import Ability, Adaptation, Form, InputSide
+from audits.models.outputs import DoesNotRun, recognised
+from fillblanks import Classifier
+from fillblanks.memory import is_short
+
+_HALF = (torch.float16, torch.bfloat16)
+_WIDE = (torch.float32, torch.float64)
+_LEAST_ROWS = 8
+
+
+@dataclass(frozen=True)
+class OpenedNet:
+    """A network as a classifier, how it was adapted to be one, and what it gives."""
+
+    classifier: Classifier
+    adaptation: Adaptation
+    gives: Ability
+    classes: int
+
+
+def opened(
+    net: nn.Module,
+    contract: InputContract,
+    images: Tensor,
+    count: int,
+    rows: int,
+    *,
+    certain: bool = True,
+) -> OpenedNet:
+    """Tries `net`, in evaluation mode, on `images`, float (N, C, H, W) in [0, 1].
+
+    `count` is the number of the data's classes, `rows` that of images in a pass. If not `certain`,
+    `contract.outputs` is asked only if the outputs are ambiguous. Raises
+    ModelRefused if the network does not run, if its outputs are not recognised, or if they are not
+    those of a classifier whose rows do not touch.
+    """
+    error: DoesNotRun | None = None
+    for candidate, side, dtype in _candidates(net, contract):
+        classifier = _classifier(candidate, contract, dtype)
+        try:
+            inputs = classifier.to_input(images)
+            with classifier.steady():
+                ready = _ready(classifier, side, inputs)
+                form, gives = _recognised(candidate, ready, contract.outputs, certain)
+        except DoesNotRun as caught:
+            error = caught
+            continue
+        except ModelRefused:
+            raise
+        except ValueError as refused:
+            raise ModelRefused(str(refused)) from refused
+        adaptation = Adaptation(side, form)
+        if not adaptation.changes_nothing:
+            classifier = _classifier(AdaptedNet(candidate, adaptation, count), contract, dtype)
+        return _tried(classifier, adaptation, gives, inputs, rows)
+    assert error is not None
+    raise ModelRefused(str(error)) from error
+
+
+def _candidates(
+    net: nn.Module, contract: InputContract
+) -> Iterator[tuple[nn.Module, InputSide, torch.dtype]]:
+    """Ways to feed the network, the best first: it, its input side, and the dtype of images."""
+    wanted, layout = getattr(torch, contract.dtype), contract.layout
+    if not wanted.is_floating_point:
+        yield net, InputSide(layout, _name(wanted)), torch.float32
+        return
+    wide = wanted if wanted in _WIDE else torch.float32
+    yield net, InputSide(layout), wide
+    own = next((p.dtype for p in net.parameters() if p.is_floating_point()), None)
+    on_cpu = all(parameter.device.type == "cpu" for parameter in net.parameters())
+    if own in _HALF and on_cpu and not isinstance(net, GraphModule):
+        converted = copy.deepcopy(net).float()
+        yield converted, InputSide(layout, converted=_name(own)), torch.float32
+    for dtype in dict.fromkeys((wanted, own)):
+        if dtype in _HALF:
+            yield net, InputSide(layout, _name(dtype)), torch.float32
+        elif dtype is not None and dtype != wide:
+            yield net, InputSide(layout), dtype
+
+
+def _classifier(net: nn.Module, contract: InputContract, dtype: torch.dtype) -> Classifier:
+    try:
+        return Classifier(
+            net,
+            mean=contract.pixel_mean,
+            std=contract.pixel_std,
+            constant=True,
+            dtype=dtype,
+        )
+    except ValueError as error:
+        raise ModelRefused(f"{error} Set preprocessing.mean and preprocessing.std.") from error
+
+
+def _ready(classifier: Classifier, side: InputSide, images: Tensor) -> Tensor:
+    """Each image and its negative in turn, 8 rows or more, as the network takes them."""
+    both = torch.stack([images, 1 - images], dim=1).flatten(0, 1)
+    enough = both.repeat(-(-_LEAST_ROWS // len(both)), 1, 1, 1)
+    return side.given((enough - classifier.mean) / classifier.std)
+
+
+def _recognised(
+    net: nn.Module, ready: Tensor, told: Outputs | None, certain: bool
+) -> tuple[Form, Ability | None]:
+    """The form, and the ability that the network itself names, if it is a black box."""
+    if (gives := _said(net)) is not None:
+        return _form_of_box(net, ready, gives), gives
+    try:
+        return recognised(net, ready, told if certain else None), None
+    except DoesNotRun:
+        raise
+    except ModelRefused:
+        if certain or told is None:
+            raise
+        return recognised(net, ready, told), None
+
+
+def _said(net: nn.Module) -> Ability | None:
+    gives = getattr(net, "gives", None)
+    less = get_args(Ability)[1:]
+    return cast(Ability, gives) if isinstance(gives, str) and gives in less else None
+
+
+def _form_of_box(net: nn.Module, ready: Tensor, gives: Ability) -> Form:
+    if gives != "predictions":
+        told: Outputs = "probabilities" if gives == "probabilities" else "logits"
+        return replace(recognised(net, ready, told), source="model")
+    form = recognised(net, ready)
+    if form.scale != "classes":
+        raise ModelRefused(
+            f"Expected predicted classes as whole numbers (N,) from {type(net).__name__}, which "
+            f"gives predictions, got {form.scale}. Return whole numbers, or say that it gives "
+            "logits or probabilities."
+        )
+    return form
+
+
+def _tried(
+    classifier: Classifier,
+    adaptation: Adaptation,
+    gives: Ability | None,
+    images: Tensor,
+    rows: int,
+) -> OpenedNet:
+    form = adaptation.outputs
+    try:
+        with classifier.steady():
+            if form.scale == "classes" and (classifier.predict(images) < 0).any():
+                raise ModelRefused(
+                    "Expected predicted classes that the data has, counted from 0, got others. "
+                    "Name the model's classes under preprocessing.classes."
+                )
+            count = _count(classifier, images, rows)
+            gives = gives or _ability(form, classifier.has_gradient(images))
+    except ModelRefused:
+        raise
+    except ValueError as error:
+        raise ModelRefused(str(error)) from error
+    return OpenedNet(classifier, adaptation, gives, count)
+
+
+def _ability(form: Form, has_gradient: bool) -> Ability:
+    if has_gradient:
+        return "gradients"
+    if form.scale == "classes":
+        return "predictions"
+    return "logits" if form.scale == "logits" else "probabilities"
+
+
+def _count(classifier: Classifier, images: Tensor, rows: int) -> int:
+    """The number of classes, tried with as many rows as a pass has or memory has room for."""
+    try:
+        return classifier.expect_logits(images, rows)
+    except (RuntimeError, MemoryError) as error:
+        if rows == 1 or not is_short(error):
+            raise
+    return _count(classifier, images, rows // 2)
+
+
+def _name(dtype: torch.dtype | None) -> str:
+    return str(dtype).removeprefix("torch.")
