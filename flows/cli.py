@@ -13,6 +13,7 @@ from flows.commands import (
     demo,
     gate,
     history,
+    init,
     policy,
     prune,
     schema,
@@ -24,7 +25,7 @@ from flows.terminal.environment import quieten
 from flows.terminal.interrupt import leave
 from flows.terminal.watch import watch
 
-_COMMANDS = (audit, gate, policy, sweep, serve, history, compare, prune, schema, demo)
+_COMMANDS = (init, audit, gate, policy, sweep, serve, history, compare, prune, schema, demo)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

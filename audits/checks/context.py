@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from audits.data.imageset import ImageSet
+from audits.models.contract import InputContract
 from fillblanks import Classifier, Plan
 
 
@@ -35,6 +36,7 @@ class AuditContext:
     plan: Plan
     model: Classifier | None = None
     reference: Classifier | None = None  # an independent model of the same classes
+    contract: InputContract | None = None  # of the model; only the worker has it
 
     @property
     def classifier(self) -> Classifier:

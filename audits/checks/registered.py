@@ -8,13 +8,14 @@ from typing import Literal, get_args, get_origin
 
 from audits.checks.ablation import Ablation
 from audits.checks.base import Check, Needs
+from audits.checks.input_doctor import InputDoctor
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
 from audits.errors import AuditError
 
 _GROUP = "fillblanks.checks"
-_OURS: tuple[type[Check], ...] = (Performance, RandomFill, ProgressiveFill, Ablation)
+_OURS: tuple[type[Check], ...] = (InputDoctor, Performance, RandomFill, ProgressiveFill, Ablation)
 
 
 def check_classes() -> tuple[type[Check], ...]:

@@ -13,7 +13,7 @@ _WEIGHTINGS = 10_000
 _BLOCK_VALUES = 4_000_000  # 16 MiB of weights at a time
 
 
-def proportion(hits: np.ndarray) -> Estimate:
+def proportion(hits: np.ndarray, confidence: float = CONFIDENCE) -> Estimate:
     """The share of True in `hits`, bool (n,), with Wilson's score interval; NaN for no images.
 
     Wilson's interval (1927) has a width even if all images agree. A bootstrap interval has none:
@@ -24,7 +24,7 @@ def proportion(hits: np.ndarray) -> Estimate:
     if n == 0:
         return Estimate(np.nan, np.nan, np.nan, 0)
     result = stats.binomtest(int(np.count_nonzero(hits)), n)
-    interval = result.proportion_ci(CONFIDENCE, method="wilson")
+    interval = result.proportion_ci(confidence, method="wilson")
     return Estimate(float(result.statistic), float(interval.low), float(interval.high), n)
 
 
@@ -54,16 +54,17 @@ def difference(a: Estimate, b: Estimate, correlation: float = 0.0) -> Estimate:
     return Estimate(value, max(low, -1.0), min(high, 1.0), min(a.n, b.n))
 
 
-def paired_difference(a: np.ndarray, b: np.ndarray) -> Estimate:
+def paired_difference(a: np.ndarray, b: np.ndarray, confidence: float = CONFIDENCE) -> Estimate:
     """Share of True in `a` minus that in `b`, bool (n,) of the same images; NaN for no images.
 
     Newcombe 1998 (Statistics in Medicine 17:2635), method 10 with its continuity correction. Like
-    Wilson's interval it has a width even if the two agree on every image.
+    Wilson's interval it has a width even if the two agree on every image. For m comparisons at
+    once, a `confidence` of 1 - .05 / m keeps them all at 95 % (Bonferroni).
     """
     _expect_bool(a, b)
     if len(a) == 0:
         return proportion(a)
-    return difference(proportion(a), proportion(b), pair_correlation(a, b))
+    return difference(proportion(a, confidence), proportion(b, confidence), pair_correlation(a, b))
 
 
 def pair_correlation(a: np.ndarray, b: np.ndarray, weights: np.ndarray | None = None) -> float:

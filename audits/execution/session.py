@@ -181,6 +181,11 @@ class Session:
         self.store.put(self._keys.conclusion(check, parts, self.plan), new)
         return evidence
 
+    def tried(self, check: Check) -> Evidence:
+        """Evidence of a check, measured now and not kept. Raises AuditError or WorkerFailure."""
+        with self._turn:
+            return from_part(self._in_worker(child.tried, check))
+
     def cost(self) -> Cost:
         """The cost of all units that are not in the store. Raises AuditError or WorkerFailure."""
         with self._turn:

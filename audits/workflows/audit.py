@@ -47,7 +47,7 @@ def run_audit(config: AuditConfig, *, executor: Executor | None = None) -> Audit
             evaluation = evaluate(config, model, images, worker, executor)
             if config.baseline is not None and not evaluation.refusal:
                 baseline = _evaluate_baseline(config, images, worker, executor)
-        notes = evaluation.notes
+        notes = (*evaluation.notes, *_untried(config))
         if baseline is not None:
             evaluation, reasons = compared(evaluation, baseline, config.preprocessing)
             notes += (f"Figures named _drop: how much worse than {config.baseline}.", *reasons)
@@ -74,6 +74,15 @@ def run_audit(config: AuditConfig, *, executor: Executor | None = None) -> Audit
         )
         recorder.finish(payload_of(result))
     return result
+
+
+def _untried(config: AuditConfig) -> tuple[str, ...]:
+    if any(check.kind == "input_doctor" for check in config.checks):
+        return ()
+    return (
+        "No input_doctor among the checks: whether images are fed as the model's owner feeds them "
+        "was not tried.",
+    )
 
 
 def _evaluate_baseline(

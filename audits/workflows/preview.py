@@ -1,9 +1,13 @@
 """preview: the plan and the cost of an audit, without auditing."""
 
+import pandas as pd
+
+from audits.checks.input_doctor import InputDoctor
 from audits.config.audit import AuditConfig
 from audits.data import sources
 from audits.data.imageset import ImageSet
 from audits.errors import AuditError
+from audits.evidence.evidence import Evidence
 from audits.execution import fork_server
 from audits.execution.cost import passes_told
 from audits.execution.inputs import AuditInputs
@@ -15,10 +19,11 @@ from audits.workflows.resolved import baseline_config, pinned
 
 
 def preview(config: AuditConfig) -> str:
-    """Text: model, data and plan of the audit, and the cost of all that is not in the store.
+    """Text: model, data, input contract and plan of the audit, and the cost of all that is left.
 
-    The model is opened and tried, nothing is recorded. Raises AuditError if model or data are not
-    found, or if the model is refused or does not run.
+    The model is opened and tried, also with neighbours of its input contract, whether or not the
+    config has such a check; nothing is recorded. Raises AuditError if model or data are not found,
+    or if the model is refused or does not run.
     """
     fork_server.start()  # imports while model and data are looked for
     model = registry.resolve(config.model)
@@ -39,6 +44,8 @@ def _told(config: AuditConfig, model: Resolved, images: ImageSet, worker: Worker
     with AuditInputs(config, model, images) as inputs, Session(inputs, worker) as session:
         contract = inputs.files.contract
         cost = session.cost()  # which finds out whether the plan fits
+        doctor = next((c for c in session.config.checks if isinstance(c, InputDoctor)), None)
+        found = session.tried(doctor or InputDoctor())
         lines = [
             f"model   {model} ({model.uri})",
             f"data    {session.images.name}, {len(session.images)} images of "
@@ -48,6 +55,7 @@ def _told(config: AuditConfig, model: Resolved, images: ImageSet, worker: Worker
         ]
         lines += [f"input   {name}: {value} ({source})" for name, value, source in contract.rows()]
         lines += [f"unknown {question}" for question in inputs.questions]
+        lines += doctor_lines(found)
         lines += [f"note    {note}" for note in session.notes]
         for check in config.checks:
             chosen, units = len(check.chosen(session.context)), len(session.units(check))
@@ -60,3 +68,35 @@ def _told(config: AuditConfig, model: Resolved, images: ImageSet, worker: Worker
         lines += [f"policy  {condition}" for condition in config.policy.conditions]
         lines.append(f"left    {cost}")
     return "\n".join(lines)
+
+
+def doctor_lines(found: Evidence) -> list[str]:
+    """The table of an input doctor, and its question or conclusion, for a terminal."""
+    rows = [("fed as", "accuracy", "gain", "confidence", "cure")]
+    rows += [
+        (
+            str(row["name"]),
+            f"{row['accuracy']:.2f} [{row['low']:.2f}, {row['high']:.2f}]",
+            _number(row["gain"], "{:+.2f}")
+            + ("" if pd.isna(row["gain"]) else f" [{row['gain_low']:.2f}, {row['gain_high']:.2f}]"),
+            _number(row["confidence"], "{:.2f}"),
+            str(row["cure"]),
+        )
+        for _, row in found.tables["neighbours"].iterrows()
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    if "not_tried" in found.tables:
+        missed = found.tables["not_tried"]
+        lines += [
+            f"not tried: {name} ({reason})"
+            for name, reason in zip(missed["name"], missed["reason"], strict=True)
+        ]
+    return [f"doctor  {line}" for line in [*lines, found.sentence]]
+
+
+def _number(value: float, form: str) -> str:
+    return "" if pd.isna(value) else form.format(value)

@@ -16,6 +16,7 @@ from fixed_net import fixed_classifier
 from audits.checks.ablation import Ablation
 from audits.checks.base import Check
 from audits.checks.context import AuditContext
+from audits.checks.input_doctor import InputDoctor
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
@@ -27,6 +28,7 @@ from fillblanks import Classifier, default_plan
 FILE = Path(__file__).with_suffix(".json")
 
 CHECKS: tuple[Check, ...] = (
+    InputDoctor(),
     Performance(),
     RandomFill(images=30, samples=24),
     RandomFill(

@@ -5,6 +5,7 @@ from pathlib import Path
 import mlflow
 import planned_nets
 import pytest
+import simple_nets
 
 from audits import AuditError
 from audits.workflows.preview import preview
@@ -53,3 +54,19 @@ def test_a_preview_of_a_model_that_does_not_run_says_so_in_one_line(
     with pytest.raises(AuditError, match=message) as refused:
         preview(config)
     assert "\n" not in str(refused.value)
+
+
+def test_a_preview_tries_neighbours_of_the_contract_whether_or_not_a_check_does(config_of):
+    config = config_of(simple_nets.logistic(), [PERFORMANCE])
+    table = [line for line in preview(config).splitlines() if line.startswith("doctor ")]
+    assert table[0].split() == ["doctor", "fed", "as", "accuracy", "gain", "confidence", "cure"]
+    assert table[1].startswith("doctor  as configured ")
+    assert any(line.startswith("doctor  inverted ") for line in table)
+    assert table[-1].endswith(" other ways of feeding it is clearly better.")
+    assert _files(config.store) == {}
+
+    wrong = {"preprocessing": {"mean": [0.9], "std": [0.35]}}
+    config = config_of(simple_nets.logistic(), [{"kind": "input_doctor", "images": 200}], **wrong)
+    told = preview(config)
+    assert "doctor  Accuracy is 0." in told
+    assert "(200 images, " in told

@@ -1,0 +1,228 @@
+"""Input doctor: would the model be right more often if its images were fed in another way?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from audits.checks._compared import Compared, mean_confidence
+from audits.checks._neighbours import (
+    MOST,
+    Name,
+    Neighbour,
+    contract_without_sources,
+    neighbours,
+)
+from audits.checks.base import Check, Needs
+from audits.checks.context import AuditContext, Unit
+from audits.data.imageset import ImageSet
+from audits.evidence.codec import Part
+from audits.evidence.estimate import UNMEASURED
+from audits.evidence.evidence import Evidence
+from audits.evidence.intervals import proportion
+from audits.evidence.metric import Metric
+from fillblanks import Classifier
+from fillblanks.classifier import predicted_class
+from fillblanks.memory import is_short
+
+# The errors of networks that are given what they do not take.
+_ERRORS = (RuntimeError, AssertionError, ValueError, TypeError, IndexError)
+
+
+class InputDoctor(Check):
+    """Accuracy with images fed as the input contract says, and in the ways that are likely instead.
+
+    If one of these neighbours is clearly better, the evidence asks a question, and no verdict but
+    `undecided` is reached until it is settled. The contract itself is never changed.
+    """
+
+    kind: Literal["input_doctor"] = "input_doctor"
+    version: ClassVar[int] = 1
+    asks_reference: ClassVar[bool] = False
+    needs: ClassVar[Needs] = "predictions"
+    images: PositiveInt | None = 64
+    ignore: tuple[Name, ...] = Field(
+        default=(), description="neighbours that are not tried, since the contract is known there"
+    )
+
+    def declared_metrics(self, reference: bool) -> dict[str, Metric]:
+        return {
+            "accuracy": Metric("images named right, as configured"),
+            "confidence": Metric("mean of the largest probability, as configured", better=None),
+            "best_neighbour_gain": Metric(
+                "accuracy gained by the best neighbour of the input contract",
+                better="lower",
+                unit="difference",
+            ),
+        }
+
+    def unit_images(self, audit: AuditContext) -> int:
+        return len(audit.images)  # a neighbour is compared on all images at once
+
+    def passes(self, images: int) -> int:
+        return images
+
+    def most_passes(self, images: int) -> int:
+        return images * (1 + MOST)
+
+    def measure(self, audit: AuditContext, unit: Unit) -> Part:
+        classifier = audit.classifier
+        contract = audit.contract or contract_without_sources(classifier, audit.images.fit)
+        resized = _resized(audit.images, unit.indices)
+        candidates = neighbours(contract, audit.shape[0], audit.classes, resized=resized)
+        tries = [_Try(one) for one in candidates if one.name not in self.ignore]
+        own = _Answers()
+        for at in range(0, len(unit.indices), audit.plan.chunk):
+            chunk = unit.indices[at : at + audit.plan.chunk]
+            pixels = audit.images.tensor(chunk)
+            logits = _logits(classifier, classifier.to_device(pixels), normalised=False)
+            own.add(logits)
+            for one in tries:
+                one.run(classifier, audit.images, chunk, pixels, logits)
+        ran = [one for one in tries if not one.skipped and one.differs]
+        answers = [own, *(one.answers for one in ran)]
+        return {
+            "index": np.array(unit.indices),
+            "label": audit.images.labels[list(unit.indices)],
+            "predicted": np.stack([one.predicted for one in answers], axis=1),
+            "confidence": np.stack([one.confidence for one in answers], axis=1),
+            "name": np.array([one.neighbour.name for one in ran], dtype=str),
+            "cure": np.array([one.neighbour.cure for one in ran], dtype=str),
+            "skipped": np.array([o.neighbour.name for o in tries if o.skipped], dtype=str),
+            "reason": np.array([o.skipped for o in tries if o.skipped], dtype=str),
+            "passes": np.array(len(unit.indices) * (1 + sum(one.costs for one in ran))),
+        }
+
+    def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
+        (part,) = parts
+        compared = Compared(part)
+        declared = self.declared_metrics(reference=False)
+        confidence = part["confidence"][:, 0]
+        gain = max(compared.gains, key=lambda one: one.value, default=UNMEASURED)
+        question = compared.question
+        if question:
+            better = ", ".join(compared.names[number] for number in compared.better)
+            question += (
+                f" If the contract is right as it is, give the check {self.name} "
+                f"ignore: [{better}]."
+            )
+        tables = {"neighbours": compared.table}
+        if len(part["skipped"]):
+            tables["not_tried"] = pd.DataFrame({"name": part["skipped"], "reason": part["reason"]})
+        return Evidence(
+            check=self.name,
+            sentence=question or compared.sentence,
+            metrics={
+                "accuracy": declared["accuracy"].measured(proportion(compared.right[:, 0])),
+                "confidence": declared["confidence"].measured(mean_confidence(confidence)),
+                "best_neighbour_gain": declared["best_neighbour_gain"].measured(gain),
+            },
+            images=pd.DataFrame(
+                {"label": part["label"], "predicted": part["predicted"][:, 0]},
+                index=pd.Index(part["index"], name="index"),
+            ),
+            tables=tables,
+            questions=(question,) if question else (),
+            passes=int(part["passes"]),
+        )
+
+
+@dataclass
+class _Answers:
+    """Predicted classes and largest probabilities, chunk by chunk."""
+
+    _predicted: list[np.ndarray] = field(default_factory=list)
+    _confidence: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, logits: Tensor, order: Tensor | None = None) -> None:
+        predicted = predicted_class(logits)
+        if order is not None:  # a class without a name stays as it is
+            named = (predicted >= 0) & (predicted < len(order))
+            predicted = torch.where(named, order[predicted.clamp(0, len(order) - 1)], predicted)
+        self._predicted.append(predicted.numpy())
+        self._confidence.append(_confidence(logits))
+
+    @property
+    def predicted(self) -> np.ndarray:
+        return np.concatenate(self._predicted)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        return np.concatenate(self._confidence)
+
+
+@dataclass
+class _Try:
+    """One neighbour on all images: its answers, or why the network could not be run."""
+
+    neighbour: Neighbour
+    answers: _Answers = field(default_factory=_Answers)
+    differs: bool = False  # from the contract as it is given, for these images
+    skipped: str = ""
+
+    @property
+    def costs(self) -> bool:
+        """Whether the neighbour takes passes of its own."""
+        return self.neighbour.order is None
+
+    def run(
+        self,
+        classifier: Classifier,
+        images: ImageSet,
+        chunk: Sequence[int],
+        pixels: Tensor,
+        logits: Tensor,
+    ) -> None:
+        """Adds the answers for a chunk; `pixels` and `logits` are those of the given contract."""
+        one = self.neighbour
+        if self.skipped:
+            return
+        if one.order is not None:
+            self.differs = True
+            self.answers.add(logits, torch.tensor(one.order))
+            return
+        if one.contract.fit == images.fit:
+            self.differs = True
+        else:
+            given, pixels = pixels, replace(images, fit=one.contract.fit).tensor(chunk)
+            self.differs |= not torch.equal(given, pixels)
+        try:
+            found = _logits(classifier, one.inputs(classifier, pixels))
+            if found.shape != logits.shape:
+                raise ValueError(f"answers of shape {tuple(found.shape)}")
+        except _ERRORS as error:
+            if is_short(error):
+                raise
+            first = (str(error).strip() or "no message").splitlines()[0]
+            self.skipped = f"{type(error).__name__}: {first}"
+            return
+        self.answers.add(found)
+
+
+def _resized(images: ImageSet, indices: Sequence[int]) -> bool:
+    """Whether any of these images has another size than the model's."""
+    wanted = images.fit.height, images.fit.width
+    own = replace(images, fit=replace(images.fit, height=None, width=None, resize="stretch"))
+    return any(tuple(own.tensor([i]).shape[2:]) != wanted for i in indices)
+
+
+def _logits(classifier: Classifier, inputs: Tensor, *, normalised: bool = True) -> Tensor:
+    """Logits (n, K), on the CPU."""
+    with classifier.steady(), torch.no_grad():
+        found = classifier.net(inputs) if normalised else classifier(inputs)
+    return found.cpu()
+
+
+def _confidence(logits: Tensor) -> np.ndarray:
+    """The largest probability of each image, 0 if a logit is not finite.
+
+    NaN if the logits only say which class is predicted (one 0, and -1 for the others).
+    """
+    if ((logits == 0) | (logits == -1)).all():
+        return np.full(len(logits), np.nan)
+    return logits.double().softmax(1).amax(1).nan_to_num(0.0).numpy()

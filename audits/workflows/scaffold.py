@@ -1,0 +1,188 @@
+"""scaffold: the config of an audit that suits a registered model, its data and a time budget."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from audits.checks.base import Check
+from audits.checks.input_doctor import InputDoctor
+from audits.checks.performance import Performance
+from audits.checks.progressive_fill import ProgressiveFill
+from audits.checks.random_fill import RandomFill
+from audits.config.audit import AuditConfig
+from audits.config.reading import parse_config
+from audits.data import sources
+from audits.errors import AuditError
+from audits.evidence.evidence import Evidence
+from audits.execution import fork_server
+from audits.execution.inputs import AuditInputs
+from audits.execution.session import Session
+from audits.execution.worker import Worker, WorkerFailure
+from audits.models import registry
+from audits.models.contract import NOBODY, InputContract
+from audits.verdict.suggest import default_policy
+from audits.workflows.data_guess import guessed
+
+_DRAFT = ({"kind": "input_doctor"}, {"kind": "performance"})
+_FILL_IMAGES, _LEAST_IMAGES = 100, 20
+_MOST_SAMPLES, _LEAST_SAMPLES = 10_000, 16
+_DRAWS = 4  # for each sample at most, as random_fill has it
+_SHARE = 0.8  # of the budget; the rest is for opening the model, tuning and recording
+_PROGRESSIVE = 0.4  # of the budget of the fills, at most
+_ASKED = {"range", "mean", "std"}  # one of them must be named
+_MOST_CLASSES = 20
+
+
+def scaffold(model: str, data: str, minutes: float) -> tuple[str, str]:
+    """A config in YAML for the model at the URI `model` and the images at the path `data`.
+
+    `minutes` is the time that the audit may take at most on this machine. The model is opened and
+    timed, and the neighbours of its input contract are tried; nothing is recorded. The second text
+    says why the model could not be opened; it is empty if it was. Raises AuditError if model or
+    data are not found, or if the kind of the data is not recognised.
+    """
+    fork_server.start()
+    resolved = registry.resolve(model)
+    values = guessed(data)
+    draft = parse_config({"model": resolved.uri, "data": values, "checks": list(_DRAFT)})
+    images = sources.load(draft.data)
+    try:
+        with (
+            Worker(draft.limits.memory_gib) as worker,
+            AuditInputs(draft, resolved, images) as inputs,
+            Session(inputs, worker) as session,
+        ):
+            fills = session.setting.gives == "gradients"
+            seconds = session.cost().seconds_per_pass
+            checks, told = sized(len(images), minutes * 60 * _SHARE / seconds, fills)
+            doctor = session.tried(InputDoctor())
+            body = [*_preprocessing(session, doctor), *_checks(checks, told), *_policy(checks)]
+            known = [f"A pass takes {seconds:.2g} s here; sized for {minutes:g} min at most."]
+            refusal = ""
+    except (AuditError, WorkerFailure) as error:
+        refusal = " ".join(str(error).split())
+        checks = (InputDoctor(), Performance())
+        body = [*_checks(checks, ()), *_policy(checks)]
+        known = [f"The model could not be opened: {refusal}"]
+    head = [f"# Written by fillblanks init for {resolved}.", *(f"# {line}" for line in known)]
+    text = "\n".join([*head, "", *_block({"model": model}), "", *_block({"data": values}), *body])
+    return text + "\n", refusal
+
+
+def sized(
+    images: int, passes: float, fills: bool = True
+) -> tuple[tuple[Check, ...], tuple[str, ...]]:
+    """Checks that take at most about `passes` passes, and sentences about all that is left out.
+
+    `images` is the number of images; without `fills` the model has no gradient at its input.
+    """
+    doctor = InputDoctor() if images > 64 else InputDoctor(images=images)
+    left = passes - doctor.most_passes(min(64, images))
+    few = max(_LEAST_IMAGES, int(left / 2))
+    performance = Performance() if few >= images else Performance(images=few)
+    left -= min(few, images)
+    if not fills:
+        return (doctor, performance), ("The model has no gradient at its input: no fill applies.",)
+    told = []
+    if left < 0:
+        told.append("These checks may need more minutes.")
+    found: list[Check] = [doctor, performance]
+    progressive = ProgressiveFill()
+    count = int(left * _PROGRESSIVE / progressive.groups)
+    if count >= _LEAST_IMAGES or count >= images:
+        found.append(progressive if count >= images else ProgressiveFill(images=count))
+        left -= found[-1].most_passes(min(count, images))
+    else:
+        told.append("progressive_fill is left out: it needs more minutes.")
+    for count in (_FILL_IMAGES, _FILL_IMAGES // 2, _LEAST_IMAGES):
+        count = min(count, images)
+        samples = min(int(left / (count * _DRAWS)), _MOST_SAMPLES)
+        if samples >= _LEAST_SAMPLES:
+            found.insert(2, RandomFill(images=count, samples=samples))
+            break
+    else:
+        told.append("random_fill is left out: it needs more minutes.")
+    return tuple(found), tuple(told)
+
+
+def _preprocessing(session: Session, doctor: Evidence) -> Iterator[str]:
+    """The input contract as commented lines with their sources, and the findings about it."""
+    inputs = session.inputs
+    contract = inputs.files.contract
+    asked = _ASKED if not _ASKED & contract.sources.keys() else set()
+    yield ""
+    yield "# How an image becomes the model's input, and who says so. To set a field, take the #"
+    yield "# from the line of the field and from `preprocessing:`."
+    yield "# preprocessing:"
+    for name, value in _fields(contract).items():
+        source = contract.sources.get("height" if name == "size" else name, "default")
+        if name in asked:
+            source = f"{NOBODY}: set one of range, mean and std"
+        yield f"#   {_flow({name: value})[1:-1]}".ljust(34) + f"  # {source}"
+    classes = inputs.images.classes
+    if len(classes) <= _MOST_CLASSES:
+        listed = _flow({"classes": list(classes)})[1:-1]
+    else:
+        listed = f"classes: [...]  # {len(classes)}, from {classes[0]} to {classes[-1]};"
+    yield f"#   {listed}".ljust(34) + f"  # {contract.source('classes')}"
+    yield from (f"# Not found out: {question}" for question in inputs.questions)
+    yield from (f"# {note}" for note in inputs.notes)
+    yield f"# input_doctor: {doctor.sentence}"
+
+
+def _fields(contract: InputContract) -> dict[str, Any]:
+    """The fields of `preprocessing` that have a value, as a config has them."""
+    fit = contract.fit
+    found = {
+        "channels": fit.channels,
+        "size": [fit.height, fit.width] if fit.has_size else None,
+        "resize": fit.resize,
+        "resize_to": fit.resize_to,
+        "interpolation": fit.interpolation,
+        "antialias": fit.antialias,
+        "exif": fit.exif,
+        "alpha": None if fit.alpha is None else list(fit.alpha),
+        "range": contract.range,
+        "mean": list(contract.mean),
+        "std": list(contract.std),
+        "layout": contract.layout,
+        "dtype": contract.dtype,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _checks(checks: tuple[Check, ...], told: tuple[str, ...]) -> Iterator[str]:
+    yield ""
+    yield "checks:"
+    for check in checks:
+        values = {"kind": check.kind, **_changed(check)}
+        yield f"  - {_flow(values)}"
+    yield from (f"  # {line}" for line in told)
+
+
+def _changed(check: Check) -> dict[str, Any]:
+    """The fields of a check that have not their default."""
+    return check.model_dump(mode="json", exclude_defaults=True, exclude={"kind"})
+
+
+def _policy(checks: tuple[Check, ...]) -> Iterator[str]:
+    """The default conditions; those that compare with a baseline are comments."""
+    policy = default_policy(checks, AuditConfig.model_fields["policy"].default.min_coverage)
+    yield ""
+    yield "# baseline: models:/...  # a version to compare with, for the conditions on max_drop"
+    yield "policy:"
+    yield f"  min_coverage: {policy.min_coverage:g}"
+    yield "  conditions:           # each must hold on the worse end of its 95 % interval"
+    for condition in policy.conditions:
+        line = _flow(condition.model_dump(mode="json", exclude_none=True))
+        yield f"    # - {line}" if condition.max_drop is not None else f"    - {line}"
+
+
+def _block(values: dict[str, Any]) -> list[str]:
+    return yaml.safe_dump(values, sort_keys=False).rstrip().splitlines()
+
+
+def _flow(values: dict[str, Any]) -> str:
+    text: str = yaml.safe_dump(values, sort_keys=False, default_flow_style=True, width=1000)
+    return text.strip()

@@ -1,0 +1,81 @@
+"""The kind of a data set is guessed from its path."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from audits.errors import AuditError
+from audits.workflows import data_guess
+from audits.workflows.data_guess import guessed
+
+
+def test_a_folder_of_folders_is_a_data_set(tmp_path):
+    for name in ("cat", "test", ".hidden"):  # a class may be called like a split
+        (tmp_path / name).mkdir()
+    assert guessed(str(tmp_path)) == {"kind": "folder", "path": str(tmp_path)}
+
+
+def test_one_of_several_splits_is_asked_for(tmp_path):
+    for name in ("train", "Val"):
+        (tmp_path / name).mkdir()
+    message = f"got splits of a data set. Name one: --data {tmp_path}/Val, --data {tmp_path}/train."
+    with pytest.raises(AuditError) as refused:
+        guessed(str(tmp_path))
+    assert message in str(refused.value)
+
+
+def test_an_archive_has_its_arrays_named(tmp_path):
+    file = tmp_path / "data.npz"
+    images, labels = np.zeros((4, 2, 2)), np.zeros(4, int)
+    np.savez(file, x=images, y=labels)
+    assert guessed(str(file)) == {"kind": "npz", "path": str(file)}
+    np.savez(file, pictures=images, y=labels, names=np.array(["a", "b"]))
+    found = {"images": "pictures", "classes": "names"}
+    assert guessed(str(file)) == {"kind": "npz", "path": str(file), **found}
+    np.savez(file, x=images)
+    with pytest.raises(AuditError, match=r"whole-number labels \(N,\) .* found x \(4, 2, 2\)"):
+        guessed(str(file))
+
+
+def test_a_table_has_its_columns_named(tmp_path):
+    file = tmp_path / "data.csv"
+    file.write_text("path,label\n")
+    assert guessed(str(file)) == {"kind": "csv", "path": str(file)}
+    file.write_text("id,filename,Class\n")
+    columns = {"path_column": "filename", "label_column": "Class"}
+    assert guessed(str(file)) == {"kind": "csv", "path": str(file), **columns}
+    file.write_text("filename,colour\n")
+    with pytest.raises(AuditError, match=r"a column called label, class, .* found filename, col"):
+        guessed(str(file))
+
+
+def test_what_is_not_recognised_is_refused_with_a_way_on(tmp_path):
+    with pytest.raises(AuditError, match=r"Expected a folder or a file at .*, found none"):
+        guessed(str(tmp_path / "nowhere"))
+    with pytest.raises(AuditError, match=r"found no folders\. Sort the images into folders"):
+        guessed(str(tmp_path))
+    (tmp_path / "data.zip").write_bytes(b"")
+    with pytest.raises(AuditError, match=r"ends in \.npz, \.csv, \.parquet, got data\.zip"):
+        guessed(str(tmp_path / "data.zip"))
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "data/train-00000-of-00001.parquet"])
+def test_layouts_of_the_datasets_library_are_recognised(name, tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / name).touch()
+    monkeypatch.setattr(data_guess, "_KINDS", {"huggingface"})
+    assert guessed(str(tmp_path)) == {"kind": "huggingface", "path": str(tmp_path)}
+    monkeypatch.setattr(data_guess, "_KINDS", {"folder"})
+    with pytest.raises(AuditError, match=r"reads \(folder\), .* looks like huggingface\. Give"):
+        guessed(str(tmp_path))
+
+
+def test_a_table_in_parquet_has_its_columns_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(data_guess, "_KINDS", {"table"})
+    file = tmp_path / "data.parquet"
+    pd.DataFrame({"path": ["a"], "target": ["red"]}).to_parquet(file)
+    found = {"kind": "table", "path": str(file), "label_column": "target"}
+    assert guessed(str(file)) == found
+    file.write_bytes(b"no table")
+    with pytest.raises(AuditError, match="Expected a table in Parquet at"):
+        guessed(str(file))

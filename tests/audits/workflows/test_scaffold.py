@@ -1,0 +1,119 @@
+"""The config that is written for a model fits it, can be read, and can be audited."""
+
+import pytest
+import simple_nets
+import yaml
+from PIL import Image
+
+from audits import parse_config, read_config, run_audit
+from audits.data.sources import Digits, load
+from audits.errors import AuditError
+from audits.workflows.scaffold import scaffold, sized
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder of 60 test digits as image files."""
+    folder, digits = tmp_path_factory.mktemp("photos"), load(Digits())
+    for index in digits.sampled_order(0)[:60].tolist():
+        file = folder / digits.classes[digits.labels[index]] / f"{index}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.fromarray(digits.read(index)).save(file)
+    return folder
+
+
+def test_the_config_that_is_written_can_be_audited(photos, shared_registry, register, tmp_path):
+    uri, _ = register(simple_nets.logistic(), "scaffolded")
+    text, refusal = scaffold(uri, str(photos), minutes=0.02)
+    assert refusal == ""
+    assert "#   mean: [0.3]                     # the model's metadata" in text
+    assert "#   size: [28, 28]                  # the signature" in text
+    assert "# input_doctor: The model names " in text
+    file = tmp_path / "audit.yaml"
+    file.write_text(text)
+    config = read_config(file, store=str(tmp_path / "store"))
+    assert config.checks[0].kind == "input_doctor"
+    assert {check.kind for check in config.checks} > {"performance", "progressive_fill"}
+    result = run_audit(config)
+    assert {evidence.status for evidence in result.evidence} == {"ok"}
+    assert result.verdict.word == "passed"
+    assert not [note for note in result.notes if "input_doctor" in note]
+
+    plain = yaml.safe_load(text) | {"checks": [{"kind": "performance"}], "policy": {}}
+    file.write_text(yaml.safe_dump(plain))
+    notes = run_audit(read_config(file, store=str(tmp_path / "store"))).notes
+    assert [note for note in notes if note.startswith("No input_doctor among the checks: ")]
+
+
+def test_every_commented_field_can_be_set(photos, shared_registry, register, tmp_path):
+    uri, _ = register(simple_nets.logistic(), "commented")
+    text, _ = scaffold(uri, str(photos), minutes=0.02)
+    lines = [line[1:] for line in text.splitlines() if line.startswith("#   ")]
+    fields = "\n".join(["preprocessing:", *lines])
+    file = tmp_path / "audit.yaml"
+    file.write_text(text + "\n" + fields + "\n")
+    assert read_config(file).preprocessing.model_fields_set >= {"size", "mean", "std", "classes"}
+
+
+def test_a_model_that_cannot_be_opened_has_a_config_that_says_why(
+    photos, shared_registry, register, tmp_path
+):
+    uri, _ = register(simple_nets.logistic(), "pickled", pickled=True)
+    text, refusal = scaffold(uri, str(photos), minutes=1)
+    assert "Expected a pt2 model, got a pickle" in refusal
+    assert f"# The model could not be opened: {refusal}" in text
+    (tmp_path / "audit.yaml").write_text(text)
+    config = read_config(tmp_path / "audit.yaml")
+    assert [check.kind for check in config.checks] == ["input_doctor", "performance"]
+
+
+def test_a_model_or_data_that_are_not_there_are_errors(photos, shared_registry, register):
+    with pytest.raises(AuditError, match="found none"):
+        scaffold("models:/nothing/1", str(photos), 1)
+    uri, _ = register(simple_nets.logistic(), "dataless")
+    with pytest.raises(AuditError, match="Expected a folder or a file at"):
+        scaffold(uri, "nowhere", 1)
+
+
+def test_a_model_that_is_fed_wrongly_is_undecided_whatever_its_figures(
+    photos, shared_registry, register, tmp_path
+):
+    uri, _ = register(simple_nets.logistic(), "misfed")
+    config = {
+        "model": uri,
+        "data": {"kind": "digits"},
+        "checks": [{"kind": "input_doctor", "images": 200}, {"kind": "performance"}],
+        "preprocessing": {"mean": [0.9], "std": [0.35]},
+        "policy": {"conditions": [{"metric": "performance/accuracy", "min": 0.0}]},
+        "store": str(tmp_path / "store"),
+    }
+    verdict = run_audit(parse_config(config)).verdict
+    assert verdict.word == "undecided"
+    assert verdict.reason.startswith("Accuracy is 0.")
+    assert [judgement.outcome for judgement in verdict.judgements] == ["passed"]
+
+
+@pytest.mark.parametrize("images", [8, 450, 50_000])
+@pytest.mark.parametrize("passes", [3000, 30_000, 1e6, 1e9])
+@pytest.mark.parametrize("fills", [True, False])
+def test_checks_fit_the_budget(images, passes, fills):
+    checks, told = sized(images, passes, fills)
+    most = sum(check.most_passes(min(images, check.images or images)) for check in checks)
+    assert most <= passes
+    kinds = [check.kind for check in checks]
+    assert kinds[:2] == ["input_doctor", "performance"]
+    assert all(check.images is None or check.images <= images for check in checks)
+    if not fills:
+        assert kinds[2:] == []
+        assert "no gradient" in told[0]
+    elif passes >= 1e6:
+        assert kinds[2:] == ["random_fill", "progressive_fill"]
+        assert told == ()
+    missing = {"random_fill", "progressive_fill"} - set(kinds)
+    assert not fills or len(told) == len(missing)
+
+
+def test_a_budget_that_is_too_short_is_told():
+    checks, told = sized(450, passes=100)
+    assert [check.kind for check in checks] == ["input_doctor", "performance"]
+    assert told[0] == "These checks may need more minutes."
