@@ -10,6 +10,7 @@ from audits.errors import AuditError
 from flows.commands import (
     audit,
     compare,
+    convert,
     demo,
     gate,
     history,
@@ -25,7 +26,20 @@ from flows.terminal.environment import quieten
 from flows.terminal.interrupt import leave
 from flows.terminal.watch import watch
 
-_COMMANDS = (init, audit, gate, policy, sweep, serve, history, compare, prune, schema, demo)
+_COMMANDS = (
+    init,
+    audit,
+    gate,
+    policy,
+    convert,
+    sweep,
+    serve,
+    history,
+    compare,
+    prune,
+    schema,
+    demo,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -183,8 +183,12 @@ class Session:
 
     def tried(self, check: Check) -> Evidence:
         """Evidence of a check, measured now and not kept. Raises AuditError or WorkerFailure."""
+        return from_part(self.ask(child.tried, check))
+
+    def ask(self, function: Callable[..., Any], *args: Any) -> Any:
+        """`function(opened, *args)` in the worker. Raises AuditError or WorkerFailure."""
         with self._turn:
-            return from_part(self._in_worker(child.tried, check))
+            return self._in_worker(function, *args)
 
     def cost(self) -> Cost:
         """The cost of all units that are not in the store. Raises AuditError or WorkerFailure."""

@@ -1,0 +1,56 @@
+"""Exports the open model as a pt2. This runs in the child process that holds the model."""
+
+from typing import Any
+
+import torch
+
+from audits.errors import ModelRefused
+from audits.execution.child import Opened
+
+_COMPARED = 64  # images
+_TOLERANCE = 1e-4  # of the largest logit
+# What torch.export raises for networks that it cannot take.
+_EXPORT_ERRORS = (RuntimeError, ValueError, TypeError, AttributeError, AssertionError, KeyError)
+
+
+def save_pt2(opened: Opened, folder: str, metadata: dict[str, Any]) -> tuple[int, float]:
+    """Writes the model into the new `folder` as MLflow's pytorch flavour does, in pt2.
+
+    The pt2 takes images as the model's contract says but float32 or float64 (N, C, H, W), any
+    number at a time, and gives logits (N, K). It is loaded again and compared: returns the number
+    of images and the largest difference of a logit. Raises ModelRefused if torch.export does not
+    take the network, or if the pt2 does not answer the same.
+    """
+    import mlflow.pytorch
+    from mlflow.exceptions import MlflowException
+
+    audit, classifier = opened.context, opened.context.classifier
+    chosen = audit.images.sampled_order(audit.seed)[:_COMPARED]
+    pixels = classifier.to_input(audit.images.tensor(chosen))
+    inputs = (pixels - classifier.mean) / classifier.std
+    example = torch.zeros((2, *inputs.shape[1:]), dtype=inputs.dtype)
+    with classifier.steady(), torch.no_grad():
+        wanted = classifier.net(inputs)
+        try:
+            mlflow.pytorch.save_model(
+                classifier.net,
+                folder,
+                input_example=example.numpy(),
+                serialization_format="pt2",
+                metadata=metadata,
+                pip_requirements=[f"torch=={torch.__version__.split('+')[0]}"],
+            )
+        except (*_EXPORT_ERRORS, MlflowException) as error:
+            first = (str(error).strip() or "no message").splitlines()[0]
+            raise ModelRefused(
+                f"Expected a network that torch.export takes, got {type(error).__name__}: {first}. "
+                "Audit it as it is, or rewrite that part of the network."
+            ) from error
+        found = mlflow.pytorch.load_model(folder)(inputs)
+    difference = float((found - wanted).abs().max())
+    if not difference <= _TOLERANCE * float(wanted.abs().max().clamp(min=1)):
+        raise ModelRefused(
+            f"Expected a pt2 that answers as the model does, got logits that differ by up to "
+            f"{difference:.3g} on {len(chosen)} images. Nothing was registered."
+        )
+    return len(chosen), difference

@@ -1,0 +1,84 @@
+"""A converted model is a pt2 that answers as the old one; what cannot be converted is refused."""
+
+import adapted_nets
+import mlflow
+import numpy as np
+import pytest
+import torch
+from simple_nets import logistic
+
+from audits import AuditError, parse_config
+from audits.models import registry
+from audits.models.files import inspect
+from audits.models.preprocessing import Preprocessing
+from audits.workflows.convert import CONVERTED_TAG, convert
+from flows.cli import main
+
+
+def _config(model, **values):
+    base = {"data": {"kind": "digits"}, "checks": [{"kind": "performance"}]}
+    return parse_config({"model": model, **base, **values})
+
+
+def _loaded(uri, tmp_path):
+    return mlflow.pytorch.load_model(uri, dst_path=str(tmp_path))
+
+
+def test_a_pickle_becomes_a_pt2_that_needs_no_trust(shared_registry, register, tmp_path):
+    net = logistic()
+    uri, sha256 = register(net, "pickled", pickled=True)
+    done = convert(_config(uri, trust_pickle_sha256=sha256))
+    assert (done.uri, done.images) == ("models:/pickled/2", 64)
+    assert done.difference < 1e-5
+    version = mlflow.MlflowClient().get_model_version("pickled", "2")
+    assert version.tags[CONVERTED_TAG] == uri
+    assert version.description.startswith(f"{uri} as a pt2. On 64 images")
+    files = inspect(registry.fetch(registry.resolve(done.uri), tmp_path), Preprocessing())
+    assert not files.trusted
+    assert files.contract.questions == ()
+    assert (files.contract.mean, files.contract.std) == ((0.3,), (0.35,))
+    assert files.classes == tuple("0123456789")
+
+
+def test_probabilities_become_logits_and_the_batch_is_free(shared_registry, register, tmp_path):
+    net = logistic()
+    uri, _ = register(adapted_nets.Softmax(net), "probable")
+    done = convert(_config(uri), name="plain")
+    assert done.uri == "models:/plain/1"
+    found = _loaded(done.uri, tmp_path)
+    x = np.random.default_rng(0).random((5, 1, 28, 28), dtype=np.float32)
+    wanted = net(torch.from_numpy(x)).log_softmax(1)
+    torch.testing.assert_close(found(torch.from_numpy(x)), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_contract_with_open_questions_is_not_made_to_look_named(shared_registry, register):
+    net, name = logistic(), "nameless"
+    with mlflow.start_run():
+        info = mlflow.pytorch.log_model(
+            net,
+            name="model",
+            input_example=np.zeros((2, 1, 28, 28), np.float32),
+            pip_requirements=["torch"],
+            registered_model_name=name,
+            serialization_format="pt2",
+        )
+    uri = f"models:/{name}/{info.registered_model_version}"
+    with pytest.raises(AuditError, match=r"set preprocessing\.range"):
+        convert(_config(uri))
+    done = convert(_config(uri, preprocessing={"range": "0-1"}))
+    conf = mlflow.models.Model.load(done.uri)
+    assert conf.metadata == {"preprocessing": {"range": "0-1"}}
+
+
+def test_a_network_without_a_gradient_is_refused(shared_registry, register):
+    uri, _ = register(adapted_nets.Detached(logistic()), "detached")
+    with pytest.raises(AuditError, match="Expected a model that torch can export, got one that"):
+        convert(_config(uri))
+    assert len(registry.versions_of("detached")) == 1
+
+
+def test_the_command_says_what_it_registered(shared_registry, register, capsys):
+    uri, _ = register(logistic(), "commanded")
+    file = "digits.npz"
+    assert main(["convert", uri, "--data", file]) == 2
+    assert "Expected a folder or a file at digits.npz" in capsys.readouterr().err
