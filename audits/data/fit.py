@@ -100,7 +100,7 @@ def _scaled(image: Tensor, size: tuple[int, int], fit: Fit) -> Tensor:
     return functional.interpolate(
         image[None],
         size=size,
-        mode=fit.interpolation,
+        mode=fit.interpolation if smooth else "nearest-exact",  # Pillow's nearest
         antialias=fit.antialias and smooth,
         align_corners=False if smooth else None,
     )[0]

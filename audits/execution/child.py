@@ -87,7 +87,7 @@ def open_model(job: Job) -> Setting:
     plan = first_plan(config, images)
     some = images.tensor(images.sampled_order(config.seed)[:_TRIED])
     net = opened(
-        loading.load(files, device),
+        loading.load(files, device, images.classes),
         files.contract,
         some,
         len(images.classes),
@@ -95,7 +95,7 @@ def open_model(job: Job) -> Setting:
         certain=config.preprocessing.overrides,
     )
     classes.expect_logits(net.classes)
-    reference = _open_reference(job, device, some, net)
+    reference = _open_reference(job, device, some, images.classes, net)
     classifier = net.classifier
     _opened = Opened(
         job,
@@ -142,7 +142,9 @@ def run(job: str, plan: Plan | None, function: Callable[..., Any], *args: Any) -
     return function(opened, *args)
 
 
-def _open_reference(job: Job, device: str, images: Tensor, own: OpenedNet) -> OpenedNet | None:
+def _open_reference(
+    job: Job, device: str, images: Tensor, classes: Sequence[str], own: OpenedNet
+) -> OpenedNet | None:
     """Refuses a reference of other classes, and one that answers just as the audited model."""
     files = job.reference
     if files is None:
@@ -151,7 +153,7 @@ def _open_reference(job: Job, device: str, images: Tensor, own: OpenedNet) -> Op
     certain = contract.outputs is not None
     if not certain:
         contract = replace(contract, outputs=told)
-    net = loading.load(files, device)
+    net = loading.load(files, device, classes)
     try:
         reference = opened(net, contract, images, own.classes, 2, certain=certain)
     except ModelRefused as error:

@@ -21,6 +21,7 @@ from audits.models.flavours.base import Flavour
 from audits.models.flavours.registered import preferred
 from audits.models.metadata import said_by_metadata
 from audits.models.preprocessing import Preprocessing
+from audits.models.pretrained_cfg import said_by_pretrained_cfg
 from audits.models.signature import logits_of, said_by_signature
 
 # Errors that a damaged or crafted MLmodel raises when it is read.
@@ -98,7 +99,7 @@ def _inspect(
         folder=str(folder),
         data=str(data),
         flavour=flavour.name,
-        digest=_digest(folder, data, conf),
+        digest=_digest(folder, flavour.parts(data), conf),
         trusted=bool(running),
         contract=_contract(folder, conf, flavour, preprocessing),
         logits=logits_of(conf),
@@ -110,7 +111,9 @@ def _contract(
 ) -> InputContract:
     named = {**preprocessing.contract_fields, "classes": names_of_config(preprocessing)}
     config = Said("the config", named)
-    own = [said_by_metadata(conf.metadata or {}), flavour.said(folder, conf)]
+    metadata = conf.metadata or {}
+    timm = said_by_pretrained_cfg(metadata.get("pretrained_cfg"))
+    own = [said_by_metadata(metadata), timm, flavour.said(folder, conf)]
     signature = said_by_signature(conf)
     said = [config, *own] if preprocessing.overrides else [*own, config]
     expect_agreement(said, signature)
@@ -156,13 +159,20 @@ def _expect_trust(file: Path, trusted_sha256: Sequence[str]) -> None:
         )
 
 
-def _digest(folder: Path, data: Path, conf: Model) -> str:
-    """sha256 of everything that decides the model's answers; names, times and ids are left out."""
-    found = [data] if data.is_file() else sorted(f for f in data.rglob("*") if f.is_file())
+def _digest(folder: Path, parts: Sequence[Path], conf: Model) -> str:
+    """sha256 of everything that decides the model's answers; names, times and ids are left out.
+
+    `parts` are the files and folders of weights and code.
+    """
+    found = sorted({file for part in parts for file in _files(part)})
     files = {str(file.relative_to(folder.resolve())): _sha256(file) for file in found}
     signature = conf.signature.to_dict() if conf.signature else None
     text = json.dumps([files, signature, conf.metadata], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _files(part: Path) -> list[Path]:
+    return [part] if part.is_file() else [file for file in part.rglob("*") if file.is_file()]
 
 
 def _sha256(file: Path) -> str:

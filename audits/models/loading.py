@@ -1,6 +1,7 @@
 """Loads a model whose files were inspected. This runs in the child process alone."""
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,10 +9,14 @@ from torch import nn
 
 from audits.models.files import ModelFiles
 from audits.models.flavours.registered import flavour_named
+from audits.models.flavours.tables import Arranges
 
 
-def load(files: ModelFiles, device: str) -> nn.Module:
+def load(files: ModelFiles, device: str, classes: Sequence[str]) -> nn.Module:
     """Loads the network on `device` ("cpu" or "cuda"), in evaluation mode and with frozen weights.
+
+    `classes` are those of the audit, in their order: a model that answers with names, and not with
+    a row of numbers, is told them.
 
     Call it in the child process alone: it changes environment variables. MLflow's guards refuse
     pickles, also pickles inside a pt2 archive. They are environment variables that are off by
@@ -24,6 +29,8 @@ def load(files: ModelFiles, device: str) -> nn.Module:
     os.environ["MLFLOW_ALLOW_MODEL_CODE_EXECUTION"] = "false"
     flavour = flavour_named(files.flavour)
     net = flavour.load(Path(files.folder), Path(files.data), device, trusted=files.trusted)
+    if isinstance(net, Arranges):
+        net.arrange(classes)
     # Exported programs refuse eval(): their mode was fixed at their export.
     with suppress(NotImplementedError):
         net.eval()

@@ -27,13 +27,20 @@ def said_by_signature(conf: Model) -> Said:
             "Expected a signature of one image tensor (N, C, H, W), got "
             f"{', '.join(str(s) for s in specs)}."
         )
-    dtype, shape = str(specs[0].type), tuple(specs[0].shape)
+    return said_by_tensor(str(specs[0].type), tuple(specs[0].shape))
+
+
+def said_by_tensor(dtype: str, shape: tuple[int, ...], by: str = SOURCE) -> Said:
+    """Size, layout, dtype and fixed batch of a model's input tensor; -1 is any length.
+
+    Raises ModelRefused if that is no tensor of images.
+    """
     if dtype not in _DTYPES:
         raise ModelRefused(
             f"Expected a model of float or uint8 images, got a signature of {dtype}."
         )
     batch, *sides = (None if side == -1 else int(side) for side in shape)
-    return Said(SOURCE, {"dtype": dtype, "batch": batch, **_sides(sides, shape)})
+    return Said(by, {"dtype": dtype, "batch": batch, **_sides(sides, shape)})
 
 
 def _sides(sides: list[int | None], shape: tuple[Any, ...]) -> dict[str, Any]:

@@ -28,6 +28,10 @@ class Flavour(ABC):
             raise ModelRefused(f"Expected a mapping under flavors.{self.name}, got {entry!r}.")
         return entry
 
+    def parts(self, data: Path) -> list[Path]:
+        """The files and folders that decide the model's answers, for its digest."""
+        return [data]
+
     @abstractmethod
     def running_files(self, data: Path) -> list[Path]:
         """The files that can run any code when they are loaded, so that they need trust."""

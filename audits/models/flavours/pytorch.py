@@ -1,4 +1,8 @@
-"""MLflow's pytorch flavour: pt2 archives of torch.export, and pickled modules."""
+"""MLflow's pytorch flavour: pt2 archives of torch.export, pickled modules, and TorchScript.
+
+MLflow stores a ScriptModule as model.pth too: a zip that torch loads without Python's pickle. It
+needs trust all the same, since code in TorchScript can read and write files.
+"""
 
 from pathlib import Path
 from typing import Any, ClassVar

@@ -8,9 +8,21 @@ from collections.abc import Collection
 
 from audits.errors import ModelRefused
 from audits.models.flavours.base import Flavour
+from audits.models.flavours.lightgbm import LightGBM
+from audits.models.flavours.onnx import Onnx
+from audits.models.flavours.pyfunc import PyFunc
 from audits.models.flavours.pytorch import PyTorch
+from audits.models.flavours.sklearn import Sklearn
+from audits.models.flavours.transformers import Transformers
 
-_FLAVOURS: tuple[Flavour, ...] = (PyTorch(),)
+_FLAVOURS: tuple[Flavour, ...] = (
+    PyTorch(),
+    Transformers(),
+    Onnx(),
+    Sklearn(),
+    LightGBM(),
+    PyFunc(),
+)
 
 
 def flavour_named(name: str) -> Flavour:

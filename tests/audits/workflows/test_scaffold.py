@@ -18,7 +18,7 @@ def photos(tmp_path_factory):
     for index in digits.sampled_order(0)[:60].tolist():
         file = folder / digits.classes[digits.labels[index]] / f"{index}.png"
         file.parent.mkdir(exist_ok=True)
-        Image.fromarray(digits.read(index)).save(file)
+        Image.fromarray(digits.read(index).array).save(file)
     return folder
 
 

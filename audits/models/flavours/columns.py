@@ -1,0 +1,66 @@
+"""Models whose signature is a table of pixel columns, as a data frame has them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mlflow.models import Model
+from mlflow.types import DataType
+
+from audits.errors import ModelRefused
+from audits.models.contract import Said
+
+SOURCE = "the columns of the signature"
+_DTYPES = {
+    DataType.integer: np.int32,
+    DataType.long: np.int64,
+    DataType.float: np.float32,
+    DataType.double: np.float64,
+}
+
+
+def said_by_columns(conf: Model) -> Said:
+    """Rows of pixels if the signature has a square number of numeric columns, else nothing.
+
+    Raises ModelRefused if the columns are no pixels: text, as of paths, or bytes.
+    """
+    columns = _columns(conf)
+    if not columns:
+        return Said(SOURCE, {})
+    side = round(len(columns) ** 0.5)
+    types = {column.type for column in columns}
+    if not types <= _DTYPES.keys() or side * side != len(columns):
+        kinds = ", ".join(sorted(str(getattr(kind, "name", kind)) for kind in types))
+        raise ModelRefused(
+            f"Expected a model of image tensors, or of one numeric column for each pixel of a "
+            f"square grey image; got {len(columns)} column(s) of {kinds[:40]}. Log the network "
+            "that is inside with its own flavour, or a model that takes image tensors."
+        )
+    return Said(SOURCE, {"layout": "flat", "channels": 1, "height": side, "width": side})
+
+
+def as_asked(conf: Model) -> Callable[[np.ndarray], Any]:
+    """A function that makes of rows (N, D) the table that the signature asks for.
+
+    Without columns in the signature it leaves arrays as they are.
+    """
+    columns = _columns(conf)
+    if not columns:
+        return lambda rows: rows
+
+    def frame(rows: np.ndarray) -> Any:
+        import pandas as pd
+
+        table = {}
+        for at, column in enumerate(columns):
+            dtype = np.dtype(_DTYPES[column.type])
+            values = np.rint(rows[:, at]) if dtype.kind == "i" else rows[:, at]
+            table[column.name or at] = values.astype(dtype)
+        return pd.DataFrame(table)
+
+    return frame
+
+
+def _columns(conf: Model) -> list[Any]:
+    inputs = conf.signature.inputs if conf.signature else None
+    return [] if inputs is None or inputs.is_tensor_spec() else list(inputs.inputs)

@@ -1,0 +1,86 @@
+"""MLflow's lightgbm flavour: boosters and LightGBM's classifiers, as black boxes."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+from torch import nn
+
+from audits.errors import AuditError, ModelRefused
+from audits.models.contract import Said
+from audits.models.flavours.base import Flavour, inside
+from audits.models.flavours.columns import as_asked, said_by_columns
+from audits.models.flavours.sklearn import classifier_net
+from audits.models.flavours.tables import Predictions, Probabilities, TableNet
+
+_TEXT = b"tree\n"  # the first line of a booster's text file
+
+
+class LightGBM(Flavour):
+    """A booster in LightGBM's text file, which runs no code, or a pickled classifier, which may."""
+
+    name: ClassVar[str] = "lightgbm"
+
+    def data(self, folder: Path, conf: Model) -> Path:
+        return inside(folder, self.entry(conf).get("data", "model.lgb"))
+
+    def running_files(self, data: Path) -> list[Path]:
+        return [] if _is_text(data) else [data]
+
+    def check(self, data: Path, *, trusted: bool) -> None:
+        if not data.is_file():
+            raise ModelRefused(f"Expected a file with the model, got the folder {data.name!r}.")
+
+    def said(self, folder: Path, conf: Model) -> Said:
+        return said_by_columns(conf)
+
+    def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:
+        try:
+            import lightgbm
+        except (ImportError, OSError) as error:  # its library may be missing too
+            raise AuditError(
+                f"Expected the package lightgbm ({error}). pip install lightgbm"
+            ) from error
+        conf = Model.load(str(folder))
+        if _is_text(data):
+            try:
+                return _booster_net(lightgbm.Booster(model_file=str(data)), conf)
+            except lightgbm.basic.LightGBMError as error:
+                raise ModelRefused(f"LightGBM could not read the model: {error}") from error
+        import mlflow.lightgbm
+
+        try:
+            model = mlflow.lightgbm.load_model(str(folder))
+        except MlflowException as error:
+            raise ModelRefused(f"MLflow refused to load the model: {error.message}") from error
+        return classifier_net(model, conf)
+
+
+def _is_text(data: Path) -> bool:
+    if not data.is_file():
+        return False
+    with data.open("rb") as stream:
+        return stream.read(len(_TEXT)) == _TEXT
+
+
+def _booster_net(booster: Any, conf: Model) -> TableNet:
+    """A booster as a network, by the objective with which it was trained."""
+    objective = str(booster.dump_model(num_iteration=1).get("objective", "")).split(" ")[0]
+    asked = as_asked(conf)
+
+    def both(rows: np.ndarray) -> np.ndarray:
+        second = booster.predict(asked(rows))
+        return np.stack([1 - second, second], axis=1)
+
+    if objective == "binary":
+        return Probabilities(both)
+    if objective == "multiclass":
+        return Probabilities(lambda rows: booster.predict(asked(rows)))
+    if objective == "multiclassova":  # each class against the rest: rows do not sum to 1
+        return Predictions(lambda rows: booster.predict(asked(rows)).argmax(axis=1))
+    raise ModelRefused(
+        f"Expected a booster trained with the objective binary, multiclass or multiclassova, got "
+        f"{objective[:40]!r}. Log a classifier."
+    )

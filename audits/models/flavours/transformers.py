@@ -1,0 +1,197 @@
+"""MLflow's transformers flavour: image-classification pipelines, and models without one.
+
+The network is loaded from its safetensors by transformers' own class, without the pipeline: the
+pipeline's image processor is read as data, and nothing is fetched from a hub.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from mlflow.models import Model
+from torch import nn
+
+from audits.errors import AuditError, ModelRefused
+from audits.models.contract import Said
+from audits.models.flavours.base import Flavour, inside
+from audits.models.flavours.image_processor import contract_of
+from audits.models.pretrained_cfg import said_by_pretrained_cfg
+
+_TASKS = ("image-classification", None)
+_PROCESSORS = ("image_processor", "feature_extractor", "processor")
+_PROCESSOR_FILE = "preprocessor_config.json"
+_UNNAMED = "LABEL_"  # transformers' names for labels that have none
+
+
+class Transformers(Flavour):
+    """A network of the transformers library for image classification."""
+
+    name: ClassVar[str] = "transformers"
+
+    def data(self, folder: Path, conf: Model) -> Path:
+        entry = self.entry(conf)
+        if (task := entry.get("task")) not in _TASKS:
+            raise ModelRefused(f"Expected the task image-classification, got {str(task)[:60]!r}.")
+        if entry.get("peft_adaptor"):
+            raise ModelRefused(
+                "Expected a model with all its weights, got a PEFT adapter. Log it after "
+                "merge_and_unload()."
+            )
+        if "model_binary" not in entry:
+            raise ModelRefused(
+                "Expected a model with its weights, got only the name of one on a hub. Log it with "
+                "save_pretrained=True, or call mlflow.transformers.persist_pretrained_model."
+            )
+        return inside(folder, entry["model_binary"])
+
+    def parts(self, data: Path) -> list[Path]:
+        components = data.parent / "components"
+        return [data, components] if components.is_dir() else [data]
+
+    def running_files(self, data: Path) -> list[Path]:
+        modules = sorted(data.glob("*.py")) if _json(data / "config.json").get("auto_map") else []
+        return [*_pickles(data), *modules]
+
+    def check(self, data: Path, *, trusted: bool) -> None:
+        config = _json(data / "config.json")
+        _expect_own_code(config.get("auto_map"), data)
+        if not (_safe(data) or _pickles(data)):
+            raise ModelRefused(
+                "Expected model.safetensors in the model's data, found none. Log the model with a "
+                "later transformers."
+            )
+
+    def said(self, folder: Path, conf: Model) -> Said:
+        data = self.data(folder, conf)
+        config = _json(data / "config.json")
+        by = "transformers' config.json"
+        said = {"classes": _labels(config), "channels": _channels(config)}
+        if isinstance(cfg := config.get("pretrained_cfg"), Mapping):
+            timm = said_by_pretrained_cfg(cfg, "timm's pretrained_cfg in config.json")
+            classes = said["classes"] or timm.values.get("classes")
+            return Said(timm.by, {**timm.values, "classes": classes})
+        processor = _processor(data)
+        if processor is not None:
+            by = f"transformers' {_PROCESSOR_FILE} and config.json"
+            said |= contract_of(processor)
+        if "height" not in said and isinstance(size := config.get("image_size"), int):
+            said |= {"height": size, "width": size}
+        return Said(by, said)
+
+    def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:
+        config = _json(data / "config.json")
+        own_code = bool(config.get("auto_map")) and trusted
+        # transformers copies modules of the model's own there, and reads both when it is imported.
+        with tempfile.TemporaryDirectory(prefix="fillblanks-") as modules:
+            os.environ |= {"HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": modules}
+            net = _network(config, data, own_code)
+        return net.eval().to(device)
+
+
+def _network(config: Mapping[str, Any], data: Path, own_code: bool) -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise AuditError(
+            f"Expected the package transformers ({error}). pip install 'fillblanks[transformers]'"
+        ) from error
+    architecture = str((config.get("architectures") or [""])[0])
+    cls = getattr(transformers, architecture, None)
+    if own_code:
+        cls = transformers.AutoModelForImageClassification
+    elif not (isinstance(cls, type) and issubclass(cls, transformers.PreTrainedModel)):
+        raise ModelRefused(
+            f"Expected a network that transformers {transformers.__version__} has, got "
+            f"{architecture[:60]!r}. Install the version that the model's requirements name."
+        )
+    options: dict[str, Any] = {"trust_remote_code": True} if own_code else {}
+    try:
+        return cls.from_pretrained(
+            str(data), local_files_only=True, use_safetensors=_safe(data), **options
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelRefused(f"transformers could not load the model: {reason}") from error
+
+
+def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The names of the logits in their order; None if nobody has named them."""
+    named = config.get("id2label")
+    if isinstance(config.get("label_names"), list):  # as transformers writes a network of timm
+        named = dict(enumerate(config["label_names"]))
+    if not isinstance(named, Mapping) or not named:
+        return None
+    try:
+        ordered = {int(index): str(name) for index, name in named.items()}
+        names = tuple(ordered[index] for index in range(len(ordered)))
+    except (KeyError, ValueError) as error:
+        raise ModelRefused(
+            f"Expected id2label with the numbers 0 to {len(named) - 1} in config.json, got "
+            f"{str(list(named))[:60]}. Correct it and log the model again."
+        ) from error
+    unnamed = all(name == f"{_UNNAMED}{index}" for index, name in enumerate(names))
+    return None if unnamed else names
+
+
+def _channels(config: Mapping[str, Any]) -> int | None:
+    channels = config.get("num_channels")
+    return channels if channels in (1, 3) else None
+
+
+def _processor(data: Path) -> Mapping[str, Any] | None:
+    """The image processor's own file: of the pipeline, or beside the network."""
+    components = data.parent / "components"
+    for folder in (*(components / name for name in _PROCESSORS), data):
+        for name in (_PROCESSOR_FILE, "processor_config.json"):
+            if (folder / name).is_file():
+                config = _json(folder / name)
+                if config.get("auto_map"):
+                    raise ModelRefused(
+                        "Expected an image processor of transformers, got one with code of its "
+                        "own. Log the network as pt2 with mlflow.pytorch, and name what the "
+                        "processor does under preprocessing."
+                    )
+                nested = config.get("image_processor")
+                return nested if isinstance(nested, Mapping) else config
+    return None
+
+
+def _expect_own_code(auto_map: Any, folder: Path) -> None:
+    """Raises ModelRefused if `auto_map` names code outside the model's folder."""
+    names = auto_map.values() if isinstance(auto_map, Mapping) else [auto_map] if auto_map else []
+    for name in names:
+        for one in name if isinstance(name, list) else [name]:
+            module = str(one).split(".")[0]
+            if one is not None and ("--" in str(one) or not (folder / f"{module}.py").is_file()):
+                raise ModelRefused(
+                    f"Expected a network whose code is in transformers or in the model's folder, "
+                    f"got auto_map: {str(one)[:60]!r}. Log it as pt2 with mlflow.pytorch."
+                )
+
+
+def _safe(data: Path) -> bool:
+    return any(data.glob("*.safetensors"))
+
+
+def _pickles(data: Path) -> list[Path]:
+    """The pickles that hold the weights; none if there are safetensors, which are preferred."""
+    return [] if _safe(data) else sorted(data.glob("*.bin"))
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text())
+    except FileNotFoundError as error:
+        raise ModelRefused(
+            f"Expected {file.name} in the model's data, found none. Log the model again."
+        ) from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ModelRefused(
+            f"Expected JSON in {file.name}: {error}. Log the model again."
+        ) from error
+    if not isinstance(values, dict):
+        raise ModelRefused(f"Expected a mapping in {file.name}, got {type(values).__name__}.")
+    return values

@@ -1,0 +1,87 @@
+"""LightGBM's boosters and classifiers answer as they do themselves; a text file runs no code."""
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from mlflow.models import infer_signature
+
+from audits.errors import ModelRefused
+from audits.models.files import inspect
+from audits.models.preprocessing import Preprocessing
+
+lightgbm = pytest.importorskip("lightgbm")
+
+
+@pytest.fixture
+def saved(tmp_path, digits):
+    """Saves a model with the signature of the digits as rows; returns its folder."""
+
+    def save(model):
+        (images, _), _ = digits
+        folder = tmp_path / "model"
+        mlflow.lightgbm.save_model(
+            model,
+            str(folder),
+            signature=infer_signature(_rows(images)),
+            pip_requirements=["lightgbm"],
+            **({} if isinstance(model, lightgbm.Booster) else {"serialization_format": "pickle"}),
+        )
+        return folder
+
+    return save
+
+
+def _rows(images):
+    return images.reshape(-1, 64).astype(np.float32) / 255
+
+
+def _booster(digits, objective, **params):
+    (images, target), _ = digits
+    target = target if params.get("num_class") else target % 2
+    data = lightgbm.Dataset(_rows(images), target)
+    params |= {"objective": objective, "verbose": -1, "num_threads": 1, "num_leaves": 4}
+    return lightgbm.train(params, data, num_boost_round=5)
+
+
+@pytest.mark.parametrize("objective", ["multiclass", "multiclassova", "binary"])
+def test_a_booster_needs_no_trust_and_answers_as_it_does(objective, saved, digits, loaded):
+    params = {} if objective == "binary" else {"num_class": 10}
+    model = _booster(digits, objective, **params)
+    files = inspect(saved(model), Preprocessing())
+    assert not files.trusted
+    assert (files.flavour, files.contract.layout) == ("lightgbm", "flat")
+    rows = _rows(digits[1][0])
+    answer = loaded(files)(torch.from_numpy(rows))
+    expected = model.predict(rows)
+    if objective == "multiclassova":
+        assert (answer.numpy() == expected.argmax(1)).all()
+    else:
+        expected = np.stack([1 - expected, expected], 1) if objective == "binary" else expected
+        np.testing.assert_allclose(answer, expected, rtol=1e-5)
+
+
+def test_a_classifier_is_a_pickle_and_answers_as_it_does(saved, digits, loaded, inspected):
+    (images, target), _ = digits
+    model = lightgbm.LGBMClassifier(n_estimators=5, n_jobs=1, verbose=-1, num_leaves=4)
+    folder = saved(model.fit(_rows(images), target))
+    with pytest.raises(ModelRefused, match="pickle"):
+        inspect(folder, Preprocessing())
+    net = loaded(inspected(folder))
+    assert net.gives == "probabilities"
+    rows = _rows(digits[1][0])
+    np.testing.assert_allclose(net(torch.from_numpy(rows)), model.predict_proba(rows), rtol=1e-5)
+
+
+def test_a_booster_that_is_no_classifier_is_refused(saved, digits, loaded):
+    files = inspect(saved(_booster(digits, "regression")), Preprocessing())
+    with pytest.raises(ModelRefused, match=r"Expected a booster trained with .* got 'regression'"):
+        loaded(files)
+
+
+def test_a_text_file_that_is_cut_off_is_refused(saved, digits, loaded):
+    folder = saved(_booster(digits, "binary"))
+    file = folder / "model.lgb"
+    file.write_text(file.read_text()[:400])
+    with pytest.raises(ModelRefused, match="LightGBM could not read the model"):
+        loaded(inspect(folder, Preprocessing()))

@@ -1,0 +1,133 @@
+"""Classifiers of scikit-learn answer as they do themselves, in the order of the audit's classes."""
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from mlflow.models import infer_signature
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from audits.errors import ModelRefused
+from audits.models.adapter import BlackBox
+from audits.models.files import inspect
+from audits.models.preprocessing import Preprocessing
+
+NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+@pytest.fixture
+def saved(tmp_path, digits):
+    """Fits and saves a classifier; returns its folder."""
+
+    def save(model, labels=None, frame=False, signed=True, **arguments):
+        import pandas as pd
+
+        (images, target), _ = digits
+        rows = images.reshape(-1, 64).astype(np.float32) / 255
+        table = pd.DataFrame(rows, columns=[f"p{n}" for n in range(64)]) if frame else rows
+        model.fit(table, target if labels is None else np.array(labels)[target])
+        folder = tmp_path / "model"
+        mlflow.sklearn.save_model(
+            model,
+            str(folder),
+            signature=infer_signature(table) if signed else None,
+            serialization_format="cloudpickle",
+            pip_requirements=["scikit-learn"],
+            **arguments,
+        )
+        return folder
+
+    return save
+
+
+def _rows(digits):
+    return torch.from_numpy(digits[1][0].reshape(-1, 64).astype(np.float32) / 255)
+
+
+def test_a_classifier_gives_its_own_probabilities(saved, digits, loaded, inspected):
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    files = inspected(saved(model))
+    assert (files.flavour, files.contract.layout) == ("sklearn", "flat")
+    assert (files.contract.fit.height, files.contract.fit.width) == (8, 8)
+    net = loaded(files)
+    assert isinstance(net, BlackBox)
+    assert net.gives == "probabilities"
+    rows = _rows(digits)
+    np.testing.assert_allclose(net(rows), model.predict_proba(rows.numpy()), rtol=1e-6)
+
+
+def test_columns_come_in_the_order_of_the_audits_classes(saved, digits, loaded, inspected):
+    model = LogisticRegression(max_iter=500)
+    folder = saved(model, NAMES)
+    net = loaded(inspected(folder), [n.upper() for n in NAMES])
+    predicted = np.array(NAMES)[net(_rows(digits)).argmax(1)]
+    assert (predicted == model.predict(_rows(digits).numpy())).all()
+    assert list(model.classes_) != list(NAMES)  # by name they are in another order
+
+
+def test_classes_that_the_model_does_not_have_are_refused(saved, loaded, inspected):
+    folder = saved(LogisticRegression(max_iter=500), NAMES)
+    files = inspected(folder)
+    for other in (["nil", *NAMES[1:]], NAMES[:9]):
+        with pytest.raises(ModelRefused, match=r"model's own classes \(eight, five") as refused:
+            loaded(files, other)
+        assert "Set preprocessing.classes" in str(refused.value)
+
+
+def test_numbers_from_0_are_places_unless_classes_are_called_so(saved, digits, loaded, inspected):
+    model = LogisticRegression(max_iter=500)
+    files = inspected(saved(model))
+    expected = model.predict(_rows(digits).numpy())
+    assert (loaded(files, NAMES)(_rows(digits)).argmax(1).numpy() == expected).all()
+    backwards = [str(n) for n in range(9, -1, -1)]
+    assert (9 - loaded(files, backwards)(_rows(digits)).argmax(1).numpy() == expected).all()
+
+
+@pytest.mark.parametrize("model", [RidgeClassifier(), SVC()], ids=["ridge", "svc"])
+def test_without_probabilities_of_its_own_it_gives_predicted_classes(
+    model, saved, digits, loaded, inspected
+):
+    folder = saved(model, NAMES)
+    net = loaded(inspected(folder), NAMES)
+    assert net.gives == "predictions"
+    predicted = net(_rows(digits))
+    assert predicted.dtype == torch.int64
+    assert (np.array(NAMES)[predicted] == model.predict(_rows(digits).numpy())).all()
+
+
+def test_pixel_columns_are_taken_as_rows_of_a_square_image(saved, digits, loaded, inspected):
+    model = LogisticRegression(max_iter=500)
+    folder = saved(model, frame=True)
+    files = inspected(folder)
+    assert (files.contract.layout, files.contract.fit.height) == ("flat", 8)
+    assert files.contract.source("height") == "the columns of the signature"
+    rows = _rows(digits)
+    np.testing.assert_allclose(loaded(files)(rows), model.predict_proba(_frame(rows)))
+
+
+def _frame(rows):
+    import pandas as pd
+
+    return pd.DataFrame(rows.numpy(), columns=[f"p{n}" for n in range(64)])
+
+
+def test_without_a_signature_the_size_is_asked_for(saved, inspected):
+    folder = saved(LogisticRegression(max_iter=500), signed=False)
+    questions = inspected(folder).contract.questions
+    assert any("preprocessing.size" in question for question in questions)
+
+
+def test_a_model_that_is_no_classifier_is_refused(saved, loaded, inspected):
+    folder = saved(KMeans(3))
+    with pytest.raises(ModelRefused, match=r"Expected a classifier of .* KMeans"):
+        loaded(inspected(folder))
+
+
+def test_the_pickle_needs_trust(saved):
+    folder = saved(LogisticRegression(max_iter=500))
+    with pytest.raises(ModelRefused, match="pickle"):
+        inspect(folder, Preprocessing())
