@@ -86,6 +86,11 @@ class AuditConfig(Strict):
         description="sha256 of the pickled file that was reviewed and may be loaded; a list for "
         "several files (model, reference, baseline)",
     )
+    environment: Literal["uv", "virtualenv"] | None = Field(
+        default=None,
+        description="whether a model whose name is trusted runs in an environment made from its "
+        "requirements.txt, and by which tool; the auditor's own environment by default",
+    )
     seed: int = Field(default=0, ge=0, lt=1 << 63)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     experiment: str = "audits"

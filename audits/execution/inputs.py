@@ -5,44 +5,63 @@ Nothing of the model is run here: its files are copied, inspected and hashed.
 
 import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
+from audits.data.sources import AnyData
+from audits.errors import AuditError
+from audits.execution import environments
+from audits.execution.cell import Cell
+from audits.execution.elsewhere import Python
 from audits.execution.keys import key_of
-from audits.execution.store import default_folder
-from audits.models import files, registry
+from audits.execution.store import Store, default_folder
+from audits.models import files, missing, registry
 from audits.models.classes import PLAIN, matched_classes
 from audits.models.files import ModelFiles
 from audits.models.registry import Resolved
+from audits.models.trust import Trust, trust_in
+
+
+def _is_remote(data: AnyData) -> bool:
+    """Whether the config names a place that is not on this machine."""
+    named = [value for value in data.model_dump().values() if isinstance(value, str)]
+    return any("://" in value and not value.startswith("file://") for value in named)
 
 
 class AuditInputs:
     """Copies of the model's files, the images as that model takes them, the config written out.
 
     A context manager, since the copies are in a temporary folder. Entering it raises AuditError if
-    the files cannot be had or must not be loaded.
+    the files cannot be had or must not be loaded. `writable` is a folder that the model's process
+    may write to besides the store.
     """
 
-    def __init__(self, config: AuditConfig, model: Resolved, images: ImageSet):
+    def __init__(
+        self, config: AuditConfig, model: Resolved, images: ImageSet, *, writable: str | None = None
+    ):
         # Written out, since other processes may have another default.
         self.config = config.model_copy(update={"store": config.store or default_folder()})
         self.model = model
         self._images = images
+        self._writable = writable
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             folder = Path(opening.enter_context(tempfile.TemporaryDirectory(prefix="fillblanks-")))
-            trusted = self.config.trust_pickle_sha256
+            trust = trust_in(self.model, self.config.trust_pickle_sha256)
             fetched = registry.fetch(self.model, folder)
-            self.files = files.inspect(fetched, self.config.preprocessing, trusted)
+            self.files = files.inspect(fetched, self.config.preprocessing, trust)
             self._classes = matched_classes(self._images, self.files, self.config.preprocessing)
             self.images = self._images.for_model(self._classes, self.files.contract.fit)
             self.reference_files = self._fetch_reference(folder)
             self.config = self._settled()
+            self._inspected = self.files.digest
+            self.files = self._with_environment()
             self._open = opening.pop_all()
         return self
 
@@ -56,9 +75,72 @@ class AuditInputs:
         target = folder / "reference"
         target.mkdir()
         fetched = registry.fetch(reference, target)
-        return files.inspect_reference(
-            fetched, self.files, self.images.classes, self.config.trust_pickle_sha256
+        trust = trust_in(reference, self.config.trust_pickle_sha256)
+        return files.inspect_reference(fetched, self.files, self.images.classes, trust)
+
+    @cached_property
+    def cell(self) -> Cell | None:
+        """Where the process of this audit runs if it runs code of a model; None if it does not."""
+        models = {"The model": self.files, "The reference": self.reference_files}
+        running = [
+            name
+            for name, one in models.items()
+            if one is not None and (one.trusted or one in self._own_environment)
+        ]
+        if not running:
+            return None
+        told = f"{' and '.join(running)} may run any code, which the auditor has allowed."
+        folder = Store(self.config.store).local_folder
+        remote = [
+            *(["the data"] if _is_remote(self.config.data) else []),
+            *(["the store"] if folder is None else []),
+        ]
+        return Cell(
+            subject=key_of(model=self.files.digest, reference=self.reference_digest),
+            reason=told.replace(" and The", " and the"),
+            writable=tuple(one for one in (folder, self._writable) if one),
+            remote=" and ".join(remote),
+            python=self._python(),
         )
+
+    def _with_environment(self) -> ModelFiles:
+        """The model's files with a digest that depends on its requirements too, if they decide."""
+        if not self._own_environment:
+            return self.files
+        causes = {"environment": self.config.environment, "requirements": self._requirements}
+        return replace(self.files, digest=key_of(model=self.files.digest, **causes))
+
+    def _python(self) -> Python | None:
+        """The Python of the environment that the config asks for. Raises AuditError."""
+        if self.config.environment is None or not self._own_environment:
+            return None
+        return environments.built(self.config.environment, self._requirements)
+
+    @property
+    def _own_environment(self) -> list[ModelFiles]:
+        """The models from whose requirements an environment is made.
+
+        To install them runs code, so the auditor must trust the names of the models.
+        """
+        models = (self.files, self.reference_files)
+        return [one for one in models if one and one.named and self.config.environment]
+
+    @property
+    def _requirements(self) -> list[str]:
+        found = [missing.requirements(Path(one.folder)) for one in self._own_environment]
+        return environments.wanted([line for lines in found for line in lines])
+
+    def expect_unchanged(self) -> None:
+        """Raises AuditError if the model's files are no longer those that were inspected."""
+        everything = Trust(
+            by_name=True
+        )  # nothing is loaded, and a changed pickle has another sha256
+        again = files.inspect(Path(self.files.folder), self.config.preprocessing, everything)
+        if again.digest != self._inspected:
+            raise AuditError(
+                "Expected the model's files to stay as they were while it ran, but they have "
+                "changed. Look at the model's code before you run it again."
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -74,6 +156,13 @@ class AuditInputs:
     def notes(self) -> tuple[str, ...]:
         """Sentences about model and data for a reader of the evidence."""
         notes = [*self.images.adaptations(), *self.images.notes(), *self.images.weaknesses()]
+        if self.config.environment and not self._own_environment:
+            notes.append(
+                "The model ran with the auditor's packages: an environment is made only for a "
+                "model whose name is trusted, since to install its requirements runs code."
+            )
+        elif self.config.environment:
+            notes.append("The model ran with the packages of its requirements.txt, and ours.")
         if self._classes.how != PLAIN:
             notes.append(self._classes.how)
         if self.reference_files is not None and self.reference_files.classes is None:

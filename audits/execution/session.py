@@ -15,8 +15,10 @@ from audits.data import places
 from audits.errors import AuditError, NotApplicable
 from audits.evidence.codec import Part, from_part
 from audits.evidence.evidence import Evidence
+from audits.execution import cell as cells
 from audits.execution import child, tuning
 from audits.execution.audit_keys import AuditKeys
+from audits.execution.cell import Held
 from audits.execution.cost import Cost
 from audits.execution.first_plan import first_plan
 from audits.execution.inputs import AuditInputs
@@ -56,7 +58,10 @@ class Session:
         self._worker, self._start = worker, start
         self._open = ExitStack()
         self._turn = threading.RLock()
-        self._job = child.Job(self.config, inputs.files, inputs.reference_files, places.copies())
+        self._job = child.Job(
+            cells.at_home(self.config), inputs.files, inputs.reference_files, places.copies()
+        )
+        self._held: Held | None = None  # what the process of a cell lost
         self._progress = Progress(str(self.model), self.config.passes(len(self.images)))
         self._units: dict[str, list[Unit]] = {}
         self._finished: dict[tuple[str, Unit], str] = {}
@@ -115,7 +120,9 @@ class Session:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences about model, data and passes for a reader of the evidence."""
-        return (*self.inputs.notes, *self.setting.notes, *self.plans.notes)
+        cell = self.inputs.cell
+        told = (self._held.note(cell),) if cell and self._held else ()
+        return (*self.inputs.notes, *told, *self.setting.notes, *self.plans.notes)
 
     def check(self, name: str) -> Check:
         return next(check for check in self.config.checks if check.name == name)
@@ -158,7 +165,10 @@ class Session:
         Raises NotApplicable, AuditError or WorkerFailure.
         """
         with self._turn:
-            return self._concluded(check)
+            evidence = self._concluded(check)
+            if self._held is not None and not self._held.files:
+                self.inputs.expect_unchanged()
+            return evidence
 
     def _concluded(self, check: Check) -> Evidence:
         parts = [self._finished_key(check, unit) for unit in self.units(check)]
@@ -258,9 +268,10 @@ class Session:
         return key
 
     def _open_model(self) -> Setting:
-        found: Setting = self._worker.call(
-            child.open_model, self._job, seconds=self.config.limits.load_seconds
-        )
+        seconds, cell = self.config.limits.load_seconds, self.inputs.cell
+        if cell is not None:  # asked first: afterwards the model could answer
+            self._held = self._worker.call(cells.held, seconds=seconds, cell=cell)
+        found: Setting = self._worker.call(child.open_model, self._job, seconds=seconds, cell=cell)
         return found
 
     def _in_worker(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -271,6 +282,7 @@ class Session:
                 child.run,
                 *(self._job.name, plan, function, *args),
                 seconds=self.config.limits.unit_seconds,
+                cell=self.inputs.cell,
             )
             if answer is not child.Answer.NOT_OPEN:
                 return answer

@@ -68,6 +68,11 @@ class Store:
     def _local(self) -> bool:
         return bool({"file", "local"} & set(_protocols(self._files)))
 
+    @property
+    def local_folder(self) -> str | None:
+        """The folder of the parts; None if it is not on a local disk."""
+        return self._root if self._local else None
+
     def has(self, key: str) -> bool:
         """Whether a part is there and whole."""
         return self.get(key) is not None

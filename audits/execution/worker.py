@@ -12,6 +12,7 @@ import gc
 import os
 import pickle
 import resource
+import shutil
 import sys
 import tempfile
 import threading
@@ -21,12 +22,15 @@ from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from multiprocessing.util import get_temp_dir
 from typing import Any, Self
 
 from pebble import ProcessExpired, ProcessPool
 
 from audits.errors import AuditError, ModelRefused, NotApplicable
-from audits.execution import fork_server
+from audits.execution import cell as cells
+from audits.execution import elsewhere, fork_server
+from audits.execution.cell import Cell, Inside
 
 _GIB = 1 << 30
 _UNKNOWN_EXIT = 255  # multiprocessing says so if the fork server, which knows, has died
@@ -46,18 +50,25 @@ class WorkerFailure(Exception):
 class _Child:
     """One child process, in a pool that starts another if that one dies, and its end."""
 
-    def __init__(self, memory_gib: float | None):
+    def __init__(self, memory_gib: float | None, cell: Cell | None):
+        self.cell = cell
+        self._own = tempfile.mkdtemp(prefix="fillblanks-cell-") if cell else ""
+        inside = Inside(cell, self._own, (os.path.realpath(get_temp_dir()),)) if cell else None
+        given = fork_server.environment()
         # The child holds the reading end: it learns from the kernel when this end is gone.
         self._life, self._lifeline = Pipe(duplex=False)
         self._ended: Future[None] = Future()
         self._pool = ProcessPool(
             max_workers=1,
-            context=fork_server.context(),
+            context=elsewhere.context(cell.python)
+            if cell and cell.python
+            else fork_server.context(),
             initializer=_start,
             initargs=(
-                fork_server.environment(),
+                inside.environment(given) if inside else given,
                 self._life,
                 None if memory_gib is None else int(memory_gib * _GIB),
+                inside,
             ),
         )
 
@@ -85,6 +96,8 @@ class _Child:
         self._pool.join()
         self._lifeline.close()
         self._life.close()
+        if self._own:
+            shutil.rmtree(self._own, ignore_errors=True)  # what a model left there may resist
 
 
 class Worker:
@@ -124,34 +137,38 @@ class Worker:
                 self._child = None
                 child.end()
 
-    def _running(self) -> _Child:
+    def _running(self, cell: Cell | None) -> _Child:
         with self._lock:
             if self._left:
                 raise WorkerFailure("the worker for the model was closed")
-            if self._child is not None and not self._child.active:
+            if self._child is not None and not (self._child.active and self._child.cell == cell):
                 self._child.end()
                 self._child = None
             if self._child is None:
-                self._child = _Child(self._memory_gib)
+                self._child = _Child(self._memory_gib, cell)
             return self._child
 
-    def call(self, function: Callable[..., Any], *args: Any, seconds: float) -> Any:
+    def call(
+        self, function: Callable[..., Any], *args: Any, seconds: float, cell: Cell | None = None
+    ) -> Any:
         """`function(*args)`, in the child, within `seconds`.
+
+        If the child is not in `cell`, another one is started there.
 
         Raises AuditError as the function raised it, and WorkerFailure for anything else that went
         wrong: time, memory, a crash of the process, another exception, a process that cannot be
         started or reached, a `stop` by another thread.
         """
         with self._turn:
-            answer = self._answer((function, args), seconds)
+            answer = self._answer((function, args), seconds, cell)
         if isinstance(answer, _Raised):
             raise answer.refusal or WorkerFailure(self._reason(answer), answer.detail)
         return pickle.loads(answer)
 
-    def _answer(self, task: _Task, seconds: float) -> "bytes | _Raised":
+    def _answer(self, task: _Task, seconds: float, cell: Cell | None) -> "bytes | _Raised":
         child = None
         try:
-            child = self._running()
+            child = self._running(cell)
             future = child.run(task, seconds)
         except (OSError, EOFError, RuntimeError) as error:
             self._end(child)
@@ -243,12 +260,16 @@ def _keep_freed_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, 2 * _GIB - 1)
 
 
-def _start(environment: Mapping[str, str], life: Connection, memory: int | None) -> None:
+def _start(
+    environment: Mapping[str, str], life: Connection, memory: int | None, inside: Inside | None
+) -> None:
     """First thing in the child: sets up environment and memory, and ends the child with its parent.
 
     `environment` is the parent's: that of a fork server is as old as the server. `life` is the
     reading end of a pipe of which the parent alone holds the other end.
     """
+    if inside is not None:
+        cells.enter(inside)
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None  # found anew, by this environment

@@ -5,9 +5,10 @@ This runs in the auditing process and never loads the model; `loading` loads it.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from mlflow.exceptions import MlflowException
@@ -17,12 +18,13 @@ from audits.data.fit import Fit
 from audits.errors import AuditError, ModelRefused, few
 from audits.models.class_names import distinct, names_of_config
 from audits.models.contract import InputContract, Said, expect_agreement, merged
-from audits.models.flavours.base import Flavour
+from audits.models.flavours.base import Flavour, inside
 from audits.models.flavours.registered import preferred
 from audits.models.metadata import said_by_metadata
 from audits.models.preprocessing import Preprocessing
 from audits.models.pretrained_cfg import said_by_pretrained_cfg
 from audits.models.signature import logits_of, said_by_signature
+from audits.models.trust import NO_TRUST, Trust
 
 # Errors that a damaged or crafted MLmodel raises when it is read.
 _BROKEN = (
@@ -47,6 +49,7 @@ class ModelFiles:
     trusted: bool  # whether loading it may run code, which the auditor has allowed
     contract: InputContract
     logits: int | None = None  # their number, from the signature
+    named: bool = False  # whether the auditor trusts its name, so that all it brings may run
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -54,15 +57,13 @@ class ModelFiles:
         return self.contract.classes
 
 
-def inspect(
-    folder: Path, preprocessing: Preprocessing, trusted_sha256: Sequence[str] = ()
-) -> ModelFiles:
+def inspect(folder: Path, preprocessing: Preprocessing, trust: Trust = NO_TRUST) -> ModelFiles:
     """Reads a model's files without loading them. Raises ModelRefused if they must not be loaded.
 
-    `preprocessing` is the config's. `trusted_sha256` are the digests of pickles that may be loaded.
+    `preprocessing` is the config's. Without `trust` a model that can run code is refused.
     """
     try:
-        return _inspect(folder, preprocessing, trusted_sha256)
+        return _inspect(folder, preprocessing, trust)
     except AuditError:
         raise
     except _BROKEN as error:
@@ -73,37 +74,55 @@ def inspect(
         ) from error
 
 
-def _inspect(
-    folder: Path, preprocessing: Preprocessing, trusted_sha256: Sequence[str]
-) -> ModelFiles:
+def _inspect(folder: Path, preprocessing: Preprocessing, trust: Trust) -> ModelFiles:
     try:
         conf = Model.load(str(folder))
     except MlflowException as error:
+        _expect_network(folder)
         raise ModelRefused(
             f"Expected an MLflow model with a file MLmodel: {error.message}"
         ) from error
     flavours = dict(conf.flavors)
     flavour = preferred(flavours)
-    for name, entry in flavours.items():
-        if isinstance(entry, dict) and entry.get("code"):
-            raise ModelRefused(
-                f"Expected a model without code of its own, got code: {entry['code']!r} in "
-                f"flavour {name}, which would run when loaded. Log it as pt2 without code_paths."
-            )
+    code = _code(folder, flavours, trust)
     data = flavour.data(folder, conf)
     running = flavour.running_files(data)
     for file in running:
-        _expect_trust(file, trusted_sha256)
+        _expect_trust(file, trust)
     flavour.check(data, trusted=bool(running))
     return ModelFiles(
         folder=str(folder),
         data=str(data),
         flavour=flavour.name,
-        digest=_digest(folder, flavour.parts(data), conf),
-        trusted=bool(running),
+        digest=_digest(folder, [*flavour.parts(data), *code], conf),
+        trusted=bool(running or code),
         contract=_contract(folder, conf, flavour, preprocessing),
         logits=logits_of(conf),
+        named=trust.by_name,
     )
+
+
+def _code(folder: Path, flavours: Mapping[str, Any], trust: Trust) -> list[Path]:
+    """The folders of modules that the model brings. Raises ModelRefused if they must not run."""
+    entries = {name: entry for name, entry in flavours.items() if isinstance(entry, dict)}
+    named = {name: entry["code"] for name, entry in entries.items() if entry.get("code")}
+    for name, code in named.items():
+        if not trust.by_name:
+            raise ModelRefused(
+                f"Expected a model without code of its own, got code: {code!r} in flavour {name}, "
+                "which would run when loaded. Log it as pt2 without code_paths, or, if you trust "
+                f"all who can register models under its name, {trust.name_line}."
+            )
+    return sorted({inside(folder, code) for code in named.values()})
+
+
+def _expect_network(folder: Path) -> None:
+    """Raises ModelRefused if the folder holds weights without a network."""
+    if (folder / "state_dict.pth").exists():
+        raise ModelRefused(
+            "Expected an MLflow model, got a state_dict.pth, which has weights and no network. "
+            "Log the network itself with mlflow.pytorch.log_model."
+        )
 
 
 def _contract(
@@ -121,14 +140,14 @@ def _contract(
 
 
 def inspect_reference(
-    folder: Path, model: ModelFiles, classes: Sequence[str], trusted_sha256: Sequence[str]
+    folder: Path, model: ModelFiles, classes: Sequence[str], trust: Trust = NO_TRUST
 ) -> ModelFiles:
     """Like `inspect`, for a reference that recognises the fills of `model`. Raises ModelRefused.
 
     `classes` are those of the audited model's logits, in their order.
     """
     try:
-        files = inspect(folder, Preprocessing(), trusted_sha256)
+        files = inspect(folder, Preprocessing(), trust)
     except ModelRefused as error:
         raise ModelRefused(f"reference: {error}") from error
     if files.classes and distinct(files.classes) != tuple(classes):
@@ -149,13 +168,16 @@ def _shape(fit: Fit) -> tuple[int | None, int | None, int | None]:
     return fit.channels, fit.height, fit.width
 
 
-def _expect_trust(file: Path, trusted_sha256: Sequence[str]) -> None:
+def _expect_trust(file: Path, trust: Trust) -> None:
     sha256 = _sha256(file)
-    if sha256 not in trusted_sha256:
-        given = f", not {', '.join(trusted_sha256)}" if trusted_sha256 else ""
+    if not trust.covers(sha256):
+        given = f", not {', '.join(trust.sha256)}" if trust.sha256 else ""
         raise ModelRefused(
-            "Expected a pt2 model, got a pickle, which can run any code when loaded. Log it with "
-            f"serialization_format='pt2', or review it and set trust_pickle_sha256: {sha256}{given}"
+            f"Expected a model that runs no code, got a pickle ({file.name}), which can run any "
+            "code when loaded. Have its owner log it with serialization_format='pt2', or run "
+            f"fillblanks convert {trust.uri}; or, if you trust all who can register models under "
+            f"its name, {trust.name_line}; or review the file and set trust_pickle_sha256: "
+            f"{sha256}{given}"
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
+from audits.models import missing
 from audits.models.files import ModelFiles
 from audits.models.flavours.registered import flavour_named
 from audits.models.flavours.tables import Arranges
@@ -24,11 +25,12 @@ def load(files: ModelFiles, device: str, classes: Sequence[str]) -> nn.Module:
     would run. Raises ModelRefused.
     """
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = str(files.trusted).lower()
-    # MLflow 3.18's guard against model code also refuses every model below a folder of sys.path;
-    # models with code are refused by `inspect` for all versions.
-    os.environ["MLFLOW_ALLOW_MODEL_CODE_EXECUTION"] = "false"
+    # MLflow 3.18's guard against model code also refuses pyfunc, and every model below a folder of
+    # sys.path; 3.17 has none, so `inspect` refuses models with code that are not trusted by name.
+    os.environ["MLFLOW_ALLOW_MODEL_CODE_EXECUTION"] = str(files.trusted).lower()
     flavour = flavour_named(files.flavour)
-    net = flavour.load(Path(files.folder), Path(files.data), device, trusted=files.trusted)
+    with missing.told(Path(files.folder)):
+        net = flavour.load(Path(files.folder), Path(files.data), device, trusted=files.trusted)
     if isinstance(net, Arranges):
         net.arrange(classes)
     # Exported programs refuse eval(): their mode was fixed at their export.

@@ -58,8 +58,8 @@ def convert(config: AuditConfig, name: str | None = None) -> Converted:
     try:
         with (
             Worker(config.limits.memory_gib) as worker,
-            AuditInputs(config, model, images) as inputs,
             tempfile.TemporaryDirectory(prefix="fillblanks-") as folder,
+            AuditInputs(config, model, images, writable=folder) as inputs,
         ):
             if inputs.questions:
                 raise AuditError(" ".join(inputs.questions))

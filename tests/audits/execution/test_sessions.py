@@ -25,9 +25,9 @@ PAIR = {"checks": [PERFORMANCE], "policy": {}}
 def pair(config_of):
     """Makes a config of a model and a baseline, each from a network."""
 
-    def make(net, baseline, **values):
-        other = config_of(baseline, **PAIR)
-        own = config_of(net, **PAIR, baseline=other.model, **values)
+    def make(net, baseline, pickled=True, **values):
+        other = config_of(baseline, **PAIR, pickled=pickled)
+        own = config_of(net, **PAIR, pickled=pickled, baseline=other.model, **values)
         trusted = own.trust_pickle_sha256 + other.trust_pickle_sha256
         return own.model_copy(update={"trust_pickle_sha256": trusted})
 
@@ -40,7 +40,9 @@ def _with_processes(config):
 
     def measure(session, check, unit):
         session.measure(check, unit)
-        seen[session.model.uri] = session._worker.call(os.getpid, seconds=60)
+        seen[session.model.uri] = session._worker.call(
+            os.getpid, seconds=60, cell=session.inputs.cell
+        )
 
     result = run_audit(config, executor=Each(measure))
     assert len(seen) == 2
@@ -48,7 +50,8 @@ def _with_processes(config):
 
 
 def test_model_and_baseline_are_measured_by_one_process(pair):
-    result, processes = _with_processes(pair(planned_nets.Linear(), planned_nets.Linear()))
+    config = pair(planned_nets.Linear(), planned_nets.Linear(), pickled=False)
+    result, processes = _with_processes(config)
     assert len(processes) == 1
     assert result.baseline.digest != result.inputs_digest
     right = [one.evidence[0].estimates["accuracy"].value for one in (result, result.baseline)]
@@ -57,8 +60,14 @@ def test_model_and_baseline_are_measured_by_one_process(pair):
 
 
 def test_a_limit_of_memory_gives_the_baseline_a_process_of_its_own(pair):
-    config = pair(planned_nets.Linear(), planned_nets.Linear(), limits={"memory_gib": 4.0})
+    limits = {"memory_gib": 4.0}
+    config = pair(planned_nets.Linear(), planned_nets.Linear(), pickled=False, limits=limits)
     _, processes = _with_processes(config)
+    assert len(processes) == 2
+
+
+def test_a_baseline_that_runs_code_has_a_process_of_its_own(pair):
+    _, processes = _with_processes(pair(planned_nets.Linear(), planned_nets.Linear()))
     assert len(processes) == 2
 
 
@@ -80,7 +89,7 @@ def test_a_model_that_was_closed_is_opened_again(config_of):
     with open_session(config) as session:
         measured = [(check, session.units(check)[0]) for check in session.config.checks]
         session.measure(*measured[0])
-        session._worker.call(child.close_model, seconds=60)
+        session._worker.call(child.close_model, seconds=60, cell=session.inputs.cell)
         session.measure(*measured[1])
         session._worker.stop()
         assert session.conclude(session.check("performance")).status == "ok"

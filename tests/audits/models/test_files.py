@@ -18,6 +18,7 @@ from audits.errors import ModelRefused
 from audits.models.files import inspect
 from audits.models.preprocessing import Preprocessing
 from audits.models.registry import fetch, resolve
+from audits.models.trust import Trust
 
 METADATA = {"mean": [0.3], "std": 0.35, "classes": list("0123456789")}
 PLAIN = Preprocessing()
@@ -190,15 +191,15 @@ def test_a_pickle_needs_the_sha256_of_the_very_file(fetched, tmp_path):
     file = folder / "data" / "model.pth"
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     with pytest.raises(
-        ModelRefused, match=f"Expected a pt2 model, .* trust_pickle_sha256: {sha256}$"
+        ModelRefused, match=f"got a pickle .model.pth., .* trust_pickle_sha256: {sha256}$"
     ):
         inspect(folder, PLAIN)
     with pytest.raises(ModelRefused, match=f"trust_pickle_sha256: {sha256}, not {'0' * 64}"):
-        inspect(folder, PLAIN, ["0" * 64])
-    assert inspect(folder, PLAIN, [sha256]).trusted
+        inspect(folder, PLAIN, Trust(sha256=("0" * 64,)))
+    assert inspect(folder, PLAIN, Trust(sha256=(sha256,))).trusted
     file.write_bytes(file.read_bytes() + b"\0")
     with pytest.raises(ModelRefused, match=f", not {sha256}"):
-        inspect(folder, PLAIN, [sha256])
+        inspect(folder, PLAIN, Trust(sha256=(sha256,)))
 
 
 def test_a_pickle_module_of_the_models_own_is_refused(fetched, tmp_path):
@@ -206,10 +207,10 @@ def test_a_pickle_module_of_the_models_own_is_refused(fetched, tmp_path):
     sha256 = hashlib.sha256((folder / "data" / "model.pth").read_bytes()).hexdigest()
     (folder / "data" / "pickle_module_info.txt").write_text("os")
     with pytest.raises(ModelRefused, match=r"Expected a pickle module among .*, got 'os'"):
-        inspect(folder, PLAIN, [sha256])
+        inspect(folder, PLAIN, Trust(sha256=(sha256,)))
     (folder / "data" / "pickle_module_info.txt").unlink()
     with pytest.raises(ModelRefused, match="Expected a pickle module"):
-        inspect(folder, PLAIN, [sha256])
+        inspect(folder, PLAIN, Trust(sha256=(sha256,)))
 
 
 def test_the_digest_is_of_what_decides_the_answers(copy):

@@ -22,6 +22,7 @@ from audits.execution.setting import Setting
 from audits.models.files import inspect
 from audits.models.form import Adaptation, Form
 from audits.models.preprocessing import Preprocessing
+from audits.models.trust import Trust
 
 METADATA = {"mean": [0.3], "std": [0.35], "classes": list("0123456789")}
 GUARDS = ("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "MLFLOW_ALLOW_MODEL_CODE_EXECUTION")
@@ -76,7 +77,7 @@ def _evil_bytes(marker):
 
 
 def _inspect(folder, trust=None, **preprocessing):
-    return inspect(folder, Preprocessing(**preprocessing), [trust] if trust else [])
+    return inspect(folder, Preprocessing(**preprocessing), Trust(sha256=(trust,) if trust else ()))
 
 
 def _open(worker, files, **values):
@@ -141,7 +142,7 @@ def test_a_crafted_pickle_is_refused_and_runs_nothing(copy, worker, tmp_path):
     folder, marker = copy("pickle"), tmp_path / "ran"
     good = _sha256(folder)
     (folder / "data" / "model.pth").write_bytes(_evil_bytes(marker))
-    with pytest.raises(ModelRefused, match="Expected a pt2 model, got a pickle"):
+    with pytest.raises(ModelRefused, match="Expected a model that runs no code, got a pickle"):
         _inspect(folder, trust=good)
     assert not marker.exists()
     torch.load(folder / "data" / "model.pth", weights_only=False)

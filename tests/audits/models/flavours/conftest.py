@@ -13,6 +13,7 @@ from audits.models.files import ModelFiles, inspect
 from audits.models.flavours.registered import flavour_named, preferred
 from audits.models.flavours.tables import Arranges
 from audits.models.preprocessing import Preprocessing
+from audits.models.trust import Trust
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -47,7 +48,9 @@ def inspected():
     """Inspects a model's folder, with trust in each of its files that may run code."""
 
     def inspect_trusting(folder, **preprocessing) -> ModelFiles:
-        return inspect(folder, Preprocessing(**preprocessing), _sha256_of_running(folder))
+        return inspect(
+            folder, Preprocessing(**preprocessing), Trust(sha256=tuple(_sha256_of_running(folder)))
+        )
 
     return inspect_trusting
 

@@ -1,0 +1,164 @@
+"""A model that runs code tries what it must not: in the cell it gets nowhere."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import prying_net
+import pytest
+from simple_nets import Linear, logistic
+
+from audits import AuditError, run_audit
+from audits.data import sources
+from audits.execution.cell import Cell, Held, held
+from audits.execution.child import Job, open_model, run
+from audits.execution.inputs import AuditInputs
+from audits.execution.session import Session
+from audits.execution.worker import Worker
+from audits.models import registry
+
+SECRET = prying_net.secret()
+CHECKS = [{"kind": "performance", "images": 10}]
+
+
+@pytest.fixture(scope="module")
+def told():
+    """What a cell takes away on this machine."""
+    with Worker() as worker:
+        return worker.call(held, seconds=120, cell=Cell("0", "It runs code.", ()))
+
+
+@pytest.fixture
+def pried(config_of, monkeypatch, tmp_path):
+    """Audits a prying network; the attempts that succeeded, in a cell or out of it."""
+
+    def names(logits):
+        return {name for name, found in zip(prying_net.ATTEMPTS, logits, strict=False) if found > 0}
+
+    def make(confined, **values):
+        monkeypatch.setenv("SOME_TOKEN", SECRET)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            net = prying_net.Prying(server.getsockname()[1], str(tmp_path))
+            config = config_of(net, CHECKS, **values)
+            model = registry.resolve(config.model)
+            with (
+                AuditInputs(config, model, sources.load(config.data)) as inputs,
+                Worker() as worker,
+            ):
+                if not confined:
+                    job = Job(inputs.config, inputs.files)
+                    worker.call(open_model, job, seconds=120)
+                    answer = worker.call(run, job.name, None, prying_net.logits, seconds=120)
+                    return names(answer)
+                with Session(inputs, worker) as session:
+                    return names(session._in_worker(prying_net.logits))
+
+    return make
+
+
+def test_a_model_that_pries_gets_nowhere_in_its_cell(pried, told):
+    if not (told.network and told.files):
+        pytest.skip(f"this kernel refuses namespaces: {told.refused}")
+    assert pried(confined=True) == {"own"}
+
+
+def test_the_same_model_gets_everything_out_of_a_cell(pried):
+    found = pried(confined=False)
+    assert found >= {"variable", "parent", "network", "folder", "elsewhere", "own"}
+
+
+def test_a_process_that_is_spawned_loses_as_much_as_one_that_is_forked(told, monkeypatch):
+    monkeypatch.setenv("OMP_A_CHANGE", "1")  # which the fork server cannot follow
+    with Worker() as worker:
+        assert worker.call(held, seconds=120, cell=Cell("0", "It runs code.", ())) == told
+
+
+def test_a_remote_store_needs_the_network_and_the_note_says_so():
+    cell = Cell("0", "It runs code.", (), remote="the store")
+    with Worker() as worker:
+        found = worker.call(held, seconds=120, cell=cell)
+    assert not found.network
+    assert not found.variables
+    assert "It had the network and the environment, since the store is remote." in found.note(cell)
+
+
+_WITH_A_SECRET = """
+import json
+import prying_net
+from audits.execution.cell import Cell
+from audits.execution.worker import Worker
+if __name__ == "__main__":
+    with Worker() as worker:
+        told = worker.call(prying_net.found, seconds=120, cell=Cell("0", "", ()))
+    print(json.dumps(told))
+"""
+
+
+def test_a_variable_from_before_the_start_is_nowhere_in_the_process(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(_WITH_A_SECRET)
+    told = subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, "SOME_TOKEN": SECRET, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(told.stdout)
+    assert found == {"variable": False, "kernel": False, "memory": False}
+
+
+def test_evidence_says_what_the_process_lost(config_of, told):
+    notes = run_audit(config_of(logistic(), CHECKS)).notes
+    (note,) = [note for note in notes if "may run any code" in note]
+    assert note.startswith("The model may run any code, which the auditor has allowed. Its process")
+    assert ("no network" in note) == told.network
+    assert ("no variables of the environment" in note) == told.variables
+
+
+def test_a_model_that_runs_no_code_has_no_cell(config_of):
+    config = config_of(logistic(), CHECKS, pickled=False)
+    assert not any("may run any code" in note for note in run_audit(config).notes)
+
+
+def test_each_model_that_runs_code_has_a_process_of_its_own():
+    one, other = Cell("1", "", ()), Cell("2", "", ())
+    with Worker() as worker:
+        first = worker.call(os.getpid, seconds=120, cell=one)
+        assert worker.call(os.getpid, seconds=120, cell=one) == first
+        folder = Path(worker.call(os.path.expanduser, "~", seconds=120, cell=one))
+        assert folder.is_dir()
+        pids = {first, worker.call(os.getpid, seconds=120, cell=other)}
+        assert not folder.exists(), "the temporary folder outlived its process"
+        pids.add(worker.call(os.getpid, seconds=120))
+    assert len(pids) == 3
+
+
+def test_files_that_changed_are_told_if_the_kernel_does_not_keep_them(config_of):
+    config = config_of(logistic(), CHECKS)
+    inputs = AuditInputs(config, registry.resolve(config.model), sources.load(config.data))
+    with inputs, Worker() as worker, Session(inputs, worker) as session:
+        session._held = Held(variables=True, network=False, files=False, refused="a kernel")
+        (check,) = config.checks
+        for unit in session.units(check):
+            session.measure(check, unit)
+        session.conclude(check)
+        file = Path(inputs.files.data) / "model.pth"
+        file.write_bytes(file.read_bytes() + b"\0")
+        with pytest.raises(AuditError, match="the model's files to stay as they were"):
+            session.conclude(check)
+
+
+def test_a_path_below_the_home_is_found_in_the_cell(config_of, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    images = np.random.default_rng(0).integers(0, 255, (20, 28, 28), dtype=np.uint8)
+    np.savez(tmp_path / "own.npz", x=images, y=np.arange(20) % 10)
+    data = {"kind": "npz", "path": "~/own.npz"}
+    net = logistic()
+    assert isinstance(net, Linear)
+    result = run_audit(config_of(net, CHECKS, data=data))
+    assert result.evidence[0].status == "ok"
