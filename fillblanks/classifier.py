@@ -158,8 +158,9 @@ class Classifier:
         No gradient is computed. The network must run without one.
         """
         with torch.inference_mode(False), torch.enable_grad():
+            first = images[:1].clone().requires_grad_(True)
             try:
-                return self._run(images[:1].clone().requires_grad_(True)).requires_grad
+                return _reaches(self._run(first), first)
             except ValueError:  # numpy refuses tensors that require a gradient
                 return False
 
@@ -240,6 +241,27 @@ class Classifier:
                 f"Expected a network that takes {len(images)} image(s) of shape "
                 f"{tuple(images.shape[1:])}, got {type(error).__name__}: {first}"
             ) from error
+
+
+def _reaches(output: Tensor, leaf: Tensor) -> bool:
+    """Whether the graph of a gradient of `output` ends at `leaf`, among others.
+
+    `output.requires_grad` does not say so: a network may have parameters that cannot be frozen.
+    """
+    left, seen = [output.grad_fn], set()
+    while left:
+        node = left.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if (
+            "NotImplemented" in node.name()
+        ):  # an operation without a derivative, as of quantized nets
+            continue
+        if getattr(node, "variable", None) is leaf:
+            return True
+        left += [following for following, _ in node.next_functions]
+    return False
 
 
 def predicted_class(logits: Tensor) -> Tensor:

@@ -102,3 +102,28 @@ def test_rows_may_differ_by_the_rounding_of_the_weights(dtype, change):
         Classifier(Rounds(10 * change), dtype=torch.float32).expect_logits(images)
     told = Classifier(Rounds(change / 3), dtype=torch.float32)
     assert told.expect_logits(images) == 108
+
+
+def test_a_gradient_of_other_leaves_is_none_of_the_image():
+    class Loose(nn.Module):
+        """Adds a tensor that requires a gradient, and is no parameter that can be frozen."""
+
+        def __init__(self):
+            super().__init__()
+            self.loose = [torch.ones(3, requires_grad=True)]
+
+        def forward(self, x):
+            return x.detach().flatten(1)[:, :3] + self.loose[0]
+
+    images = torch.rand(2, 1, 4, 4)
+    assert Loose()(images).requires_grad
+    assert not Classifier(Loose()).has_gradient(images)
+    assert Classifier(nn.Flatten()).has_gradient(images)
+
+
+def test_an_operation_without_a_derivative_gives_no_gradient():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    images = torch.rand(2, 1, 4, 4)
+    assert Classifier(net).has_gradient(images)
+    quantized = torch.ao.quantization.quantize_dynamic(net, {nn.Linear})
+    assert not Classifier(quantized).has_gradient(images)
