@@ -1,11 +1,14 @@
 """Exports the open model as a pt2. This runs in the child process that holds the model."""
 
+import copy
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from audits.errors import ModelRefused
 from audits.execution.child import Opened
+from audits.models.adapter import AdaptedNet
 
 _COMPARED = 64  # images
 _TOLERANCE = 1e-4  # of the largest logit
@@ -33,7 +36,7 @@ def save_pt2(opened: Opened, folder: str, metadata: dict[str, Any]) -> tuple[int
         wanted = classifier.net(inputs)
         try:
             mlflow.pytorch.save_model(
-                classifier.net,
+                _exportable(classifier.net, example),
                 folder,
                 input_example=example.numpy(),
                 serialization_format="pt2",
@@ -54,3 +57,25 @@ def save_pt2(opened: Opened, folder: str, metadata: dict[str, Any]) -> tuple[int
             f"{difference:.3g} on {len(chosen)} images. Nothing was registered."
         )
     return len(chosen), difference
+
+
+def _exportable(net: nn.Module, example: Tensor) -> nn.Module:
+    """The network, or one that computes the same if torch.export does not take its kind."""
+    if isinstance(net, AdaptedNet):
+        inner = _exportable(net.net, net.adaptation.inputs.given(example))
+        if inner is not net.net:
+            net = copy.copy(net)
+            net._modules = {**net._modules, "net": inner}
+        return net
+    if not isinstance(net, torch.jit.ScriptModule):
+        return net
+    # The only way from TorchScript to a graph that can be exported; a private name of torch, so a
+    # later release may lack it.
+    try:
+        from torch._export.converter import TS2EPConverter
+    except ImportError as error:
+        raise ModelRefused(
+            f"Expected a torch that turns TorchScript into a graph, got {torch.__version__}. "
+            "Export the network itself, from Python."
+        ) from error
+    return TS2EPConverter(net, (example,)).convert().module()

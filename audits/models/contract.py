@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from audits.data.fit import Fit
-from audits.errors import ModelRefused
+from audits.errors import ModelRefused, few
 
 Range = Literal["0-1", "0-255", "-1..1"]
 Layout = Literal["NCHW", "NHWC", "NHW", "flat"]
@@ -101,6 +101,10 @@ class InputContract:
         }
         if self.fit.resize == "crop" and self.fit.resize_to:
             shown["resize"] = f"shorter side to {self.fit.resize_to}, then the centre"
+        if self.classes is not None:
+            shown["classes"] = f"{len(self.classes)}: {few(self.classes)}"
+        if self.outputs is not None:
+            shown["outputs"] = self.outputs
         if self.fit.exif:
             shown["exif"] = "rotation applied"
         if self.fit.alpha is not None:

@@ -1,5 +1,7 @@
 """A converted model is a pt2 that answers as the old one; what cannot be converted is refused."""
 
+from pathlib import Path
+
 import adapted_nets
 import mlflow
 import numpy as np
@@ -49,6 +51,16 @@ def test_probabilities_become_logits_and_the_batch_is_free(shared_registry, regi
     x = np.random.default_rng(0).random((5, 1, 28, 28), dtype=np.float32)
     wanted = net(torch.from_numpy(x)).log_softmax(1)
     torch.testing.assert_close(found(torch.from_numpy(x)), wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["plain", "probabilities"])
+def test_torchscript_becomes_a_pt2(wrapped, shared_registry, register):
+    net = adapted_nets.Softmax(logistic()) if wrapped else logistic()
+    traced = torch.jit.trace(net.eval(), torch.zeros(2, 1, 28, 28))
+    uri, sha256 = register(traced, f"traced-{wrapped}", pickled=True)
+    done = convert(_config(uri, trust_pickle_sha256=sha256))
+    assert done.difference < 1e-4
+    assert not inspect(Path(mlflow.artifacts.download_artifacts(done.uri)), Preprocessing()).trusted
 
 
 def test_a_contract_with_open_questions_is_not_made_to_look_named(shared_registry, register):
