@@ -9,12 +9,14 @@ from audits.data.imageset import ImageSet
 from audits.data.kinds.digits import Digits
 from audits.data.kinds.folder import Folder
 from audits.data.kinds.huggingface import HuggingFace
+from audits.data.kinds.mlflow_dataset import MlflowDataset
 from audits.data.kinds.npz import Npz
 from audits.data.kinds.of_torchvision import Torchvision
 from audits.data.kinds.table import Csv, Table
 
 AnyData = Annotated[
-    Digits | Torchvision | Folder | Npz | Csv | Table | HuggingFace, Field(discriminator="kind")
+    Digits | Torchvision | Folder | Npz | Csv | Table | HuggingFace | MlflowDataset,
+    Field(discriminator="kind"),
 ]
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "Digits",
     "Folder",
     "HuggingFace",
+    "MlflowDataset",
     "Npz",
     "Table",
     "Torchvision",

@@ -150,7 +150,7 @@ class AuditInputs:
 
     def _settled(self) -> AuditConfig:
         checks = tuple(c.settled(self.shape) for c in self.config.checks)
-        return self.config.model_copy(update={"checks": checks})
+        return self.config.model_copy(update={"checks": checks, "data": self.config.data.settled()})
 
     @property
     def notes(self) -> tuple[str, ...]:

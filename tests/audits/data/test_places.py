@@ -13,7 +13,7 @@ from PIL import Image
 
 from audits import AuditError
 from audits.data import places
-from audits.data.sources import Csv, Folder, HuggingFace, Npz, Table, load
+from audits.data.sources import Csv, Folder, HuggingFace, MlflowDataset, Npz, Table, load
 
 RNG = np.random.default_rng(4)
 COLOUR = RNG.integers(0, 256, (4, 6, 7, 3), dtype=np.uint8)
@@ -263,3 +263,26 @@ def test_a_file_system_without_its_package_names_the_command(monkeypatch):
     message = "reads far://x/y: Install no_such_package to go far. Do pip install no_such_package."
     with pytest.raises(AuditError, match=message):
         load(Folder(path="far://x/y"))
+
+
+def test_a_data_set_that_a_run_has_logged_is_read_from_its_source(registry, memory, tmp_path):
+    for name, content in _files().items():
+        (tmp_path / "own" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own" / name).write_bytes(content)
+    table = tmp_path / "own" / "t.csv"
+    with mlflow.start_run() as run:
+        for name, source in {"table": str(table), "photos": str(table.parent / "photos")}.items():
+            logged = mlflow.data.from_pandas(pd.read_csv(table), source=source, name=name)
+            mlflow.log_input(logged, context="test")
+        unknown = mlflow.data.from_pandas(pd.read_csv(table), name="unknown")
+        mlflow.log_input(unknown, context="test")
+    for name in ("table", "photos"):
+        config = MlflowDataset(run=run.info.run_id, dataset=name)
+        assert _pixels(load(config)) == _wanted()
+        assert _pixels(load(config.settled())) == _wanted()
+    with pytest.raises(AuditError, match="'none' among those of run"):
+        load(MlflowDataset(run=run.info.run_id, dataset="none"))
+    with pytest.raises(AuditError, match=r"whose source is a file or a folder, got a source of"):
+        load(MlflowDataset(run=run.info.run_id, dataset="unknown"))
+    with pytest.raises(AuditError, match=r"Expected the run 0+, found none"):
+        load(MlflowDataset(run="0" * 32, dataset="table"))

@@ -1,0 +1,65 @@
+"""MlflowDataset: a data set that a run of MLflow has logged as its input."""
+
+import json
+from typing import Any, Literal
+
+import mlflow
+from mlflow.exceptions import MlflowException
+from pydantic import Field
+
+from audits.data.built import OfFiles
+from audits.data.imageset import ImageSet
+from audits.data.kinds.folder import Folder
+from audits.data.kinds.table import Csv
+from audits.errors import AuditError, few, quoted
+
+_TABLES = (".csv", ".parquet", ".pq")
+
+
+class MlflowDataset(OfFiles):
+    """The source of a data set that a run has logged (`mlflow.log_input`): a table or a folder.
+
+    A source that ends in .csv or .parquet is read as by `csv`, any other as by `folder`.
+    """
+
+    kind: Literal["mlflow"] = "mlflow"
+    run: str = Field(pattern="^[0-9a-f]{32}$", description="id of the run")
+    dataset: str = Field(description="its name")
+    path_column: str = "path"
+    label_column: str = "label"
+    split: str | None = Field(default=None, description="of a folder, as in `folder`")
+
+    def load(self) -> ImageSet:
+        return self.settled().load()
+
+    def settled(self) -> Csv | Folder:
+        """The table or the folder that the data set's source names. Raises AuditError."""
+        source = self._source()
+        common: dict[str, Any] = {"path": source, "unreadable": self.unreadable, "bits": self.bits}
+        if source.lower().endswith(_TABLES):
+            common |= {"path_column": self.path_column, "label_column": self.label_column}
+            return Csv(**common)
+        return Folder(**common, split=self.split)
+
+    def _source(self) -> str:
+        try:
+            inputs = mlflow.MlflowClient().get_run(self.run).inputs
+        except MlflowException as error:
+            raise AuditError(f"Expected the run {self.run}, found none: {error.message}") from error
+        logged = {
+            one.dataset.name: one.dataset for one in (inputs.dataset_inputs if inputs else [])
+        }
+        if self.dataset not in logged:
+            raise AuditError(
+                f"Expected a data set {quoted(self.dataset)} among those of run {self.run}, found: "
+                f"{few(sorted(logged)) or 'none'}."
+            )
+        found = logged[self.dataset]
+        said = json.loads(found.source or "{}")
+        place = said.get("uri") or said.get("url")
+        if not isinstance(place, str):
+            raise AuditError(
+                f"Expected a data set whose source is a file or a folder, got a source of type "
+                f"{found.source_type}. Name the files themselves under data."
+            )
+        return place
