@@ -39,12 +39,18 @@ class NotApplicable(AuditError):
 
 def shortened(value: object, longest: int = _LONGEST_VALUE) -> str:
     """`str(value)` on one line, without its middle if it has more than `longest` characters."""
-    line = " ".join(str(value).split())
+    line = one_line(value)
     if len(line) <= longest:
         return line
     kept = longest - len(" ... ")
     end = kept * 2 // 5
     return f"{line[: kept - end].rstrip()} ... {line[len(line) - end :].lstrip()}"
+
+
+def one_line(value: object) -> str:
+    """`str(value)` on one line, without control characters, which a terminal would obey."""
+    shown = (c if c.isprintable() else " " for c in str(value))
+    return " ".join("".join(shown).split())
 
 
 def quoted(value: object) -> str:

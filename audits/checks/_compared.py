@@ -18,7 +18,7 @@ class Compared:
 
     The intervals of all gains together hold at 95 % (Bonferroni). `part` has `label` (n,);
     `predicted` and `confidence` (n, 1 + m), first with the given contract, then with each of m
-    neighbours; `name` and `cure` (m,).
+    neighbours; `name`, `cure` and `contradicts` (m,).
     """
 
     def __init__(self, part: Part):
@@ -47,12 +47,14 @@ class Compared:
 
     @property
     def best(self) -> list[int]:
-        """The best of them, then those that are not clearly worse than it."""
+        """The best of them and those that are not clearly worse than it, the likeliest first."""
         better = self.better
         if not better:
             return []
         first = self.right[:, better[0] + 1]
-        return [n for n in better if n == better[0] or self._gain(n, first).high >= 0]
+        equal = [n for n in better if n == better[0] or self._gain(n, first).high >= 0]
+        # Of neighbours that are about as good, one that contradicts no source is likelier.
+        return sorted(equal, key=lambda number: bool(self.part["contradicts"][number]))
 
     @property
     def question(self) -> str:

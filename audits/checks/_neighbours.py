@@ -41,6 +41,7 @@ _RANGES: dict[Range, Name] = {
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _RESIZES: tuple[Resize, ...] = ("stretch", "crop", "pad")
 _LONGEST = 120  # characters of a list of classes in a cure
+_UNITS = {"range", "mean", "std"}
 _FIELDS = ("range", "mean", "std", "layout")
 _FIT_FIELDS = ("resize", "resize_to", "exif")
 
@@ -60,6 +61,7 @@ class Neighbour:
     inverted: bool = False
     swapped: bool = False
     turned: bool = False
+    contradicts: bool = True  # a source that names a field which this one changes
     order: tuple[int, ...] | None = None
 
     def inputs(self, classifier: Classifier, pixels: Tensor) -> Tensor:
@@ -107,7 +109,16 @@ def neighbours(
         found += _laid_out_otherwise(contract)
     found += _fitted_otherwise(contract, resized)
     found += _ordered_otherwise(contract, classes)
-    return tuple(found)
+    return tuple(replace(one, contradicts=_contradicts(contract, one)) for one in found)
+
+
+def _contradicts(given: InputContract, one: Neighbour) -> bool:
+    """Whether a source names a field that the neighbour changes."""
+    if one.inverted or one.swapped or one.turned:
+        return True
+    if one.order is not None:
+        return given.classes is not None
+    return bool(_changed(given, one.contract).keys() & given.sources.keys())
 
 
 def _normalised_otherwise(contract: InputContract, channels: int) -> Iterator[Neighbour]:
@@ -189,20 +200,28 @@ def _ordered_otherwise(contract: InputContract, classes: Sequence[str]) -> Itera
 
 def _cure(given: InputContract, other: InputContract) -> str:
     """The fields of `preprocessing` that make `other` of `given`."""
+    changed = _changed(given, other)
+    if changed.keys() & _UNITS and given.sources.keys() & {"mean", "std"}:
+        # Range, mean and std must come from one source.
+        changed = {"range": other.range, "mean": other.mean, "std": other.std} | changed
+    lines = [f"{name}: {_told(value)}" for name, value in changed.items()]
+    if len(lines) == 1:
+        return f"set preprocessing.{lines[0]}"
+    return f"set preprocessing: {{{', '.join(lines)}}}"
+
+
+def _changed(given: InputContract, other: InputContract) -> dict[str, Any]:
+    """The fields in which `other` differs, with its values."""
     changed = {
         name: getattr(other, name)
         for name in _FIELDS
         if getattr(other, name) != getattr(given, name)
     }
-    changed |= {
+    return changed | {
         name: getattr(other.fit, name)
         for name in _FIT_FIELDS
         if getattr(other.fit, name) not in (getattr(given.fit, name), None)
     }
-    lines = [f"{name}: {_told(value)}" for name, value in changed.items()]
-    if len(lines) == 1:
-        return f"set preprocessing.{lines[0]}"
-    return f"set preprocessing: {{{', '.join(lines)}}}"
 
 
 def _told(value: Any) -> str:

@@ -93,6 +93,8 @@ class InputDoctor(Check):
             "confidence": np.stack([one.confidence for one in answers], axis=1),
             "name": np.array([one.neighbour.name for one in ran], dtype=str),
             "cure": np.array([one.neighbour.cure for one in ran], dtype=str),
+            "contradicts": np.array([one.neighbour.contradicts for one in ran], dtype=bool),
+            "unnamed": np.array(contract.classes is None),
             "skipped": np.array([o.neighbour.name for o in tries if o.skipped], dtype=str),
             "reason": np.array([o.skipped for o in tries if o.skipped], dtype=str),
             "passes": np.array(len(unit.indices) * (1 + sum(one.costs for one in ran))),
@@ -112,6 +114,8 @@ class InputDoctor(Check):
                 f"ignore: [{better}]."
             )
         tables = {"neighbours": compared.table}
+        if part["unnamed"]:
+            tables["logits"] = _by_logit(part, audit.classes)
         if len(part["skipped"]):
             tables["not_tried"] = pd.DataFrame({"name": part["skipped"], "reason": part["reason"]})
         return Evidence(
@@ -130,6 +134,23 @@ class InputDoctor(Check):
             questions=(question,) if question else (),
             passes=int(part["passes"]),
         )
+
+
+def _by_logit(part: Part, classes: Sequence[str]) -> pd.DataFrame:
+    """For each logit that is predicted: the class that most of its images have, and how many."""
+    rows = []
+    for logit in np.unique(part["predicted"][:, 0]):
+        labels = part["label"][part["predicted"][:, 0] == logit]
+        commonest = int(np.bincount(labels).argmax())
+        rows.append(
+            {
+                "logit": int(logit),
+                "commonest_class": classes[commonest],
+                "of_them": int((labels == commonest).sum()),
+                "images": len(labels),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 @dataclass

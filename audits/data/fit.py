@@ -24,7 +24,7 @@ class Fit:
     `resize_to`, then the centre) or `pad` (the longer side to its size, then black borders).
     `resize_to` None is the least length that covers the crop. `exif` turns an image as its EXIF
     tag says. `alpha` is the colour, (r, g, b) in [0, 1], behind an image's transparent parts;
-    None drops the transparency.
+    `drop` shows the colours that are stored there.
     """
 
     channels: int | None = None
@@ -35,7 +35,7 @@ class Fit:
     interpolation: Interpolation = "bilinear"
     antialias: bool = True
     exif: bool = False
-    alpha: tuple[float, float, float] | None = None
+    alpha: tuple[float, float, float] | Literal["drop"] = "drop"
 
     @property
     def has_size(self) -> bool:

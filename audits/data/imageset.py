@@ -137,9 +137,8 @@ class ImageSet:
             )
         if self.scan.transparent:
             shown = (
-                "whose hidden colour is shown; set preprocessing.alpha to the colour that your "
-                "training put behind them."
-                if self.fit.alpha is None
+                "whose hidden colour is shown."
+                if self.fit.alpha == "drop"
                 else f"put over the colour {self.fit.alpha}."
             )
             found.append(

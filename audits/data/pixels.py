@@ -1,6 +1,6 @@
 """Pixels: an image as its file stores it, and the tensor that is made of it."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ def to_tensor(pixels: Pixels, fit: Fit, name: str) -> Tensor:
     image = pixels.array
     if image.ndim == 2:
         image = image[:, :, None]
-    has_alpha = pixels.alpha or (image.shape[2:] == (4,) and fit.alpha is not None)
+    has_alpha = pixels.alpha or (image.shape[2:] == (4,) and fit.alpha != "drop")
     colours = image.shape[2] - has_alpha if image.ndim == 3 else 0
     if colours not in (1, 3) or 0 in image.shape:
         hint = (
@@ -77,10 +77,10 @@ def _turned(image: np.ndarray, orientation: int) -> np.ndarray:
     return image
 
 
-def _opaque(image: np.ndarray, behind: tuple[float, float, float] | None) -> np.ndarray:
-    """The image without its last channel, over the colour `behind` if there is one."""
+def _opaque(image: np.ndarray, behind: tuple[float, float, float] | Literal["drop"]) -> np.ndarray:
+    """The image without its last channel, over the colour `behind`."""
     colour, opaque = image[:, :, :-1], image[:, :, -1:]
-    if behind is None:
+    if behind == "drop":
         return colour
     if len(set(behind)) > 1:
         colour = np.broadcast_to(colour, (*colour.shape[:2], 3))

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from audits.config.audit import AuditConfig
 from audits.execution import namespaces
 from audits.execution.elsewhere import Python
 
@@ -28,6 +27,8 @@ _KEPT_NAMES = {
     "FILLBLANKS_PROCESS",  # the mark of the watcher, which ends processes that are left behind
     *("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"),
 }
+# Even with a beginning that is kept: LD_ACCESS_TOKEN is of a service, not of the linker.
+_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASS", "CRED", "AUTH", "SDK", "COOKIE")
 _ENV_START, _ENV_END = 50, 51  # fields of /proc/<pid>/stat, counted from 1
 
 
@@ -115,6 +116,8 @@ def enter(inside: Inside) -> None:
 
 
 def _is_kept(name: str) -> bool:
+    if any(word in name.upper() for word in _SECRET_WORDS):
+        return False
     return name in _KEPT_NAMES or name.startswith(_KEPT_BEGINNINGS)
 
 
@@ -135,12 +138,3 @@ def _wipe_variables() -> None:
         if not _is_kept(os.fsdecode(entry.split(b"=")[0])):
             ctypes.memset(place, 0, len(entry))
         place += len(entry) + 1
-
-
-def at_home(config: AuditConfig) -> AuditConfig:
-    """The config with `~` written out: in a cell the home is another folder."""
-    values = {
-        k: os.path.expanduser(v) for k, v in config.data if isinstance(v, str) and v[:1] == "~"
-    }
-    store = os.path.expanduser(config.store or "")
-    return config.model_copy(update={"data": config.data.model_copy(update=values), "store": store})

@@ -3,6 +3,7 @@
 Nothing of the model is run here: its files are copied, inspected and hashed.
 """
 
+import os
 import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
@@ -30,6 +31,15 @@ def _is_remote(data: AnyData) -> bool:
     """Whether the config names a place that is not on this machine."""
     named = [value for value in data.model_dump().values() if isinstance(value, str)]
     return any("://" in value and not value.startswith("file://") for value in named)
+
+
+def at_home(config: AuditConfig) -> AuditConfig:
+    """The config with `~` written out: in a cell the home is another folder."""
+    values = {
+        k: os.path.expanduser(v) for k, v in config.data if isinstance(v, str) and v[:1] == "~"
+    }
+    store = os.path.expanduser(config.store or "")
+    return config.model_copy(update={"data": config.data.model_copy(update=values), "store": store})
 
 
 class AuditInputs:
@@ -177,8 +187,18 @@ class AuditInputs:
         """What decides the figures and was named by nobody; with any the verdict is undecided."""
         asked = [*self.files.contract.questions, *self._classes.questions]
         asked += self.images.scan.questions
-        if self.reference_files is not None:
-            asked += [f"The reference: {q}" for q in self.reference_files.contract.questions]
+        scan = self.images.scan
+        if scan.transparent and "alpha" not in self.files.contract.sources:
+            asked.append(
+                f"{scan.transparent} of {scan.alphas} images with an alpha channel that were "
+                "looked at have transparent parts, and nobody named the colour behind them: set "
+                "preprocessing.alpha to [red, green, blue] in [0, 1], or to drop."
+            )
+        if self.reference_files is not None and (unnamed := self.reference_files.contract.unnamed):
+            asked.append(
+                f"Nobody named the {' and the '.join(unnamed)} of the reference's images. Log it "
+                'with metadata={"preprocessing": {...}}: the config is about the audited model.'
+            )
         return tuple(asked)
 
     @property

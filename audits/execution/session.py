@@ -21,7 +21,7 @@ from audits.execution.audit_keys import AuditKeys
 from audits.execution.cell import Held
 from audits.execution.cost import Cost
 from audits.execution.first_plan import first_plan
-from audits.execution.inputs import AuditInputs
+from audits.execution.inputs import AuditInputs, at_home
 from audits.execution.plans import Plans
 from audits.execution.progress import Progress
 from audits.execution.setting import Setting
@@ -59,7 +59,7 @@ class Session:
         self._open = ExitStack()
         self._turn = threading.RLock()
         self._job = child.Job(
-            cells.at_home(self.config), inputs.files, inputs.reference_files, places.copies()
+            at_home(self.config), inputs.files, inputs.reference_files, places.copies()
         )
         self._held: Held | None = None  # what the process of a cell lost
         self._progress = Progress(str(self.model), self.config.passes(len(self.images)))

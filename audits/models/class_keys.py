@@ -1,11 +1,13 @@
 """Finds a class among the names of a model: as it is written, by wnid, or more loosely."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from audits.models.imagenet import english, split_wnid, wnids
 
+_NUMBERS = re.compile(r"[\d_.-]+")
 BY_NAME, BY_WNID = "by name", "by wnid"
 
 
@@ -45,7 +47,9 @@ class Lookup:
 
 def loose(name: str) -> str:
     """The name without case, spaces, `_`, `-`, and zeros before a number."""
-    key = "".join(name.casefold().split()).replace("_", "").replace("-", "")
+    key = "".join(name.casefold().split())
+    if not _NUMBERS.fullmatch(key):  # a minus or a range of numbers is no mere mark between words
+        key = key.replace("_", "").replace("-", "")
     return (key.lstrip("0") or "0") if key.isdigit() else key
 
 

@@ -127,7 +127,8 @@ def _named(
         for way, pairs in examples.items()
     ]
     how = PLAIN if set(examples) == {BY_NAME} else f"Classes were matched {', '.join(told)}."
-    return Matched(names, _order(data, found), how)
+    by_index = {name: found[name] for name in data if ways[name] == _BY_INDEX}
+    return Matched(names, _order(data, found), how, _first_index_asked(by_index))
 
 
 def _unnamed(
@@ -165,7 +166,19 @@ def _unnamed(
     for name, index in found.items():
         numbers[index] = name
     _expect_apart(left, found, numbers, origin)
-    return Matched(distinct(numbers), _order(data, found), how, at_least=True)
+    asked = _first_index_asked({name: found[name] for name in left})
+    return Matched(distinct(numbers), _order(data, found), how, asked, at_least=True)
+
+
+def _first_index_asked(by_index: Mapping[str, int]) -> tuple[str, ...]:
+    """The question whether indices count from 0, if no class shows that; else nothing."""
+    if not by_index or 0 in by_index.values():
+        return ()
+    line = yaml.safe_dump(dict(by_index), default_flow_style=True, width=10_000).strip()
+    return (
+        f"The data's classes are taken for indices of logits, and none is 0, so they may count "
+        f"from 1. Say which logits they are: preprocessing.class_map: {shortened(line, _LISTED)}",
+    )
 
 
 def _guessed(data: Sequence[str]) -> Matched:
@@ -177,8 +190,8 @@ def _guessed(data: Sequence[str]) -> Matched:
         line = line.removesuffix("]") + ", ...]"
     question = (
         "Neither the model's metadata nor the config names the classes, so the order of the logits "
-        "is not known. Add to the config, in the order of the logits, preprocessing.classes: "
-        f"{line}"
+        "is not known. Put these names into that order (see input_doctor's table) and add "
+        f"preprocessing.classes: {line}"
     )
     how = f"{_NAMELESS}the data's are taken for its logits, in this order: {few(data)}"
     return Matched(tuple(data), np.arange(len(data)), how, (question,))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from audits.data.fit import Fit
-from audits.errors import ModelRefused, few
+from audits.errors import ModelRefused, few, one_line
 
 Range = Literal["0-1", "0-255", "-1..1"]
 Layout = Literal["NCHW", "NHWC", "NHW", "flat"]
@@ -19,6 +19,7 @@ _SCALE: dict[str, tuple[float, float]] = {  # a pixel in [0, 1] is scale * pixel
 }
 _FIT = tuple(field.name for field in fields(Fit))
 _SIZE = ("channels", "height", "width", "dtype", "layout")
+_UNITS = ("range", "mean", "std")
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,10 @@ class InputContract:
     """How the model wants its images.
 
     An image in [0, 1] is fitted by `fit`, scaled to `range`, normalised with `mean` and `std` (in
-    the units of `range`, one number or one a channel), and given in `layout` and `dtype`. `batch`
-    is the fixed number of rows that the model takes, None for any. `outputs` are the values that it
-    gives, None if they are to be recognised. `classes` are the names of the
-    logits in their order, None if no source has names. `sources` says for each field where it comes
-    from; a field that it lacks has its default.
+    the units of `range`, one number or one a channel), and given in `layout` and `dtype`.
+    `outputs` are the values that it gives, None if they are to be recognised. `classes` are the
+    names of the logits in their order, None if no source has names. `sources` says for each field
+    where it comes from; a field that it lacks has its default.
     """
 
     fit: Fit
@@ -47,7 +47,6 @@ class InputContract:
     std: tuple[float, ...] = (1.0,)
     layout: Layout = "NCHW"
     dtype: str = "float32"
-    batch: int | None = None
     outputs: Outputs | None = None
     classes: tuple[str, ...] | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -71,18 +70,22 @@ class InputContract:
     @property
     def questions(self) -> tuple[str, ...]:
         """Fields that decide the answer and that no source names, with the line that names them."""
-        asked = []
-        if not {"mean", "std", "range"} & set(self.sources):
-            asked.append(
-                "Nobody named how pixels are normalised (neither config nor metadata): set "
-                "preprocessing.range (0-1, 0-255 or -1..1), or preprocessing.mean and std."
-            )
-        if not self.fit.has_size and not self.sources.keys() & {"height", "width"}:
-            asked.append(
-                "Nobody named the size of the model's images (its signature has none): set "
-                "preprocessing.size: [height, width]."
-            )
-        return tuple(asked)
+        lines = {
+            "normalisation": "Nobody named how pixels are normalised (neither config nor "
+            "metadata): set preprocessing.range (0-1, 0-255 or -1..1), or preprocessing.mean and "
+            "std.",
+            "size": "Nobody named the size of the model's images (its signature has none): set "
+            "preprocessing.size: [height, width].",
+        }
+        return tuple(lines[name] for name in self.unnamed)
+
+    @property
+    def unnamed(self) -> tuple[str, ...]:
+        """Groups of fields that decide the answer and that no source names."""
+        normalised = {"mean", "std", "range"} & self.sources.keys()
+        sized = self.fit.has_size or self.sources.keys() & {"height", "width"}
+        found = {"normalisation": normalised, "size": sized}
+        return tuple(name for name, named in found.items() if not named)
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Every field as (name, value, source), for people."""
@@ -91,8 +94,8 @@ class InputContract:
             "channels": self.fit.channels or "any",
             "size": f"{height} x {width}",
             "resize": self.fit.resize,
-            "interpolation": self.fit.interpolation
-            + (", antialiased" if self.fit.antialias else ", not antialiased"),
+            "interpolation": self.fit.interpolation,
+            "antialias": str(self.fit.antialias).lower(),
             "range": self.range,
             "mean": _numbers(self.mean),
             "std": _numbers(self.std),
@@ -107,7 +110,7 @@ class InputContract:
             shown["outputs"] = self.outputs
         if self.fit.exif:
             shown["exif"] = "rotation applied"
-        if self.fit.alpha is not None:
+        if self.fit.alpha != "drop":
             shown["alpha"] = f"over the colour {_numbers(self.fit.alpha)}"
         named = {"size": "height"}
         return [
@@ -126,7 +129,8 @@ class InputContract:
 def merged(said: Sequence[Said]) -> InputContract:
     """The contract of several sources; for each field the first that names it decides.
 
-    Raises ModelRefused if `mean` or `std` do not suit the range.
+    Range, mean and std are one group, since mean and std are in the units of the range: they must
+    come from one source. Raises ModelRefused if they do not, or if fields do not suit each other.
     """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -134,7 +138,14 @@ def merged(said: Sequence[Said]) -> InputContract:
         for name, value in one.values.items():
             if value is not None and name not in values:
                 values[name], sources[name] = value, one.by
+    if "classes" in values:
+        values["classes"] = tuple(
+            one_line(name) or str(i) for i, name in enumerate(values["classes"])
+        )
+    _expect_one_source(sources)
     _settle_range(values, sources)
+    _settle_channels(values, sources)
+    _expect_crop_that_fits(values, sources)
     fit = Fit(**{name: values.pop(name) for name in _FIT if name in values})
     return InputContract(fit=fit, sources=sources, **values)
 
@@ -151,10 +162,22 @@ def expect_agreement(said: Sequence[Said], signature: Said) -> None:
                 )
 
 
+def _expect_one_source(sources: Mapping[str, str]) -> None:
+    named = {name: sources[name] for name in _UNITS if name in sources}
+    if len(set(named.values())) > 1:
+        told = ", ".join(f"{name} from {by}" for name, by in named.items())
+        raise ModelRefused(
+            f"Expected range, mean and std from one source, since their units must agree, got "
+            f"{told}. Name all of them under preprocessing."
+        )
+
+
 def _settle_range(values: dict[str, Any], sources: dict[str, str]) -> None:
     """The range that is implied: by 8-bit inputs, or 0-1 if only mean and std are named."""
-    if "range" not in values and values.get("dtype") == "uint8":
-        values["range"], sources["range"] = "0-255", f"dtype uint8, {sources['dtype']}"
+    if values.get("dtype") == "uint8":
+        _expect_bytes(values, sources)
+        if "range" not in values:
+            values["range"], sources["range"] = "0-255", f"dtype uint8, {sources['dtype']}"
     if "range" in values:
         return
     for name in ("mean", "std"):
@@ -162,8 +185,46 @@ def _settle_range(values: dict[str, Any], sources: dict[str, str]) -> None:
         if largest > 1:
             raise ModelRefused(
                 f"Expected {name} of at most 1 for pixels in 0-1, got {largest:g} from "
-                f"{sources[name]}. If pixels are 0-255, set preprocessing.range: 0-255."
+                f"{sources[name]}. If pixels are 0-255, set preprocessing.range: 0-255, with mean "
+                "and std."
             )
+
+
+def _expect_bytes(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+    """Raises ModelRefused if images are to be whole numbers and something else at once."""
+    fitting = {"range": ("0-255",), "mean": ((0.0,), (0.0,) * 3), "std": ((1.0,), (1.0,) * 3)}
+    for name, allowed in fitting.items():
+        if name in values and values[name] not in allowed:
+            raise ModelRefused(
+                f"Expected pixels as whole numbers from 0 to 255 for inputs of uint8 "
+                f"({sources['dtype']}), got {name} {values[name]} from {sources[name]}. Leave "
+                f"{name} out, or correct dtype."
+            )
+
+
+def _settle_channels(values: dict[str, Any], sources: dict[str, str]) -> None:
+    """One channel, if the layout has no place for several."""
+    layout = values.get("layout")
+    if layout not in ("NHW", "flat"):
+        return
+    if values.get("channels") is None:
+        values["channels"], sources["channels"] = 1, f"layout {layout}, {sources['layout']}"
+    if values["channels"] != 1:
+        raise ModelRefused(
+            f"Expected 1 channel for layout {layout} ({sources['layout']}), got "
+            f"{values['channels']} from {sources['channels']}. Set preprocessing.channels: 1."
+        )
+
+
+def _expect_crop_that_fits(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+    """Raises ModelRefused if an image whose shorter side is `resize_to` does not fill the size."""
+    to, sides = values.get("resize_to"), (values.get("height"), values.get("width"))
+    least = min((side for side in sides if side is not None), default=0)
+    if to is not None and values.get("resize") == "crop" and to < least:
+        raise ModelRefused(
+            f"Expected resize_to of at least {least}, the model's size ({sources['height']}), "
+            f"got {to} from {sources['resize_to']}. Set preprocessing.resize_to."
+        )
 
 
 def _numbers(values: Sequence[float]) -> str:

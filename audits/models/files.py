@@ -171,12 +171,11 @@ def _shape(fit: Fit) -> tuple[int | None, int | None, int | None]:
 def _expect_trust(file: Path, trust: Trust) -> None:
     sha256 = _sha256(file)
     if not trust.covers(sha256):
-        given = f", not {', '.join(trust.sha256)}" if trust.sha256 else ""
+        given = f", not {', '.join(one[:8] for one in trust.sha256)}" if trust.sha256 else ""
         raise ModelRefused(
-            f"Expected a model that runs no code, got a pickle ({file.name}), which can run any "
-            "code when loaded. Have its owner log it with serialization_format='pt2', or run "
-            f"fillblanks convert {trust.uri}; or, if you trust all who can register models under "
-            f"its name, {trust.name_line}; or review the file and set trust_pickle_sha256: "
+            f"Expected a model that runs no code, got {file.name}, which can run any code when "
+            "loaded. Have it logged as pt2; or, if you trust all who can register models under its "
+            f"name, {trust.name_line}; or review the file and set trust_pickle_sha256: "
             f"{sha256}{given}"
         )
 

@@ -1,6 +1,6 @@
 """Preprocessing: the fields of the input contract that a config or a model's metadata may name."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -54,8 +54,11 @@ class Preprocessing(Strict):
     interpolation: Interpolation | None = None
     antialias: bool | None = None
     exif: bool | None = Field(default=None, description="rotate images as their EXIF tag says")
-    alpha: Annotated[tuple[Share, Share, Share], BeforeValidator(_as_tuple)] | None = Field(
-        default=None, description="colour in [0, 1] behind transparent parts"
+    alpha: (
+        Annotated[tuple[Share, Share, Share], BeforeValidator(_as_tuple)] | Literal["drop"] | None
+    ) = Field(
+        default=None,
+        description="colour in [0, 1] behind transparent parts; drop: the colours stored there",
     )
     layout: Layout | None = None
     dtype: str | None = Field(

@@ -13,7 +13,7 @@ _CHANNELS = (1, 3)
 
 
 def said_by_signature(conf: Model) -> Said:
-    """Size, layout, dtype and fixed batch of a signature of one image tensor.
+    """Size, layout and dtype of a signature of one image tensor.
 
     A signature of columns (a data frame) says nothing. Raises ModelRefused if the signature is not
     that of an image tensor.
@@ -31,7 +31,7 @@ def said_by_signature(conf: Model) -> Said:
 
 
 def said_by_tensor(dtype: str, shape: tuple[int, ...], by: str = SOURCE) -> Said:
-    """Size, layout, dtype and fixed batch of a model's input tensor; -1 is any length.
+    """Size, layout and dtype of a model's input tensor; -1 is any length.
 
     Raises ModelRefused if that is no tensor of images.
     """
@@ -39,8 +39,8 @@ def said_by_tensor(dtype: str, shape: tuple[int, ...], by: str = SOURCE) -> Said
         raise ModelRefused(
             f"Expected a model of float or uint8 images, got a signature of {dtype}."
         )
-    batch, *sides = (None if side == -1 else int(side) for side in shape)
-    return Said(by, {"dtype": dtype, "batch": batch, **_sides(sides, shape)})
+    _, *sides = (None if side == -1 else int(side) for side in shape)
+    return Said(by, {"dtype": dtype, **_sides(sides, shape)})
 
 
 def _sides(sides: list[int | None], shape: tuple[Any, ...]) -> dict[str, Any]:

@@ -4,11 +4,13 @@ The settings are a file of the user and an environment variable. Nothing in MLfl
 that was recorded there, is asked.
 """
 
+import json
 import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from glob import escape
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,7 +60,8 @@ class Trust:
         """How to trust the model's name, in words for an error message."""
         if self.name is None:
             return "register it, since a model without a registered name has no name to trust"
-        return f"write `trust: {{models: [{self.name}]}}` into {settings_file()}"
+        pattern = json.dumps(escape(self.name), ensure_ascii=False)
+        return f"write `trust: {{models: [{pattern}]}}` into {settings_file()}"
 
 
 NO_TRUST = Trust()

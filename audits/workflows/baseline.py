@@ -49,7 +49,7 @@ def _fed_differently(baseline: Evaluation, preprocessing: Preprocessing) -> str:
         said["classes"] = distinct(names)
     fed = {name: (baseline.preprocessing or {}).get(name) for name in said}
     for name, value in said.items():
-        if fed[name] != value:
+        if not _same(fed[name], value):
             return (
                 f"Not compared with the baseline: its metadata have {name} "
                 f"{shortened(fed[name])}, the config's preprocessing has {shortened(value)}. If "
@@ -57,6 +57,13 @@ def _fed_differently(baseline: Evaluation, preprocessing: Preprocessing) -> str:
                 "give the model metadata."
             )
     return ""
+
+
+def _same(fed: object, said: object) -> bool:
+    """Whether two values of a field mean the same: one number stands for every channel."""
+    if isinstance(fed, tuple) and isinstance(said, tuple) and 1 in (len(fed), len(said)):
+        return len({*fed, *said}) == 1
+    return fed == said
 
 
 def _expect_same_task(own: Evidence, evaluation: Evaluation, baseline: Evaluation) -> None:

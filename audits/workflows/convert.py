@@ -24,7 +24,7 @@ from audits.models.registry import Resolved
 
 CONVERTED_TAG = "converted_from"
 # The new signature has these, or they are those of the new network.
-_SETTLED = {"channels", "height", "width", "layout", "dtype", "batch", "outputs", "classes"}
+_SETTLED = {"channels", "height", "width", "layout", "dtype", "outputs", "classes"}
 _REPLACED = ("mean", "std", "classes", "preprocessing", "pretrained_cfg")  # keys of the metadata
 
 

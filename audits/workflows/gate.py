@@ -196,7 +196,14 @@ def _config_of(baseline: Resolved | None) -> dict[str, Any]:
             f"Expected an audit of {baseline} whose config can be taken, found none that can be "
             "verified. Audit it, or give --config."
         )
-    return {k: v for k, v in found.content["config"].items() if k in _TAKEN}
+    taken = {k: v for k, v in found.content["config"].items() if k in _TAKEN}
+    # A person who can write to MLflow must not name a file that is read and told here.
+    if (taken.get("preprocessing") or {}).get("classes_file"):
+        raise AuditError(
+            f"Expected class names in the config of the audit of {baseline}, got a classes_file. "
+            "Give --config."
+        )
+    return taken
 
 
 def _cell(text: str) -> str:

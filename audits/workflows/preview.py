@@ -6,7 +6,7 @@ from audits.checks.input_doctor import InputDoctor
 from audits.config.audit import AuditConfig
 from audits.data import sources
 from audits.data.imageset import ImageSet
-from audits.errors import AuditError
+from audits.errors import AuditError, quoted
 from audits.evidence.evidence import Evidence
 from audits.execution import fork_server
 from audits.execution.cost import passes_told
@@ -94,6 +94,12 @@ def doctor_lines(found: Evidence) -> list[str]:
         lines += [
             f"not tried: {name} ({reason})"
             for name, reason in zip(missed["name"], missed["reason"], strict=True)
+        ]
+    if (logits := found.tables.get("logits")) is not None:
+        lines += [
+            f"logit {row.logit} is the answer for {row.images} images, {row.of_them} of them of "
+            f"{quoted(row.commonest_class)}"
+            for row in logits.itertuples()
         ]
     return [f"doctor  {line}" for line in [*lines, found.sentence]]
 

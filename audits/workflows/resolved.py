@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from typing import Any
 
 from audits.config.audit import AuditConfig
 from audits.config.policy import Policy
 from audits.execution.keys import key_of
 from audits.models import registry
+from audits.models.class_names import names_of_config
 
 
 def today() -> date:
@@ -18,9 +20,17 @@ MODELS = ("model", "reference", "baseline")
 
 
 def pinned(config: AuditConfig, names: Sequence[str] = MODELS) -> AuditConfig:
-    """The config with aliases resolved. Raises AuditError if a model is not found."""
+    """The config with aliases resolved and class names read from their file.
+
+    Raises AuditError if a model is not found, or if the file cannot be read.
+    """
     uris = {name: uri for name in names if (uri := getattr(config, name)) is not None}
-    return config.model_copy(update={k: registry.resolve(uri).uri for k, uri in uris.items()})
+    update: dict[str, Any] = {k: registry.resolve(uri).uri for k, uri in uris.items()}
+    own = config.preprocessing
+    if own.classes_file is not None:  # the config that is recorded has the names themselves
+        named = {"classes": names_of_config(own), "classes_file": None}
+        update["preprocessing"] = own.model_copy(update=named)
+    return config.model_copy(update=update)
 
 
 def baseline_config(config: AuditConfig) -> AuditConfig:

@@ -60,7 +60,7 @@ class _Normalised(nn.Module):
     ("net", "reason"),
     [
         (_Labels(), "got independent probabilities of several labels (sigmoid)"),
-        (ResNet(classes=7), "Expected logits of 10 classes, as there are class names, got 7"),
+        (ResNet(classes=7), "Expected logits of 10 classes, as matched to the data, got 7"),
         (_Normalised(), "same logits for an image alone and in a batch"),
     ],
 )

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from mlflow.models import Model
 from torch import nn
 
-from audits.errors import AuditError, ModelRefused
+from audits.errors import AuditError, ModelRefused, few, quoted
 from audits.models.contract import Said
 from audits.models.flavours.base import Flavour, inside
 from audits.models.flavours.image_processor import contract_of
@@ -22,6 +22,12 @@ from audits.models.pretrained_cfg import said_by_pretrained_cfg
 
 _TASKS = ("image-classification", None)
 _PROCESSORS = ("image_processor", "feature_extractor", "processor")
+# Arguments of timm.create_model that shape a network and name no file.
+_TIMM_ARGUMENTS = frozenset(
+    {"in_chans", "num_classes", "img_size", "global_pool", "drop_rate", "drop_path_rate"}
+    | {"act_layer", "norm_layer", "output_stride", "patch_size", "embed_dim", "depth", "num_heads"}
+    | {"dynamic_img_size", "class_token", "init_values", "scriptable", "exportable"}
+)
 _PROCESSOR_FILE = "preprocessor_config.json"
 _UNNAMED = "LABEL_"  # transformers' names for labels that have none
 
@@ -58,6 +64,7 @@ class Transformers(Flavour):
     def check(self, data: Path, *, trusted: bool) -> None:
         config = _json(data / "config.json")
         _expect_own_code(config.get("auto_map"), data)
+        _expect_plain_arguments(config.get("model_args"))
         if not (_safe(data) or _pickles(data)):
             raise ModelRefused(
                 "Expected model.safetensors in the model's data, found none. Log the model with a "
@@ -109,12 +116,48 @@ def _network(config: Mapping[str, Any], data: Path, own_code: bool) -> Any:
         )
     options: dict[str, Any] = {"trust_remote_code": True} if own_code else {}
     try:
-        return cls.from_pretrained(
-            str(data), local_files_only=True, use_safetensors=_safe(data), **options
+        loaded: Any = cls.from_pretrained(
+            str(data),
+            local_files_only=True,
+            use_safetensors=_safe(data),
+            output_loading_info=True,
+            **options,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError, AssertionError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelRefused(f"transformers could not load the model: {reason}") from error
+        raise ModelRefused(
+            f"Expected a model that transformers {transformers.__version__} loads, got "
+            f"{type(error).__name__}: {reason}. Install the version that the model's requirements "
+            "name, or log the model again."
+        ) from error
+    net, told = loaded
+    for kind in ("missing_keys", "mismatched_keys"):
+        if told.get(kind):
+            raise ModelRefused(
+                f"Expected all weights of {architecture} in the model's files, but "
+                f"{few(sorted(map(str, told[kind])))} of them are not there or of another shape, "
+                "and would be random. Log the whole model."
+            )
+    return net
+
+
+def _expect_plain_arguments(arguments: object) -> None:
+    """Raises ModelRefused for arguments of a network of timm that are not known to be harmless.
+
+    timm takes paths of checkpoints among them, which it would unpickle.
+    """
+    given = arguments if isinstance(arguments, Mapping) else {}
+    odd = [k for k, v in given.items() if k not in _TIMM_ARGUMENTS or not _is_plain(v)]
+    if odd or (arguments is not None and not isinstance(arguments, Mapping)):
+        raise ModelRefused(
+            "Expected model_args in config.json that shape the network and name no file, got "
+            f"{few(odd) or quoted(arguments)}. Save the model without."
+        )
+
+
+def _is_plain(value: object) -> bool:
+    items = value if isinstance(value, list) else [value]
+    return all(item is None or isinstance(item, bool | int | float | str) for item in items)
 
 
 def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:

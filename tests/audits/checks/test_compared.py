@@ -16,6 +16,7 @@ def _part(right):
         "confidence": np.full(right.shape, 0.5),
         "name": np.array([f"n{number}" for number in range(count)]),
         "cure": np.array(["set x: y"] * count),
+        "contradicts": np.zeros(count, dtype=bool),
     }
 
 
@@ -44,6 +45,16 @@ def test_equally_good_neighbours_are_listed():
     right[:60, 1], right[:59, 2], right[:20, 3] = True, True, True
     question = Compared(_part(right)).question
     assert question.endswith("Not clearly worse: n1.")
+
+
+def test_of_equally_good_neighbours_one_that_contradicts_no_source_is_named_first():
+    right = np.zeros((64, 4), dtype=bool)
+    right[:60, 1], right[:59, 2], right[:20, 3] = True, True, True
+    part = _part(right)
+    part["contradicts"][0] = True
+    question = Compared(part).question
+    assert "0.92 with n1" in question
+    assert question.endswith("Not clearly worse: n0.")
 
 
 def test_few_images_are_said_to_be_too_few():

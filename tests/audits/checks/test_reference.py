@@ -99,7 +99,7 @@ def test_a_reference_has_its_classes_in_the_same_order(two, tmp_path):
 def test_a_pickled_reference_is_loaded_only_where_its_file_was_reviewed(two, register, tmp_path):
     pickled, sha256 = register(linear(2), "pickled", pickled=True)
     reason = run_audit(config_of(two[0], pickled, tmp_path)).verdict.reason
-    assert reason.startswith("reference: Expected a model that runs no code, got a pickle")
+    assert reason.startswith("reference: Expected a model that runs no code, got model.pth")
     config = config_of(two[0], pickled, tmp_path, trust_pickle_sha256=sha256)
     assert "progressive_fill/reference_accuracy" in {
         name for e in run_audit(config).evidence for name in e.named_estimates

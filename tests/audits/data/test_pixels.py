@@ -85,7 +85,7 @@ def test_transparency_that_nobody_named_a_colour_for_is_dropped_and_said(tmp_pat
     assert torch.equal(images.tensor([0])[0], _tensor(COLOUR))
     (note,) = images.notes()
     assert note.startswith("1 of 2 images with an alpha channel that were looked at have transp")
-    assert "set preprocessing.alpha" in note
+    assert note.endswith("whose hidden colour is shown.")
 
 
 def test_an_alpha_channel_that_is_opaque_everywhere_is_not_worth_a_word(tmp_path):

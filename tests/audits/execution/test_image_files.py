@@ -52,14 +52,14 @@ def test_a_file_is_read_once_in_either_process(folder, config_of):
     images = replace(loaded, read=reading, content=hashing)
     inputs = AuditInputs(config, registry.resolve(config.model), images)
     with inputs, Worker() as worker:
-        worker.call(counted_reads.start, seconds=60)
+        worker.call(counted_reads.start, seconds=60, cell=inputs.cell)
         with Session(inputs, worker) as session:
             for check in session.config.checks:
                 for unit in session.units(check):
                     session.measure(check, unit)
                 assert session.conclude(check).status == "ok"
             assert inputs.digest
-            there = worker.call(counted_reads.counts, seconds=60)
+            there = worker.call(counted_reads.counts, seconds=60, cell=inputs.cell)
     assert hashed == dict.fromkeys(range(20), 1)
     assert read == {0: 1}  # for the size of images
     names = {str(file.relative_to(folder)) for file in folder.rglob("*.png")}

@@ -146,7 +146,7 @@ def test_a_signature_gives_layout_and_size_and_may_leave_sizes_open(specs, fit, 
 def test_a_uint8_signature_takes_pixels_from_0_to_255(copy):
     folder = _sign(copy, TensorSpec(np.dtype(np.uint8), (4, 8, 8, 3)))
     contract = inspect(_rewrite(folder, metadata=None), PLAIN).contract
-    assert (contract.range, contract.dtype, contract.batch) == ("0-255", "uint8", 4)
+    assert (contract.range, contract.dtype) == ("0-255", "uint8")
     assert contract.pixel_mean == (0.0,)
     assert contract.pixel_std == pytest.approx((1 / 255,))
     assert contract.questions == ()
@@ -158,7 +158,9 @@ def test_a_uint8_signature_takes_pixels_from_0_to_255(copy):
         ({"size": 9}, "Expected height 8, as the model's signature has it, got 9 from the config"),
         ({"channels": 3}, "Expected channels 1, .* got 3 from the config"),
         ({"layout": "NHWC"}, "Expected layout NCHW"),
-        ({"mean": [123.7]}, "Expected mean of at most 1 .* set preprocessing.range: 0-255"),
+        ({"mean": [123.7], "std": [58]}, "Expected mean of at most 1 .*range: 0-255, with mean"),
+        ({"mean": [0.5]}, "one source, .* mean from the config, std from the model's metadata"),
+        ({"range": "0-255"}, "one source, .* range from the config, mean from the model's"),
     ],
 )
 def test_a_config_that_cannot_be_right_is_refused(given, message, copy):
@@ -166,16 +168,55 @@ def test_a_config_that_cannot_be_right_is_refused(given, message, copy):
         inspect(copy, Preprocessing.model_validate_json(json.dumps(given)))
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"range": "0-1"}, "whole numbers from 0 to 255 .* got range 0-1 from the config"),
+        ({"mean": [0.5], "std": [0.2]}, "whole numbers from 0 to 255 .* got mean"),
+        ({"range": "0-255", "std": [58]}, "whole numbers from 0 to 255 .* got std"),
+    ],
+)
+def test_bytes_that_are_to_be_normalised_are_refused(given, message, copy):
+    folder = _sign(copy, TensorSpec(np.dtype(np.uint8), (-1, 3, 8, 8)))
+    with pytest.raises(ModelRefused, match=message):
+        inspect(
+            _rewrite(folder, metadata=None), Preprocessing.model_validate_json(json.dumps(given))
+        )
+
+
+@pytest.mark.parametrize("layout", ["NHW", "flat"])
+def test_a_layout_without_channels_has_one(layout, copy):
+    folder = _rewrite(_sign(copy), metadata=None)
+    contract = inspect(folder, Preprocessing(layout=layout)).contract
+    assert contract.fit.channels == 1
+    with pytest.raises(ModelRefused, match=f"Expected 1 channel for layout {layout}"):
+        inspect(folder, Preprocessing(layout=layout, channels=3))
+
+
+def test_a_crop_that_does_not_fill_the_size_is_refused(copy):
+    metadata = {"preprocessing": {"resize": "crop", "resize_to": 12, "size": 8}}
+    folder = _rewrite(_sign(copy), metadata=metadata)
+    assert inspect(folder, PLAIN).contract.fit.resize_to == 12
+    with pytest.raises(ModelRefused, match=r"resize_to of at least 16, .* got 12 from the"):
+        inspect(folder, Preprocessing(size=(16, 16)))
+
+
+def test_names_of_classes_are_one_line_without_control_characters(copy):
+    folder = _rewrite(copy, metadata={"classes": ["a\nb: c", "\x1b[31mred\x07"]})
+    assert inspect(folder, PLAIN).classes == ("a b: c", "[31mred")
+
+
 def test_every_field_says_where_it_comes_from(copy):
     metadata = {**METADATA, "preprocessing": {"resize": "crop", "resize_to": 10}}
-    files = inspect(_rewrite(copy, metadata=metadata), Preprocessing(mean=(0.5,), range="-1..1"))
+    named = Preprocessing(mean=(0.5,), std=(0.35,), range="-1..1")
+    files = inspect(_rewrite(copy, metadata=metadata), named)
     rows = {name: (value, source) for name, value, source in files.contract.rows()}
     assert rows["mean"] == ("0.5", "the config")
     assert rows["range"] == ("-1..1", "the config")
-    assert rows["std"] == ("0.35", "the model's metadata")
+    assert rows["std"] == ("0.35", "the config")
     assert rows["resize"] == ("shorter side to 10, then the centre", "the model's metadata")
     assert rows["size"] == ("8 x 8", "the signature")
-    assert rows["interpolation"] == ("bilinear, antialiased", "default")
+    assert rows["interpolation"] == ("bilinear", "default")
     # (2x - 1 - .5) / .35 = (x - .75) / .175
     assert files.contract.pixel_mean == pytest.approx((0.75,))
     assert files.contract.pixel_std == pytest.approx((0.175,))

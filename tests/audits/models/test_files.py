@@ -190,15 +190,13 @@ def test_a_pickle_needs_the_sha256_of_the_very_file(fetched, tmp_path):
     folder = shutil.copytree(fetched["digits/2"], tmp_path / "model")
     file = folder / "data" / "model.pth"
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-    with pytest.raises(
-        ModelRefused, match=f"got a pickle .model.pth., .* trust_pickle_sha256: {sha256}$"
-    ):
+    with pytest.raises(ModelRefused, match=f"got model.pth, .* trust_pickle_sha256: {sha256}$"):
         inspect(folder, PLAIN)
-    with pytest.raises(ModelRefused, match=f"trust_pickle_sha256: {sha256}, not {'0' * 64}"):
+    with pytest.raises(ModelRefused, match=f"trust_pickle_sha256: {sha256}, not {'0' * 8}"):
         inspect(folder, PLAIN, Trust(sha256=("0" * 64,)))
     assert inspect(folder, PLAIN, Trust(sha256=(sha256,))).trusted
     file.write_bytes(file.read_bytes() + b"\0")
-    with pytest.raises(ModelRefused, match=f", not {sha256}"):
+    with pytest.raises(ModelRefused, match=f", not {sha256[:8]}"):
         inspect(folder, PLAIN, Trust(sha256=(sha256,)))
 
 

@@ -142,7 +142,7 @@ def test_a_crafted_pickle_is_refused_and_runs_nothing(copy, worker, tmp_path):
     folder, marker = copy("pickle"), tmp_path / "ran"
     good = _sha256(folder)
     (folder / "data" / "model.pth").write_bytes(_evil_bytes(marker))
-    with pytest.raises(ModelRefused, match="Expected a model that runs no code, got a pickle"):
+    with pytest.raises(ModelRefused, match=r"Expected a model that runs no code, got model\.pth"):
         _inspect(folder, trust=good)
     assert not marker.exists()
     torch.load(folder / "data" / "model.pth", weights_only=False)

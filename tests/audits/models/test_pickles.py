@@ -19,7 +19,8 @@ from audits.errors import ModelRefused
 from audits.execution.child import Job, open_model
 from audits.models.files import inspect
 from audits.models.preprocessing import Preprocessing
-from audits.models.trust import Trust
+from audits.models.registry import Resolved
+from audits.models.trust import Trust, trust_in
 
 METADATA = {"mean": [0.3], "std": [0.35], "classes": list("0123456789")}
 BY_NAME = Trust("models:/digits/1", "digits", by_name=True)
@@ -101,19 +102,30 @@ def test_a_class_inside_a_function_loads_by_cloudpickle(model, worker):
     assert _open(worker, _pickled(model, Local(), cloudpickle)).dtype == "float32"
 
 
-def test_without_trust_the_three_ways_out_are_told(model, monkeypatch, tmp_path):
-    monkeypatch.setenv("FILLBLANKS_SETTINGS", str(tmp_path / "own.yaml"))
+def test_without_trust_the_three_ways_out_are_told(model, monkeypatch):
+    monkeypatch.setenv("FILLBLANKS_SETTINGS", "/home/somebody/.config/own.yaml")
     with pytest.raises(ModelRefused) as refused:
         inspect(model, Preprocessing(), Trust("models:/digits/1", "digits"))
     told = str(refused.value)
     assert "\n" not in told
     assert told.startswith(
-        "Expected a model that runs no code, got a pickle (model.pth), which can run any code"
+        "Expected a model that runs no code, got model.pth, which can run any code"
     )
-    assert "serialization_format='pt2'" in told
-    assert "fillblanks convert models:/digits/1" in told
-    assert f"write `trust: {{models: [digits]}}` into {tmp_path / 'own.yaml'}" in told
+    assert "Have it logged as pt2" in told
+    assert " ... " not in told  # nothing of it is left out
+    assert 'write `trust: {models: ["digits"]}` into /home/somebody/.config/own.yaml' in told
     assert "set trust_pickle_sha256: " in told
+
+
+@pytest.mark.parametrize("name", ["123", "no", "m: x", "*", "a[b]c", 'say "yes"'])
+def test_the_line_of_trust_works_for_every_name_and_for_no_other(name, monkeypatch, tmp_path):
+    line = Trust(name=name).name_line
+    file = tmp_path / "own.yaml"
+    file.write_text(line.split("`")[1])
+    file.chmod(0o600)
+    monkeypatch.setenv("FILLBLANKS_SETTINGS", str(file))
+    assert trust_in(Resolved("models:/x/1", name, "1", None)).by_name
+    assert not trust_in(Resolved("models:/x/1", f"{name}-other", "1", None)).by_name
 
 
 def _in_main(folder, name="Net"):
@@ -159,7 +171,7 @@ def test_a_module_of_the_trainer_is_named(model, worker, monkeypatch):
     [
         ("absent_package", "absent-package==1.2.3"),
         ("cv2", "opencv-python-headless==4.10.0.84"),
-        ("pytorch_lightning", "lightning>=2.4,<3"),
+        ("pytorch_absent", "pytorch-absent>=2.4,<3"),
     ],
 )
 def test_a_missing_package_is_told_with_the_line_of_the_models_requirements(
@@ -216,7 +228,7 @@ def with_code(tmp_path_factory):
 
 
 def test_a_model_with_code_is_trusted_by_name_alone(with_code, worker):
-    with pytest.raises(ModelRefused, match=r"without code of its own, .*models: \[digits\]"):
+    with pytest.raises(ModelRefused, match=r'without code of its own, .*models: \["digits"\]'):
         inspect(with_code, Preprocessing(), Trust("", "digits", sha256=("0" * 64,)))
     files = inspect(with_code, Preprocessing(), BY_NAME)
     assert files.trusted

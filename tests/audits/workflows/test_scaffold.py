@@ -60,7 +60,7 @@ def test_a_model_that_cannot_be_opened_has_a_config_that_says_why(
 ):
     uri, _ = register(simple_nets.logistic(), "pickled", pickled=True)
     text, refusal = scaffold(uri, str(photos), minutes=1)
-    assert "Expected a pt2 model, got a pickle" in refusal
+    assert "Expected a model that runs no code, got model.pth" in refusal
     assert f"# The model could not be opened: {refusal}" in text
     (tmp_path / "audit.yaml").write_text(text)
     config = read_config(tmp_path / "audit.yaml")

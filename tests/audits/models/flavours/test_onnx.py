@@ -61,7 +61,7 @@ def test_an_export_of_torch_has_gradients_and_needs_no_trust(dynamo, net, tmp_pa
     assert not files.trusted
     contract = files.contract
     assert (contract.fit.channels, contract.fit.height, contract.layout) == (3, 8, "NCHW")
-    assert (contract.batch, contract.source("height")) == (None, "the ONNX graph")
+    assert contract.source("height") == "the ONNX graph"
     graph = loaded(files)
     assert graph.reason == ""
     images = torch.rand(3, 3, 8, 8, requires_grad=True)
@@ -105,10 +105,9 @@ def test_a_conversion_that_fails_leaves_a_black_box(net, tmp_path, loaded, monke
     torch.testing.assert_close(answer, net(images).detach(), rtol=1e-4, atol=1e-5)
 
 
-def test_a_fixed_batch_is_part_of_the_contract_and_other_batches_are_refused(net, tmp_path, loaded):
+def test_other_batches_than_the_fixed_one_are_refused(net, tmp_path, loaded):
     folder = _save(_export(net, tmp_path / "net.onnx", dynamic=False), tmp_path / "model")
     files = inspect(folder, Preprocessing())
-    assert files.contract.batch == 2
     graph = loaded(files)
     assert graph(torch.rand(2, 3, 8, 8)).shape == (2, 10)
     with pytest.raises(ValueError, match=r"Expected 2 image\(s\), the fixed batch, got 3"):
