@@ -1,6 +1,6 @@
 """Errors whose messages are for the person who runs the audit, and how they echo values.
 
-Whatever a message echoes, it prints one line of a readable length: that is seen to here.
+This module keeps every line of a message to a readable length, whatever values it echoes.
 """
 
 from collections.abc import Iterable
@@ -14,8 +14,8 @@ _MISTAKES = 10  # lines of one error
 class AuditError(ValueError):
     """Bad input. The message says which input was expected, which came, and how to mend it.
 
-    It is one line of 400 characters at most: a longer one loses its middle. Several mistakes get a
-    line each, and no more than ten are told.
+    The message is one line of 400 characters at most: a longer one loses its middle. Several
+    mistakes get a line each, and no more than ten are told.
     """
 
     def __init__(self, *mistakes: object):

@@ -75,7 +75,7 @@ class Compared:
 
     @property
     def sentence(self) -> str:
-        """What was found if no neighbour is clearly better."""
+        """The finding if no neighbour is clearly better."""
         own, count = self.right[:, 0], len(self.right)
         told = f"The model names {own.mean():.1%} of {count} images right as configured; "
         if not self.names:

@@ -26,12 +26,10 @@ from audits.evidence.estimate import UNMEASURED
 from audits.evidence.evidence import Evidence
 from audits.evidence.intervals import proportion
 from audits.evidence.metric import Metric
+from audits.models.adapter import NETWORK_ERRORS
 from fillblanks import Classifier
 from fillblanks.classifier import predicted_class
 from fillblanks.memory import is_short
-
-# The errors of networks that are given what they do not take.
-_ERRORS = (RuntimeError, AssertionError, ValueError, TypeError, IndexError)
 
 
 class InputDoctor(Check):
@@ -216,7 +214,7 @@ class _Try:
             found = _logits(classifier, one.inputs(classifier, pixels))
             if found.shape != logits.shape:
                 raise ValueError(f"answers of shape {tuple(found.shape)}")
-        except _ERRORS as error:
+        except NETWORK_ERRORS as error:
             if is_short(error):
                 raise
             first = (str(error).strip() or "no message").splitlines()[0]

@@ -9,13 +9,11 @@ from pydantic import Field
 from audits.data.encoded import Encoded, scaled
 from audits.data.imageset import ImageSet
 from audits.data.pixels import Pixels
-from audits.data.scan import Scan, depth_question, named, scan
+from audits.data.scan import DEPTHS_LOOKED_AT, Scan, depth_question, named, scan
 from audits.errors import AuditError
 from audits.strict import Strict
 
 Bits = Annotated[int, Field(ge=9, le=16)]
-
-_DEPTHS_LOOKED_AT = 24
 
 
 class DataKind(Strict):
@@ -47,7 +45,7 @@ def of_arrays(
     """Images (N, H, W) or (N, H, W, C) in memory. `bits` is the depth of those of 16 bits."""
     images = np.asarray(images)
     deep = images.dtype == np.uint16 and bits is None
-    asked = depth_question(list(images[:_DEPTHS_LOOKED_AT])) if deep else []
+    asked = depth_question(list(images[:DEPTHS_LOOKED_AT])) if deep else []
 
     def read(i: int) -> Pixels:
         try:
@@ -79,7 +77,7 @@ def of_files(
     config: OfFiles,
     notes: Sequence[str] = (),
 ) -> ImageSet:
-    """Image files, or bytes of such. Raises AuditError if one cannot be read, unless skipped."""
+    """Image files, or their bytes. Raises AuditError if one cannot be read, unless skipped."""
     bits = config.bits
     found = scan(images, bits).noting(notes)
     if found.skipped and config.unreadable == "refuse":

@@ -20,7 +20,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from audits.data.pixels import Pixels
 from audits.errors import AuditError
 
-# What Pillow and its plug-ins raise for a file that is damaged or of a kind that they do not read.
+# The errors of Pillow and its plug-ins for a file that is damaged or of a kind they do not read.
 UNREADABLE = (
     *(OSError, EOFError, ValueError, SyntaxError, RuntimeError, TypeError, LookupError),
     *(OverflowError, struct.error, zlib.error, Image.DecompressionBombError),
@@ -30,7 +30,7 @@ _SETTLED_NS = 2_000_000_000  # the coarsest clock of a file system: 2 s (FAT)
 
 
 class Stamp(NamedTuple):
-    """What the file system says of a file, and what changes if the file is written."""
+    """Facts of the file system about a file; some change if the file is written."""
 
     size: int
     mtime_ns: int
@@ -56,7 +56,7 @@ class Encoded:
     fault: str = ""
 
     def stamp(self) -> Stamp | None:
-        """What tells whether the file has changed; None for bytes, which do not."""
+        """A value that changes if the file is written; None for bytes, which never change."""
         if self.path is None:
             return None
         try:

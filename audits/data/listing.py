@@ -18,7 +18,7 @@ _IMAGES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".ppm", ".pgm", ".bmp"),
     *(".tif", ".tiff", ".webp"),
 )
-_SPLITS = frozenset(
+SPLITS = frozenset(
     ("train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval")
 )
 _RUBBISH = frozenset(("__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"))
@@ -46,10 +46,10 @@ def list_classes(root: Path, split: str | None = None) -> Listing:
         raise AuditError(f"Expected a folder at {folder}, found none.")
     found = _Walk(folder)
     names = found.classes()
-    if names and {name.lower() for name in names} <= _SPLITS:
+    if names and {name.lower() for name in names} <= SPLITS:
         raise AuditError(
             f"Expected one folder a class with images under {folder}, got {', '.join(names)}, "
-            f"which look like splits. Set data.split: {'test' if 'test' in names else names[-1]}."
+            f"which look like splits. {split_advice(names)}"
         )
     files: list[Path] = []
     labels: list[int] = []
@@ -69,6 +69,13 @@ def list_classes(root: Path, split: str | None = None) -> Listing:
     if empty:
         notes.append(f"Folders without an image are no classes: {named(empty)}.")
     return Listing(files, labels, classes, notes)
+
+
+def split_advice(names: Sequence[str]) -> str:
+    """Says how the config names one of several folders of splits, preferably that of the test."""
+    others = [name for name in names if not name.lower().startswith("train")]
+    tests = [name for name in others if name.lower() == "test"]
+    return f"Set data.split: {(*tests, *others, *names)[0]}."
 
 
 def _split(root: Path, split: str) -> Path:

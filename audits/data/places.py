@@ -1,9 +1,9 @@
 """Places: a folder or a file that a config names by a path, an fsspec URI or an MLflow artifact.
 
-What is not on this machine is copied once into the user's cache folder, under a name made of its
-URI and of what the place says about its files (names, sizes, times or tags), so what has changed
-since is copied anew. MLflow says names and sizes alone. The model's process is told where the
-copies are, since it may have neither network nor secrets.
+A folder or file of another machine is copied once into the user's cache folder. The name of the
+copy is made of the URI and of the facts that the place gives about its files (names, sizes, times
+or tags), so files that have changed are copied anew. MLflow gives names and sizes alone. The
+model's process is told where the copies are, since it may have neither network nor secrets.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _MODEL = re.compile(
     r"(?P<uri>models:/(?:m-[0-9a-f]{32}|[^/@]+@[^/]+|[^/@]+/[^/]+))(?:/(?P<inside>.+))?"
 )
 _AT_ONCE = 16  # files that are copied at a time
-# What file systems say about a file that changes with its content.
+# The facts of file systems about a file that change with its content.
 _TELLING = (
     *("size", "ETag", "etag", "md5Hash", "generation", "mtime", "LastModified"),
     *("last_modified", "updated", "created"),

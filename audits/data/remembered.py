@@ -25,7 +25,7 @@ class Sources(NamedTuple):
 
 
 class Remembered:
-    """What was read from `sources`, by image and by the stamp that its file had before.
+    """Hashes and pixels read from `sources`, by image and by the stamp that its file had before.
 
     Without stamps the images are in memory and do not change: then hashes are kept, and pixels are
     read anew. A file that was written less than 2 s ago is read anew too: its clock may not show

@@ -30,7 +30,7 @@ _NOTICE = logging.INFO + 5  # of lines that a person should find in the terminal
 _SECONDS = 5.0  # between lines of progress
 _NAMED = 10
 _LONGEST = 80  # characters of a name in a message
-_DEPTHS_LOOKED_AT = 24
+DEPTHS_LOOKED_AT = 24  # images whose depth is looked at
 _ALPHAS_LOOKED_AT = 64
 _TAIL = 1 << 16
 _12_BITS = 4095
@@ -75,7 +75,7 @@ NOT_SCANNED = Scan()
 
 
 class _Look(NamedTuple):
-    """What one file is, as far as its header says."""
+    """The facts about one file that its header gives."""
 
     fault: str = ""
     turned: bool = False
@@ -210,7 +210,7 @@ def _is_complete(image: Encoded, found: ImageFile.ImageFile) -> bool:
 
 
 def _depth_in_doubt(images: Sequence[Encoded]) -> list[str]:
-    arrays = [_array(images[i]) for i in _spread(len(images), _DEPTHS_LOOKED_AT)]
+    arrays = [_array(images[i]) for i in _spread(len(images), DEPTHS_LOOKED_AT)]
     return depth_question([array for array in arrays if array is not None])
 
 

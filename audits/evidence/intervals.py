@@ -103,11 +103,11 @@ def bounded_mean(values: np.ndarray, low: float = 0.0, high: float = 1.0) -> Est
 
     Gaffke's interval (Gaffke 2005; Learned-Miller and Thomas 2019, arXiv 1905.06208): the quantiles
     of means with random weights, uniform on the simplex, in which one more image has the value
-    `low` for the lower limit and `high` for the upper. It is Clopper and Pearson's if all values
-    are `low` or `high`. No distribution on [low, high] is known whose mean it covers less often
-    than 95 %; this is proven for two values only. The interval has a width even if all images
-    agree. The same values give the same limits, in any order. NaN for no images; ValueError for
-    values that are out of range or NaN.
+    `low` for the lower limit and `high` for the upper. The interval is Clopper and Pearson's if
+    all values are `low` or `high`. No distribution on [low, high] is known whose mean it covers
+    less often than 95 %; this is proven for two values only. The interval has a width even if all
+    images agree. The same values give the same limits, in any order. NaN for no images; ValueError
+    for values that are out of range or NaN.
     """
     n = len(values)
     if n == 0:

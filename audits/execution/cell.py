@@ -1,8 +1,9 @@
 """The cell: the process of a model that runs code of its own keeps little that it does not need.
 
-It loses the environment's variables, the network, and the right to write files, before anything of
-the model is loaded. What the kernel does not allow is left out and told. A cell is no sandbox: the
-process can read all files of the user, and it writes parts into the store.
+The process loses the environment's variables, the network, and the right to write files, before
+anything of the model is loaded. If the kernel does not allow a part of this, the part is left out
+and the evidence says so. A cell is no sandbox: the process can read all files
+of the user, and it writes parts into the store.
 """
 
 import ctypes
@@ -34,12 +35,12 @@ _ENV_START, _ENV_END = 50, 51  # fields of /proc/<pid>/stat, counted from 1
 
 @dataclass(frozen=True)
 class Cell:
-    """What the process of a model that runs code may reach. Another cell is another process."""
+    """The reach of the process of a model that runs code. Another cell is another process."""
 
     subject: str  # digest of the model
     reason: str  # why the model is in a cell: a sentence
     writable: tuple[str, ...]  # folders
-    remote: str = ""  # what lies elsewhere, so that network and environment are needed; mostly ""
+    remote: str = ""  # the parts that are remote and need network and environment; mostly ""
     python: Python | None = None  # of the model's own environment
 
 
@@ -61,12 +62,12 @@ class Inside:
 
 @dataclass(frozen=True)
 class Held:
-    """What the process of a cell really lost."""
+    """The rights that the process of a cell really lost."""
 
     variables: bool
     network: bool
     files: bool
-    refused: str = ""  # what the kernel said
+    refused: str = ""  # the kernel's reason
 
     def note(self, cell: Cell) -> str:
         """Sentences for a reader of the evidence."""
@@ -88,7 +89,7 @@ _held: Held | None = None  # in the process of a cell
 
 
 def held() -> Held | None:
-    """What this process lost; None outside a cell. Ask before the model is loaded."""
+    """The rights that this process lost; None outside a cell. Ask before the model is loaded."""
     return _held
 
 

@@ -8,21 +8,19 @@ from torch import Tensor, nn
 
 from audits.errors import ModelRefused
 from audits.execution.child import Opened
-from audits.models.adapter import AdaptedNet
+from audits.models.adapter import NETWORK_ERRORS, AdaptedNet
 
 _COMPARED = 64  # images
 _TOLERANCE = 1e-4  # of the largest logit
-# What torch.export raises for networks that it cannot take.
-_EXPORT_ERRORS = (RuntimeError, ValueError, TypeError, AttributeError, AssertionError, KeyError)
 
 
 def save_pt2(opened: Opened, folder: str, metadata: dict[str, Any]) -> tuple[int, float]:
     """Writes the model into the new `folder` as MLflow's pytorch flavour does, in pt2.
 
     The pt2 takes images as the model's contract says but float32 or float64 (N, C, H, W), any
-    number at a time, and gives logits (N, K). It is loaded again and compared: returns the number
-    of images and the largest difference of a logit. Raises ModelRefused if torch.export does not
-    take the network, or if the pt2 does not answer the same.
+    number at a time, and gives logits (N, K). The pt2 is loaded again and compared: returns the
+    number of images and the largest difference of a logit. Raises ModelRefused if
+    torch.export does not take the network, or if the pt2 does not answer the same.
     """
     import mlflow.pytorch
     from mlflow.exceptions import MlflowException
@@ -43,7 +41,7 @@ def save_pt2(opened: Opened, folder: str, metadata: dict[str, Any]) -> tuple[int
                 metadata=metadata,
                 pip_requirements=[f"torch=={torch.__version__.split('+')[0]}"],
             )
-        except (*_EXPORT_ERRORS, MlflowException) as error:
+        except (*NETWORK_ERRORS, MlflowException) as error:
             first = (str(error).strip() or "no message").splitlines()[0]
             raise ModelRefused(
                 f"Expected a network that torch.export takes, got {type(error).__name__}: {first}. "

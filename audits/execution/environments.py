@@ -49,7 +49,7 @@ def built(kind: Kind, lines: Sequence[str]) -> Python:
     folder = root / key[:32]
     with _locked(folder.with_suffix(".lock")):
         if not (folder / _FINISHED).exists():
-            shutil.rmtree(folder, ignore_errors=True)  # what an interrupted build has left
+            shutil.rmtree(folder, ignore_errors=True)  # left by an interrupted build
             log.info("Building an environment from the model's requirements in %s", folder)
             _build(kind, [*lines, *ours], folder)
             (folder / _FINISHED).touch()

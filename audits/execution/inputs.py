@@ -184,7 +184,10 @@ class AuditInputs:
 
     @property
     def questions(self) -> tuple[str, ...]:
-        """What decides the figures and was named by nobody; with any the verdict is undecided."""
+        """Sentences about facts that decide the figures and that nobody named.
+
+        If there are any, the verdict is undecided.
+        """
         asked = [*self.files.contract.questions, *self._classes.questions]
         asked += self.images.scan.questions
         scan = self.images.scan

@@ -61,7 +61,7 @@ class Session:
         self._job = child.Job(
             at_home(self.config), inputs.files, inputs.reference_files, places.copies()
         )
-        self._held: Held | None = None  # what the process of a cell lost
+        self._held: Held | None = None  # the rights that the process of a cell lost
         self._progress = Progress(str(self.model), self.config.passes(len(self.images)))
         self._units: dict[str, list[Unit]] = {}
         self._finished: dict[tuple[str, Unit], str] = {}

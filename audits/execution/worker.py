@@ -97,7 +97,7 @@ class _Child:
         self._lifeline.close()
         self._life.close()
         if self._own:
-            shutil.rmtree(self._own, ignore_errors=True)  # what a model left there may resist
+            shutil.rmtree(self._own, ignore_errors=True)  # files of a model may resist
 
 
 class Worker:

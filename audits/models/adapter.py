@@ -10,6 +10,17 @@ from torch import Tensor, nn
 
 from audits.models.form import Ability, Adaptation, taken
 
+# The errors that a network, or code that traces it, may raise for inputs that it does not take.
+NETWORK_ERRORS = (
+    RuntimeError,
+    AssertionError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    AttributeError,
+)
+
 
 class BlackBox(nn.Module):
     """Base of networks that are known to have no gradient at their input.

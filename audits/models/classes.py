@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 
 from audits.data.imageset import ImageSet
+from audits.data.listing import SPLITS, split_advice
 from audits.errors import AuditError, ModelRefused, few, quoted, shortened
 from audits.models import imagenet
 from audits.models.class_keys import BY_NAME, BY_WNID, Lookup, synonyms
@@ -17,7 +18,6 @@ from audits.models.files import ModelFiles
 from audits.models.imagenet import split_wnid
 from audits.models.preprocessing import Preprocessing
 
-_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 _LISTED = 200  # characters of names in a line for the config
 _BY_MAP = "by preprocessing.class_map"
 _BY_INDEX = "by index, from 0"
@@ -263,11 +263,10 @@ def _is_number(name: str) -> bool:
 
 
 def _expect_no_splits(unknown: Sequence[str], data: Sequence[str], origin: str) -> None:
-    if unknown and {name.casefold() for name in data} <= _SPLITS:
-        one = next((n for n in data if not n.casefold().startswith("train")), data[0])
+    if unknown and {name.casefold() for name in data} <= SPLITS:
         raise AuditError(
-            f"Expected folders of classes in {origin}, got {few(data)}, which are splits. Name the "
-            f"folder of one split in the config, for example data.path: .../{one}"
+            f"Expected folders of classes in {origin}, got {few(data)}, which look like splits. "
+            f"{split_advice(data)} If they are no folders, correct the labels of the data."
         )
 
 

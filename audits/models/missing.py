@@ -1,4 +1,4 @@
-"""What a model needs and this environment does not have, told with the command that mends it."""
+"""Packages and classes that a model needs and the environment lacks, told with the remedy."""
 
 import re
 from collections.abc import Iterator

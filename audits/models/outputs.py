@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from audits.errors import ModelRefused
-from audits.models.adapter import filled_up
+from audits.models.adapter import NETWORK_ERRORS, filled_up
 from audits.models.contract import Outputs
 from audits.models.form import Form, Scale, Source, container_of, rows_told, taken
 from audits.models.graphs import Last, fixed_rows, last_operation, trains
@@ -24,16 +24,6 @@ _PER_CENT = 100
 _ABOUT_0 = {False: 1e-3, True: 2e-2}
 _INSIDE = {False: 1e-6, True: 1e-2}
 _LAST_OF = {"probabilities": "softmax", "log-probabilities": "log_softmax"}
-# The errors of networks that are given what they do not take.
-_ERRORS = (
-    RuntimeError,
-    AssertionError,
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    AttributeError,
-)
 
 
 class DoesNotRun(ModelRefused):
@@ -117,7 +107,7 @@ def _run(net: nn.Module, inputs: Tensor) -> list[_Answer]:
     """The answer to `inputs`, or to halves of them if memory is short. Raises DoesNotRun."""
     try:
         return [_Answer(len(inputs), net(inputs))]
-    except (MemoryError, *_ERRORS) as error:
+    except (MemoryError, *NETWORK_ERRORS) as error:
         if not is_short(error):
             first = (str(error).strip() or "no message").splitlines()[0]
             raise DoesNotRun(

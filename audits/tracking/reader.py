@@ -56,7 +56,7 @@ class PastAudit:
 
     @property
     def questions(self) -> tuple[str, ...]:
-        """What nobody had named about the model's input."""
+        """Sentences about facts of the model's input that nobody had named."""
         return tuple(self.content["questions"])
 
     @property

@@ -1,30 +1,32 @@
-"""Guesses the kind of a data set, and its fields, from a path."""
+"""Guesses the kind of a data set, and its fields, from a path or a URI."""
 
 import csv
 import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from audits.data.sources import AnyData
+from audits.data.listing import SPLITS, split_advice
+from audits.data.places import is_here
 from audits.errors import AuditError
 
-_SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
 _PATHS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path")
+_ENDINGS = {".csv": "csv", ".parquet": "csv", ".npz": "npz"}  # of URIs
 _LABELS = ("label", "class", "target", "category", "y")
-_KINDS = {kind.model_fields["kind"].default for kind in get_args(get_args(AnyData)[0])}
 
 
 def guessed(path: str) -> dict[str, Any]:
     """Plain values for `data` of a config; fields that have their default are left out.
 
-    Raises AuditError if nothing is at `path`, if it is a folder of splits, and if the kind is not
-    recognised.
+    If `path` is a URI, its ending alone decides, and nothing is looked at. Raises AuditError if
+    nothing is at `path`, if it is a folder of splits, and if the kind is not recognised.
     """
+    if "://" in path or not is_here(path):
+        return {"kind": _ENDINGS.get(Path(path).suffix.lower(), "folder"), "path": path}
     found = Path(path).expanduser()
     if found.is_dir():
         return _folder(path, found)
@@ -41,13 +43,13 @@ def guessed(path: str) -> dict[str, Any]:
 
 def _folder(path: str, folder: Path) -> dict[str, Any]:
     if _is_huggingface(folder):
-        return {"kind": _known("huggingface", folder), "path": path}
+        return {"kind": "huggingface", "path": path}
     inside = sorted(f.name for f in folder.iterdir() if f.is_dir() and f.name[0] not in "._")
-    if inside and all(name.lower() in _SPLITS for name in inside):
+    if inside and all(name.lower() in SPLITS for name in inside):
         choices = ", ".join(f"--data {Path(path) / name}" for name in inside)
         raise AuditError(
-            f"Expected one folder a class in {folder}, got splits of a data set. Name one: "
-            f"{choices}."
+            f"Expected one folder a class in {folder}, got {', '.join(inside)}, which look "
+            f"like splits. {split_advice(inside)} Without a config, give one of {choices}."
         )
     if not inside:
         raise AuditError(
@@ -103,7 +105,7 @@ def _parquet(path: str, file: Path) -> dict[str, Any]:
         columns = list(map(str, pd.read_parquet(file).columns))
     except (ValueError, OSError) as error:
         raise AuditError(f"Expected a table in Parquet at {file}: {error}") from error
-    return {"kind": _known("table", file), "path": path, **_columns(columns, file)}
+    return {"kind": "table", "path": path, **_columns(columns, file)}
 
 
 def _columns(columns: list[str], file: Path) -> dict[str, str]:
@@ -118,15 +120,6 @@ def _columns(columns: list[str], file: Path) -> dict[str, str]:
         if column != key.removesuffix("_column"):
             found[key] = column
     return found
-
-
-def _known(kind: str, path: Path) -> str:
-    if kind not in _KINDS:
-        raise AuditError(
-            f"Expected data of a kind that this release reads ({', '.join(sorted(_KINDS))}), "
-            f"{path} looks like {kind}. Give a folder with one folder a class, or a table (.csv)."
-        )
-    return kind
 
 
 _FILES: dict[str, Callable[[str, Path], dict[str, Any]]] = {

@@ -1,6 +1,6 @@
 """scaffold: the config of an audit that suits a registered model, its data and a time budget."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -13,7 +13,7 @@ from audits.checks.random_fill import RandomFill
 from audits.config.audit import AuditConfig
 from audits.config.reading import parse_config
 from audits.data import sources
-from audits.errors import AuditError
+from audits.errors import AuditError, one_line, quoted
 from audits.evidence.evidence import Evidence
 from audits.execution import fork_server
 from audits.execution.inputs import AuditInputs
@@ -64,8 +64,13 @@ def scaffold(model: str, data: str, minutes: float) -> tuple[str, str]:
         refusal = " ".join(str(error).split())
         checks = (InputDoctor(), Performance())
         body = [*_checks(checks, ()), *_policy(checks)]
+        if "class_map" in refusal:
+            body = [*_class_map(images.classes), *body]
         known = [f"The model could not be opened: {refusal}"]
-    head = [f"# Written by fillblanks init for {resolved}.", *(f"# {line}" for line in known)]
+    head = [
+        f"# Written by fillblanks init for {one_line(resolved)}.",
+        *(f"# {one_line(line)}" for line in known),
+    ]
     text = "\n".join([*head, "", *_block({"model": model}), "", *_block({"data": values}), *body])
     return text + "\n", refusal
 
@@ -112,23 +117,34 @@ def _preprocessing(session: Session, doctor: Evidence) -> Iterator[str]:
     contract = inputs.files.contract
     asked = _ASKED if not _ASKED & contract.sources.keys() else set()
     yield ""
-    yield "# How an image becomes the model's input, and who says so. To set a field, take the #"
-    yield "# from the line of the field and from `preprocessing:`."
-    yield "# preprocessing:"
+    yield "# How an image becomes the model's input, and who says so. To set a field, delete the #"
+    yield "# that begins its line, and the # before `preprocessing:`."
+    yield "#preprocessing:"
     for name, value in _fields(contract).items():
         source = contract.sources.get("height" if name == "size" else name, "default")
         if name in asked:
             source = f"{NOBODY}: set one of range, mean and std"
-        yield f"#   {_flow({name: value})[1:-1]}".ljust(34) + f"  # {source}"
+        yield f"#  {_flow({name: value})[1:-1]}".ljust(34) + f"  # {one_line(source)}"
     classes = inputs.images.classes
+    source = one_line(contract.source("classes"))
     if len(classes) <= _MOST_CLASSES:
-        listed = _flow({"classes": list(classes)})[1:-1]
+        yield f"#  {_flow({'classes': list(classes)})[1:-1]}".ljust(34) + f"  # {source}"
     else:
-        listed = f"classes: [...]  # {len(classes)}, from {classes[0]} to {classes[-1]};"
-    yield f"#   {listed}".ljust(34) + f"  # {contract.source('classes')}"
-    yield from (f"# Not found out: {question}" for question in inputs.questions)
-    yield from (f"# {note}" for note in inputs.notes)
-    yield f"# input_doctor: {doctor.sentence}"
+        ends = f"from {quoted(classes[0])} to {quoted(classes[-1])}"
+        yield f"# The logits have {len(classes)} classes, {ends}: {source}"
+    found = [f"Not found out: {question}" for question in inputs.questions]
+    found += [*inputs.notes, f"input_doctor: {doctor.sentence}"]
+    yield from (f"# {one_line(line)}" for line in found)
+
+
+def _class_map(classes: Sequence[str]) -> Iterator[str]:
+    """A commented `class_map` with one line for each class of the data, to be filled in."""
+    yield ""
+    yield "# Which class of the model each class of the data is: its name or its index. Take the #"
+    yield "# from these lines, and write the model's class behind each colon."
+    yield "#preprocessing:"
+    yield "#  class_map:"
+    yield from (f"#    {_flow({name: None})[1:-1].removesuffix(' null')}" for name in classes)
 
 
 def _fields(contract: InputContract) -> dict[str, Any]:
@@ -142,7 +158,7 @@ def _fields(contract: InputContract) -> dict[str, Any]:
         "interpolation": fit.interpolation,
         "antialias": fit.antialias,
         "exif": fit.exif,
-        "alpha": None if fit.alpha is None else list(fit.alpha),
+        "alpha": fit.alpha if fit.alpha == "drop" else list(fit.alpha),
         "range": contract.range,
         "mean": list(contract.mean),
         "std": list(contract.std),

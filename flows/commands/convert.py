@@ -16,7 +16,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     add_model(parser)
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument(
-        "--data", metavar="PATH", help="images to compare on: a folder, or .npz, .csv, .parquet"
+        "--data",
+        metavar="PATH",
+        help="images to compare on: a folder, or .npz, .csv, .parquet; a path or a URI",
     )
     given.add_argument(
         "--config", metavar="FILE", help="an audit's YAML: its data and its preprocessing are taken"

@@ -18,7 +18,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     add_model(parser)
     parser.add_argument(
-        "--data", required=True, metavar="PATH", help="a folder of images, or .npz, .csv, .parquet"
+        "--data",
+        required=True,
+        metavar="PATH",
+        help="a folder of images, or .npz, .csv, .parquet; a path or a URI",
     )
     parser.add_argument(
         "--minutes",

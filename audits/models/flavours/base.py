@@ -12,7 +12,7 @@ from audits.models.contract import Said
 
 
 class Flavour(ABC):
-    """One format. Everything but `load` runs in the auditing process and loads nothing."""
+    """A format. Everything but `load` runs in the auditing process and loads nothing."""
 
     name: ClassVar[str]
     """The key under which MLmodel lists the format."""

@@ -31,7 +31,7 @@ def contract_of(config: Mapping[str, Any]) -> dict[str, Any]:
             _refuse(f"an image processor without {step}", config[step])
     said = {**_normalisation(config), **_resize(config, kind)}
     if kind == "EfficientNet" and config.get("include_top") and "std" in said:
-        said["std"] = tuple(std**2 for std in said["std"])  # it divides by std a second time
+        said["std"] = tuple(std**2 for std in said["std"])  # the processor divides by std twice
     if "height" in said and (resample := config.get("resample")) is not None:
         if resample not in _RESAMPLE:
             _refuse("resample 0 (nearest), 2 (bilinear) or 3 (bicubic)", resample)

@@ -79,7 +79,7 @@ class PyFunc(Flavour):
 class PyFuncNet(nn.Module):
     """A pyfunc model as a network: its table of numbers (N, K), or numbers of classes (N,).
 
-    It has no gradient. `arrange` names the classes by which labels become numbers.
+    The network has no gradient. `arrange` names the classes by which labels become numbers.
     """
 
     def __init__(self, model: Any, conf: Model):
@@ -102,7 +102,7 @@ class PyFuncNet(nn.Module):
 
 
 def answered(given: Any, classes: tuple[str, ...], rows: int) -> Tensor:
-    """What a pyfunc returns, as values (N, K) or as numbers of classes (N,).
+    """The answer of a pyfunc as values (N, K) or as numbers of classes (N,).
 
     Raises ModelRefused if it is neither a table of numbers nor a column of labels.
     """

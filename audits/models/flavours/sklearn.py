@@ -21,7 +21,8 @@ _OTHER_PROBABILITIES = ("SVC", "NuSVC")
 class Sklearn(Flavour):
     """A classifier in a pickle, or in skops, whose list of allowed types the model itself brings.
 
-    Either needs trust. It gives its probabilities if it has them, else the classes it predicts.
+    Either needs trust. The classifier gives its probabilities if it has them, else the predicted
+    classes.
     """
 
     name: ClassVar[str] = "sklearn"

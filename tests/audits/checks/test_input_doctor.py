@@ -154,6 +154,26 @@ def test_a_network_that_does_not_take_another_layout_is_named(image_set):
     assert "NHWC" not in _rows(evidence).index
 
 
+class Picky(nn.Module):
+    """Takes images of one shape and raises an error of its own for any other."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error, self.net = error, Wants(lambda x: x)
+
+    def forward(self, x):
+        if x.shape[1] != 3:
+            raise self.error
+        return self.net(x)
+
+
+@pytest.mark.parametrize("error", [KeyError("nhwc"), AttributeError("no nhwc"), IndexError("8")])
+def test_a_network_that_refuses_another_layout_in_its_own_way_is_named(error, image_set):
+    (missed,) = _run(image_set, Picky(error)).tables["not_tried"].to_dict("records")
+    assert missed["name"] == "NHWC"
+    assert missed["reason"] == f"{type(error).__name__}: {error}"
+
+
 def _wide():
     """Images twice as wide as high, with the colour of their class in the middle alone."""
     images, labels = _colours(width=2 * SIZE)

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from audits import parse_config
 from audits.errors import AuditError
-from audits.workflows import data_guess
 from audits.workflows.data_guess import guessed
 
 
@@ -18,7 +18,10 @@ def test_a_folder_of_folders_is_a_data_set(tmp_path):
 def test_one_of_several_splits_is_asked_for(tmp_path):
     for name in ("train", "Val"):
         (tmp_path / name).mkdir()
-    message = f"got splits of a data set. Name one: --data {tmp_path}/Val, --data {tmp_path}/train."
+    message = (
+        "got Val, train, which look like splits. Set data.split: Val. Without a config, give one "
+        f"of --data {tmp_path}/Val, --data {tmp_path}/train."
+    )
     with pytest.raises(AuditError) as refused:
         guessed(str(tmp_path))
     assert message in str(refused.value)
@@ -60,18 +63,13 @@ def test_what_is_not_recognised_is_refused_with_a_way_on(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["metadata.csv", "data/train-00000-of-00001.parquet"])
-def test_layouts_of_the_datasets_library_are_recognised(name, tmp_path, monkeypatch):
+def test_layouts_of_the_datasets_library_are_recognised(name, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / name).touch()
-    monkeypatch.setattr(data_guess, "_KINDS", {"huggingface"})
     assert guessed(str(tmp_path)) == {"kind": "huggingface", "path": str(tmp_path)}
-    monkeypatch.setattr(data_guess, "_KINDS", {"folder"})
-    with pytest.raises(AuditError, match=r"reads \(folder\), .* looks like huggingface\. Give"):
-        guessed(str(tmp_path))
 
 
-def test_a_table_in_parquet_has_its_columns_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(data_guess, "_KINDS", {"table"})
+def test_a_table_in_parquet_has_its_columns_named(tmp_path):
     file = tmp_path / "data.parquet"
     pd.DataFrame({"path": ["a"], "target": ["red"]}).to_parquet(file)
     found = {"kind": "table", "path": str(file), "label_column": "target"}
@@ -79,3 +77,19 @@ def test_a_table_in_parquet_has_its_columns_named(tmp_path, monkeypatch):
     file.write_bytes(b"no table")
     with pytest.raises(AuditError, match="Expected a table in Parquet at"):
         guessed(str(file))
+
+
+@pytest.mark.parametrize(
+    ("uri", "kind"),
+    [
+        ("s3://bucket/labels.csv", "csv"),
+        ("gs://bucket/labels.parquet", "csv"),
+        ("runs:/0123/arrays.NPZ", "npz"),
+        ("models:/digits/3/photos", "folder"),
+        ("file:///nowhere/photos", "folder"),
+    ],
+)
+def test_a_uri_is_guessed_by_its_ending_alone(uri, kind):
+    found = guessed(uri)
+    assert found == {"kind": kind, "path": uri}
+    parse_config({"model": "models:/m/1", "data": found, "checks": [{"kind": "performance"}]})
