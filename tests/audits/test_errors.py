@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from audits.errors import AuditError, ModelRefused, few, quoted, shortened
+from audits.errors import AuditError, ModelRefused, few, one_line, quoted, shortened
 
 
 def test_a_message_is_one_line_and_keeps_its_beginning_and_its_cure():
@@ -46,3 +46,8 @@ def test_echoed_values_are_short():
     assert few(range(5)) == "0, 1, 2, 3, 4"
     assert few(range(6)) == "0, 1, 2, 3, 4, ..."
     assert len(few(["y" * 999] * 999)) < 320
+
+
+def test_no_control_character_reaches_a_terminal():
+    assert str(AuditError("a\x1b[31mb\x07\n\u202ec")) == "a [31mb c"
+    assert one_line("\x1b]0;title\x07 x") == "]0;title x"

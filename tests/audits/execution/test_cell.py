@@ -14,7 +14,7 @@ from simple_nets import Linear, logistic
 
 from audits import AuditError, run_audit
 from audits.data import sources
-from audits.execution.cell import Cell, Held, held
+from audits.execution.cell import Cell, Held, Inside, held
 from audits.execution.child import Job, open_model, run
 from audits.execution.inputs import AuditInputs
 from audits.execution.session import Session
@@ -162,3 +162,23 @@ def test_a_path_below_the_home_is_found_in_the_cell(config_of, monkeypatch, tmp_
     assert isinstance(net, Linear)
     result = run_audit(config_of(net, CHECKS, data=data))
     assert result.evidence[0].status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("PATH", True),
+        ("LD_LIBRARY_PATH", True),
+        ("OMP_NUM_THREADS", True),
+        ("NVIDIA_API_KEY", False),
+        ("LD_ACCESS_TOKEN", False),
+        ("CUDA_password", False),
+        ("MLFLOW_TRACKING_TOKEN", False),
+        ("AWS_REGION", False),
+    ],
+)
+def test_a_variable_that_may_be_secret_is_not_kept_whatever_its_beginning(name, kept):
+    cell = Cell(subject="", reason="", writable=(), remote="", python=None)
+    inside = Inside(cell, own="/own", hidden=())
+    found = inside.environment({name: "value"})
+    assert (name in found) == kept

@@ -257,3 +257,19 @@ def test_a_long_name_does_not_make_a_long_line():
     assert "preprocessing.class_map" in _refused([long], ["a"] + [long] * 400)
     _refused(["train"], None, origin=long)
     assert all(len(question) < 420 for question in matched([long, "a"], None).questions)
+
+
+@pytest.mark.parametrize("model", [None, tuple("abcdefghij")], ids=["nameless", "named"])
+def test_indices_without_a_0_are_a_question_since_they_may_count_from_1(model):
+    assert matched(["0", "4", "9"], model).questions == ()
+    (question,) = matched(["4", "9"], model).questions
+    assert "they may count from 1" in question
+    assert question.endswith("preprocessing.class_map: {'4': 4, '9': 9}")
+    settled = matched(["4", "9"], model, {"4": 3, "9": 8})
+    assert (settled.order.tolist(), settled.questions) == ([3, 8], ())
+
+
+def test_a_minus_and_a_range_are_no_marks_between_words():
+    for data, model in ((["-1", "0"], ["0", "1"]), (["1-1", "2"], ["11", "2"])):
+        with pytest.raises(AuditError, match="Expected classes that the model knows"):
+            matched(data, model)

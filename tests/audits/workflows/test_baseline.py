@@ -56,3 +56,11 @@ def test_fills_on_images_of_another_size_are_not_compared():
     result, (reason,) = compared(_examined(), _examined(shape=(1, 14, 14)), Preprocessing())
     assert _drops(result) == {"performance"}
     assert reason.startswith("progressive_fill was not compared with the baseline")
+
+
+def test_one_number_means_the_same_as_one_for_each_channel():
+    baseline = _examined(mean=(0.0, 0.0, 0.0), std=(1.0,))
+    config = Preprocessing(mean=(0.0,), std=(1.0, 1.0, 1.0))
+    assert _drops(compared(_examined(), baseline, config)[0])
+    _, (reason,) = compared(_examined(), baseline, Preprocessing(mean=(0.0, 0.1, 0.0)))
+    assert "metadata have mean" in reason

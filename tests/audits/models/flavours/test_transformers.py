@@ -221,3 +221,28 @@ def test_a_network_of_timm_names_its_contract_by_pretrained_cfg(tmp_path, monkey
     assert files.contract.source("height") == "timm's pretrained_cfg in config.json"
     images = torch.rand(2, 3, 64, 64)
     torch.testing.assert_close(loaded(files)(images).logits, net(images).logits)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"checkpoint_path": "/tmp/x.bin"}, {"in_chans": 3, "pretrained": True}, {"depth": {}}, "x"],
+)
+def test_arguments_of_timm_that_may_name_a_file_are_refused(arguments, copy):
+    """timm would unpickle the file at `checkpoint_path`."""
+    _edit(copy / "model" / "config.json", model_args=arguments)
+    with pytest.raises(
+        ModelRefused, match=r"model_args .* that shape the network and name no file"
+    ):
+        inspect(copy, PLAIN)
+    _edit(copy / "model" / "config.json", model_args={"in_chans": 3, "global_pool": "avg"})
+    inspect(copy, PLAIN)
+
+
+def test_a_model_without_all_its_weights_is_refused(copy, loaded):
+    from safetensors.torch import load_file, save_file
+
+    file = copy / "model" / "model.safetensors"
+    weights = {k: v for k, v in load_file(file).items() if not k.startswith("classifier")}
+    save_file(weights, file, {"format": "pt"})
+    with pytest.raises(ModelRefused, match=r"all weights .* classifier\.1\.bias.* would be random"):
+        loaded(inspect(copy, PLAIN))
