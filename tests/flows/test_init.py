@@ -1,9 +1,11 @@
 """`fillblanks init` writes a config once, and never over another file."""
 
 import numpy as np
+import pytest
 import yaml
 
 
+@pytest.mark.slow
 def test_init_writes_a_config_and_never_over_another_file(typed, tmp_path):
     data, output = tmp_path / "data.npz", tmp_path / "audit.yaml"
     np.savez(data, x=np.random.default_rng(0).random((20, 28, 28)), y=np.arange(20) % 10)

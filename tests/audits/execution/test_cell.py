@@ -98,6 +98,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_variable_from_before_the_start_is_nowhere_in_the_process(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(_WITH_A_SECRET)

@@ -183,8 +183,8 @@ def test_an_audit_that_runs_out_of_memory_goes_on_with_half_the_chunk(config_of,
     told = json.loads(evidence)
     assert [plan["chunk"] for plan in told["setting"]["plans"]] == [16, 8]
     assert told["setting"]["plans"][0]["block"] == 2 * told["setting"]["plans"][1]["block"]
-    assert told["notes"][0] == SHRUNK
-    assert [note.partition(" among")[0] for note in told["notes"][1:]] == ["No input_doctor"]
+    known = ("The model may run any code", "No input_doctor")  # of a pickle, and of the checks
+    assert [note for note in told["notes"] if not note.startswith(known)] == [SHRUNK]
 
     assert _evidence_json(run_audit(config), tmp_path) == evidence
     assert _files(config.store) == written, "something was measured again"
