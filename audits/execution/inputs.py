@@ -13,7 +13,6 @@ from typing import Self
 
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
-from audits.data.sources import AnyData
 from audits.errors import AuditError
 from audits.execution import environments
 from audits.execution.cell import Cell
@@ -25,12 +24,6 @@ from audits.models.classes import PLAIN, matched_classes
 from audits.models.files import ModelFiles
 from audits.models.registry import Resolved
 from audits.models.trust import Trust, trust_in
-
-
-def _is_remote(data: AnyData) -> bool:
-    """Whether the config names a place that is not on this machine."""
-    named = [value for value in data.model_dump().values() if isinstance(value, str)]
-    return any("://" in value and not value.startswith("file://") for value in named)
 
 
 def at_home(config: AuditConfig) -> AuditConfig:
@@ -101,15 +94,12 @@ class AuditInputs:
             return None
         told = f"{' and '.join(running)} may run any code, which the auditor has allowed."
         folder = Store(self.config.store).local_folder
-        remote = [
-            *(["the data"] if _is_remote(self.config.data) else []),
-            *(["the store"] if folder is None else []),
-        ]
         return Cell(
             subject=key_of(model=self.files.digest, reference=self.reference_digest),
             reason=told.replace(" and The", " and the"),
             writable=tuple(one for one in (folder, self._writable) if one),
-            remote=" and ".join(remote),
+            # Data that are elsewhere have been copied already; the store is written to.
+            remote="the store" if folder is None else "",
             python=self._python(),
         )
 

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import prying_net
 import pytest
+from PIL import Image
 from simple_nets import Linear, logistic
 
-from audits import AuditError, run_audit
+from audits import AuditError, parse_config, run_audit
 from audits.data import sources
 from audits.execution.cell import Cell, Held, Inside, held
 from audits.execution.child import Job, open_model, run
@@ -183,3 +185,29 @@ def test_a_variable_that_may_be_secret_is_not_kept_whatever_its_beginning(name, 
     inside = Inside(cell, own="/own", hidden=())
     found = inside.environment({name: "value"})
     assert (name in found) == kept
+
+
+def test_data_that_are_elsewhere_are_copied_before_and_need_no_network(
+    registry, register, tmp_path
+):
+    uri, sha256 = register(logistic(), "pickled", pickled=True)
+    for label in range(10):
+        folder = tmp_path / "photos" / str(label)
+        folder.mkdir(parents=True)
+        Image.new("L", (28, 28), 20 * label).save(folder / "a.png")
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(str(tmp_path / "photos"), "photos")
+    result = run_audit(
+        parse_config(
+            {
+                "model": uri,
+                "data": {"kind": "folder", "path": f"runs:/{run.info.run_id}/photos"},
+                "checks": [{"kind": "performance"}],
+                "trust_pickle_sha256": sha256,
+                "store": str(tmp_path / "store"),
+            }
+        )
+    )
+    assert result.evidence[0].status == "ok", result.evidence[0].reason
+    (note,) = [note for note in result.notes if "may run any code" in note]
+    assert "remote" not in note
