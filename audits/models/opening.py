@@ -7,7 +7,6 @@ from typing import cast, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule
 
 from audits.errors import ModelRefused
 from audits.models.adapter import AdaptedNet
@@ -83,7 +82,7 @@ def _candidates(
     yield net, InputSide(layout), wide
     own = next((p.dtype for p in net.parameters() if p.is_floating_point()), None)
     on_cpu = all(parameter.device.type == "cpu" for parameter in net.parameters())
-    if own in _HALF and on_cpu and not isinstance(net, GraphModule):
+    if own in _HALF and on_cpu:  # a graph with casts of its own may not run like this
         converted = copy.deepcopy(net).float()
         yield converted, InputSide(layout, converted=_name(own)), torch.float32
     for dtype in dict.fromkeys((wanted, own)):

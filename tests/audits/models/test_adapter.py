@@ -192,8 +192,28 @@ def test_a_network_with_its_own_cast_runs_as_it_is(images):
     assert found.gives == "gradients"
 
 
-def test_an_export_in_half_precision_gets_images_in_it(images):
+def test_an_export_in_half_precision_runs_in_float32_if_its_graph_allows(images):
     net = flat(dtype=torch.bfloat16)
+    found = _open(exported(net, dtype=torch.bfloat16), images)
+    assert found.adaptation.inputs == InputSide(converted="bfloat16")
+    assert "is run in float32" in found.adaptation.notes[0]
+    expected = flat(dtype=torch.bfloat16).float()((images - 0.3) / 0.35)
+    torch.testing.assert_close(found.classifier(images), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_an_export_with_a_cast_in_its_graph_gets_images_in_half_precision(images):
+    class Twice(nn.Module):
+        """Casts to half precision in the middle, between two layers of it."""
+
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = flat(8, torch.bfloat16), nn.Linear(8, 4).bfloat16()
+
+        def forward(self, x):
+            return self.second(self.first(x).float().sin().to(torch.bfloat16))
+
+    torch.manual_seed(0)
+    net = Twice().eval()
     found = _open(exported(net, dtype=torch.bfloat16), images)
     assert found.adaptation.inputs == InputSide(dtype="bfloat16")
     assert "cast to bfloat16" in found.adaptation.notes[0]
