@@ -26,7 +26,7 @@ _KEPT_BEGINNINGS = (
 _KEPT_NAMES = {
     *("PATH", "LANG", "LANGUAGE", "TZ", "USER", "LOGNAME"),
     "FILLBLANKS_PROCESS",  # the mark of the watcher, which ends processes that are left behind
-    *("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"),
+    *("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK", "KERAS_BACKEND"),
 }
 # Even with a beginning that is kept: LD_ACCESS_TOKEN is of a service, not of the linker.
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASS", "CRED", "AUTH", "SDK", "COOKIE")

@@ -3,6 +3,7 @@
 Models of the flavours that have no file here come this way too: keras, xgboost and others.
 """
 
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -73,6 +74,8 @@ class PyFunc(Flavour):
             model = mlflow.pyfunc.load_model(str(folder))
         except MlflowException as error:
             raise ModelRefused(f"MLflow refused to load the model: {error.message}") from error
+        if "keras" in sys.modules:  # it shows a bar of progress for every prediction
+            sys.modules["keras"].config.disable_interactive_logging()
         return PyFuncNet(model, Model.load(str(folder)))
 
 

@@ -1,5 +1,6 @@
 """Forms of MLflow's other flavours."""
 
+import os
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -148,6 +149,40 @@ def _log_sklearn_onnx(owner: Owner, name: str) -> None:
 # pyfunc
 
 
+@cache
+def _keras_net() -> Any:
+    os.environ["KERAS_BACKEND"] = "torch"  # also in the process that the audit starts
+    import keras
+
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            keras.layers.Conv2D(8, 5, 2, activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    train, _, labels, _ = arrays()
+    net.compile("adam", "sparse_categorical_crossentropy")
+    net.fit(train / 255, labels, epochs=4, verbose=0)
+    return net
+
+
+def _keras_answers(owner: Owner) -> Tensor:
+    _, test, _, _ = arrays()
+    return torch.as_tensor(_keras_net().predict(test / 255, verbose=0))
+
+
+def _log_keras(owner: Owner, name: str) -> None:
+    net = _keras_net()  # which chooses the backend before keras is imported
+    import mlflow.keras
+
+    tensor = mlflow.types.TensorSpec(np.dtype(np.float32), (-1, 32, 32, 3))
+    signature = mlflow.models.ModelSignature(mlflow.types.Schema([tensor]))
+    log_flavour(mlflow.keras, net, name, signature=signature)
+
+
 class Labels(mlflow.pyfunc.PythonModel):
     """Names the class of each image."""
 
@@ -246,6 +281,7 @@ FORMS = (
         answers=lambda owner: _answers("lightgbm", owner),
         package="lightgbm",
     ),
+    _box("Keras, on torch", _log_keras, answers=_keras_answers, package="keras"),
     _box("pyfunc that gives names", _pyfunc(Labels)),
     _box("pyfunc that gives probabilities", _pyfunc(Probabilities)),
     _box("pyfunc that gives a table of probabilities", _pyfunc(Table)),
