@@ -118,7 +118,10 @@ def _contradicts(given: InputContract, one: Neighbour) -> bool:
         return True
     if one.order is not None:
         return given.classes is not None
-    return bool(_changed(given, one.contract).keys() & given.sources.keys())
+    changed = set(_changed(given, one.contract))
+    if changed & _UNITS:  # they are named together
+        changed |= _UNITS
+    return bool(changed & given.sources.keys())
 
 
 def _normalised_otherwise(contract: InputContract, channels: int) -> Iterator[Neighbour]:

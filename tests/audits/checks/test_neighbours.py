@@ -74,3 +74,14 @@ def test_images_that_keep_their_sizes_are_neither_resized_nor_turned():
         "BGR",
         "NHWC",
     }
+
+
+def test_a_neighbour_contradicts_a_source_if_it_changes_a_named_field_or_its_units():
+    size = {"height": "the signature", "width": "the signature"}
+    plain = InputContract(Fit(3, 8, 8), sources=size)
+    named = InputContract(Fit(3, 8, 8), sources={**size, "range": "the metadata"})
+    for contract, expected in ((plain, False), (named, True)):
+        found = {one.name: one.contradicts for one in neighbours(contract, 3, ("a", "b"))}
+        assert found["range 0-255"] == found["ImageNet mean and std"] == expected
+        assert (found["crop"], found["EXIF"]) == (False, False)
+        assert (found["inverted"], found["BGR"]) == (True, True)

@@ -181,7 +181,11 @@ FORMS = (
             },
             **_imagenet_255(),
         ),
-        preprocessing(range="0-255"),
+        preprocessing(
+            range="0-255",
+            mean=list(_imagenet_255()["mean"]),
+            std=list(_imagenet_255()["std"]),
+        ),
         asked=r"Expected mean of at most 1 .* set preprocessing\.range: 0-255",
     ),
     Form("pt2 of uint8", _log_bytes, fills="not_applicable"),
