@@ -1,5 +1,6 @@
 """Builds an ImageSet from arrays in memory, or from image files that are looked at first."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -19,9 +20,9 @@ Bits = Annotated[int, Field(ge=9, le=16)]
 class DataKind(Strict):
     """A kind of data set: its fields are what a config may set."""
 
+    @abstractmethod
     def load(self) -> ImageSet:
         """Reads the data set. Raises AuditError if it is not as the config describes it."""
-        raise NotImplementedError
 
     def settled(self) -> "DataKind":
         """The same data set without a question to MLflow: a process without network can load it."""

@@ -1,5 +1,6 @@
 """InputContract: everything between an image file and the network, each field with its source."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -225,6 +226,14 @@ def _expect_crop_that_fits(values: Mapping[str, Any], sources: Mapping[str, str]
             f"Expected resize_to of at least {least}, the model's size ({sources['height']}), "
             f"got {to} from {sources['resize_to']}. Set preprocessing.resize_to."
         )
+
+
+def finite_numbers(value: Any) -> tuple[float, ...] | None:
+    """One finite number, or a list of them, as a tuple; None for anything else."""
+    values = value if isinstance(value, list | tuple) else [value]
+    if not values or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+        return None
+    return tuple(float(v) for v in values)
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -1,7 +1,6 @@
 """The input contract's fields that a model's metadata names: those given to log_model."""
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +8,7 @@ from pydantic import ValidationError
 
 from audits.errors import ModelRefused, quoted
 from audits.models.class_names import names_in
-from audits.models.contract import Said
+from audits.models.contract import Said, finite_numbers
 from audits.models.preprocessing import Preprocessing
 
 SOURCE = "the model's metadata"
@@ -53,12 +52,12 @@ def _preprocessing(given: Any) -> dict[str, Any]:
 def _numbers(value: Any, name: str) -> tuple[float, ...] | None:
     if value is None:
         return None
-    values = value if isinstance(value, list) else [value]
-    if not values or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+    numbers = finite_numbers(value)
+    if numbers is None:
         raise ModelRefused(
             f"Expected numbers as {name!r} in the model's metadata, got {quoted(value)}."
         )
-    return tuple(float(v) for v in values)
+    return numbers
 
 
 def _names(value: Any) -> tuple[str, ...] | None:

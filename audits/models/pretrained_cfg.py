@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from audits.errors import ModelRefused
-from audits.models.contract import Said
+from audits.models.contract import Said, finite_numbers
 
 SOURCE = "timm's pretrained_cfg in the model's metadata"
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
@@ -62,10 +62,10 @@ def _size(cfg: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(value: Any, name: str) -> tuple[float, ...]:
-    values = value if isinstance(value, list | tuple) else [value]
-    if not values or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+    numbers = finite_numbers(value)
+    if numbers is None:
         _refuse(f"numbers as {name}", value)
-    return tuple(float(v) for v in values)
+    return numbers
 
 
 def _refuse(expected: str, got: object) -> NoReturn:

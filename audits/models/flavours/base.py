@@ -52,6 +52,12 @@ class Flavour(ABC):
         """The network, on `device`. Runs in the child process alone. Raises ModelRefused."""
 
 
+def expect_file(data: Path) -> None:
+    """Raises ModelRefused unless the model is a single file."""
+    if not data.is_file():
+        raise ModelRefused(f"Expected a file with the model, got the folder {data.name!r}.")
+
+
 def inside(folder: Path, name: object) -> Path:
     """The path `name` in a model's folder. Raises ModelRefused if it is not there."""
     path = (folder / str(name)).resolve()

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from audits.errors import ModelRefused
+from audits.models.contract import finite_numbers
 
 _RESAMPLE = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 _CROP_SHARE = 224 / 256  # of ConvNext and PoolFormer, if the file names none
@@ -119,10 +120,10 @@ def _box(sides: Mapping[str, int]) -> dict[str, int]:
 
 
 def _numbers(value: Any, name: str) -> tuple[float, ...]:
-    values = value if isinstance(value, list | tuple) else [value]
-    if not values or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+    numbers = finite_numbers(value)
+    if numbers is None:
         _refuse(f"numbers as {name}", value)
-    return tuple(float(v) for v in values)
+    return numbers
 
 
 def _refuse(expected: str, got: object) -> NoReturn:

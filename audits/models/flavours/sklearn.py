@@ -10,7 +10,7 @@ from torch import nn
 
 from audits.errors import ModelRefused
 from audits.models.contract import Said
-from audits.models.flavours.base import Flavour, inside
+from audits.models.flavours.base import Flavour, expect_file, inside
 from audits.models.flavours.columns import as_asked, said_by_columns
 from audits.models.flavours.tables import Predictions, Probabilities, TableNet
 
@@ -34,8 +34,7 @@ class Sklearn(Flavour):
         return [data]
 
     def check(self, data: Path, *, trusted: bool) -> None:
-        if not data.is_file():
-            raise ModelRefused(f"Expected a file with the model, got the folder {data.name!r}.")
+        expect_file(data)
 
     def said(self, folder: Path, conf: Model) -> Said:
         return said_by_columns(conf)

@@ -72,21 +72,22 @@ def _splits(folder, images):
     return folder
 
 
-def _csv(folder, images):
+def _write_table(folder, images, name, column):
+    """Writes the images and a table of them; returns the table's path."""
     write_folders(folder, images)
-    with (folder / "labels.csv").open("w", newline="") as stream:
+    with (folder / name).open("w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["path", "label"])
+        writer.writerow([column, "label"])
         writer.writerows((path, path.parent.name) for path, _ in images)
-    return folder / "labels.csv"
+    return folder / name
+
+
+def _csv(folder, images):
+    return _write_table(folder, images, "labels.csv", "path")
 
 
 def _huggingface(folder, images):
-    write_folders(folder, images)
-    with (folder / "metadata.csv").open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["file_name", "label"])
-        writer.writerows((path, path.parent.name) for path, _ in images)
+    _write_table(folder, images, "metadata.csv", "file_name")
     return folder
 
 

@@ -225,7 +225,7 @@ def test_a_network_of_timm_names_its_contract_by_pretrained_cfg(tmp_path, monkey
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"checkpoint_path": "/tmp/x.bin"}, {"in_chans": 3, "pretrained": True}, {"depth": {}}, "x"],
+    [{"checkpoint_path": "weights.bin"}, {"in_chans": 3, "pretrained": True}, {"depth": {}}, "x"],
 )
 def test_arguments_of_timm_that_may_name_a_file_are_refused(arguments, copy):
     """timm would unpickle the file at `checkpoint_path`."""
