@@ -1,7 +1,7 @@
 """ImageSet: labelled images that are read one by one and fitted to a model's input shape."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from audits.data.fit import AS_IT_IS, Fit, fitted
 from audits.data.pixels import to_tensor
-from audits.data.remembered import Content, Read, Remembered, Sources, Stamps
+from audits.data.remembered import Content, Hashes, Read, Remembered, Sources, Stamps
 from audits.data.scan import NOT_SCANNED, Scan
 from audits.errors import AuditError, few, quoted
 from fillblanks.masks import keys
@@ -168,7 +168,7 @@ class ImageSet:
     def digest(self, indices: Sequence[int] | np.ndarray) -> str:
         """sha256 of these images and labels, their indices, the class names and the fit.
 
-        A file is read once: later its hash is taken for valid as long as its size, its times of
+        A file is hashed once: later its hash is taken for valid as long as its size, its times of
         change and its inode are the same.
         """
         digest = hashlib.sha256(repr((self.classes, self.fit)).encode())
@@ -176,6 +176,14 @@ class ImageSet:
             digest.update(f"{int(i)} {int(self.labels[i])} ".encode())
             digest.update(self._memory.sha256(int(i)))
         return digest.hexdigest()
+
+    def hashes(self, indices: Iterable[int]) -> Hashes:
+        """The known hashes of these images' files, for `learn` in another process."""
+        return self._memory.hashes(indices)
+
+    def learn(self, hashes: Hashes) -> None:
+        """Spares this set the hashing of files that another process has hashed."""
+        self._memory.learn(hashes)
 
     def sampled_order(self, seed: int) -> np.ndarray:
         """All indices, int64 (N,): one image of each class, then a second of each, and so on.

@@ -19,6 +19,7 @@ from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
 from audits.config.audit import AuditConfig
 from audits.data import places, sources
+from audits.data.remembered import Hashes
 from audits.errors import AuditError, ModelRefused
 from audits.evidence.codec import Part, to_part
 from audits.evidence.evidence import Evidence, Picture
@@ -178,14 +179,17 @@ def _answers(classifier: Classifier, images: Tensor) -> Tensor:
         return classifier(classifier.to_device(images)).double().cpu().log_softmax(1)
 
 
-def measure(opened: Opened, check: Check, unit: Unit, key: str, digest: str) -> Plan | None:
-    """Measures one unit and puts its part into the store.
+def measure(
+    opened: Opened, check: Check, unit: Unit, key: str, digest: str, hashes: Hashes
+) -> Plan | None:
+    """Measures one unit and puts its part into the store. `hashes` are of the unit's image files.
 
     If memory is too short for the plan it returns half the plan, and nothing is stored. Raises
     AuditError if not even one pass fits, and if the unit's images are not those of `digest`, before
     or after measuring.
     """
     context = opened.context
+    context.images.learn(hashes)
     _expect_images(context, unit, digest)
     try:
         with memory_told(context.plan, context.images.tensor(unit.indices[:1]).shape):

@@ -236,7 +236,8 @@ class Session:
         while True:
             key = self._keys.part(check, unit, self.plan)
             images = self._keys.images(unit)
-            smaller = self._in_worker(child.measure, check, unit, key, images)
+            hashes = self.images.hashes(unit.indices)
+            smaller = self._in_worker(child.measure, check, unit, key, images, hashes)
             if smaller is None:
                 return key
             self._shrink(smaller)

@@ -1,6 +1,7 @@
-"""A file is read and hashed once in a process, and a change of it is noticed all the same."""
+"""A file is hashed and decoded once, and a change of it is noticed all the same."""
 
 import os
+import tempfile
 import time
 from collections import Counter
 from dataclasses import replace
@@ -10,6 +11,8 @@ import pytest
 from PIL import Image
 
 from audits.data.fit import Fit
+from audits.data.kept_pixels import KeptPixels
+from audits.data.pixels import Pixels
 from audits.data.sources import Folder, load
 from audits.models.classes import matched
 
@@ -88,12 +91,54 @@ def test_a_file_that_was_written_just_now_is_not_trusted(folder):
     assert hashed == {1: 2}
 
 
-def test_pixels_are_kept_up_to_a_limit(folder, monkeypatch):
-    monkeypatch.setattr("audits.data.remembered._BYTES", 2 * 9 * 9 * 3)
+def test_pixels_are_kept_in_memory_then_in_a_file_and_up_to_a_limit(folder, monkeypatch):
+    monkeypatch.setattr("audits.data.kept_pixels._IN_MEMORY", 2 * 9 * 9 * 3)
+    monkeypatch.setattr("audits.data.kept_pixels._IN_FILE", 3 * 9 * 9 * 3)
     images, decoded, _ = _counted(folder)
-    for _ in range(3):
-        images.tensor(range(6))
-    assert decoded == {0: 1, 1: 1, 2: 3, 3: 3, 4: 3, 5: 3}
+    first, *again = (images.tensor(range(6)) for _ in range(3))
+    assert decoded == {0: 1, 1: 1, 2: 1, 3: 1, 4: 1, 5: 3}
+    assert all((tensor == first).all() for tensor in again)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])
+def test_the_file_gives_an_image_back_as_it_was(dtype, shape, monkeypatch):
+    monkeypatch.setattr("audits.data.kept_pixels._IN_MEMORY", 0)
+    kept = KeptPixels()
+    array = RNG.integers(0, 250, shape).astype(dtype)
+    turned = array.swapaxes(0, 1)  # not contiguous
+    kept.put(4, Pixels(np.zeros((2, 2), np.uint8)))
+    kept.put(9, Pixels(turned, orientation=6, alpha=True))
+    found = kept.get(9)
+    assert found.array.dtype == dtype
+    np.testing.assert_array_equal(found.array, turned)
+    assert (found.orientation, found.alpha) == (6, True)
+    kept.put(4, Pixels(turned))
+    np.testing.assert_array_equal(kept.get(4).array, turned)
+    assert kept.get(5) is None
+
+
+def test_a_full_disk_only_ends_the_keeping(monkeypatch, tmp_path):
+    monkeypatch.setattr("audits.data.kept_pixels._IN_MEMORY", 0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    kept = KeptPixels()
+    kept.put(0, Pixels(np.zeros((2, 2), np.uint8)))
+    assert kept.get(0) is None
+
+
+def test_hashes_of_another_process_count_as_long_as_the_file_is_the_same(folder):
+    there, _, _ = _counted(folder)
+    here, _, hashed = _counted(folder)
+    assert there.hashes(range(6)) == {}
+    known = there.digest(range(6))
+    here.learn(there.hashes(range(6)))
+    assert here.digest(range(6)) == known
+    assert hashed == {}
+    file = folder / "cat" / "2.bmp"
+    Image.fromarray(RNG.integers(0, 256, (9, 9, 3), dtype=np.uint8)).save(file)
+    _age(file)
+    assert here.digest(range(6)) != known
+    assert hashed == {1: 1}
 
 
 def test_arrays_are_hashed_once(image_set):
