@@ -41,8 +41,9 @@ class Check(Strict):
     """
 
     needs: ClassVar[Needs] = "gradients"
-    """The least that the check needs of a model: its input gradient, its logits, its probabilities,
-    or only the class that it predicts. It does not apply to models that give less."""
+    """The least that the check needs of a model: tokens that attention mixes (a transformer) and
+    the input gradient, the input gradient alone, logits, probabilities, or only the class that the
+    model predicts. The check does not apply to models that give less."""
 
     legend: ClassVar[tuple[str, ...]] = ()
     """Sentences for people that say how to read the pictures of the check; () without pictures."""

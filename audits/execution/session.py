@@ -221,7 +221,7 @@ class Session:
         return Cost(passes, most, seconds, peak_gib)
 
     def _find_plan(self) -> Planned | Plan:
-        if self.setting.gives != "gradients" or tuning.is_short(self.config, self.images):
+        if self.setting.lacks("gradients") or tuning.is_short(self.config, self.images):
             return first_plan(self.config, self.images)
         log.info("%s: tuning", self.model)
         try:

@@ -1,11 +1,12 @@
 """Setting: on what an open model runs, and how it is fed and read."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, get_args
+from typing import Any
 
-from audits.models.form import Ability, Adaptation, Form, InputSide
+from audits.models.form import Ability, Adaptation, Form, InputSide, includes
 
 _TOLD = {
+    "tokens": "tokens that attention mixes, and the model's gradient",
     "gradients": "the model's gradient at its input",
     "logits": "the model's logits",
     "probabilities": "the model's probabilities",
@@ -56,7 +57,7 @@ class Setting:
     def notes(self) -> tuple[str, ...]:
         """Sentences for people about all that is not plain."""
         notes = list(self.model.notes)
-        if self.gives != "gradients":
+        if not includes(self.gives, "gradients"):
             notes.append(
                 f"The model gives {_TOLD[self.gives]} and no gradient at its input: checks that "
                 "need more do not apply."
@@ -65,8 +66,7 @@ class Setting:
 
     def lacks(self, needs: Ability) -> str:
         """Why a check with these needs does not apply to the model; "" if it applies."""
-        abilities = get_args(Ability)
-        if abilities.index(self.gives) <= abilities.index(needs):
+        if includes(self.gives, needs):
             return ""
         return f"it needs {_TOLD[needs]}, and the model gives only {_TOLD[self.gives]}."
 

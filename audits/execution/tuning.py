@@ -12,6 +12,7 @@ from audits.data.imageset import ImageSet
 from audits.execution.child import Opened, smaller_plan
 from audits.execution.first_plan import first_plan
 from audits.execution.peak import peak_gib
+from audits.models.form import includes
 from fillblanks import OutOfMemory, Plan, Tuning, tune
 from fillblanks.classifier import predicted_class
 from fillblanks.engine.plan import REDUCED
@@ -88,7 +89,7 @@ def time_plan(opened: Opened) -> tuple[float, float] | Plan:
     try:
         images = context.images.tensor(range(1))
         order, plan = FIRST_ORDER, context.plan
-        if opened.gives != "gradients":  # then the network is run as it is
+        if not includes(opened.gives, "gradients"):  # then the network is run as it is
             order, plan = _PREDICTION, Plan(plan.chunk, plan.block)
         runner = Runner(context.classifier, images, plan, order)
         return seconds_per_pass(runner), peak_gib()

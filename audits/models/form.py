@@ -3,15 +3,22 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from audits.models.contract import Layout
 
-Ability = Literal["gradients", "logits", "probabilities", "predictions"]
+Ability = Literal["tokens", "gradients", "logits", "probabilities", "predictions"]
 """What a model can give, the most first: each includes those after it."""
+
+
+def includes(gives: Ability, needs: Ability) -> bool:
+    """Whether a model that gives the one gives the other too."""
+    abilities = get_args(Ability)
+    return abilities.index(gives) <= abilities.index(needs)
+
 
 Scale = Literal["logits", "log-probabilities", "probabilities", "classes"]
 Source = Literal["config", "graph", "values", "model"]

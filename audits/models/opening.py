@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from audits.errors import ModelRefused
 from audits.models.adapter import AdaptedNet
 from audits.models.contract import InputContract, Outputs
-from audits.models.form import Ability, Adaptation, Form, InputSide
+from audits.models.form import Ability, Adaptation, Form, InputSide, includes
 from audits.models.outputs import DoesNotRun, recognised
+from audits.models.tokens import mixes_tokens
 from fillblanks import Classifier
 from fillblanks.memory import is_short
 
@@ -130,8 +131,9 @@ def _recognised(
 
 def _said(net: nn.Module) -> Ability | None:
     gives = getattr(net, "gives", None)
-    less = get_args(Ability)[1:]
-    return cast(Ability, gives) if isinstance(gives, str) and gives in less else None
+    if gives not in get_args(Ability) or includes(cast(Ability, gives), "gradients"):
+        return None
+    return cast(Ability, gives)
 
 
 def _form_of_box(net: nn.Module, ready: Tensor, gives: Ability) -> Form:
@@ -164,7 +166,7 @@ def _tried(
                     "Name the model's classes under preprocessing.classes."
                 )
             count = _count(classifier, images, rows)
-            gives = gives or _ability(form, classifier.has_gradient(images))
+            gives = gives or _ability(form, classifier, images)
     except ModelRefused:
         raise
     except ValueError as error:
@@ -172,9 +174,9 @@ def _tried(
     return OpenedNet(classifier, adaptation, gives, count)
 
 
-def _ability(form: Form, has_gradient: bool) -> Ability:
-    if has_gradient:
-        return "gradients"
+def _ability(form: Form, classifier: Classifier, images: Tensor) -> Ability:
+    if classifier.has_gradient(images):
+        return "tokens" if mixes_tokens(classifier, images) else "gradients"
     if form.scale == "classes":
         return "predictions"
     return "logits" if form.scale == "logits" else "probabilities"

@@ -77,7 +77,7 @@ def convert(config: AuditConfig, name: str | None = None) -> Converted:
 
 def _expect_exportable(session: Session) -> None:
     setting = session.setting
-    if setting.gives != "gradients":
+    if setting.lacks("gradients"):
         raise AuditError(
             f"Expected a model that torch can export, got one that gives only {setting.gives}. "
             "Audit it as it is: checks that need no gradient apply."

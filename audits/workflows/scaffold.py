@@ -53,7 +53,7 @@ def scaffold(model: str, data: str, minutes: float) -> tuple[str, str]:
             AuditInputs(draft, resolved, images) as inputs,
             Session(inputs, worker) as session,
         ):
-            fills = session.setting.gives == "gradients"
+            fills = not session.setting.lacks("gradients")
             seconds = session.cost().seconds_per_pass
             checks, told = sized(len(images), minutes * 60 * _SHARE / seconds, fills)
             doctor = session.tried(InputDoctor())

@@ -96,7 +96,9 @@ def test_a_check_must_have_all_its_methods(install):
 
 def test_a_check_must_need_something_that_is_known(install):
     install("needs_magic", f'{_OWN}    needs = "magic"\n', "needs_magic:Own")
-    with pytest.raises(AuditError, match=r"one of gradients, logits, prob.*, pred.*got needs 'ma"):
+    with pytest.raises(
+        AuditError, match=r"one of tokens, gradients, logits, prob.*, pred.*got needs 'ma"
+    ):
         check_classes()
 
 
