@@ -64,7 +64,7 @@ def _is_huggingface(folder: Path) -> bool:
     places = (folder, folder / "data")
     return (
         any(table.is_file() for table in tables)
-        or (folder / "state.json").is_file()
+        or any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
         or any(True for place in places for _ in place.glob("*.parquet"))
     )
 

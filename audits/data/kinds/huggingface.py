@@ -1,36 +1,32 @@
-"""HuggingFace: a local folder in a layout of the `datasets` library.
+"""HuggingFace: a local folder in a layout of the `datasets` library, which reads it."""
 
-The library itself is not needed: the layouts are tables that pandas and pyarrow read.
-"""
-
-import json
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
-import pyarrow as pa
-from pyarrow import ipc, parquet
-
+from audits.data import datasets_library as library
 from audits.data.built import OfFiles, by_name, of_files
+from audits.data.datasets_library import Columns, Listed, Wanted
 from audits.data.encoded import Encoded
 from audits.data.imageset import ImageSet
+from audits.data.listing import SPLITS, split_advice
 from audits.data.places import folder_at
 from audits.data.scan import named
-from audits.errors import AuditError
+from audits.errors import AuditError, quoted
 
 _SHARD = re.compile(r"(?P<split>.+?)-\d{5}-of-\d{5}.*")
-_FILE_NAME = "file_name"
-_METADATA = "metadata"
+_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+_SAVED = ("state.json", "dataset_dict.json")
 
 
 class HuggingFace(OfFiles):
     """A folder of the `datasets` library on this machine, at a URI or in MLflow.
 
     That is images with a table `metadata.csv`, `metadata.jsonl` or `metadata.parquet`, whose column
-    `file_name` names them; Parquet files with a column of images; or what `save_to_disk` wrote.
-    Nothing is downloaded from the hub.
+    `file_name` names them; images in folders of classes; Parquet files with a column of images; or
+    a folder that `save_to_disk` wrote. Nothing is downloaded from the hub.
     """
 
     kind: Literal["huggingface"] = "huggingface"
@@ -40,112 +36,147 @@ class HuggingFace(OfFiles):
     label_column: str = "label"
 
     def load(self) -> ImageSet:
-        root = folder_at(self.path)
-        if not root.is_dir():
-            raise AuditError(f"Expected a folder at {root}, found none.")
-        folder = root / self.split if self.split and (root / self.split).is_dir() else root
-        table, images = self._rows(root, folder)
-        values, names = _column(table, self.label_column, root).to_pylist(), None
-        if None in values:
-            raise AuditError(
-                f"Expected a label for each image in {root}, row {values.index(None)} has none."
-            )
-        names = _class_names(table.schema, self.label_column)
-        if names is not None:
-            labels = [int(value) for value in values]
-        else:
-            labels, names = by_name([str(value) for value in values])
+        given = folder_at(self.path)
+        if not given.is_dir():
+            raise AuditError(f"Expected a folder at {given}, found none.")
+        root = Path(os.path.abspath(given))
+        inside = root / self.split if self.split else root
+        folder = inside if inside.is_dir() else root
+        found, notes = self._read(root, folder)
+        labels, names = _labels(found, folder)
+        images = [_encoded(row, value, folder) for row, value in enumerate(found.images)]
         name = f"{root.name}/{self.split}" if self.split else root.name
-        return of_files(f"{name} (huggingface)", images, labels, names, self)
+        return of_files(f"{name} (huggingface)", images, labels, names, self, notes)
 
-    def _rows(self, root: Path, folder: Path) -> tuple[pa.Table, list[Encoded]]:
-        for suffix, read in _READERS.items():
-            file = folder / f"{_METADATA}{suffix}"
-            if file.is_file():
-                table = _told(file, read)
-                listed = _column(table, _FILE_NAME, file).to_pylist()
-                return table, [Encoded(str(name), folder / str(name)) for name in listed]
-        if (folder / "state.json").is_file():
-            table = _saved(folder)
-        else:
-            files = self._parquet_files(root, folder)
-            table = pa.concat_tables([_told(file, parquet.read_table) for file in files])
-        column = _column(table, self.image_column, root).to_pylist()
-        return table, [_encoded(i, value, folder) for i, value in enumerate(column)]
-
-    def _parquet_files(self, root: Path, folder: Path) -> list[Path]:
-        places = {folder, folder / "data"}
-        files = sorted(file for place in places for file in place.glob("*.parquet"))
-        splits = sorted({_split_of(file) for file in files})
-        if folder == root and self.split is not None:
-            files = [file for file in files if _split_of(file) == self.split]
-        elif len(splits) > 1:
-            raise AuditError(
-                f"Expected one split in {folder}, found {named(splits)}. Set data.split."
-            )
-        if not files:
-            inside = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
-            found = named(splits if folder == root and splits else inside) or "none of these"
-            raise AuditError(
-                f"Expected metadata.csv, metadata.jsonl, Parquet files or a saved data set in "
-                f"{folder}, found: {found}. Set data.path and data.split to a folder that has one."
-            )
-        return files
+    def _read(self, root: Path, folder: Path) -> tuple[Columns, list[str]]:
+        """The data set in `folder`, which is `root` or the folder of the split in it."""
+        wanted = Wanted(self.image_column, self.label_column)
+        split = self.split if folder == root else None
+        if _has(folder, _SAVED):
+            splits = library.saved_splits(folder)
+            chosen = _chosen(splits, split, folder) if splits or split else None
+            return library.of_saved(folder, chosen, wanted), []
+        if not _has(folder, _METADATA):
+            files = _parquet_files(folder)
+            if files:
+                chosen = _chosen(sorted({_split_of(file) for file in files}), split, folder)
+                parts = [
+                    library.of_parquet(file, wanted) for file in files if _split_of(file) == chosen
+                ]
+                return _joined(parts, folder), []
+        return _of_files(root, folder, split, wanted)
 
 
-def _csv(file: Path) -> pa.Table:
-    return pa.Table.from_pandas(pd.read_csv(file, dtype=str, keep_default_na=False))
-
-
-def _json_lines(file: Path) -> pa.Table:
-    lines = file.read_text(encoding="utf-8").splitlines()
-    return pa.Table.from_pylist([json.loads(line) for line in lines if line.strip()])
-
-
-_READERS: dict[str, Callable[[Path], pa.Table]] = {
-    ".csv": _csv,
-    ".jsonl": _json_lines,
-    ".parquet": parquet.read_table,
-}
-
-
-def _saved(folder: Path) -> pa.Table:
-    state = _told(folder / "state.json", lambda file: json.loads(file.read_text(encoding="utf-8")))
-    files = [folder / entry["filename"] for entry in state["_data_files"]]
-    return pa.concat_tables([_told(file, _arrow) for file in files])
-
-
-def _arrow(file: Path) -> pa.Table:
-    with pa.memory_map(str(file)) as mapped:
-        return ipc.open_stream(mapped).read_all()
-
-
-def _told(file: Path, read: Callable[[Path], Any]) -> Any:
-    try:
-        return read(file)
-    except (pa.ArrowException, OSError, ValueError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise AuditError(f"Expected a table of images at {file}: {reason}") from error
-
-
-def _column(table: pa.Table, name: str, place: Path) -> pa.ChunkedArray:
-    if name not in table.column_names:
+def _of_files(
+    root: Path, folder: Path, split: str | None, wanted: Wanted
+) -> tuple[Columns, list[str]]:
+    """Image files in `folder`, which are labelled by a table there or in `root`, or by folders."""
+    files = library.listed(folder)
+    if not files.images and not files.metadata:
+        inside = named(_folders(root)) or "none of these"
         raise AuditError(
-            f"Expected a column {name!r} in {place}, found: {named(table.column_names)}."
+            "Expected metadata.csv, metadata.jsonl, Parquet files, a saved data set or images in "
+            f"folders of classes in {folder}, found: {inside}. Set data.path and data.split to a "
+            "folder that has one."
         )
-    return table.column(name)
+    if split is not None:  # and no folder is called so
+        _chosen(_folders(folder), split, folder)
+    if folder != root and not files.metadata and _has(root, _METADATA):
+        found = library.of_image_files(root, library.listed(root), wanted)
+        rows = [i for i, image in enumerate(found.images) if _is_below(image, folder)]
+        images, labels = ([column[i] for i in rows] for column in (found.images, found.labels))
+        return Columns(images, labels, found.names), []
+    _expect_one_split(files, folder)
+    notes = []
+    if files.others:
+        left = named([str(file.relative_to(folder)) for file in files.others])
+        notes.append(f"{len(files.others)} files of other kinds are left out: {left}.")
+    return library.of_image_files(folder, files, wanted), notes
 
 
-def _class_names(schema: pa.Schema, column: str) -> list[str] | None:
-    """Names of a ClassLabel column, as the library writes them into the schema."""
-    written = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    feature = written.get("info", {}).get("features", {}).get(column, {})
-    names = feature.get("names") if isinstance(feature, dict) else None
-    return [str(name) for name in names] if names else None
+def _has(folder: Path, names: Sequence[str]) -> bool:
+    return any((folder / name).is_file() for name in names)
+
+
+def _folders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+
+
+def _is_below(image: Any, folder: Path) -> bool:
+    path = image["path"] if image is not None else None
+    return path is not None and Path(path).is_relative_to(folder)
+
+
+def _parquet_files(folder: Path) -> list[Path]:
+    return sorted(file for place in (folder, folder / "data") for file in place.glob("*.parquet"))
+
+
+def _split_of(file: Path) -> str:
+    """The split in the name of a Parquet file, as `train-00000-of-00002.parquet`."""
+    shard = _SHARD.fullmatch(file.stem)
+    return shard["split"] if shard else file.stem if not file.stem.isdecimal() else ""
+
+
+def _chosen(splits: Sequence[str], wanted: str | None, folder: Path) -> str:
+    """The split that is wanted, or the only one. Raises AuditError if there is no such split."""
+    if wanted is None and len(splits) == 1:
+        return splits[0]
+    if wanted is None:
+        raise AuditError(
+            f"Expected one split in {folder}, found {named(splits)}. {split_advice(splits)}"
+        )
+    if wanted not in splits:
+        told = named([split for split in splits if split]) or "no split"
+        raise AuditError(f"Expected the split {quoted(wanted)} in {folder}, found: {told}.")
+    return wanted
+
+
+def _expect_one_split(files: Listed, folder: Path) -> None:
+    """Raises AuditError if folders of several splits, as train and test, would be one data set."""
+    places = {file.relative_to(folder).parent.parts for file in (*files.images, *files.metadata)}
+    last = {place[-1].lower() for place in places if place}
+    end = None if files.metadata or last <= SPLITS else -1  # else the last part is a class
+    found = {part for place in places for part in place[:end] if part.lower() in SPLITS}
+    if len(found) > 1:
+        beside = found <= set(_folders(folder))
+        advice = split_advice(sorted(found))
+        more = advice if beside else f"Set data.path to the folder that has them. {advice}"
+        raise AuditError(f"Expected one split in {folder}, found {named(sorted(found))}. {more}")
+
+
+def _joined(parts: Sequence[Columns], folder: Path) -> Columns:
+    names = parts[0].names
+    for part in parts:
+        if part.names != names:
+            raise AuditError(
+                f"Expected the same class names in each Parquet file of {folder}, got "
+                f"{quoted(names)} and {quoted(part.names)}."
+            )
+    images = [image for part in parts for image in part.images]
+    return Columns(images, [label for part in parts for label in part.labels], names)
+
+
+def _labels(found: Columns, folder: Path) -> tuple[list[int], list[str]]:
+    """Label indices and class names. Raises AuditError if an image has no label."""
+    names = found.names
+    for row, value in enumerate(found.labels):
+        if value is None or value != value or (names is not None and value == -1):
+            csv = " In metadata.csv, NA, None and null are read as none: write metadata.jsonl."
+            raise AuditError(
+                f"Expected a label for each image in {folder}, row {row} has none."
+                + (csv if _has(folder, ["metadata.csv"]) else "")
+            )
+        if names is not None and not 0 <= value < len(names):
+            raise AuditError(
+                f"Expected labels from 0 to {len(names) - 1} in {folder}, row {row} has {value}."
+            )
+    if names is None:
+        return by_name([str(value) for value in found.labels])
+    return [int(value) for value in found.labels], names
 
 
 def _encoded(row: int, value: Any, folder: Path) -> Encoded:
-    """An image of a table: a struct of bytes and path, bytes, or a path."""
+    """An image of a table: a mapping of bytes and path, bytes, or a path."""
     data, path = value, None
     if isinstance(value, dict):
         data, path = value.get("bytes"), value.get("path")
@@ -153,10 +184,8 @@ def _encoded(row: int, value: Any, folder: Path) -> Encoded:
         data, path = None, value
     if isinstance(data, bytes):
         return Encoded(f"row {row}" + (f" {path}" if path else ""), data=data)
-    return Encoded(str(path or f"row {row}"), folder / path if path else None)
-
-
-def _split_of(file: Path) -> str:
-    """The split in the name of a Parquet file, as `train-00000-of-00002.parquet`."""
-    shard = _SHARD.fullmatch(file.stem)
-    return shard["split"] if shard else file.stem if not file.stem.isdecimal() else ""
+    if not path:
+        return Encoded(f"row {row}", fault="no image in the table")
+    file = folder / path
+    below = file.is_relative_to(folder)
+    return Encoded(str(file.relative_to(folder) if below else file), file)

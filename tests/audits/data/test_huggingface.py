@@ -1,81 +1,32 @@
 """Layouts of the `datasets` library are read as the library reads them."""
 
-import json
 import os
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
+from hub_layouts import COLOUR, NAMES, oracle_of, told, write_images, write_metadata
 from PIL import Image
 from pyarrow import parquet
 
 from audits import AuditError
 from audits.data.sources import HuggingFace, load
 
-RNG = np.random.default_rng(6)
-COLOUR = RNG.integers(0, 256, (5, 6, 7, 3), dtype=np.uint8)
-NAMES = ["dog", "cat", "dog", "bee", "cat"]
-
-
-@pytest.fixture
-def library(tmp_path, monkeypatch):
-    """The `datasets` library, with its cache in a temporary folder and without the hub."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-    datasets = pytest.importorskip("datasets")
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "home")
-    datasets.disable_progress_bars()
-    return datasets
-
-
-def _images(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    for i, image in enumerate(COLOUR):
-        Image.fromarray(image).save(folder / f"{i}.png")
-
-
-def _metadata(folder, kind, labels=NAMES, column="label"):
-    _images(folder)
-    rows = [{"file_name": f"{i}.png", column: labels[i]} for i in (3, 0, 4, 1, 2)]
-    if kind == "csv":
-        pd.DataFrame(rows).to_csv(folder / "metadata.csv", index=False)
-    elif kind == "jsonl":
-        (folder / "metadata.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n")
-    else:
-        pd.DataFrame(rows).to_parquet(folder / "metadata.parquet")
-
-
-def _told(images):
-    """Each image's pixels and class."""
-    pixels = (images.tensor(range(len(images))).numpy() * 255).round().astype(np.uint8)
-    pairs = zip(pixels.transpose(0, 2, 3, 1), images.labels, strict=True)
-    return [(image.tobytes(), images.classes[label]) for image, label in pairs]
-
-
-def _oracle(dataset, names=None):
-    return [
-        (
-            np.asarray(row["image"].convert("RGB")).tobytes(),
-            str(row["label"]) if names is None else names[row["label"]],
-        )
-        for row in dataset
-    ]
+pytest.importorskip("datasets")
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_a_folder_with_metadata(kind, tmp_path, library):
     folder = tmp_path / "photos"
-    _metadata(folder, kind)
+    write_metadata(folder, kind)
     images = load(HuggingFace(path=str(folder)))
     oracle = library.load_dataset("imagefolder", data_dir=str(folder), split="train")
     assert images.classes == ("bee", "cat", "dog")
-    assert sorted(_told(images)) == sorted(_oracle(oracle))
+    assert sorted(told(images)) == sorted(oracle_of(oracle))
     assert [images.classes[label] for label in images.labels] == ["bee", "dog", "cat", "cat", "dog"]
 
 
 def test_labels_of_metadata_may_be_numbers_and_have_another_column(tmp_path):
-    _metadata(tmp_path / "photos", "jsonl", labels=[10, 2, 10, 0, 2], column="kind")
+    write_metadata(tmp_path / "photos", "jsonl", labels=[10, 2, 10, 0, 2], column="kind")
     images = load(HuggingFace(path=str(tmp_path / "photos"), label_column="kind"))
     assert images.classes == ("0", "2", "10")
     assert images.labels.tolist() == [0, 2, 1, 1, 2]
@@ -96,7 +47,7 @@ def test_parquet_with_bytes_has_the_classes_of_its_schema(tmp_path, library):
     dataset.to_parquet(folder / "test-00000-of-00001.parquet")
     images = load(HuggingFace(path=str(folder)))
     assert images.classes == ("cat", "dog", "bee")
-    assert _told(images) == _oracle(dataset, ["cat", "dog", "bee"])
+    assert told(images) == oracle_of(dataset, ["cat", "dog", "bee"])
 
 
 def test_parquet_in_shards_of_splits(tmp_path, library):
@@ -105,44 +56,100 @@ def test_parquet_in_shards_of_splits(tmp_path, library):
     for number, rows in enumerate([range(3), range(3, 5)]):
         dataset.select(rows).to_parquet(folder / f"test-0000{number}-of-00002.parquet")
     dataset.select([4]).to_parquet(folder / "train-00000-of-00001.parquet")
-    with pytest.raises(AuditError, match=r"one split in .*, found test, train\. Set data\.split"):
+    with pytest.raises(
+        AuditError, match=r"one split .*, found test, train\. Set data\.split: test"
+    ):
         load(HuggingFace(path=str(folder.parent)))
     images = load(HuggingFace(path=str(folder.parent), split="test"))
     assert images.name == "photos/test (huggingface)"
-    assert _told(images) == _oracle(dataset, ["cat", "dog", "bee"])
-    with pytest.raises(AuditError, match=r"Expected metadata.csv, .* found: test, train\."):
+    assert told(images) == oracle_of(dataset, ["cat", "dog", "bee"])
+    with pytest.raises(AuditError, match=r"the split 'valid' in .*, found: test, train\."):
         load(HuggingFace(path=str(folder.parent), split="valid"))
 
 
 def test_what_save_to_disk_wrote(tmp_path, library):
     dataset = _dataset(library)
     dataset.save_to_disk(tmp_path / "one")
-    assert _told(load(HuggingFace(path=str(tmp_path / "one")))) == _oracle(
+    assert told(load(HuggingFace(path=str(tmp_path / "one")))) == oracle_of(
         dataset, ["cat", "dog", "bee"]
     )
     library.DatasetDict({"test": dataset, "train": dataset.select([0])}).save_to_disk(
         tmp_path / "two"
     )
     assert len(load(HuggingFace(path=str(tmp_path / "two"), split="test"))) == 5
-    with pytest.raises(AuditError, match=r"found: test, train\. Set data\.path and data\.split"):
+    with pytest.raises(
+        AuditError, match=r"one split .*, found test, train\. Set data\.split: test"
+    ):
         load(HuggingFace(path=str(tmp_path / "two")))
+    with pytest.raises(AuditError, match=r"the split 'valid' in .*, found: test, train\."):
+        load(HuggingFace(path=str(tmp_path / "two"), split="valid"))
+    with pytest.raises(AuditError, match=r"the split 'test' in .*one, found: no split\."):
+        load(HuggingFace(path=str(tmp_path / "one"), split="test"))
 
 
 def test_parquet_of_plain_bytes_or_of_paths(tmp_path):
-    _images(tmp_path)
+    write_images(tmp_path)
     contents = [(tmp_path / f"{i}.png").read_bytes() for i in range(5)]
     for number, column in enumerate([contents, [f"{i}.png" for i in range(5)]]):
         table = pa.table({"picture": column, "label": NAMES})
         parquet.write_table(table, tmp_path / "0000.parquet")
         images = load(HuggingFace(path=str(tmp_path), image_column="picture"))
-        assert _told(images) == [
+        assert told(images) == [
             (image.tobytes(), name) for image, name in zip(COLOUR, NAMES, strict=True)
         ], number
         os.remove(tmp_path / "0000.parquet")
 
 
+def test_labels_of_a_csv_stay_as_they_are_written(tmp_path):
+    write_metadata(tmp_path / "photos", "csv", labels=["007", "7", "10", "7", "007"])
+    images = load(HuggingFace(path=str(tmp_path / "photos")))
+    assert images.classes == ("007", "7", "10")
+
+
+def test_bytes_win_over_files_of_that_name(tmp_path, library, monkeypatch):
+    write_images(tmp_path / "photos")
+    content = [
+        {"path": f"{i}.png", "bytes": (tmp_path / f"photos/{i}.png").read_bytes()} for i in range(5)
+    ]
+    features = library.Features({"image": library.Image(), "label": library.Value("string")})
+    dataset = library.Dataset.from_dict({"image": content, "label": NAMES}, features=features)
+    (tmp_path / "table").mkdir()
+    dataset.to_parquet(tmp_path / "table" / "test.parquet")
+    dataset.save_to_disk(tmp_path / "saved")
+    for place in ("table", "saved", "elsewhere"):
+        (tmp_path / place).mkdir(exist_ok=True)
+        for i in range(5):
+            Image.new("RGB", (7, 6)).save(tmp_path / place / f"{i}.png")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    expected = [(image.tobytes(), name) for image, name in zip(COLOUR, NAMES, strict=True)]
+    for place in ("table", "saved"):
+        assert told(load(HuggingFace(path=str(tmp_path / place)))) == expected
+
+
+def test_class_labels_that_are_missing_or_beyond_the_names_are_refused(tmp_path, library):
+    dataset = _dataset(library)
+    for i, (bad, message) in enumerate([(-1, "row 2 has none"), (3, "0 to 2 .*, row 2 has 3")]):
+        labels = [0, 1, bad, 0, 1]
+        table = dataset.data.table.set_column(1, "label", pa.array(labels))
+        (tmp_path / str(i)).mkdir()
+        schema = table.schema.with_metadata(dataset.features.arrow_schema.metadata)
+        parquet.write_table(table.cast(schema), tmp_path / str(i) / "test.parquet")
+        with pytest.raises(AuditError, match=message):
+            load(HuggingFace(path=str(tmp_path / str(i))))
+
+
+def test_shards_that_name_their_classes_otherwise_are_refused(tmp_path, library):
+    for number, names in enumerate([["cat", "dog", "bee"], ["bee", "cat", "dog"]]):
+        dataset = _dataset(library).cast_column("label", library.Value("string"))
+        dataset = dataset.map(lambda row: {"label": "bee"})
+        dataset = dataset.cast_column("label", library.ClassLabel(names=names))
+        dataset.to_parquet(tmp_path / f"test-0000{number}-of-00002.parquet")
+    with pytest.raises(AuditError, match="the same class names in each Parquet file"):
+        load(HuggingFace(path=str(tmp_path)))
+
+
 def test_damaged_bytes_are_named_by_their_row(tmp_path):
-    _images(tmp_path)
+    write_images(tmp_path)
     contents = [(tmp_path / f"{i}.png").read_bytes() for i in range(5)]
     contents[3] = contents[3][:-40]
     table = pa.table({"image": contents, "label": NAMES})
@@ -157,14 +164,47 @@ BAD = {
     "no folder": (lambda p: None, {}, "Expected a folder at"),
     "empty": (lambda p: p.mkdir(), {}, r"Expected metadata\.csv, .* found: none of these"),
     "no column": (
-        lambda p: _metadata(p, "csv", column="kind"),
+        lambda p: write_metadata(p, "csv", column="kind"),
         {},
-        r"Expected a column 'label' in .*, found: file_name, kind\.",
+        r"Expected a column 'label' in .*, found: image, kind\.",
     ),
     "no label": (
-        lambda p: _metadata(p, "jsonl", labels=[*NAMES[:3], None, "cat"]),
+        lambda p: write_metadata(p, "jsonl", labels=[*NAMES[:3], None, "cat"]),
         {},
         r"Expected a label for each image in .*, row 0 has none",
+    ),
+    "a label that the library takes for none": (
+        lambda p: write_metadata(p, "csv", labels=["a", "None", "a", "b", "b"]),
+        {},
+        r"row 3 has none\. In metadata\.csv, NA, None and null are read as none",
+    ),
+    "no labels": (
+        lambda p: write_images(p),
+        {},
+        r"two or more folders of classes .*, or a metadata\.csv with the columns file_name and lab",
+    ),
+    "two tables": (
+        lambda p: (write_metadata(p, "csv"), write_metadata(p, "jsonl")),
+        {},
+        r"Expected a table of images at .*: Found metadata files with different extensions",
+    ),
+    "no names of files": (
+        lambda p: (write_images(p), (p / "metadata.csv").write_text("path,label\n1.png,a\n")),
+        {},
+        r"Expected a table of images at .*metadata\.csv: `file_name`, .* must be present",
+    ),
+    "a file outside": (
+        lambda p: (
+            write_images(p),
+            (p / "metadata.csv").write_text("file_name,label\n../1.png,a\n"),
+        ),
+        {},
+        r"Expected a table of images at .*metadata\.csv: Invalid metadata file_name '\.\./1\.png'",
+    ),
+    "not saved whole": (
+        lambda p: (p.mkdir(), (p / "state.json").write_text("{}")),
+        {},
+        r"Expected a table of images at .*photos: Directory .* is neither",
     ),
     "no json": (
         lambda p: (p.mkdir(), (p / "metadata.jsonl").write_text("{oh")),
@@ -177,7 +217,7 @@ BAD = {
         r"Expected a table of images at .*x\.parquet",
     ),
     "image not there": (
-        lambda p: (_metadata(p, "csv"), (p / "2.png").unlink()),
+        lambda p: (write_metadata(p, "csv"), (p / "2.png").unlink()),
         {},
         r"1 of 5 cannot: 2\.png \(not there\)",
     ),

@@ -248,6 +248,7 @@ def test_labels_of_a_table_that_are_numbers_are_sorted_as_numbers(tmp_path):
 
 
 def test_a_data_set_of_the_datasets_library_may_be_far_too(memory):
+    pytest.importorskip("datasets")
     memory.pipe_file("/bucket/photos/metadata.csv", b"file_name,label\ncat/0.png,7\ndog/1.png,9\n")
     images = load(HuggingFace(path="memory://bucket/photos"))
     assert images.classes == ("7", "9")

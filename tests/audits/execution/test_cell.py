@@ -9,6 +9,7 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas as pd
 import prying_net
 import pytest
 from PIL import Image
@@ -165,6 +166,28 @@ def test_a_path_below_the_home_is_found_in_the_cell(config_of, monkeypatch, tmp_
     assert isinstance(net, Linear)
     result = run_audit(config_of(net, CHECKS, data=data))
     assert result.evidence[0].status == "ok"
+
+
+def test_a_layout_of_the_datasets_library_is_read_in_the_cell(config_of, told, tmp_path):
+    pytest.importorskip("datasets")
+    if not (told.network and told.files):
+        pytest.skip(f"this kernel refuses namespaces: {told.refused}")
+    rows = ["file_name,label", *(f"{label}.png,{label}" for label in range(10))]
+    for label in range(10):
+        Image.new("L", (28, 28), 20 * label).save(tmp_path / f"{label}.png")
+    (tmp_path / "metadata.csv").write_text("\n".join(rows))
+    (tmp_path / "table").mkdir()
+    contents = [(tmp_path / f"{label}.png").read_bytes() for label in range(10)]
+    table = pd.DataFrame({"image": contents, "label": [str(label) for label in range(10)]})
+    table.to_parquet(tmp_path / "table" / "test.parquet")
+    figures = []
+    for path in (tmp_path, tmp_path / "table"):
+        data = {"kind": "huggingface", "path": str(path)}
+        result = run_audit(config_of(logistic(), CHECKS, data=data))
+        assert result.evidence[0].status == "ok", result.evidence[0].reason
+        assert any("no network" in note for note in result.notes)
+        figures.append(result.evidence[0].metrics)
+    assert figures[0] == figures[1]
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,9 @@ def test_what_is_not_recognised_is_refused_with_a_way_on(tmp_path):
         guessed(str(tmp_path / "data.zip"))
 
 
-@pytest.mark.parametrize("name", ["metadata.csv", "data/train-00000-of-00001.parquet"])
+@pytest.mark.parametrize(
+    "name", ["metadata.csv", "data/train-00000-of-00001.parquet", "dataset_dict.json"]
+)
 def test_layouts_of_the_datasets_library_are_recognised(name, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / name).touch()

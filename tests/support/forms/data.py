@@ -142,7 +142,13 @@ FORMS = (
         write=_splits,
     ),
     Form("a table of paths", _log, write=_csv, data={"kind": "csv"}),
-    Form("Hugging Face's metadata.csv", _log, write=_huggingface, data={"kind": "huggingface"}),
+    Form(
+        "Hugging Face's metadata.csv",
+        _log,
+        write=_huggingface,
+        data={"kind": "huggingface"},
+        package="datasets",
+    ),
     Form("npz of uint8", _log, write=_bytes, data=_NPZ),
     Form("npz of floats a little above 1", _log, write=_floats, data=_NPZ),
 )

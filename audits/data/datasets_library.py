@@ -1,0 +1,205 @@
+"""Reads local files by Hugging Face's `datasets` library, without its hub, its cache and its bars.
+
+The library gives paths or bytes of images and never decodes them. Its builders are called
+directly: `load_dataset` would tell the hub that a data set is loaded.
+"""
+
+import glob
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from audits.data.scan import named
+from audits.errors import AuditError
+
+_ONLY = "train"  # the library wants a name of a split for the files that it reads
+_AT_ONCE = 1000  # rows
+_PROGRAMS = (".eps", ".ps")  # Pillow would have Ghostscript run them
+
+
+class Wanted(NamedTuple):
+    """The names of the two columns that are read."""
+
+    image: str
+    label: str
+
+
+class Columns(NamedTuple):
+    """The two columns of a data set, in the order of its rows.
+
+    An image is bytes, a path, or a mapping of "bytes" and "path". If `names` is given, the labels
+    are indices of these class names.
+    """
+
+    images: list[Any]
+    labels: list[Any]
+    names: list[str] | None
+
+
+class Listed(NamedTuple):
+    """Files below a folder: images, tables of metadata, and those that are left out."""
+
+    images: list[Path]
+    metadata: list[Path]
+    others: list[Path]
+
+
+def listed(folder: Path) -> Listed:
+    """Sorts the files below `folder`, without hidden ones and folders that start with "__"."""
+    files = Listed([], [], [])
+    with _library(folder) as datasets:
+        from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
+
+        try:
+            found = datasets.data_files.resolve_pattern("**", base_path=glob.escape(str(folder)))
+        except FileNotFoundError:  # no file at all
+            return files
+        for path in map(Path, found):
+            kind = path.suffix.lower()
+            if kind in ImageFolder.EXTENSIONS and kind not in _PROGRAMS:
+                files.images.append(path)
+            elif path.name in ImageFolder.METADATA_FILENAMES:
+                files.metadata.append(path)
+            else:
+                files.others.append(path)
+    return files
+
+
+def of_image_files(folder: Path, files: Listed, wanted: Wanted) -> Columns:
+    """Image files with labels from tables of metadata or, without any, from folders of classes.
+
+    Raises AuditError if a column is not there.
+    """
+    place = files.metadata[0] if files.metadata else folder
+    paths = files.metadata or files.images  # the tables name the images
+    with _library(place) as datasets, _folder() as cache:
+        from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
+
+        found = _stream(datasets, ImageFolder, paths, cache)
+        features = found.features
+        if not files.metadata and wanted.image in features and wanted.label not in features:
+            raise AuditError(
+                f"Expected two or more folders of classes at the same depth in {folder}, or a "
+                f"metadata.csv with the columns file_name and {wanted.label}, found neither."
+            )
+        _expect(features, wanted, folder)
+        label = features[wanted.label]
+        if _class_names(datasets, label) is None:
+            label = datasets.Value("string")  # "007" of a CSV is no number
+        chosen = datasets.Features(
+            {wanted.image: datasets.Image(decode=False), wanted.label: label}
+        )
+        if files.metadata:  # types of its columns are guessed as it is read
+            found = _stream(datasets, ImageFolder, paths, cache, features=chosen)
+        rows = list(found.cast(chosen))
+        return Columns(
+            [row[wanted.image] for row in rows],
+            [row[wanted.label] for row in rows],
+            _class_names(datasets, label),
+        )
+
+
+def of_parquet(file: Path, wanted: Wanted) -> Columns:
+    """A Parquet file. Raises AuditError if a column is not there."""
+    with _library(file) as datasets, _folder() as cache:
+        from datasets.packaged_modules.parquet.parquet import Parquet
+
+        features = _stream(datasets, Parquet, [file], cache).features
+        _expect(features, wanted, file)
+        rows = _stream(datasets, Parquet, [file], cache, columns=list(wanted))
+        return _columns(datasets, rows, features, wanted)
+
+
+def saved_splits(folder: Path) -> list[str]:
+    """The splits that `save_to_disk` wrote; none if it wrote a data set without splits."""
+    with _library(folder) as datasets:
+        found = datasets.load_from_disk(str(folder))
+        return sorted(found) if isinstance(found, datasets.DatasetDict) else []
+
+
+def of_saved(folder: Path, split: str | None, wanted: Wanted) -> Columns:
+    """A data set that `save_to_disk` wrote. Raises AuditError if a column is not there."""
+    with _library(folder) as datasets:
+        found = datasets.load_from_disk(str(folder))
+        found = found if split is None else found[split]
+        _expect(found.features, wanted, folder)
+        return _columns(datasets, found.select_columns(list(wanted)), found.features, wanted)
+
+
+def _stream(datasets: Any, builder: Any, files: Sequence[Path], cache: str, **settings: Any) -> Any:
+    """Rows that are read while they are asked for; nothing is written but a lock in `cache`."""
+    # As patterns, names that have a [ would mean other files.
+    files_of = datasets.data_files
+    given = files_of.DataFilesDict({_ONLY: files_of.DataFilesList([str(f) for f in files], [])})
+    made = builder(cache_dir=cache, data_files=given, **settings)
+    return made.as_streaming_dataset(split=_ONLY)
+
+
+def _columns(datasets: Any, rows: Any, features: Any, wanted: Wanted) -> Columns:
+    tables = list(
+        rows.with_format("arrow").iter(batch_size=_AT_ONCE)
+    )  # a format that decodes nothing
+    images, labels = (
+        [value for table in tables for value in table.column(name).to_pylist()] for name in wanted
+    )
+    return Columns(images, labels, _class_names(datasets, features[wanted.label]))
+
+
+def _class_names(datasets: Any, feature: Any) -> list[str] | None:
+    return list(feature.names) if isinstance(feature, datasets.ClassLabel) else None
+
+
+def _expect(features: Any, wanted: Wanted, place: Path) -> None:
+    for name in wanted:
+        if name not in features:
+            raise AuditError(
+                f"Expected a column {name!r} in {place}, found: {named(list(features))}."
+            )
+
+
+@contextmanager
+def _folder() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="fillblanks-") as folder:
+        yield folder
+
+
+@contextmanager
+def _library(place: Path) -> Iterator[Any]:
+    """The library, quiet as long as it reads `place`. Raises AuditError for its errors."""
+    datasets = _imported()
+    utils, config, log = datasets.utils, datasets.config, logging.getLogger("datasets")
+    bars, level, torch = not utils.are_progress_bars_disabled(), log.level, config.TORCH_AVAILABLE
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            log.setLevel(logging.CRITICAL + 1)
+            # With torch it counts epochs in shared memory, which the process of a model may lack.
+            config.TORCH_AVAILABLE = False
+            utils.disable_progress_bars()
+            yield datasets
+    except AuditError:
+        raise
+    except Exception as error:  # of the library, or of the packages that it reads with
+        told = " ".join(str(error).split())
+        known = told and isinstance(error, ValueError | OSError)
+        reason = told if known else f"{type(error).__name__} {told}".rstrip()
+        raise AuditError(f"Expected a table of images at {place}: {reason}") from error
+    finally:
+        config.TORCH_AVAILABLE = torch
+        log.setLevel(level)
+        if bars:
+            utils.enable_progress_bars()
+
+
+def _imported() -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise AuditError(
+            f"Expected the package datasets ({error}). pip install 'fillblanks[huggingface]'"
+        ) from error
+    return datasets
