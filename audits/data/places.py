@@ -140,6 +140,7 @@ def _file_system(place: str) -> tuple[Any, str]:
         package = str(known.get("class", "")).partition(".")[0]
         cure = f" Do pip install {package}." if package not in ("", "fsspec") else ""
         raise AuditError(f"Expected a package that reads {place}: {error}.{cure}") from error
+    files.invalidate_cache()  # this process may have listed the place before its files changed
     return files, str(root)
 
 

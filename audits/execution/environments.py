@@ -1,7 +1,8 @@
 """Environments of Python made from the requirements of models, kept in the user's cache folder.
 
-An environment has the auditor's packages below its own: what satisfies a requirement is not
-installed anew. To build one runs code of whoever wrote the requirements, so they must be trusted.
+An environment has the auditor's packages below its own. pip does not install anew what satisfies a
+requirement there; uv does not look there, and installs all that an audit needs. To build one runs
+code of whoever wrote the requirements, so they must be trusted.
 """
 
 import fcntl
@@ -40,7 +41,7 @@ def wanted(lines: Sequence[str]) -> list[str]:
 def built(kind: Kind, lines: Sequence[str]) -> Python:
     """The environment with the requirements `lines` and ours; built, unless it is in the cache.
 
-    Raises AuditError with the last line of what the installer said.
+    Raises AuditError with the beginning of the installer's error.
     """
     ours = _ours()
     key = key_of(kind=kind, lines=lines, ours=ours, python=sys.version, here=_installed())
@@ -73,7 +74,8 @@ def _build(kind: Kind, lines: Sequence[str], folder: Path) -> None:
     record = folder.with_suffix(".log")
     python = folder / "bin" / "python"
     if kind == "uv":
-        uv = shutil.which("uv")
+        # The folder of an environment that is not activated is not on PATH.
+        uv = shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent)
         if uv is None:
             raise AuditError(
                 "Expected the command uv for environment: uv, found none. Run pip install uv, or "
@@ -98,7 +100,8 @@ def _run(command: Sequence[str | Path], record: Path) -> str:
     if done.returncode != 0:
         record.write_text(f"{done.stdout}\n{done.stderr}")
         lines = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()
-        reason = next((line for line in lines if line.lower().startswith("error")), lines[-1])
+        first = next((i for i, line in enumerate(lines) if line.lower().startswith("error")), -1)
+        reason = " ".join(" ".join(lines[first:]).split())  # uv tells the cause below the error
         raise AuditError(
             f"Expected an environment of the model's requirements and ours, but: "
             f"{reason[:300].rstrip('.')}. Look at {record}, or leave environment out."

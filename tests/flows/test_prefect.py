@@ -4,9 +4,11 @@ import itertools
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -108,6 +110,45 @@ def test_a_wait_is_told_and_nothing_is_left_of_the_server(tmp_path):
     assert url.startswith("http://127.0.0.1:")
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{url}health", timeout=5)
+    wait_until_unmarked(f"FILLBLANKS_TEST={tmp_path}")
+
+
+_SLOW_SERVER = """
+import pathlib, sys, time
+if {"prefect", "server", "start"} <= set(sys.orig_argv):
+    time.sleep(120)
+    (pathlib.Path(__file__).parent / "slept").touch()
+"""
+
+
+@pytest.mark.slow
+def test_a_temporary_server_that_starts_in_two_minutes_is_waited_for(typed, config, tmp_path):
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "sitecustomize.py").write_text(_SLOW_SERVER)
+    path = [str(tmp_path / "slow"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    home = tmp_path / "prefect"
+    process = typed(
+        *(*_COMMANDS["audit"], "--config", config(policy=_policy(), **_PERFORMANCE)),
+        wait=False,
+        PYTHONPATH=os.pathsep.join(path),
+        PREFECT_HOME=str(home),
+        FILLBLANKS_TEST=str(tmp_path),
+    )
+    stdout, stderr = process.communicate(timeout=900)
+    assert process.returncode == 0, stderr
+    assert (tmp_path / "slow" / "slept").exists(), "the server was not slow"
+    waiting, *lines = stderr.splitlines()
+    assert waiting == (
+        "waiting for Prefect's temporary server to start, up to 300 s "
+        "(--without-prefect does without it)"
+    )
+    assert [line for line in lines if line.startswith("m v1: performance 1/")]
+    for told in ("waiting", "without Prefect", "Traceback"):
+        assert told not in "\n".join(lines)
+    assert _AUDITED["audit"] in stdout
+    with closing(sqlite3.connect(home / "prefect.db")) as database:
+        runs = database.execute("SELECT name, state_type FROM flow_run").fetchall()
+    assert runs == [("audit models:/m/1", "COMPLETED")]
     wait_until_unmarked(f"FILLBLANKS_TEST={tmp_path}")
 
 
