@@ -17,8 +17,10 @@ test: .venv/installed
 test-slow: .venv/installed
 	$(PYTEST) -m slow
 
-# Twenty kills and an outage of a minute, where the tests have three and ten seconds.
+# Twenty kills, an outage of a minute, and 2,000 random changes of archives, where the tests have
+# three, ten seconds, and 100.
 soak: .venv/installed
+	FILLBLANKS_FUZZ=2000 $(BIN)/python -m pytest tests/hostile/test_fuzz.py
 	FILLBLANKS_KILLS=20 FILLBLANKS_AWAY=60 $(BIN)/python -m pytest \
 		tests/end_to_end/test_kills.py tests/end_to_end/test_outage.py
 

@@ -20,9 +20,9 @@ def load(files: ModelFiles, device: str, classes: Sequence[str]) -> nn.Module:
     a row of numbers, is told them.
 
     Call it in the child process alone: it changes environment variables. MLflow's guards refuse
-    pickles, also pickles inside a pt2 archive. They are environment variables that are off by
-    default, so they are switched on here. `inspect` has checked the archive for other text that
-    would run. Raises ModelRefused.
+    pickles. They are environment variables that are off by default, so they are switched on here.
+    A pt2 archive does not pass them: `audits.models.pt2` writes another, which torch loads.
+    Raises ModelRefused.
     """
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = str(files.trusted).lower()
     # MLflow 3.18's guard against model code also refuses pyfunc, and every model below a folder of

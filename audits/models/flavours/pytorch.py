@@ -7,13 +7,12 @@ needs trust all the same, since code in TorchScript can read and write files.
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from mlflow.exceptions import MlflowException
 from torch import nn
 
 from audits.errors import ModelRefused
 from audits.models.flavours.base import Flavour
-from audits.models.pt2 import check_archive
+from audits.models.pt2 import check_archive, load_exported
 
 _PICKLED, _EXPORTED = "model.pth", "model.pt2"
 _PICKLE_INFO = "pickle_module_info.txt"  # the name of the module that wrote model.pth
@@ -40,29 +39,37 @@ class PyTorch(Flavour):
             )
 
     def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:
-        import mlflow.pytorch
-
-        pickled = trusted and (data / _PICKLED).exists()
-        try:
-            if pickled:
-                net = mlflow.pytorch.load_model(
-                    str(folder), map_location="cpu", weights_only=False, **_unpickling(data)
-                )
-            else:
-                net = mlflow.pytorch.load_model(str(folder))
-        except MlflowException as error:
-            raise ModelRefused(f"MLflow refused to load the model: {error.message}") from error
-        except AttributeError as error:
-            if error.name != "eval":
-                raise
-            # MLflow calls `eval` of whatever was pickled.
+        if not (data / _PICKLED).exists():
+            return load_exported(data / _EXPORTED, device)
+        if not trusted:
             raise ModelRefused(
-                f"Expected a pickled torch.nn.Module, got {type(error.obj).__name__}. Log the "
-                "network itself, not its state_dict, with mlflow.pytorch.log_model."
-            ) from error
-        if not isinstance(net, nn.Module):
-            raise ModelRefused(f"Expected a torch.nn.Module, got {type(net).__name__}.")
-        return _to_cuda(net, data, pickled) if device == "cuda" else net
+                f"Expected the files that were inspected, got {_PICKLED} beside them, which can "
+                "run any code when loaded. Audit the model again."
+            )
+        net = _unpickled(folder, data)
+        return net.to("cuda") if device == "cuda" else net
+
+
+def _unpickled(folder: Path, data: Path) -> nn.Module:
+    import mlflow.pytorch
+
+    try:
+        net = mlflow.pytorch.load_model(
+            str(folder), map_location="cpu", weights_only=False, **_unpickling(data)
+        )
+    except MlflowException as error:
+        raise ModelRefused(f"MLflow refused to load the model: {error.message}") from error
+    except AttributeError as error:
+        if error.name != "eval":
+            raise
+        # MLflow calls `eval` of whatever was pickled.
+        raise ModelRefused(
+            f"Expected a pickled torch.nn.Module, got {type(error.obj).__name__}. Log the "
+            "network itself, not its state_dict, with mlflow.pytorch.log_model."
+        ) from error
+    if not isinstance(net, nn.Module):
+        raise ModelRefused(f"Expected a torch.nn.Module, got {type(net).__name__}.")
+    return net
 
 
 def _check_pickle_module(data: Path) -> None:
@@ -80,14 +87,3 @@ def _unpickling(data: Path) -> dict[str, Any]:
 
     written_by = (data / _PICKLE_INFO).read_text().strip()
     return {"pickle_module": pickle_module} if written_by == "cloudpickle" else {}
-
-
-def _to_cuda(net: nn.Module, data: Path, pickled: bool) -> Any:
-    if pickled:
-        return net.to("cuda")
-    # An exported program keeps its device. After the guarded load has passed, it is loaded again
-    # and its graph is rewritten for the GPU.
-    from torch.export.passes import move_to_device_pass
-
-    program = torch.export.load(data / _EXPORTED)
-    return move_to_device_pass(program, "cuda").module()

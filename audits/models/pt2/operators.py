@@ -1,0 +1,72 @@
+"""Operators: those that exported image networks have, by name; torch would look up any other."""
+
+import re
+from functools import cache
+from importlib import import_module, resources
+
+import torch
+
+from audits.models.pt2.documents import Json, refused
+
+# aten operators by their names without a trailing "_": torch's core operators, and those that
+# networks of torchvision, timm and transformers are exported with. None reads or writes a file.
+_ATEN = frozenset(
+    resources.files("audits.models.pt2").joinpath("operators.txt").read_text().split()
+)
+_PRIMS = {"convert_element_type", "view_of", "broadcast_in_dim", "transpose", "collapse_view"}
+_QUANTIZED = {
+    "quantize_per_tensor",
+    "dequantize_per_tensor",
+    "quantize_per_channel",
+    "dequantize_per_channel",
+}
+# Regions of a network under torch.no_grad or torch.autocast; their graphs are read like others.
+HIGHER_ORDER = {
+    "torch.ops.higher_order.wrap_with_set_grad_enabled",
+    "torch.ops.higher_order.wrap_with_autocast",
+}
+# Arithmetic on sizes.
+SYMBOLIC = {
+    *(f"_operator.{name}" for name in ("eq", "ne", "le", "ge", "lt", "gt", "neg", "pos")),
+    *(f"_operator.{name}" for name in ("add", "sub", "mul", "floordiv", "truediv", "mod")),
+    *(f"_operator.{name}" for name in ("and_", "or_")),
+    *(f"torch.sym_{name}" for name in ("not", "int", "float", "ite", "max", "min", "sqrt")),
+    "math.trunc",
+}
+_OVERLOAD = re.compile(r"torch\.ops\.(aten|prims|quantized_decomposed)\.(\w+)\.(\w+)", re.ASCII)
+_RETURNED = re.compile(r"(Tensor|SymInt|int|Scalar|number|bool|List\[Tensor\])")
+
+
+def operator(value: Json) -> str:
+    """`value` if it names a known operator. Raises ModelRefused."""
+    if isinstance(value, str) and (value in SYMBOLIC or value in HIGHER_ORDER or _known(value)):
+        return value
+    raise refused("an operator that image networks are exported with", value)
+
+
+def _known(target: str) -> bool:
+    found = _OVERLOAD.fullmatch(target)
+    if not found:
+        return False
+    namespace, name, overload = found.groups()
+    if namespace == "aten":
+        listed = name in _ATEN or (name.endswith("_") and name[:-1] in _ATEN)
+    else:
+        listed = name in (_PRIMS if namespace == "prims" else _QUANTIZED)
+    return listed and arguments(target) is not None and "out" not in overload.split("_")
+
+
+@cache
+def arguments(target: str) -> frozenset[str] | None:
+    """The names of an overload's arguments; None if torch has none that works on tensors."""
+    _, _, namespace, name, overload = target.split(".")
+    if namespace == "quantized_decomposed":
+        import_module("torch.ao.quantization.fx._decomposed")  # registers the operators
+    try:
+        schema = getattr(getattr(getattr(torch.ops, namespace), name), overload)._schema
+    except AttributeError:
+        return None
+    # TorchScript has functions of texts and lists under the names of operators.
+    if not all(_RETURNED.fullmatch(str(one.type)) for one in schema.returns):
+        return None
+    return frozenset(argument.name for argument in schema.arguments)
