@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt, field_validator
 
+from audits.checks._ablation_pictures import Axes, grid_pictures, shown_prototypes
 from audits.checks._cells import (
     Variant,
     cell_estimates,
     cell_told,
     least_of,
-    rows_of,
     table_of_cells,
 )
 from audits.checks._fill import (
@@ -26,14 +26,14 @@ from audits.checks._fill import (
     recognised,
     table_of,
 )
-from audits.checks._grids import heat_map, tiles
-from audits.checks._images import picture, slugs
+from audits.checks._forms import columns_form, recognised_form
 from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
+from audits.checks.part_form import Array
 from audits.errors import AuditError
 from audits.evidence.codec import Part
 from audits.evidence.estimate import Estimate
-from audits.evidence.evidence import Evidence, Picture
+from audits.evidence.evidence import Evidence
 from audits.evidence.intervals import proportion
 from audits.evidence.metric import Metric
 from audits.strict import Ratio, Share
@@ -46,7 +46,6 @@ from fillblanks.masks import blank_count, default_patch_size, grid_shape
 
 _UNIT_VALUES = 100_000_000  # in all masked images of a unit
 _KEPT_VALUES = 4_000_000  # in the updates that a unit keeps
-_CLASSES_SHOWN = 3
 _SAMPLED = ("mask_ratio", "patch_size", "update")  # draws depend on these; T is applied later
 _COLUMNS = ("label", "accepted", "drawn")
 
@@ -60,7 +59,8 @@ class Ablation(Check):
 
     kind: Literal["ablation"] = "ablation"
     version: ClassVar[int] = 3
-    asks_reference: ClassVar[bool] = False  # only `conclude` does
+    asks_reference: ClassVar[bool] = False  # only `ask` does
+    asks_at_the_end: ClassVar[bool] = True
     images: PositiveInt | None = Field(
         default=50, description="audit a sample of this many images, evenly over the classes"
     )
@@ -198,17 +198,53 @@ class Ablation(Check):
             "shown": np.array(unit.shown, dtype=np.int64),
         }
 
+    def part_form(self, audit: AuditContext, unit: Unit) -> dict[str, Array]:
+        n = len(unit.indices)
+        return {
+            **columns_form(audit, unit),
+            "accepted": Array("int", (n,), 0, self.samples),
+            "drawn": Array("int", (n,), 0, draw_limit(self.samples, None)),
+            "update": Array("float", (n, *audit.shape)),
+            "shown": Array("int", (None,), 0),
+        }
+
+    def ask(self, audit: AuditContext, parts: Sequence[Part]) -> Part:
+        """Predicted classes of the prototypes of every unit under every T."""
+        answers: Part = {}
+        for number, part in enumerate(parts):
+            update, indices = torch.from_numpy(part["update"]), torch.from_numpy(part["index"])
+            everywhere = torch.ones_like(update[:, :1], dtype=torch.bool)
+            found = torch.from_numpy(part["accepted"]) > 0
+            for place, variant in enumerate(self._variants):
+                prototype = threshold(update, everywhere, **variant._asdict())
+                null = shuffled(prototype, everywhere, seed=audit.seed, indices=indices)
+                columns = recognised(audit, {"prototype": (prototype, null)}, found)
+                answers |= {f"{number} {place} {name}": c for name, c in columns.items()}
+        return answers
+
+    def ask_form(self, audit: AuditContext, parts: Sequence[Part]) -> dict[str, Array]:
+        return {
+            f"{number} {place} {name}": form
+            for number, unit in enumerate(self.units(audit))
+            for place in range(len(self._variants))
+            for name, form in recognised_form(audit, unit, "prototype").items()
+        }
+
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
+        *parts, answers = parts
         rows, drawings, passes = [], [], 0
         units = self.units(audit)
         for cell in self._cells(audit.shape):
-            found = [p for u, p in zip(units, parts, strict=True) if dict(u.cell) == cell]
-            drawn = sum(int(part["drawn"].sum()) for part in found)
+            numbers = [n for n, unit in enumerate(units) if dict(unit.cell) == cell]
+            drawn = sum(int(parts[number]["drawn"].sum()) for number in numbers)
             passes += least_passes(cell["update"]) * drawn
-            for variant in self._variants:
-                estimates, shown = self._recognised(audit, found, variant)
+            for place, variant in enumerate(self._variants):
+                estimates = self._estimates(parts, answers, numbers, place)
+                shown = shown_prototypes([parts[number] for number in numbers], variant)
                 rows.append({**cell, **variant._asdict(), "estimates": estimates})
                 drawings.append({**cell, **variant._asdict(), "shown": shown})
+        sizes = self.settled(audit.shape).patch_size or ()
+        axes = Axes(self.mask_ratio, sizes, self._steps, self.captions())
         ordered = sorted(rows, key=lambda row: row["estimates"]["accuracy_lift"].value)
         least, most = ordered[0]["estimates"], ordered[-1]["estimates"]
         return Evidence(
@@ -220,9 +256,9 @@ class Ablation(Check):
                 f"{most['accuracy'].value:.1%}."
             ),
             # The least value of any cell, because the best of many cells is high by chance.
-            metrics=self._least_metrics(rows, audit.reference is not None),
+            metrics=self._least_metrics(rows, "reference_accuracy" in least),
             tables={"cells": table_of_cells(rows)},
-            pictures=self._pictures(audit, rows, drawings),
+            pictures=grid_pictures(self.name, audit.classes, axes, rows, drawings),
             passes=passes,
         )
 
@@ -236,48 +272,16 @@ class Ablation(Check):
                 metrics[name] = declared[name].measured(least_of(rows, figure), lift=lift)
         return metrics
 
-    def _recognised(
-        self, audit: AuditContext, parts: Sequence[Part], variant: Variant
-    ) -> tuple[dict[str, Estimate], dict[int, np.ndarray]]:
-        """Estimates of one T in one cell, and pictures of prototypes by class."""
-        columns, shown = [], {}
-        for part in parts:
-            update, indices = torch.from_numpy(part["update"]), torch.from_numpy(part["index"])
-            everywhere = torch.ones_like(update[:, :1], dtype=torch.bool)
-            found = torch.from_numpy(part["accepted"]) > 0
-            prototype = threshold(update, everywhere, **variant._asdict())
-            null = shuffled(prototype, everywhere, seed=audit.seed, indices=indices)
-            fills = recognised(audit, {"prototype": (prototype, null)}, found)
-            columns.append({**{name: part[name] for name in ("index", *_COLUMNS)}, **fills})
-            for row in np.flatnonzero(np.isin(part["index"], part["shown"])).tolist():
-                shown[int(part["label"][row])] = picture(prototype[row])
+    def _estimates(
+        self, parts: Sequence[Part], answers: Part, numbers: Sequence[int], place: int
+    ) -> dict[str, Estimate]:
+        """Estimates of one T in the cell whose units have these numbers."""
+        columns = []
+        for number in numbers:
+            mark = f"{number} {place} "
+            found = {k.removeprefix(mark): v for k, v in answers.items() if k.startswith(mark)}
+            columns.append({**{n: parts[number][n] for n in ("index", *_COLUMNS)}, **found})
         table = table_of(columns, (*_COLUMNS, *(n for n in columns[0] if n.startswith("proto"))))
         estimates = cell_estimates(table, "prototype")
         estimates["coverage"] = proportion((table["accepted"] > 0).to_numpy())
-        return estimates, shown
-
-    def _pictures(
-        self, audit: AuditContext, rows: list[dict[str, Any]], drawings: list[dict[str, Any]]
-    ) -> tuple[Picture, ...]:
-        """A heat map and a grid of prototypes of some classes, a step for each update and T."""
-        keys, found = slugs(audit.classes), []
-        shown = sorted(drawings[0]["shown"])[:_CLASSES_SHOWN]
-        sizes = self.settled(audit.shape).patch_size or ()
-        steps = zip(self._steps, self.captions(), strict=True)
-        for step, ((update, variant), caption) in enumerate(steps):
-            chosen = {"update": update, **variant._asdict()}
-            values = [r["estimates"]["accuracy"].value for r in rows_of(rows, chosen)]
-            grid = np.reshape(values, (len(self.mask_ratio), len(sizes)))
-            map_ = heat_map(grid, self.mask_ratio, sizes, caption)
-            found.append(Picture(f"{self.name}/consistency", step, map_, caption, small=False))
-            for label in shown:
-                cells = [r["shown"][label] for r in rows_of(drawings, chosen)]
-                name, title = (
-                    f"{self.name}/class_{keys[label]}",
-                    f"{audit.classes[label]}: {caption}",
-                )
-                drawn = tiles(cells, self.mask_ratio, sizes, title)
-                found.append(Picture(name, step, drawn, caption, small=False))
-        # The heat map sums up all others and comes first.
-        first = f"{self.name}/consistency"
-        return tuple(sorted(found, key=lambda p: (p.key != first, p.key, p.step)))
+        return estimates

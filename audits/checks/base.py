@@ -5,13 +5,14 @@ adds its own through the entry-point group `fillblanks.checks`.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, PositiveInt
 
 from audits.checks.context import AuditContext, Unit
+from audits.checks.part_form import Array
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
@@ -27,7 +28,8 @@ Needs = Ability
 class Check(Strict):
     """Base of all checks; a check is frozen and holds nothing but its config.
 
-    `measure` and `conclude` run in the worker. They raise NotApplicable if the check cannot be
+    `measure` and `ask` run in the worker, the process that holds the model; all else runs in the
+    process of the audit. `measure`, `ask` and `conclude` raise NotApplicable if the check cannot be
     applied to the model or the data.
     """
 
@@ -142,6 +144,28 @@ class Check(Strict):
     def measure(self, audit: AuditContext, unit: Unit) -> Part:
         """Runs the model over one unit; the part that is returned goes to the store."""
 
+    def part_form(self, audit: AuditContext, unit: Unit) -> Mapping[str, Array] | None:
+        """The arrays of the unit's part, by name. None, the default, allows any plain arrays.
+
+        A part comes from the process of the model, which is not trusted: a part of another form is
+        an error of the check.
+        """
+        return None
+
+    asks_at_the_end: ClassVar[bool] = False
+    """Whether `ask` is called when all units are measured."""
+
+    def ask(self, audit: AuditContext, parts: Sequence[Part]) -> Part:
+        """Asks the model about the parts of all units together; it runs in the worker."""
+        raise NotImplementedError(f"{self.kind} asks nothing at the end.")
+
+    def ask_form(self, audit: AuditContext, parts: Sequence[Part]) -> Mapping[str, Array] | None:
+        """The arrays that `ask` gives, by name. None, the default, allows any plain arrays."""
+        return None
+
     @abstractmethod
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
-        """Evidence from the parts of all units, in their order. It may run the model too."""
+        """Evidence from the parts of all units, in their order, and then the part of `ask`, if any.
+
+        It runs without the model.
+        """

@@ -36,13 +36,13 @@ class AuditContext:
     plan: Plan
     model: Classifier | None = None
     reference: Classifier | None = None  # an independent model of the same classes
-    contract: InputContract | None = None  # of the model; only the worker has it
+    contract: InputContract | None = None  # of the model
 
     @property
     def classifier(self) -> Classifier:
         """The audited model. Raises RuntimeError outside the worker."""
         if self.model is None:
-            raise RuntimeError("The model lives in the worker: use it in measure and conclude.")
+            raise RuntimeError("The model lives in the worker: use it in measure and ask.")
         return self.model
 
     @property

@@ -20,6 +20,7 @@ from audits.checks._neighbours import (
 )
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
+from audits.checks.part_form import Array
 from audits.data.imageset import ImageSet
 from audits.evidence.codec import Part
 from audits.evidence.estimate import UNMEASURED
@@ -96,6 +97,20 @@ class InputDoctor(Check):
             "skipped": np.array([o.neighbour.name for o in tries if o.skipped], dtype=str),
             "reason": np.array([o.skipped for o in tries if o.skipped], dtype=str),
             "passes": np.array(len(unit.indices) * (1 + sum(one.costs for one in ran))),
+        }
+
+    def part_form(self, audit: AuditContext, unit: Unit) -> dict[str, Array]:
+        n, last = len(unit.indices), len(audit.classes) - 1
+        return {
+            "index": Array("int", (n,)),
+            "label": Array("int", (n,)),
+            "predicted": Array("int", (n, "answers"), -1, last),
+            "confidence": Array("float", (n, "answers"), 0, 1),
+            **{name: Array("text", ("ran",)) for name in ("name", "cure")},
+            "contradicts": Array("bool", ("ran",)),
+            "unnamed": Array("bool"),
+            **{name: Array("text", ("skipped",)) for name in ("skipped", "reason")},
+            "passes": Array("int", (), 0, self.most_passes(n)),
         }
 
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:

@@ -8,8 +8,10 @@ import pandas as pd
 import torch
 
 from audits.checks._fill import recognise
+from audits.checks._forms import columns_form
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
+from audits.checks.part_form import Array
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.f1 import scores
@@ -60,6 +62,9 @@ class Performance(Check):
             "label": audit.images.labels[list(unit.indices)],
             "predicted": np.concatenate(predicted),
         }
+
+    def part_form(self, audit: AuditContext, unit: Unit) -> dict[str, Array]:
+        return columns_form(audit, unit, "predicted")
 
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
         columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

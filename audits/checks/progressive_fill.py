@@ -20,8 +20,10 @@ from audits.checks._fill import (
     table_of,
     told_against_null,
 )
+from audits.checks._forms import columns_form, recognised_form, shown_form
 from audits.checks._images import picture, sliders
 from audits.checks.context import AuditContext, Unit
+from audits.checks.part_form import Array
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.f1 import scores
@@ -118,6 +120,13 @@ class ProgressiveFill(FillCheck):
             )
             if len(shown)
             else np.zeros((0, self.groups + 1, 0, 0, 3), np.uint8),
+        }
+
+    def part_form(self, audit: AuditContext, unit: Unit) -> dict[str, Array]:
+        return {
+            **columns_form(audit, unit, "first", "filled"),
+            **recognised_form(audit, unit, "recognised"),
+            **shown_form(audit, self.groups + 1),
         }
 
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:

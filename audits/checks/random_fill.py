@@ -22,8 +22,10 @@ from audits.checks._fill import (
     table_of,
     told_against_null,
 )
+from audits.checks._forms import columns_form, recognised_form, shown_form
 from audits.checks._images import picture, signed_picture, sliders
 from audits.checks.context import AuditContext, Unit
+from audits.checks.part_form import Array
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence, Picture
 from audits.evidence.intervals import bounded_mean, mean, proportion
@@ -188,6 +190,20 @@ class RandomFill(FillCheck):
             "shown": np.stack([_pictures(images[i], fill, i) for i in shown.tolist()])
             if len(shown)
             else np.zeros((0, 0, 0, 0, 3), np.uint8),
+        }
+
+    def part_form(self, audit: AuditContext, unit: Unit) -> dict[str, Array]:
+        n = len(unit.indices)
+        return {
+            **columns_form(audit, unit),
+            "accepted": Array("int", (n,), 0, self.samples),
+            "drawn": Array("int", (n,), 0, draw_limit(self.samples, self.max_draws)),
+            **recognised_form(audit, unit, "prototype", "composite"),
+            "stability": Array("float", (n,), 0, 1),
+            "standard_error": Array("float", (n,), 0),
+            "class": Array("int", ("classes",), 0, len(audit.classes) - 1),
+            "class_update": Array("float", ("classes", *audit.shape)),
+            **shown_form(audit, None),
         }
 
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:

@@ -1,17 +1,16 @@
-"""Functions that run in the child process: they open a model, measure units, draw conclusions.
+"""Functions that run in the child process: they open a model, measure units, ask it questions.
 
 `open_model` is called through `Worker.call` once; config, model and data set then stay in the
-process. Everything else is called through `run`.
+process. Everything else is called through `run`. Results are plain values, dataclasses of them and
+arrays: see `wire`.
 """
 
 import gc
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,12 +20,10 @@ from audits.config.audit import AuditConfig
 from audits.data import places, sources
 from audits.data.remembered import Hashes
 from audits.errors import AuditError, ModelRefused
-from audits.evidence.codec import Part, to_part
-from audits.evidence.evidence import Evidence, Picture
+from audits.evidence.codec import Part
 from audits.execution.first_plan import first_plan
 from audits.execution.peak import reset_peak
 from audits.execution.setting import Setting
-from audits.execution.store import Store
 from audits.models import loading
 from audits.models.classes import matched_classes
 from audits.models.files import ModelFiles
@@ -51,6 +48,14 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """The part of a unit, or a plan that needs less memory."""
+
+    part: Any = None  # arrays by name; nobody has checked them
+    smaller: Plan | None = None
+
+
+@dataclass(frozen=True)
 class Opened:
     """A job whose model and data are open in this process."""
 
@@ -61,12 +66,6 @@ class Opened:
     @property
     def config(self) -> AuditConfig:
         return self.job.config
-
-
-class Answer(Enum):
-    """Answers of `run` that stand in place of a result."""
-
-    NOT_OPEN = "the model is not open in this process"
 
 
 _opened: Opened | None = None
@@ -130,17 +129,18 @@ def close_model() -> None:
     reset_peak()
 
 
-def run(job: str, plan: Plan | None, function: Callable[..., Any], *args: Any) -> Any:
-    """`function(opened, *args)` with the job of that name, or NOT_OPEN if it is not open here.
+def run(job: str, plan: Plan | None, function: Callable[..., Any], *args: Any) -> dict[str, Any]:
+    """The `result` of `function(opened, *args)` with the job of that name.
 
-    Without a plan the default one is taken, with what the config fixes.
+    An empty dict if the job is not open in this process. Without a plan the default one is taken,
+    with what the config fixes.
     """
     if _opened is None or _opened.job.name != job:
-        return Answer.NOT_OPEN
+        return {}
     opened = _opened
     if plan is not None:
         opened = replace(opened, context=replace(opened.context, plan=plan))
-    return function(opened, *args)
+    return {"result": function(opened, *args)}
 
 
 def _open_reference(
@@ -180,13 +180,12 @@ def _answers(classifier: Classifier, images: Tensor) -> Tensor:
 
 
 def measure(
-    opened: Opened, check: Check, unit: Unit, key: str, digest: str, hashes: Hashes
-) -> Plan | None:
-    """Measures one unit and puts its part into the store. `hashes` are of the unit's image files.
+    opened: Opened, check: Check, unit: Unit, digest: str | None, hashes: Hashes
+) -> Measured:
+    """Measures one unit. If memory is too short for the plan, the result has half the plan.
 
-    If memory is too short for the plan it returns half the plan, and nothing is stored. Raises
-    AuditError if not even one pass fits, and if the unit's images are not those of `digest`, before
-    or after measuring.
+    `hashes` are of the unit's image files. Raises AuditError if not even one pass fits, and if the
+    unit's images are not those of `digest`, before or after measuring.
     """
     context = opened.context
     context.images.learn(hashes)
@@ -195,10 +194,9 @@ def measure(
         with memory_told(context.plan, context.images.tensor(unit.indices[:1]).shape):
             part = check.measure(context, unit)
     except OutOfMemory as error:
-        return smaller_plan(error, opened.config, context.plan)
+        return Measured(smaller=smaller_plan(error, opened.config, context.plan))
     _expect_images(context, unit, digest)
-    Store(opened.config.store).put(key, part)
-    return None
+    return Measured(part)
 
 
 def smaller_plan(error: OutOfMemory, config: AuditConfig, plan: Plan) -> Plan:
@@ -211,66 +209,17 @@ def smaller_plan(error: OutOfMemory, config: AuditConfig, plan: Plan) -> Plan:
     ) from error
 
 
-def _expect_images(context: AuditContext, unit: Unit, digest: str) -> None:
-    if context.images.digest(unit.indices) != digest:
+def _expect_images(context: AuditContext, unit: Unit, digest: str | None) -> None:
+    if digest is not None and context.images.digest(unit.indices) != digest:
         raise AuditError(
             f"Expected {context.images.name} to stay as it was when the audit began, but its "
             "images have changed. Run the audit again."
         )
 
 
-def tried(opened: Opened, check: Check) -> Part:
-    """Evidence of a check that is measured and concluded at once, encoded; nothing is stored."""
-    context = opened.context
-    parts = [check.measure(context, unit) for unit in check.units(context)]
-    return _encoded(check, check.conclude(context, parts))
-
-
-def conclude(opened: Opened, check: Check, keys: Sequence[str]) -> Part:
-    """Evidence from the parts under `keys`, encoded by `to_part`.
-
-    Raises TypeError or ValueError, which names the check, if that gave no proper evidence.
-    """
-    store = Store(opened.config.store)
-    parts: list[Part] = []
-    for key in keys:
-        part = store.get(key)
-        if part is None:
-            raise AuditError(
-                f"Expected the part {key} in {store.folder}, found none. Run it again."
-            )
-        parts.append(part)
-    return _encoded(check, check.conclude(opened.context, parts))
-
-
-def _encoded(check: Check, evidence: object) -> Part:
-    if not isinstance(evidence, Evidence):
-        raise TypeError(
-            f"Expected Evidence from conclude of {check.name}, got {type(evidence).__name__}."
-        )
-    try:
-        for picture in evidence.pictures:
-            _expect_picture(picture)
-        return to_part(evidence)
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever another package's check has put in there
-        raise ValueError(
-            f"Expected evidence of {check.name} that can be written down, got "
-            f"{type(error).__name__}: {' '.join(str(error).split())}. Give numbers and text of "
-            "Python's own types, and arrays as pictures."
-        ) from error
-
-
-def _expect_picture(picture: Picture) -> None:
-    image = picture.image
-    if not isinstance(image, np.ndarray):
-        raise TypeError(f"Expected an array as picture {picture.key!r}, got {type(image).__name__}")
-    if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] == (3,)):
-        raise ValueError(
-            f"Expected uint8 (H, W) or (H, W, 3) as picture {picture.key!r}, got {image.dtype} "
-            f"{image.shape}"
-        )
+def ask(opened: Opened, check: Check, parts: Sequence[Part]) -> Part:
+    """The check's questions to the model about the parts of all its units."""
+    return check.ask(opened.context, parts)
 
 
 def _device(config: AuditConfig) -> str:

@@ -41,7 +41,6 @@ PRELOADED = [
     "sklearn.model_selection",
     "PIL.Image",
     "fsspec",
-    "pebble",
 ]
 # Variables with these beginnings are read when Python or a library is loaded, in the server.
 _READ_AT_LOAD = (

@@ -18,7 +18,7 @@ from audits.execution import environments
 from audits.execution.cell import Cell
 from audits.execution.elsewhere import Python
 from audits.execution.keys import key_of
-from audits.execution.store import Store, default_folder
+from audits.execution.store import default_folder
 from audits.models import files, missing, registry
 from audits.models.classes import PLAIN, matched_classes
 from audits.models.files import ModelFiles
@@ -40,7 +40,7 @@ class AuditInputs:
 
     A context manager, since the copies are in a temporary folder. Entering it raises AuditError if
     the files cannot be had or must not be loaded. `writable` is a folder that the model's process
-    may write to besides the store.
+    may write to.
     """
 
     def __init__(
@@ -93,13 +93,10 @@ class AuditInputs:
         if not running:
             return None
         told = f"{' and '.join(running)} may run any code, which the auditor has allowed."
-        folder = Store(self.config.store).local_folder
         return Cell(
             subject=key_of(model=self.files.digest, reference=self.reference_digest),
             reason=told.replace(" and The", " and the"),
-            writable=tuple(one for one in (folder, self._writable) if one),
-            # Data that are elsewhere have been copied already; the store is written to.
-            remote="the store" if folder is None else "",
+            writable=(self._writable,) if self._writable else (),
             python=self._python(),
         )
 

@@ -11,22 +11,22 @@ from typing import Any, Self
 
 from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
-from audits.data import places
 from audits.errors import AuditError, NotApplicable
 from audits.evidence.codec import Part, from_part
 from audits.evidence.evidence import Evidence
-from audits.execution import cell as cells
 from audits.execution import child, tuning
 from audits.execution.audit_keys import AuditKeys
-from audits.execution.cell import Held
+from audits.execution.child import Measured
+from audits.execution.concluding import checked_answers, checked_part, concluded
 from audits.execution.cost import Cost
 from audits.execution.first_plan import first_plan
-from audits.execution.inputs import AuditInputs, at_home
+from audits.execution.inputs import AuditInputs
+from audits.execution.model_in_worker import ModelInWorker
 from audits.execution.plans import Plans
 from audits.execution.progress import Progress
 from audits.execution.setting import Setting
 from audits.execution.store import Store
-from audits.execution.tuning import Planned
+from audits.execution.tuning import Planned, Timed
 from audits.execution.worker import Worker, WorkerFailure
 from fillblanks import Plan
 
@@ -55,13 +55,10 @@ class Session:
     def __init__(self, inputs: AuditInputs, worker: Worker, start: Start | None = None):
         self.inputs = inputs
         self.config, self.model, self.images = inputs.config, inputs.model, inputs.images
-        self._worker, self._start = worker, start
+        self._start = start
         self._open = ExitStack()
         self._turn = threading.RLock()
-        self._job = child.Job(
-            at_home(self.config), inputs.files, inputs.reference_files, places.copies()
-        )
-        self._held: Held | None = None  # the rights that the process of a cell lost
+        self._model = ModelInWorker(inputs, worker)
         self._progress = Progress(str(self.model), self.config.passes(len(self.images)))
         self._units: dict[str, list[Unit]] = {}
         self._finished: dict[tuple[str, Unit], str] = {}
@@ -69,8 +66,8 @@ class Session:
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             self.store = Store(self.config.store)
-            opening.callback(self._leave_worker)
-            here = self._open_model()
+            opening.callback(self._model.leave)
+            here = self._model.open()
             self.setting = here if self._start is None else self._start.setting
             if not here.suits(self.setting):
                 raise AuditError(
@@ -121,7 +118,7 @@ class Session:
     def notes(self) -> tuple[str, ...]:
         """Sentences about model, data and passes for a reader of the evidence."""
         cell = self.inputs.cell
-        told = (self._held.note(cell),) if cell and self._held else ()
+        told = (self._model.held.note(cell),) if cell and self._model.held else ()
         return (*self.inputs.notes, *told, *self.setting.notes, *self.plans.notes)
 
     def check(self, name: str) -> Check:
@@ -166,21 +163,21 @@ class Session:
         """
         with self._turn:
             evidence = self._concluded(check)
-            if self._held is not None and not self._held.files:
+            if self._model.held is not None and not self._model.held.files:
                 self.inputs.expect_unchanged()
             return evidence
 
     def _concluded(self, check: Check) -> Evidence:
-        parts = [self._finished_key(check, unit) for unit in self.units(check)]
+        keys = [self._finished_key(check, unit) for unit in self.units(check)]
         for plan in reversed(self.plans.all):
-            kept = self.store.get(self._keys.conclusion(check, parts, plan))
+            kept = self.store.get(self._keys.conclusion(check, keys, plan))
             if kept is None:
                 continue
             try:
                 return from_part(kept)
             except (KeyError, TypeError, ValueError):  # an older release concluded otherwise
                 log.info("%s: the conclusion that is kept is of another release", check.name)
-        new: Part = self._in_worker(child.conclude, check, parts)
+        new = self._conclusion(check, [self._kept(key) for key in keys])
         try:
             evidence = from_part(new)  # the same as when it is kept
         except Exception as error:  # whatever another package's check has put in there
@@ -188,17 +185,36 @@ class Session:
                 f"Expected evidence of {check.name} that can be read again, got "
                 f"{type(error).__name__}: {' '.join(str(error).split())}"
             ) from error
-        self.store.put(self._keys.conclusion(check, parts, self.plan), new)
+        self.store.put(self._keys.conclusion(check, keys, self.plan), new)
         return evidence
+
+    def _kept(self, key: str) -> Part:
+        part = self.store.get(key)
+        if part is None:
+            raise AuditError(
+                f"Expected the part {key} in {self.store.folder}, found none. Run it again."
+            )
+        return part
+
+    def _conclusion(self, check: Check, parts: list[Part]) -> Part:
+        if check.asks_at_the_end:
+            found = self._model.ask(self.plan, child.ask, check, parts)
+            parts = [*parts, checked_answers(found, check, self.context, parts)]
+        return concluded(check, self.context, parts)
 
     def tried(self, check: Check) -> Evidence:
         """Evidence of a check, measured now and not kept. Raises AuditError or WorkerFailure."""
-        return from_part(self.ask(child.tried, check))
-
-    def ask(self, function: Callable[..., Any], *args: Any) -> Any:
-        """`function(opened, *args)` in the worker. Raises AuditError or WorkerFailure."""
         with self._turn:
-            return self._in_worker(function, *args)
+            parts = [self._part(check, unit, None) for unit in self.units(check)]
+            return from_part(self._conclusion(check, parts))
+
+    def ask(self, function: Callable[..., Any], *args: Any, gives: Any) -> Any:
+        """`function(opened, *args)`, of type `gives`, in the worker.
+
+        Raises AuditError or WorkerFailure.
+        """
+        with self._turn:
+            return self._model.ask(self.plans.current, function, *args, gives=gives)
 
     def cost(self) -> Cost:
         """The cost of all units that are not in the store. Raises AuditError or WorkerFailure."""
@@ -215,38 +231,48 @@ class Session:
         ]
         passes = sum(check.unit_passes(unit) for check, unit in left)
         most = sum(check.most_unit_passes(unit) for check, unit in left)
-        while isinstance(found := self._in_worker(tuning.time_plan), Plan):
-            self._shrink(found)
-        seconds, peak_gib = found
-        return Cost(passes, most, seconds, peak_gib)
+        while (timed := self._timed()).smaller is not None:
+            self._shrink(timed.smaller)
+        return Cost(passes, most, timed.seconds, timed.peak_gib)
+
+    def _timed(self) -> Timed:
+        found: Timed = self._model.ask(self.plan, tuning.time_plan, gives=Timed)
+        return found
 
     def _find_plan(self) -> Planned | Plan:
         if self.setting.lacks("gradients") or tuning.is_short(self.config, self.images):
             return first_plan(self.config, self.images)
         log.info("%s: tuning", self.model)
         try:
-            found: Planned = self._in_worker(tuning.find_plan)
+            found: Planned = self._model.ask(None, tuning.find_plan, gives=Planned)
         except WorkerFailure as failure:
             # A check that would succeed is not given up for a plan that is only faster.
             return tuning.untuned(self.config, self.images, failure.reason)
         return found
 
     def _measured(self, check: Check, unit: Unit) -> str:
-        """Measures in the worker, with smaller plans while memory is short; returns the key."""
+        """Measures in the worker, and keeps the part; returns its key."""
+        part = self._part(check, unit, self._keys.images(unit))
+        key = self._keys.part(check, unit, self.plan)
+        self.store.put(key, part)
+        return key
+
+    def _part(self, check: Check, unit: Unit, digest: str | None) -> Part:
+        """Measures in the worker, with smaller plans while memory is short."""
         while True:
-            key = self._keys.part(check, unit, self.plan)
-            images = self._keys.images(unit)
             hashes = self.images.hashes(unit.indices)
-            smaller = self._in_worker(child.measure, check, unit, key, images, hashes)
-            if smaller is None:
-                return key
-            self._shrink(smaller)
+            found = self._model.ask(
+                self.plan, child.measure, check, unit, digest, hashes, gives=Measured
+            )
+            if found.smaller is None:
+                return checked_part(found.part, check, self.context, unit)
+            self._shrink(found.smaller)
 
     def _shrink(self, smaller: Plan) -> None:
         log.warning("%s: out of memory; going on with chunk %d", self.model, smaller.chunk)
         self.plans.shrink(smaller)
         # What a pass that failed leaves behind is given back with its process.
-        self._worker.stop()
+        self._model.restart()
 
     def _stored(self, check: Check, unit: Unit) -> str | None:
         """The key of the unit's part, if it is in the store under a plan of this audit."""
@@ -267,29 +293,3 @@ class Session:
         if key is None:
             raise AuditError(f"Expected {unit} of {check.name} to be measured, it is not.")
         return key
-
-    def _open_model(self) -> Setting:
-        seconds, cell = self.config.limits.load_seconds, self.inputs.cell
-        if cell is not None:  # asked first: afterwards the model could answer
-            self._held = self._worker.call(cells.held, seconds=seconds, cell=cell)
-        found: Setting = self._worker.call(child.open_model, self._job, seconds=seconds, cell=cell)
-        return found
-
-    def _in_worker(self, function: Callable[..., Any], *args: Any) -> Any:
-        """`function(opened, *args)` in the worker; opens the model there if it is not open."""
-        plan = self.plans.current
-        while True:
-            answer = self._worker.call(
-                child.run,
-                *(self._job.name, plan, function, *args),
-                seconds=self.config.limits.unit_seconds,
-                cell=self.inputs.cell,
-            )
-            if answer is not child.Answer.NOT_OPEN:
-                return answer
-            self._open_model()  # the process that had it was ended, or another audit took its place
-
-    def _leave_worker(self) -> None:
-        if self.config.limits.memory_gib is not None:
-            # What this model leaves behind must not count against the limit of the next.
-            self._worker.stop()

@@ -79,11 +79,20 @@ def untuned(config: AuditConfig, images: ImageSet, reason: str) -> Planned:
     return Planned(asdict(first_plan(config, images)), None, (f"Tuning failed: {reason}",))
 
 
-def time_plan(opened: Opened) -> tuple[float, float] | Plan:
-    """In the worker: seconds that a pass over one image takes, and the highest memory, in GiB.
+@dataclass(frozen=True)
+class Timed:
+    """Seconds of a pass over one image, and the highest memory, or a plan that needs less of it."""
 
-    If memory is too short for the plan it returns half the plan. Raises AuditError if not even one
-    pass fits.
+    seconds: float = math.nan
+    peak_gib: float = math.nan
+    smaller: Plan | None = None
+
+
+def time_plan(opened: Opened) -> Timed:
+    """In the worker: times a pass by the plan of the audit.
+
+    If memory is too short for the plan, the result has half the plan. Raises AuditError if not even
+    one pass fits.
     """
     context = opened.context
     try:
@@ -92,9 +101,9 @@ def time_plan(opened: Opened) -> tuple[float, float] | Plan:
         if not includes(opened.gives, "gradients"):  # then the network is run as it is
             order, plan = _PREDICTION, Plan(plan.chunk, plan.block)
         runner = Runner(context.classifier, images, plan, order)
-        return seconds_per_pass(runner), peak_gib()
+        return Timed(seconds_per_pass(runner), peak_gib())
     except OutOfMemory as error:
-        return smaller_plan(error, opened.config, context.plan)
+        return Timed(smaller=smaller_plan(error, opened.config, context.plan))
 
 
 def find_plan(opened: Opened) -> Planned:

@@ -67,7 +67,9 @@ def convert(config: AuditConfig, name: str | None = None) -> Converted:
             with Session(inputs, worker) as session:
                 _expect_exportable(session)
                 target = str(Path(folder) / "model")
-                compared, difference = session.ask(conversion.save_pt2, target, metadata)
+                compared, difference = session.ask(
+                    conversion.save_pt2, target, metadata, gives=tuple[int, float]
+                )
             inspect(Path(target), Preprocessing())  # the pt2 is one that an audit opens
             uri = _registered(model, Path(target), name or model.name, compared, difference)
     except WorkerFailure as error:

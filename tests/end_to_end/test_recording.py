@@ -102,7 +102,7 @@ def test_data_that_change_under_an_audit_are_no_evidence(config, tmp_path):
     def changed(session, check, unit):
         session._keys.images(unit)
         write(seed=1)
-        session._worker.call(forget_the_data, seconds=60)
+        session._model._worker.call(forget_the_data, seconds=60)
         session.measure(check, unit)
 
     write(seed=0)

@@ -99,7 +99,7 @@ def raise_what_cannot_be_pickled():
     raise error
 
 
-def give_what_cannot_be_pickled():
+def give_what_cannot_be_sent():
     return threading.Lock()
 
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import measured
 from fixed_net import fixed_classifier
 
 from audits.checks.ablation import Ablation
@@ -58,8 +59,7 @@ def evidence_of(check: Check, model: Classifier, reference: Classifier | None = 
     plan = default_plan(1, 28, 28)
     audit = AuditContext(load(Digits()), seed=0, plan=plan, model=model, reference=reference)
     settled = check.settled(audit.shape)
-    parts = [settled.measure(audit, unit) for unit in settled.units(audit)]
-    return settled.conclude(audit, parts)
+    return measured.evidence_of(settled, audit)
 
 
 def figures_of(check: Check) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Each check measures each image once, counts it, and has the figures of scikit-learn."""
 
+import measured
 import numpy as np
 import pytest
 import torch
@@ -63,7 +64,7 @@ def _evidence(check, audit, size=None):
             for n, at in enumerate(range(0, len(indices), size))
             for piece in [tuple(indices[at : at + size])]
         ]
-    return check.conclude(audit, [check.measure(audit, unit) for unit in units])
+    return measured.evidence_of(check, audit, units)
 
 
 @pytest.mark.parametrize("check", [*CHECKS, RandomFill(samples=3_000_000, images=9)], ids=_id)

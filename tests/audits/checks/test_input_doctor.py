@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import measured
 import numpy as np
 import pytest
 import torch
@@ -58,7 +59,7 @@ def _run(image_set, net, contract=None, data=None, classes=("a", "b", "c"), **fi
     model = Classifier(net.eval(), mean=contract.pixel_mean, std=contract.pixel_std)
     audit = AuditContext(images, 0, Plan(chunk=16), model=model, contract=contract)
     check = InputDoctor(**fields)
-    return check.conclude(audit, [check.measure(audit, unit) for unit in check.units(audit)])
+    return measured.evidence_of(check, audit)
 
 
 def _rows(evidence):

@@ -1,5 +1,6 @@
 """A reference recognises the fills too; it must be another model with the same classes."""
 
+import measured
 import numpy as np
 import pytest
 import torch
@@ -40,7 +41,7 @@ def test_it_sees_the_same_fills_and_counts_like_the_model(image_set):
     model, other = (Classifier(linear(seed, 36, 4)) for seed in (0, 1))
     audit = AuditContext(image_set(images, labels), 3, Plan(chunk=8), model, other)
     check = RandomFill(samples=3, mask_ratio=0.5)
-    evidence = check.conclude(audit, [check.measure(audit, unit) for unit in check.units(audit)])
+    evidence = measured.evidence_of(check, audit)
 
     fill = expected_fill(
         model, audit.images.tensor(range(8)), torch.from_numpy(labels), samples=3, mask_ratio=0.5,

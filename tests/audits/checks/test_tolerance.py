@@ -1,5 +1,6 @@
 """Images whose draws stop early, by tolerance, are complete, and their passes are counted."""
 
+import measured
 import numpy as np
 import pytest
 import torch
@@ -32,7 +33,7 @@ def steady_audit(image_set):
 
 
 def _evidence(check, audit):
-    return check.conclude(audit, [check.measure(audit, unit) for unit in check.units(audit)])
+    return measured.evidence_of(check, audit)
 
 
 def test_images_that_stopped_by_tolerance_are_complete(steady_audit):

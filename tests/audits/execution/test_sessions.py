@@ -40,7 +40,7 @@ def _with_processes(config):
 
     def measure(session, check, unit):
         session.measure(check, unit)
-        seen[session.model.uri] = session._worker.call(
+        seen[session.model.uri] = session._model._worker.call(
             os.getpid, seconds=60, cell=session.inputs.cell
         )
 
@@ -89,9 +89,9 @@ def test_a_model_that_was_closed_is_opened_again(config_of):
     with open_session(config) as session:
         measured = [(check, session.units(check)[0]) for check in session.config.checks]
         session.measure(*measured[0])
-        session._worker.call(child.close_model, seconds=60, cell=session.inputs.cell)
+        session._model._worker.call(child.close_model, seconds=60, cell=session.inputs.cell)
         session.measure(*measured[1])
-        session._worker.stop()
+        session._model._worker.stop()
         assert session.conclude(session.check("performance")).status == "ok"
 
 
@@ -102,7 +102,7 @@ def test_two_audits_that_share_a_worker_take_turns(config_of):
     with (
         open_session(one) as first,
         AuditInputs(other, registry.resolve(other.model), first.images) as inputs,
-        Session(inputs, first._worker) as second,
+        Session(inputs, first._model._worker) as second,
     ):
         for session in (second, first):
             check = session.check("performance")
@@ -157,8 +157,8 @@ def test_units_in_threads_give_the_same_evidence(net, config_of, tmp_path):
 
 
 _TOLD = {
-    "none": "TypeError: Expected Evidence from conclude of bad, got NoneType.",
-    "a dict": "TypeError: Expected Evidence from conclude of bad, got dict.",
+    "none": "Expected Evidence from conclude of bad, got NoneType.",
+    "a dict": "Expected Evidence from conclude of bad, got dict.",
     "picture is a list": "TypeError: Expected an array as picture 'a', got list.",
     "picture of floats": "Expected uint8 (H, W) or (H, W, 3) as picture 'a', got float64 (2, 2).",
     "numpy number": "TypeError: Object of type float32 is not JSON serializable.",

@@ -91,7 +91,7 @@ def test_a_timeout_of_the_models_own_is_not_told_as_ours(worker):
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
-        (child_calls.give_what_cannot_be_pickled, "pickle"),
+        (child_calls.give_what_cannot_be_sent, "Expected plain values and arrays, got lock"),
         (child_calls.raise_what_cannot_be_pickled, "RuntimeError: it holds a lock"),
     ],
 )

@@ -1,0 +1,63 @@
+"""ModelInWorker: the model of one audit in its worker, opened again if its process was ended."""
+
+from collections.abc import Callable
+from typing import Any
+
+from audits.data import places
+from audits.execution import cell as cells
+from audits.execution import child
+from audits.execution.cell import Held
+from audits.execution.inputs import AuditInputs, at_home
+from audits.execution.setting import Setting
+from audits.execution.worker import Worker, of_type
+from fillblanks import Plan
+
+
+class ModelInWorker:
+    """Opens the model of `inputs` in `worker`, and asks it. One thread at a time may call it."""
+
+    def __init__(self, inputs: AuditInputs, worker: Worker):
+        self._config, self._cell = inputs.config, inputs.cell
+        self._worker = worker
+        self._job = child.Job(
+            at_home(inputs.config), inputs.files, inputs.reference_files, places.copies()
+        )
+        self.held: Held | None = None  # the rights that the process of a cell lost
+
+    def open(self) -> Setting:
+        """Opens the model. Raises AuditError or WorkerFailure."""
+        seconds = self._config.limits.load_seconds
+        if self._cell is not None:  # asked first: afterwards the model could answer
+            self.held = self._worker.call(
+                cells.held, seconds=seconds, cell=self._cell, gives=Held | None
+            )
+        found: Setting = self._worker.call(
+            child.open_model, self._job, seconds=seconds, cell=self._cell, gives=Setting
+        )
+        return found
+
+    def ask(
+        self, plan: Plan | None, function: Callable[..., Any], *args: Any, gives: Any = None
+    ) -> Any:
+        """`function(opened, *args)`, as in `Worker.call`; opens the model if it is not open."""
+        while True:
+            answer = self._worker.call(
+                child.run,
+                *(self._job.name, plan, function, *args),
+                seconds=self._config.limits.unit_seconds,
+                cell=self._cell,
+                gives=dict[str, Any],
+            )
+            if "result" in answer:
+                found = answer["result"]
+                return found if gives is None else of_type(gives, found)
+            self.open()  # the process that had it was ended, or another audit took its place
+
+    def restart(self) -> None:
+        """Has the next call start another process, which opens the model anew."""
+        self._worker.stop()
+
+    def leave(self) -> None:
+        """Ends the process if memory is limited: leftovers must not count for the next model."""
+        if self._config.limits.memory_gib is not None:
+            self._worker.stop()
