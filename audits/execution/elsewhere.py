@@ -1,15 +1,20 @@
-"""A way to start a worker with the Python of another environment.
+"""A way to start a worker as a new process of a Python, maybe of another environment.
 
-multiprocessing's spawn starts this Python and hands it the `sys.path` of this process, which would
-mix the packages of two environments.
+multiprocessing's spawn hands the process the `sys.path` of this one, which would mix the packages
+of two environments. It also has the process import the program that was started first. A worker
+needs nothing from there, and what the program imports may start threads, with which a process
+cannot lose its rights.
 """
 
 import io
 import os
+import sys
 from dataclasses import dataclass
 from multiprocessing import popen_spawn_posix, reduction, resource_tracker, spawn, util
 from multiprocessing.context import SpawnContext, SpawnProcess, set_spawning_popen
 from typing import Any
+
+_PROGRAM = ("init_main_from_name", "init_main_from_path")  # by which spawn imports the program
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,11 @@ class Python:
 
     executable: str
     path: tuple[str, ...]
+
+
+def own_python() -> Python:
+    """The Python that runs this process."""
+    return Python(sys.executable, tuple(one or os.getcwd() for one in sys.path))
 
 
 class _Popen(popen_spawn_posix.Popen):
@@ -30,10 +40,9 @@ class _Popen(popen_spawn_posix.Popen):
         tracker = resource_tracker.getfd()
         assert tracker is not None
         self._fds.append(tracker)
-        prepared = {
-            **spawn.get_preparation_data(process_obj._name),
-            "sys_path": list(python.path),
-        }
+        given = spawn.get_preparation_data(process_obj._name)
+        prepared = {name: value for name, value in given.items() if name not in _PROGRAM}
+        prepared["sys_path"] = list(python.path)
         content = io.BytesIO()
         set_spawning_popen(self)
         try:

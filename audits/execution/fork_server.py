@@ -23,8 +23,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from multiprocessing import forkserver, get_context, resource_tracker, set_forkserver_preload
+from multiprocessing import forkserver, resource_tracker, set_forkserver_preload
 from multiprocessing.context import BaseContext, ForkServerContext, ForkServerProcess
+
+from audits.execution import elsewhere
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,8 @@ _READ_AT_LOAD = (
     *("DNNL_", "TORCH_", "PYTORCH_", "LD_", "MALLOC_", "GLIBC_", "ARROW_", "PYTHONHASHSEED"),
     "JE_ARROW_",
 )
-_SET_BY_SKLEARN = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")  # when it is imported
+# Set by scikit-learn and by Lightning when they are imported.
+_SET_BY_LIBRARIES = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "PYTORCH_NVML_BASED_CUDA_CHECK")
 _JEMALLOC = "JE_ARROW_MALLOC_CONF"  # options of pyarrow's jemalloc, separated by commas
 _ADDRESS_ROOM = 107  # bytes, of a socket's address on Linux
 _ADDRESS_NEED = len("/pymp-xxxxxxxx/listener-xxxxxxxx")  # bytes that multiprocessing adds
@@ -74,7 +77,7 @@ class _Context(ForkServerContext):
 
 def context() -> BaseContext:
     """The way to start a worker: forked from the server, or spawned if `start` says so."""
-    return _Context() if start() else get_context("spawn")
+    return _Context() if start() else elsewhere.context(elsewhere.own_python())
 
 
 def environment() -> dict[str, str]:
@@ -135,7 +138,7 @@ def _is_taken() -> bool:
 
 def _read_at_load(environment: Mapping[str, str]) -> dict[str, str]:
     found = {k: v for k, v in environment.items() if k.startswith(_READ_AT_LOAD)}
-    return {k: v for k, v in found.items() if k not in _SET_BY_SKLEARN}
+    return {k: v for k, v in found.items() if k not in _SET_BY_LIBRARIES}
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from typing import Any
 from audits.execution import answers, elsewhere, fork_server, wire
 from audits.execution.answers import Answer, Raised
 from audits.execution.cell import Cell, Inside
-from audits.execution.serving import QUESTION, Start, serve
+from audits.execution.entry import Start, enter
+from audits.execution.serving import QUESTION
 
 _START_SECONDS = 300  # until a process is ready: imports on a busy machine
 _LOOK_SECONDS = 0.5  # between looks at a process whose channel is silent
@@ -59,17 +60,19 @@ class ModelProcess:
 
     def _start(self, memory_gib: float | None) -> None:
         cell, given = self.cell, fork_server.environment()
-        hidden = (os.path.realpath(get_temp_dir()),)
-        inside = Inside(cell, self._own, hidden) if cell else None
-        start = Start(inside.environment(given) if inside else given, memory_gib, inside)
         python = cell.python if cell else None
         context: Any = elsewhere.context(python) if python else fork_server.context()
+        inside = None
+        if cell:
+            inside = Inside(cell, self._own, (os.path.realpath(get_temp_dir()),))
+            given = inside.environment(given)
+        start = Start(given, memory_gib, inside)
         # The child holds the reading end: it learns from the kernel when this end is gone.
         life, self._lifeline = Pipe(duplex=False)
         self._channel, theirs = socket.socketpair()
         try:
             with theirs, life:
-                target = context.Process(target=serve, args=(theirs, life, start), daemon=True)
+                target = context.Process(target=enter, args=(theirs, life, start), daemon=True)
                 target.start()
         except BaseException:
             self._channel.close()

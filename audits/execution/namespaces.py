@@ -52,9 +52,10 @@ def leave(*, network: bool) -> None:
 def freeze_files(writable: Iterable[str], hidden: Iterable[str]) -> None:
     """Makes all files read-only but those below the folders `writable`; shows `hidden` as empty.
 
+    The process can still write what the kernel keeps about itself: CUDA names its threads there.
     Call it after `leave`. Raises OSError, at the latest with files that are still writable.
     """
-    folders = [os.fsencode(os.path.realpath(folder)) for folder in writable]
+    folders = [os.fsencode(os.path.realpath(one)) for one in (*writable, "/proc/self")]
     _call("mount", None, b"/", None, _ALL | _PRIVATE, None)
     for folder in folders:
         _call("mount", folder, folder, None, _BIND | _ALL, None)

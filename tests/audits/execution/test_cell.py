@@ -32,7 +32,7 @@ CHECKS = [{"kind": "performance", "images": 10}]
 def told():
     """What a cell takes away on this machine."""
     with Worker() as worker:
-        return worker.call(held, seconds=120, cell=Cell("0", "It runs code.", ()))
+        return worker.call(held, seconds=120, cell=Cell("0", "It runs code.", ()), gives=Held)
 
 
 @pytest.fixture
@@ -56,9 +56,9 @@ def pried(config_of, monkeypatch, tmp_path):
                     job = Job(inputs.config, inputs.files)
                     worker.call(open_model, job, seconds=120)
                     answer = worker.call(run, job.name, None, prying_net.logits, seconds=120)
-                    return names(answer)
+                    return names(answer["result"])
                 with Session(inputs, worker) as session:
-                    return names(session._in_worker(prying_net.logits))
+                    return names(session._model.ask(session.plan, prying_net.logits))
 
     return make
 
@@ -76,14 +76,15 @@ def test_the_same_model_gets_everything_out_of_a_cell(pried):
 
 def test_a_process_that_is_spawned_loses_as_much_as_one_that_is_forked(told, monkeypatch):
     monkeypatch.setenv("OMP_A_CHANGE", "1")  # which the fork server cannot follow
+    cell = Cell("0", "It runs code.", ())
     with Worker() as worker:
-        assert worker.call(held, seconds=120, cell=Cell("0", "It runs code.", ())) == told
+        assert worker.call(held, seconds=120, cell=cell, gives=Held) == told
 
 
 def test_a_remote_store_needs_the_network_and_the_note_says_so():
     cell = Cell("0", "It runs code.", (), remote="the store")
     with Worker() as worker:
-        found = worker.call(held, seconds=120, cell=cell)
+        found = worker.call(held, seconds=120, cell=cell, gives=Held)
     assert not found.network
     assert not found.variables
     assert "It had the network and the environment, since the store is remote." in found.note(cell)
@@ -146,7 +147,7 @@ def test_files_that_changed_are_told_if_the_kernel_does_not_keep_them(config_of)
     config = config_of(logistic(), CHECKS)
     inputs = AuditInputs(config, registry.resolve(config.model), sources.load(config.data))
     with inputs, Worker() as worker, Session(inputs, worker) as session:
-        session._held = Held(variables=True, network=False, files=False, refused="a kernel")
+        session._model.held = Held(variables=True, network=False, files=False, refused="a kernel")
         (check,) = config.checks
         for unit in session.units(check):
             session.measure(check, unit)
@@ -234,3 +235,35 @@ def test_data_that_are_elsewhere_are_copied_before_and_need_no_network(
     assert result.evidence[0].status == "ok", result.evidence[0].reason
     (note,) = [note for note in result.notes if "may run any code" in note]
     assert "remote" not in note
+
+
+_WITH_THREADS = """
+import os
+import torch
+torch.ones(500, 500) @ torch.ones(500, 500)  # this program has threads
+from audits.execution import fork_server
+from audits.execution.cell import Cell, Held, held
+from audits.execution.worker import Worker
+print("the program")
+if __name__ == "__main__":
+    fork_server.start()
+    os.environ["OMP_A_CHANGE"] = "1"  # which the server cannot follow, so workers are spawned
+    with Worker() as worker:
+        cell = Cell("0", "It runs code.", ())
+        print(worker.call(held, seconds=120, cell=cell, gives=Held))
+"""
+
+
+def test_a_spawned_process_does_not_run_the_program_and_loses_its_rights(told, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(_WITH_THREADS)
+    path = os.pathsep.join(filter(None, sys.path))
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "2"}
+    run = subprocess.run(
+        [sys.executable, str(program)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert run.stdout == f"the program\n{told}\n", run.stderr

@@ -13,7 +13,7 @@ from simple_nets import logistic
 
 from audits import AuditError, run_audit
 from audits.execution import environments
-from audits.execution.cell import Cell, held
+from audits.execution.cell import Cell, Held, held
 from audits.execution.worker import Worker
 
 CHECKS = [{"kind": "performance", "images": 10}]
@@ -72,7 +72,7 @@ def test_the_process_sees_the_models_release_and_the_auditors_other_packages(kin
     python = environments.built(kind, [f"{_PACKAGE}==2.0"])
     cell = Cell("0", "It runs code.", (), python=python)
     with Worker() as worker:
-        found = worker.call(held, seconds=300, cell=cell)
+        found = worker.call(held, seconds=300, cell=cell, gives=Held)
         release = worker.call(importlib.metadata.version, _PACKAGE, seconds=300, cell=cell)
         torch = worker.call(importlib.metadata.version, "torch", seconds=300, cell=cell)
         assert worker.call(importlib.metadata.version, _PACKAGE, seconds=300) == "1.0"
@@ -80,7 +80,7 @@ def test_the_process_sees_the_models_release_and_the_auditors_other_packages(kin
     assert torch == importlib.metadata.version("torch")
     assert not list(Path(python.executable).parents[1].rglob("torch"))
     with Worker() as worker:
-        plain = worker.call(held, seconds=300, cell=Cell("0", "It runs code.", ()))
+        plain = worker.call(held, seconds=300, cell=Cell("0", "It runs code.", ()), gives=Held)
     assert found == plain, "the cell holds less in another environment"
 
 

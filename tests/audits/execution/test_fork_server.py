@@ -55,7 +55,10 @@ def test_a_worker_is_spawned_if_the_threads_are_others_now(forks, other_threads,
     assert fork_server.start()
 
 
-@pytest.mark.parametrize("name", ["TORCHINDUCTOR_CACHE_DIR", "KMP_INIT_AT_FORK", "XDG_CACHE_HOME"])
+_SET_ON_THE_WAY = ["KMP_INIT_AT_FORK", "PYTORCH_NVML_BASED_CUDA_CHECK"]
+
+
+@pytest.mark.parametrize("name", ["TORCHINDUCTOR_CACHE_DIR", *_SET_ON_THE_WAY, "XDG_CACHE_HOME"])
 def test_a_variable_that_is_set_on_the_way_does_not_end_the_forks(name, forks, monkeypatch):
     monkeypatch.setenv(name, "another")
     with Worker() as worker:

@@ -87,7 +87,9 @@ def _open(worker, files, **values):
         "checks": [{"kind": "performance"}],
         "device": "cpu",
     }
-    return worker.call(open_model, Job(parse_config({**base, **values}), files), seconds=120)
+    return worker.call(
+        open_model, Job(parse_config({**base, **values}), files), seconds=120, gives=Setting
+    )
 
 
 def _sha256(folder):

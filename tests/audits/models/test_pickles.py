@@ -17,6 +17,7 @@ from torch import nn
 from audits import parse_config
 from audits.errors import ModelRefused
 from audits.execution.child import Job, open_model
+from audits.execution.setting import Setting
 from audits.models.files import inspect
 from audits.models.preprocessing import Preprocessing
 from audits.models.registry import Resolved
@@ -62,7 +63,7 @@ def model(saved, tmp_path):
 
 def _open(worker, folder, trust=BY_NAME):
     files = inspect(folder, Preprocessing(), trust)
-    return worker.call(open_model, Job(parse_config(CONFIG), files), seconds=120)
+    return worker.call(open_model, Job(parse_config(CONFIG), files), seconds=120, gives=Setting)
 
 
 def _refused(worker, folder):

@@ -1,0 +1,93 @@
+"""The first thing that runs in the process that holds the model.
+
+A process can lose its rights only while it has one thread, and numpy and torch start threads when
+they are imported. So this module and what it imports are light.
+"""
+
+import ctypes
+import fcntl
+import gc
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from audits.execution import cell as cells
+from audits.execution.cell import Inside
+
+_GIB = 1 << 30
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+
+
+@dataclass(frozen=True)
+class Start:
+    """The settings with which the process begins.
+
+    The environment is the parent's: that of a fork server is as old as the server.
+    """
+
+    environment: Mapping[str, str]
+    memory_gib: float | None
+    inside: Inside | None
+
+
+def enter(channel: socket.socket, life: Connection, start: Start) -> None:
+    """Sets the process up, and answers calls from `channel` until that is closed.
+
+    `life` is the reading end of a pipe of which the parent alone holds the other end.
+    """
+    failure = None
+    try:
+        _begin(life, start)
+    except Exception as error:  # is told to the parent, whatever it is
+        failure = error
+    from audits.execution.serving import serve  # heavy
+
+    serve(channel, start.memory_gib, failure)
+
+
+def _begin(life: Connection, start: Start) -> None:
+    """Sets up the cell, environment and memory, and has the process end with its parent."""
+    if start.inside is not None:
+        cells.enter(start.inside)
+    os.environ.clear()
+    os.environ.update(start.environment)
+    tempfile.tempdir = None  # found anew, by this environment
+    gc.freeze()  # of all that was imported nothing is garbage, and looking for it takes long
+    _keep_freed_memory()
+    _end_with_parent(life)
+
+
+def _keep_freed_memory() -> None:
+    """Lets malloc keep what is freed: every pass takes the same large blocks again.
+
+    Where the kernel takes them back it must clear them page by page, which costs some networks
+    more than a tenth of their speed. The highest use of memory stays the same.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # of glibc, not of every C library
+        mallopt(_M_MMAP_THRESHOLD, _GIB)
+        mallopt(_M_TRIM_THRESHOLD, 2 * _GIB - 1)
+
+
+def _end_with_parent(life: Connection) -> None:
+    """Has the kernel end this process when the other end of `life` is closed.
+
+    The kernel then sends SIGIO, which ends a process that does not handle it, even one stuck in C
+    code; a thread of our own would wait for the interpreter.
+    """
+    descriptor = _opened_again(life.fileno())
+    fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
+    if life.poll():  # nobody ever writes: the other end was closed before
+        os._exit(1)
+
+
+def _opened_again(pipe: int) -> int:
+    """Another opening of the pipe, since the signals of one opening go to one process alone."""
+    if sys.platform != "linux":
+        return os.dup(pipe)
+    return os.open(f"/proc/self/fd/{pipe}", os.O_RDONLY | os.O_NONBLOCK)
