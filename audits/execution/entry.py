@@ -12,6 +12,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -34,6 +35,9 @@ class Start:
     inside: Inside | None
 
 
+_ERROR_OUTPUT = 2  # the largest of the descriptors that every process has
+
+
 def enter(channel: socket.socket, life: Connection, start: Start) -> None:
     """Sets the process up, and answers calls from `channel` until that is closed.
 
@@ -41,6 +45,7 @@ def enter(channel: socket.socket, life: Connection, start: Start) -> None:
     """
     failure = None
     try:
+        _cut_off({channel.fileno(), life.fileno()})
         _begin(life, start)
     except Exception as error:  # is told to the parent, whatever it is
         failure = error
@@ -59,6 +64,21 @@ def _begin(life: Connection, start: Start) -> None:
     gc.freeze()  # of all that was imported nothing is garbage, and looking for it takes long
     _keep_freed_memory()
     _end_with_parent(life)
+
+
+def _cut_off(kept: set[int]) -> None:
+    """Turns all that was inherited, but `kept`, into /dev/null.
+
+    There are ways to the fork server and to multiprocessing's resource tracker among it, and a
+    wrong byte ends the fork server.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for name in os.listdir("/dev/fd"):
+        descriptor = int(name)
+        if descriptor > _ERROR_OUTPUT and descriptor not in kept:
+            with suppress(OSError):  # of the listing itself, which is closed by now
+                os.fstat(descriptor)
+                os.dup2(nothing, descriptor)
 
 
 def _keep_freed_memory() -> None:

@@ -14,7 +14,9 @@ import child_calls
 import numpy as np
 import pytest
 
+from audits.execution.cell import Held
 from audits.execution.worker import Worker, WorkerFailure
+from fillblanks import Plan
 
 
 def _wait_until_gone(pid):
@@ -107,6 +109,34 @@ def test_an_error_that_cannot_be_unpickled_is_told_and_the_next_call_works():
         with pytest.raises(WorkerFailure, match="TwoWords: one and two"):
             worker.call(child_calls.raise_what_cannot_be_unpickled, seconds=5)
         assert worker.call(child_calls.double, 2, seconds=60) == 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("pickle", "no proper answer"),
+        ("framed pickle", "no proper answer"),
+        ("pickle in an answer", "no proper answer"),
+        ("endless", "no proper answer .* instead of 1,073,741,824 at most"),
+        ("half an answer", "took more than 2 s"),
+    ],
+)
+def test_nothing_that_the_process_sends_runs_here(kind, reason, worker, tmp_path):
+    canary = tmp_path / "canary"
+    worker.call(os.getpid, seconds=60)
+    with pytest.raises(WorkerFailure, match=reason):
+        worker.call(child_calls.send_to_parent, kind, canary, seconds=2)
+    assert not canary.exists()
+    assert worker.call(child_calls.double, 2, seconds=60) == 4
+
+
+def test_a_result_has_the_type_that_was_asked_for_or_is_a_failure(worker):
+    assert worker.call(os.getpid, seconds=60, gives=int) > 0
+    for gives in (Plan, dict[str, int], Held | None):
+        with pytest.raises(WorkerFailure, match="no proper answer"):
+            worker.call(os.getpid, seconds=60, gives=gives)
+    found = worker.call(child_calls.double, (1, 2), seconds=60, gives=tuple[int, ...])
+    assert found == (1, 2, 1, 2)
 
 
 def test_a_memory_limit_is_named_when_it_is_hit():
