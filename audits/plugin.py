@@ -8,6 +8,7 @@ from audits.checks._fill import recognise, table_of
 from audits.checks._images import picture, signed_picture, slugs
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
+from audits.checks.part_form import Array
 from audits.errors import AuditError, NotApplicable
 from audits.evidence.codec import Part
 from audits.evidence.estimate import Estimate
@@ -25,6 +26,7 @@ from audits.evidence.metric import DefaultBounds, Metric, Null, Pairing
 from audits.strict import Ratio, Share, Strict
 
 __all__ = [
+    "Array",
     "AuditContext",
     "AuditError",
     "Check",

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from audits.plugin import (
+    Array,
     AuditContext,
     Check,
     Evidence,
@@ -58,6 +59,11 @@ class Brightness(Check):
             "plain": recognise(audit, images, everywhere),
             "dark": recognise(audit, images * self.share, everywhere),
         }
+
+    def part_form(self, audit: AuditContext, unit: Unit) -> dict[str, Array]:
+        n, last = len(unit.indices), len(audit.classes) - 1
+        of_data = {name: Array("int", (n,)) for name in ("index", "label")}
+        return of_data | {name: Array("int", (n,), -1, last) for name in ("plain", "dark")}
 
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
         table = table_of(parts, ("label", "plain", "dark"))
