@@ -95,7 +95,8 @@ class Session:
     @property
     def context(self) -> AuditContext:
         """The context of checks in this process: everything but the model."""
-        return AuditContext(self.images, self.config.seed, self.plan)
+        contract = self.inputs.files.contract
+        return AuditContext(self.images, self.config.seed, self.plan, contract=contract)
 
     @property
     def plan(self) -> Plan:

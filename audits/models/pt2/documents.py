@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections import Counter
 from typing import Any, TypeAlias
 
 from audits.errors import ModelRefused, quoted
@@ -50,8 +51,8 @@ def _expect_flat(data: bytes) -> None:
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise broken("JSON whose keys come once", max(keys, key=keys.count))
+        (key, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise broken("JSON whose keys come once", key)
     return found
 
 
