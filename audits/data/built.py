@@ -98,6 +98,7 @@ def of_files(
         content=lambda i: depth + chosen[i].content(),
         stamp=lambda i: chosen[i].stamp(),
         scan=found,
+        files=tuple(image.path for image in chosen if image.path is not None),
     )
 
 

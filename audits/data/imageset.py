@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -36,10 +37,10 @@ class ImageSet:
 
     `read(i)` gives image i as its file stores it: `Pixels`, or an array of uint8, uint16 or float
     in [0, 1], of shape (H, W) or (H, W, C). `content(i)` gives the bytes of image i for digests.
-    `stamp(i)` changes if image i may have changed; None if images never do. `labels` are int64
-    (N,), indices into `classes`. `fit` describes the model's inputs. `scan` is what a look at the
-    files found. Raises AuditError if there are no images, if two classes have one name, and if a
-    label is not an index into `classes`.
+    `stamp(i)` changes if image i may have changed; None if images never do. `files` are those of
+    the images, if each has one. `labels` are int64 (N,), indices into `classes`. `fit` describes
+    the model's inputs. `scan` is what a look at the files found. Raises AuditError if there are no
+    images, if two classes have one name, and if a label is not an index into `classes`.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ImageSet:
     fit: Fit = AS_IT_IS
     stamp: Stamps | None = None
     scan: Scan = NOT_SCANNED
+    files: tuple[Path, ...] = field(default=(), repr=False, compare=False)
     remembered: Remembered | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:

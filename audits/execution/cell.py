@@ -1,20 +1,34 @@
-"""The cell: the process of a model that runs code of its own keeps little that it does not need.
+"""The cell: the process of a model keeps nothing that it does not need.
 
-The process loses the environment's variables, the network, and the right to write files, before
-anything of the model is loaded. If the kernel does not allow a part of this, the part is left out
-and the evidence says so. A cell is no sandbox: the process can read all files
-of the user, and it writes parts into the store.
+The process is taken for hostile. Before anything of the model is loaded it loses the environment's
+variables, the network, other processes, new processes and programs, and all files but Python's
+libraries, its own temporary folder, and the files that it is given to read. If the kernel does not
+allow a part of this, the part is left out. The process then tries to get out, and the evidence says
+how far it came (`held`). `confinement` holds the parts.
 """
 
 import ctypes
 import os
 import posix
+import re
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 
-from audits.execution import namespaces
+from audits.execution.confinement import (
+    descriptors,
+    landlock,
+    limits,
+    linux,
+    namespaces,
+    readable,
+    seccomp,
+    threads,
+    trials,
+)
+from audits.execution.confinement.landlock import WRITE, Allowed
 from audits.execution.elsewhere import Python
 
 # Variables that Python, libraries, GPUs and text need; by their beginnings and by their names.
@@ -30,18 +44,20 @@ _KEPT_NAMES = {
 }
 # Even with a beginning that is kept: LD_ACCESS_TOKEN is of a service, not of the linker.
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASS", "CRED", "AUTH", "SDK", "COOKIE")
+_DISK = 1 << 30
 _ENV_START, _ENV_END = 50, 51  # fields of /proc/<pid>/stat, counted from 1
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The reach of the process of a model that runs code. Another cell is another process."""
+    """The reach of the process of a model. Another cell is another process."""
 
     subject: str  # digest of the model
     reason: str  # why the model is in a cell: a sentence
-    writable: tuple[str, ...]  # folders
+    writable: tuple[str, ...] = ()  # folders, besides the process's own
     remote: str = ""  # the parts that are remote and need network and environment; mostly ""
     python: Python | None = None  # of the model's own environment
+    readable: tuple[str, ...] = ()  # files and folders of model and data
 
 
 @dataclass(frozen=True)
@@ -51,30 +67,58 @@ class Inside:
     cell: Cell
     own: str  # the folder for temporary files and in place of the user's home
     hidden: tuple[str, ...]  # folders with sockets by which the process could reach others
+    disk: int = _DISK  # bytes that the process may write into `own`
+    gpu: bool = field(default_factory=readable.has_gpu)  # whether it may use one
 
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:
         """The environment variables of the process, out of those of the auditing process."""
         if self.cell.remote:
             return {**given, "TMPDIR": self.own}
         kept = {name: value for name, value in given.items() if _is_kept(name)}
-        return {**kept, "HOME": self.own, "TMPDIR": self.own}
+        # The list of users cannot be read in there.
+        return {"LOGNAME": "model", **kept, "HOME": self.own, "TMPDIR": self.own}
 
 
 @dataclass(frozen=True)
 class Held:
-    """The rights that the process of a cell really lost."""
+    """The rights that the process of a cell lost, as its own attempts at the start found."""
 
-    variables: bool
+    variables: bool  # of the environment
     network: bool
-    files: bool
-    refused: str = ""  # the kernel's reason
+    files: bool  # to write, but for its own folder
+    reading: bool = False  # of other files
+    services: bool = False  # of the machine, by Unix sockets
+    processes: bool = False  # to start any
+    others: bool = False  # to signal other processes, or look into them
+    outliving: bool = False  # its parent
+    disk: bool = False  # to write without a limit into its own folder
+    refused: str = ""  # the reasons of the kernel
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: object) -> "Held":
+        """What `to_json` gave. Raises ValueError for anything else."""
+        names = {one.name: bool for one in fields(cls)} | {"refused": str}
+        if not isinstance(value, dict) or value.keys() != names.keys():
+            raise ValueError(f"Expected the fields {', '.join(names)}, got {value!r:.200}.")
+        for name, kind in names.items():
+            if type(value[name]) is not kind:
+                raise ValueError(f"Expected {name} as {kind.__name__}, got {value[name]!r:.200}.")
+        return cls(**value)
 
     def note(self, cell: Cell) -> str:
         """Sentences for a reader of the evidence."""
         lost = [
             ("no network", self.network),
             ("no variables of the environment that may be secret", self.variables),
-            ("no way to write files but in the store and its own temporary folder", self.files),
+            ("no files but libraries, the model and the data", self.reading),
+            (f"no way to write files but in {_writable(cell)}", self.files),
+            ("no services of the machine", self.services),
+            ("no other processes", self.others and self.processes),
+            ("no life after the audit", self.outliving),
+            ("a limited disk", self.disk),
         ]
         had = ", ".join(text for text, holds in lost if holds) or "all rights of the user"
         told = f"{cell.reason} Its process had {had}."
@@ -93,27 +137,114 @@ def held() -> Held | None:
     return _held
 
 
-def enter(inside: Inside) -> None:
-    """Takes away what the cell's process does not need. Call it first, with one thread."""
+def enter(
+    inside: Inside, *, lifeline: int | None = None, keep: Iterable[int] | None = None
+) -> None:
+    """Takes away what the cell's process does not need. Call it first, with one thread.
+
+    `lifeline` is the file of `confinement.lifeline.watch`, which the process then cannot close.
+    `keep` are the open files that stay, besides standard input, output and error; without it all
+    stay but those of multiprocessing's helpers.
+    """
     global _held
     sys.dont_write_bytecode = True  # the model's modules lie in its folder, which must not change
     apart = not inside.cell.remote
-    if sys.platform != "linux":
+    if not linux.is_linux():
         _held = Held(variables=apart, network=False, files=False, refused="it is not Linux")
         return
+    allowed = _allowed(inside)  # before HOME is wiped
     if apart:
         _wipe_variables()
-    network = files = False
-    refused = ""
-    try:
-        namespaces.leave(network=apart)
-        network = apart
-        namespaces.freeze_files((inside.own, *inside.cell.writable), inside.hidden)
-        files = True
-    except OSError as error:
-        refused = str(error)
-    namespaces.drop_privileges()
-    _held = Held(apart, network, files, refused)
+    descriptors.silence_input()
+    descriptors.forget_helpers()
+    if keep is not None:
+        kept = set(keep) if lifeline is None else {*keep, lifeline}
+        descriptors.close_inherited(kept)
+    _held = _tried(inside, lifeline, _confine(inside, lifeline, allowed))
+
+
+def _allowed(inside: Inside) -> list[Allowed]:
+    """The files that the process keeps."""
+    return [
+        *readable.of_system(gpu=inside.gpu),
+        *readable.of_python(sys.path),
+        *(Allowed(path) for path in inside.cell.readable),
+        *(Allowed(path, WRITE) for path in (inside.own, *inside.cell.writable)),
+    ]
+
+
+def _confine(inside: Inside, lifeline: int | None, allowed: list[Allowed]) -> str:
+    """Each step takes away the right to do those before it. Returns what the kernel refused."""
+    apart = not inside.cell.remote
+    refused: list[str] = []
+
+    def step(action: Callable[[], None]) -> None:
+        try:
+            action()
+        except OSError as error:
+            if str(error) not in refused:
+                refused.append(str(error))
+
+    own_user = own_locks = False
+
+    def namespace() -> None:
+        nonlocal own_user, own_locks
+        own_user = namespaces.leave(network=apart)
+        namespaces.freeze_files(inside.own, inside.disk, inside.cell.writable, inside.hidden)
+        own_locks = True
+
+    step(namespace)
+    if own_locks:  # else the folder is that of all processes
+        allowed.append(Allowed(namespaces.SHARED_MEMORY, WRITE))
+    else:
+        threads.without_shared_locks()
+    step(namespaces.drop_privileges)
+    disk = None if inside.cell.writable else inside.disk  # those folders are for large files
+    step(lambda: limits.lower(disk=disk, own_user=own_user, gpu=inside.gpu))
+    _keep_own_entries()
+    if apart:  # a remote store needs certificates and files with keys
+        step(lambda: landlock.restrict(allowed, network=False))
+    keeps = seccomp.Keeps(
+        process=os.getpid(),
+        gpu=inside.gpu,
+        network=not apart,
+        ownership=bool(inside.cell.writable),
+        shielded=lifeline,
+    )
+    step(lambda: seccomp.forbid(keeps))
+    return "; ".join(refused)
+
+
+def _tried(inside: Inside, lifeline: int | None, refused: str) -> Held:
+    def fail(*attempts: Callable[[], None]) -> bool:
+        failed = [trials.fails(attempt) for attempt in attempts]  # all of them, in any case
+        return all(failed)
+
+    return Held(
+        variables=all(map(_is_kept, trials.variables())),
+        network=fail(trials.reach_network),
+        files=fail(
+            partial(trials.write_elsewhere, inside.own),
+            partial(trials.write_given, inside.cell.readable),
+            partial(trials.change_given, inside.cell.readable),
+        ),
+        reading=fail(trials.read_elsewhere, trials.list_all),
+        services=fail(trials.reach_service),
+        processes=fail(trials.start_process, trials.start_program),
+        others=fail(trials.signal_parent, trials.look_into_parent),
+        outliving=lifeline is not None and fail(partial(trials.change_lifeline, lifeline)),
+        disk=trials.room(inside.own) <= inside.disk,
+        refused=refused,
+    )
+
+
+def _keep_own_entries() -> None:
+    """Keeps /proc/self the same folder for the kernel, which forgets those that nobody holds."""
+    os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
+
+
+def _writable(cell: Cell) -> str:
+    return "the store and its own temporary folder" if cell.writable else "its own temporary folder"
 
 
 def _is_kept(name: str) -> bool:
@@ -134,8 +265,8 @@ def _wipe_variables() -> None:
     os.environ.clear()
     fields = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()
     start, end = (int(fields[number - 3]) for number in (_ENV_START, _ENV_END))
-    place = start
-    for entry in ctypes.string_at(start, end - start).split(b"\0"):
-        if not _is_kept(os.fsdecode(entry.split(b"=")[0])):
-            ctypes.memset(place, 0, len(entry))
-        place += len(entry) + 1
+    # Looked at in place: a copy that is thrown away would stay in memory too.
+    block = (ctypes.c_char * (end - start)).from_address(start)
+    for entry in re.finditer(rb"([^=\0]+)[^\0]*", block):
+        if not _is_kept(os.fsdecode(entry[1])):
+            ctypes.memset(start + entry.start(), 0, entry.end() - entry.start())

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Self
 
 from audits.config.audit import AuditConfig
+from audits.data import places
 from audits.data.imageset import ImageSet
 from audits.errors import AuditError
-from audits.execution import environments
+from audits.execution import environments, given
 from audits.execution.cell import Cell
 from audits.execution.elsewhere import Python
 from audits.execution.keys import key_of
@@ -98,6 +99,9 @@ class AuditInputs:
             reason=told.replace(" and The", " and the"),
             writable=(self._writable,) if self._writable else (),
             python=self._python(),
+            readable=given.to_read(
+                models.values(), self.config.data, self._images, places.copies()
+            ),
         )
 
     def _with_environment(self) -> ModelFiles:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hostile
 import mlflow
 import numpy as np
 import pandas as pd
@@ -128,6 +129,28 @@ def test_evidence_says_what_the_process_lost(config_of, told):
 def test_a_model_that_runs_no_code_has_no_cell(config_of):
     config = config_of(logistic(), CHECKS, pickled=False)
     assert not any("may run any code" in note for note in run_audit(config).notes)
+
+
+def test_what_a_process_lost_comes_back_through_json(told):
+    assert Held.from_json(json.loads(json.dumps(told.to_json()))) == told
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network": 1}, "Expected network as bool, got 1"),
+        ({"refused": None}, "Expected refused as str, got None"),
+        ({"more": True}, "Expected the fields variables, network"),
+    ],
+)
+def test_another_answer_about_what_was_lost_is_refused(told, changes, message):
+    with pytest.raises(ValueError, match=message):
+        Held.from_json({**told.to_json(), **changes})
+
+
+def test_helpers_of_multiprocessing_are_out_of_reach():
+    with Worker() as worker:
+        assert not worker.call(hostile.has_helpers, seconds=120, cell=Cell("0", "Why."), gives=bool)
 
 
 def test_each_model_that_runs_code_has_a_process_of_its_own():
