@@ -13,7 +13,7 @@ import posix
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -55,9 +55,9 @@ class Cell:
     subject: str  # digest of the model
     reason: str  # why the model is in a cell: a sentence
     writable: tuple[str, ...] = ()  # folders, besides the process's own
-    remote: str = ""  # the parts that are remote and need network and environment; mostly ""
     python: Python | None = None  # of the model's own environment
     readable: tuple[str, ...] = ()  # files and folders of model and data
+    gpu: bool = True  # whether it may use a GPU, if there is one
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,10 @@ class Inside:
     own: str  # the folder for temporary files and in place of the user's home
     hidden: tuple[str, ...]  # folders with sockets by which the process could reach others
     disk: int = _DISK  # bytes that the process may write into `own`
-    gpu: bool = field(default_factory=readable.has_gpu)  # whether it may use one
+    gpu: bool = False  # whether it may use one
 
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:
         """The environment variables of the process, out of those of the auditing process."""
-        if self.cell.remote:
-            return {**given, "TMPDIR": self.own}
         kept = {name: value for name, value in given.items() if _is_kept(name)}
         # The list of users cannot be read in there.
         return {"LOGNAME": "model", **kept, "HOME": self.own, "TMPDIR": self.own}
@@ -94,20 +92,6 @@ class Held:
     disk: bool = False  # to write without a limit into its own folder
     refused: str = ""  # the reasons of the kernel
 
-    def to_json(self) -> dict[str, object]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: object) -> "Held":
-        """What `to_json` gave. Raises ValueError for anything else."""
-        names = {one.name: bool for one in fields(cls)} | {"refused": str}
-        if not isinstance(value, dict) or value.keys() != names.keys():
-            raise ValueError(f"Expected the fields {', '.join(names)}, got {value!r:.200}.")
-        for name, kind in names.items():
-            if type(value[name]) is not kind:
-                raise ValueError(f"Expected {name} as {kind.__name__}, got {value[name]!r:.200}.")
-        return cls(**value)
-
     def note(self, cell: Cell) -> str:
         """Sentences for a reader of the evidence."""
         lost = [
@@ -122,8 +106,6 @@ class Held:
         ]
         had = ", ".join(text for text, holds in lost if holds) or "all rights of the user"
         told = f"{cell.reason} Its process had {had}."
-        if cell.remote:
-            told += f" It had the network and the environment, since {cell.remote} is remote."
         if self.refused:
             told += f" The kernel refused more ({self.refused})."
         return told
@@ -148,13 +130,11 @@ def enter(
     """
     global _held
     sys.dont_write_bytecode = True  # the model's modules lie in its folder, which must not change
-    apart = not inside.cell.remote
     if not linux.is_linux():
-        _held = Held(variables=apart, network=False, files=False, refused="it is not Linux")
+        _held = Held(variables=True, network=False, files=False, refused="it is not Linux")
         return
     allowed = _allowed(inside)  # before HOME is wiped
-    if apart:
-        _wipe_variables()
+    _wipe_variables()
     descriptors.silence_input()
     descriptors.forget_helpers()
     if keep is not None:
@@ -175,7 +155,6 @@ def _allowed(inside: Inside) -> list[Allowed]:
 
 def _confine(inside: Inside, lifeline: int | None, allowed: list[Allowed]) -> str:
     """Each step takes away the right to do those before it. Returns what the kernel refused."""
-    apart = not inside.cell.remote
     refused: list[str] = []
 
     def step(action: Callable[[], None]) -> None:
@@ -189,7 +168,7 @@ def _confine(inside: Inside, lifeline: int | None, allowed: list[Allowed]) -> st
 
     def namespace() -> None:
         nonlocal own_user, own_locks
-        own_user = namespaces.leave(network=apart)
+        own_user = namespaces.leave()
         namespaces.freeze_files(inside.own, inside.disk, inside.cell.writable, inside.hidden)
         own_locks = True
 
@@ -202,12 +181,10 @@ def _confine(inside: Inside, lifeline: int | None, allowed: list[Allowed]) -> st
     disk = None if inside.cell.writable else inside.disk  # those folders are for large files
     step(lambda: limits.lower(disk=disk, own_user=own_user, gpu=inside.gpu))
     _keep_own_entries()
-    if apart:  # a remote store needs certificates and files with keys
-        step(lambda: landlock.restrict(allowed, network=False))
+    step(lambda: landlock.restrict(allowed))
     keeps = seccomp.Keeps(
         process=os.getpid(),
         gpu=inside.gpu,
-        network=not apart,
         ownership=bool(inside.cell.writable),
         shielded=lifeline,
     )
@@ -244,7 +221,7 @@ def _keep_own_entries() -> None:
 
 
 def _writable(cell: Cell) -> str:
-    return "the store and its own temporary folder" if cell.writable else "its own temporary folder"
+    return "folders that were given to it" if cell.writable else "its own temporary folder"
 
 
 def _is_kept(name: str) -> bool:

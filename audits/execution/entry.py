@@ -5,11 +5,9 @@ they are imported. So this module and what it imports are light.
 """
 
 import ctypes
-import fcntl
 import gc
 import os
 import socket
-import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,6 +16,7 @@ from multiprocessing.connection import Connection
 
 from audits.execution import cell as cells
 from audits.execution.cell import Inside
+from audits.execution.confinement import lifeline, output
 
 _GIB = 1 << 30
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -38,15 +37,20 @@ class Start:
 _ERROR_OUTPUT = 2  # the largest of the descriptors that every process has
 
 
-def enter(channel: socket.socket, life: Connection, start: Start) -> None:
+def enter(channel: socket.socket, life: Connection, writing: Connection, start: Start) -> None:
     """Sets the process up, and answers calls from `channel` until that is closed.
 
-    `life` is the reading end of a pipe of which the parent alone holds the other end.
+    `life` is the reading end of a pipe of which the parent alone holds the other end. What the
+    process prints goes to `writing`.
     """
     failure = None
     try:
-        _cut_off({channel.fileno(), life.fileno()})
-        _begin(life, start)
+        _cut_off({one.fileno() for one in (channel, life, writing)})
+        output.redirect(writing)
+        file = lifeline.watch(life.fileno())
+        if life.poll():  # nobody ever writes: the other end was closed before
+            os._exit(1)
+        _begin(file, start)
     except Exception as error:  # is told to the parent, whatever it is
         failure = error
     from audits.execution.serving import serve  # heavy
@@ -54,16 +58,15 @@ def enter(channel: socket.socket, life: Connection, start: Start) -> None:
     serve(channel, start.memory_gib, failure)
 
 
-def _begin(life: Connection, start: Start) -> None:
-    """Sets up the cell, environment and memory, and has the process end with its parent."""
+def _begin(lifeline_file: int, start: Start) -> None:
+    """Sets up the cell, the environment and the memory."""
     if start.inside is not None:
-        cells.enter(start.inside)
+        cells.enter(start.inside, lifeline=lifeline_file)
     os.environ.clear()
     os.environ.update(start.environment)
     tempfile.tempdir = None  # found anew, by this environment
     gc.freeze()  # of all that was imported nothing is garbage, and looking for it takes long
     _keep_freed_memory()
-    _end_with_parent(life)
 
 
 def _cut_off(kept: set[int]) -> None:
@@ -91,23 +94,3 @@ def _keep_freed_memory() -> None:
     if mallopt is not None:  # of glibc, not of every C library
         mallopt(_M_MMAP_THRESHOLD, _GIB)
         mallopt(_M_TRIM_THRESHOLD, 2 * _GIB - 1)
-
-
-def _end_with_parent(life: Connection) -> None:
-    """Has the kernel end this process when the other end of `life` is closed.
-
-    The kernel then sends SIGIO, which ends a process that does not handle it, even one stuck in C
-    code; a thread of our own would wait for the interpreter.
-    """
-    descriptor = _opened_again(life.fileno())
-    fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
-    if life.poll():  # nobody ever writes: the other end was closed before
-        os._exit(1)
-
-
-def _opened_again(pipe: int) -> int:
-    """Another opening of the pipe, since the signals of one opening go to one process alone."""
-    if sys.platform != "linux":
-        return os.dup(pipe)
-    return os.open(f"/proc/self/fd/{pipe}", os.O_RDONLY | os.O_NONBLOCK)

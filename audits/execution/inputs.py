@@ -83,20 +83,21 @@ class AuditInputs:
         return files.inspect_reference(fetched, self.files, self.images.classes, trust)
 
     @cached_property
-    def cell(self) -> Cell | None:
-        """Where the process of this audit runs if it runs code of a model; None if it does not."""
+    def cell(self) -> Cell:
+        """The reach of the process of this audit."""
         models = {"The model": self.files, "The reference": self.reference_files}
         running = [
             name
             for name, one in models.items()
             if one is not None and (one.trusted or one in self._own_environment)
         ]
-        if not running:
-            return None
-        told = f"{' and '.join(running)} may run any code, which the auditor has allowed."
+        told = "The model's process is taken for hostile."
+        if running:
+            told = f"{' and '.join(running)} may run any code, which the auditor has allowed."
         return Cell(
             subject=key_of(model=self.files.digest, reference=self.reference_digest),
             reason=told.replace(" and The", " and the"),
+            gpu=self.config.device != "cpu",
             writable=(self._writable,) if self._writable else (),
             python=self._python(),
             readable=given.to_read(

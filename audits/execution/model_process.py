@@ -16,6 +16,8 @@ from typing import Any
 from audits.execution import answers, elsewhere, fork_server, wire
 from audits.execution.answers import Answer, Raised
 from audits.execution.cell import Cell, Inside
+from audits.execution.confinement.output import Output
+from audits.execution.confinement.readable import has_gpu
 from audits.execution.entry import Start, enter
 from audits.execution.serving import QUESTION
 
@@ -64,19 +66,23 @@ class ModelProcess:
         context: Any = elsewhere.context(python) if python else fork_server.context()
         inside = None
         if cell:
-            inside = Inside(cell, self._own, (os.path.realpath(get_temp_dir()),))
+            hidden = (os.path.realpath(get_temp_dir()),)
+            inside = Inside(cell, self._own, hidden, gpu=cell.gpu and has_gpu())
             given = inside.environment(given)
         start = Start(given, memory_gib, inside)
         # The child holds the reading end: it learns from the kernel when this end is gone.
         life, self._lifeline = Pipe(duplex=False)
         self._channel, theirs = socket.socketpair()
+        self._output = Output()
+        args = theirs, life, self._output.writing, start
         try:
             with theirs, life:
-                target = context.Process(target=enter, args=(theirs, life, start), daemon=True)
+                target = context.Process(target=enter, args=args, daemon=True)
                 target.start()
         except BaseException:
             self._channel.close()
             self._lifeline.close()
+            self._output.close()
             raise
         self._process = target
 
@@ -117,6 +123,7 @@ class ModelProcess:
             self._process.kill()
             self._process.join(_END_SECONDS)
         self._channel.close()
+        self._output.close()
         self._remove_own()
 
     def _remove_own(self) -> None:

@@ -6,6 +6,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
@@ -96,4 +97,4 @@ def rights() -> dict[str, object]:
     """What the process has lost, as JSON."""
     found = held()
     assert found is not None
-    return found.to_json()
+    return asdict(found)

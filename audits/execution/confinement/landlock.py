@@ -60,10 +60,10 @@ def version() -> int:
     return system_call("landlock", _CREATE, None, 0, _ASK_VERSION)
 
 
-def restrict(allowed: Iterable[Allowed], *, network: bool) -> None:
-    """Takes all files but `allowed` away, and signals and abstract sockets of other processes.
+def restrict(allowed: Iterable[Allowed]) -> None:
+    """Takes away all files but `allowed`, TCP, and other processes' signals and abstract sockets.
 
-    TCP is taken away too, unless `network`. Paths that do not exist are passed over. Call it with
+    Paths that do not exist are passed over. Call it with
     one thread, after `forbid_new_privileges`, and after all mounts: it forbids them. Raises OSError
     if the kernel does not allow it; nothing is restricted then.
     """
@@ -74,7 +74,7 @@ def restrict(allowed: Iterable[Allowed], *, network: bool) -> None:
         handled |= right if known >= since else 0
     rules = _Ruleset(
         files=handled,
-        network=_TCP if known >= 4 and not network else 0,
+        network=_TCP if known >= 4 else 0,
         scopes=_SCOPES if known >= 6 else 0,
     )
     size = 8 if known < 4 else 16 if known < 6 else 24

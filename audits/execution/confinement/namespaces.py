@@ -29,14 +29,14 @@ class _Attributes(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "user")]
 
 
-def leave(*, network: bool) -> bool:
-    """Gives the process a view of the files of its own and, if `network`, takes the network away.
+def leave() -> bool:
+    """Gives the process a view of the files of its own, and takes the network away.
 
     Whether it also got a user namespace: root stays root, another user needs one for the rest.
     Raises OSError if the kernel does not allow it; the process then has no more rights than before.
     """
     expect_alone()
-    flags = _NEW_FILES | (_NEW_NETWORK if network else 0)
+    flags = _NEW_FILES | _NEW_NETWORK
     user, group = os.geteuid(), os.getegid()
     try:
         call("unshare", flags)

@@ -57,7 +57,6 @@ class Keeps:
 
     process: int  # itself: it may send signals to no other
     gpu: bool = False  # the driver's own socket, and memory that the limit does not count
-    network: bool = False  # sockets
     ownership: bool = False  # to change modes and times of files
     shielded: int | None = None  # a file that it can neither close nor copy nor change
 
@@ -89,8 +88,7 @@ def _program(keeps: Keeps) -> Iterator[bytes]:
 
     tables = [system_calls.PROCESSES, system_calls.KERNEL, system_calls.SHARED]
     tables += [] if keeps.ownership else [system_calls.OWNERSHIP]
-    tables += [] if keeps.network else [system_calls.CONNECTIONS]
-    tables += [] if keeps.network or keeps.gpu else [system_calls.OF_GPU]
+    tables += [system_calls.CONNECTIONS, *([] if keeps.gpu else [system_calls.OF_GPU])]
     for table in tables:
         for number in system_calls.numbers(table).values():
             yield _refuse(number)
@@ -98,11 +96,10 @@ def _program(keeps: Keeps) -> Iterator[bytes]:
     yield from _of_processes(judged, keeps.process)
     for command in _COMMANDS.values():
         yield _refuse(judged["ioctl"], _Test(1, command))
-    if not keeps.network:
-        kinds = (_Test(0, _UNIX, equal=False),) if keeps.gpu else ()
-        yield _refuse(judged["socket"], *kinds)
-        for upper in (False, True):  # to an address; without it goes to the other end of a pair
-            yield _refuse(judged["sendto"], _Test(4, 0, equal=False, upper=upper))
+    kinds = (_Test(0, _UNIX, equal=False),) if keeps.gpu else ()
+    yield _refuse(judged["socket"], *kinds)
+    for upper in (False, True):  # to an address; without it goes to the other end of a pair
+        yield _refuse(judged["sendto"], _Test(4, 0, equal=False, upper=upper))
     if not keeps.gpu:
         shared = _Test(3, _SHARED_AND_ANONYMOUS, mask=_SHARED_AND_ANONYMOUS)
         yield _refuse(judged["mmap"], shared)

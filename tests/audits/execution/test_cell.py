@@ -82,15 +82,6 @@ def test_a_process_that_is_spawned_loses_as_much_as_one_that_is_forked(told, mon
         assert worker.call(held, seconds=120, cell=cell, gives=Held) == told
 
 
-def test_a_remote_store_needs_the_network_and_the_note_says_so():
-    cell = Cell("0", "It runs code.", (), remote="the store")
-    with Worker() as worker:
-        found = worker.call(held, seconds=120, cell=cell, gives=Held)
-    assert not found.network
-    assert not found.variables
-    assert "It had the network and the environment, since the store is remote." in found.note(cell)
-
-
 _WITH_A_SECRET = """
 import json
 import prying_net
@@ -126,26 +117,10 @@ def test_evidence_says_what_the_process_lost(config_of, told):
     assert ("no variables of the environment" in note) == told.variables
 
 
-def test_a_model_that_runs_no_code_has_no_cell(config_of):
+def test_a_model_that_should_run_no_code_has_a_cell_too(config_of, told):
     config = config_of(logistic(), CHECKS, pickled=False)
-    assert not any("may run any code" in note for note in run_audit(config).notes)
-
-
-def test_what_a_process_lost_comes_back_through_json(told):
-    assert Held.from_json(json.loads(json.dumps(told.to_json()))) == told
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"network": 1}, "Expected network as bool, got 1"),
-        ({"refused": None}, "Expected refused as str, got None"),
-        ({"more": True}, "Expected the fields variables, network"),
-    ],
-)
-def test_another_answer_about_what_was_lost_is_refused(told, changes, message):
-    with pytest.raises(ValueError, match=message):
-        Held.from_json({**told.to_json(), **changes})
+    (note,) = [note for note in run_audit(config).notes if "taken for hostile" in note]
+    assert ("no other processes" in note) == (told.others and told.processes)
 
 
 def test_helpers_of_multiprocessing_are_out_of_reach():
@@ -228,7 +203,7 @@ def test_a_layout_of_the_datasets_library_is_read_in_the_cell(config_of, told, t
     ],
 )
 def test_a_variable_that_may_be_secret_is_not_kept_whatever_its_beginning(name, kept):
-    cell = Cell(subject="", reason="", writable=(), remote="", python=None)
+    cell = Cell(subject="", reason="")
     inside = Inside(cell, own="/own", hidden=())
     found = inside.environment({name: "value"})
     assert (name in found) == kept
@@ -256,8 +231,7 @@ def test_data_that_are_elsewhere_are_copied_before_and_need_no_network(
         )
     )
     assert result.evidence[0].status == "ok", result.evidence[0].reason
-    (note,) = [note for note in result.notes if "may run any code" in note]
-    assert "remote" not in note
+    assert any("may run any code" in note for note in result.notes)
 
 
 _WITH_THREADS = """

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import hostile
@@ -70,8 +71,8 @@ def servers(tmp_path):
 
 @WALLS
 def test_a_cell_measures_that_nothing_is_left(walls):
-    found = Held.from_json(confined(rights, walls=walls))
-    left = {name for name, lost in found.to_json().items() if lost is False}
+    found = Held(**confined(rights, walls=walls))
+    left = {name for name, lost in asdict(found).items() if lost is False}
     if walls == "all" and not found.refused:
         assert not left
     else:
@@ -172,7 +173,7 @@ def test_bounds_stay(walls):
 
 def test_the_disk_is_not_filled():
     limit = 1 << 24
-    if refused := Held.from_json(confined(rights)).refused:
+    if refused := Held(**confined(rights)).refused:
         pytest.skip(f"this kernel refuses namespaces: {refused}")
     written, how = confined(hostile_files.fills, 4 * limit, disk=limit)
     assert limit // 2 < written <= limit

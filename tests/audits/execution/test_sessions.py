@@ -49,26 +49,14 @@ def _with_processes(config):
     return result, set(seen.values())
 
 
-def test_model_and_baseline_are_measured_by_one_process(pair):
+def test_model_and_baseline_have_a_process_each(pair):
     config = pair(planned_nets.Linear(), planned_nets.Linear(), pickled=False)
     result, processes = _with_processes(config)
-    assert len(processes) == 1
+    assert len(processes) == 2
     assert result.baseline.digest != result.inputs_digest
     right = [one.evidence[0].estimates["accuracy"].value for one in (result, result.baseline)]
     assert right[0] != right[1], "the baseline is another network"
     assert "accuracy_drop" in result.evidence[0].estimates
-
-
-def test_a_limit_of_memory_gives_the_baseline_a_process_of_its_own(pair):
-    limits = {"memory_gib": 4.0}
-    config = pair(planned_nets.Linear(), planned_nets.Linear(), pickled=False, limits=limits)
-    _, processes = _with_processes(config)
-    assert len(processes) == 2
-
-
-def test_a_baseline_that_runs_code_has_a_process_of_its_own(pair):
-    _, processes = _with_processes(pair(planned_nets.Linear(), planned_nets.Linear()))
-    assert len(processes) == 2
 
 
 @pytest.mark.parametrize("crashing", ["model", "baseline"])
