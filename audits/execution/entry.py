@@ -7,6 +7,7 @@ they are imported. So this module and what it imports are light.
 import ctypes
 import gc
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Mapping
@@ -43,6 +44,7 @@ def enter(channel: socket.socket, life: Connection, writing: Connection, start: 
     `life` is the reading end of a pipe of which the parent alone holds the other end. What the
     process prints goes to `writing`.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
     failure = None
     try:
         _cut_off({one.fileno() for one in (channel, life, writing)})
