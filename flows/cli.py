@@ -23,7 +23,8 @@ from flows.commands import (
 )
 from flows.commands.common import EXIT
 from flows.terminal.environment import quieten
-from flows.terminal.interrupt import leave
+from flows.terminal.interrupt import at_once_in_imports, leave
+from flows.terminal.told import told
 from flows.terminal.watch import watch
 
 _COMMANDS = (
@@ -49,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        return _run(options)
+        with at_once_in_imports():
+            return _run(options)
     except KeyboardInterrupt:
         # By now the MLflow run is closed and the model's process has ended.
         leave()
@@ -76,9 +78,12 @@ def _run(options: argparse.Namespace) -> int:
                 "pip install 'fillblanks[audit]'.",
                 file=sys.stderr,
             )
-    except Exception:
+    except Exception as error:
         # Python's own exit code would be 1, which means that the model failed.
-        traceback.print_exc()
+        if line := told(error):
+            print(line, file=sys.stderr)
+        else:
+            traceback.print_exc()
     return EXIT["undecided"]
 
 

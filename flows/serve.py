@@ -6,9 +6,11 @@ from typing import Any, cast
 from prefect import serve as serve_deployments
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
+from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
 from audits import AuditError
+from audits.errors import quoted
 from audits.workflows.sweep import Wanted
 from flows.audit import audit
 from flows.server import configured, expect_answer
@@ -21,12 +23,23 @@ _ONE_AT_A_TIME = ConcurrencyLimitConfig(
 _BY_NAME = EntrypointType.MODULE_PATH  # a path would be looked up in the folder of each run
 
 
+def expect_schedule(cron: str) -> None:
+    """Raises AuditError if `cron` is no schedule."""
+    try:
+        Cron(cron)
+    except ValueError as error:
+        raise AuditError(
+            f'Expected a schedule for cron, "0 3 * * *" say, got {quoted(cron)}. Correct --cron.'
+        ) from error
+
+
 def serve(config: dict[str, Any], wanted: Wanted, cron: str) -> None:
     """Serves `sweep` on a schedule (`cron`, in UTC) and `audit` on demand; returns when stopped.
 
     `config` is an AuditConfig in plain values. Raises AuditError if no Prefect server is configured
     (a schedule needs a server that stays), or if the server does not answer.
     """
+    expect_schedule(cron)
     if not configured():
         raise AuditError(
             "Expected a Prefect server that keeps the schedule, found none configured. Start one "

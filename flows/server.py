@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from httpx import InvalidURL
 from prefect.client.orchestration import get_client
 from prefect.context import refresh_global_settings_context
 from prefect.settings import get_current_settings
@@ -49,8 +50,12 @@ def temporary(url: str) -> Iterator[None]:
 def expect_answer() -> None:
     """Raises AuditError if the configured server does not answer."""
     url = get_current_settings().api.url
-    with get_client(httpx_settings={"timeout": _TIMEOUT}, sync_client=True) as client:
-        error = client.api_healthcheck()
+    error: Exception | None
+    try:
+        with get_client(httpx_settings={"timeout": _TIMEOUT}, sync_client=True) as client:
+            error = client.api_healthcheck()
+    except InvalidURL as invalid:
+        error = invalid
     if error is not None:
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise AuditError(

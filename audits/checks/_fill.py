@@ -1,6 +1,6 @@
 """Shared by the checks of fills: parameters, recognition of fills, and metrics (section 4.3)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -21,7 +21,7 @@ from fillblanks import Classifier
 from fillblanks.fills.second_order import LEAST_PASSES, MOST_PASSES
 from fillblanks.fills.threshold import Normalise
 from fillblanks.fills.update import Update
-from fillblanks.masks import default_patch_size
+from fillblanks.masks import default_patch_size, grid_shape
 
 
 def _expect_cut(value: Any) -> Any:
@@ -49,6 +49,12 @@ def most_passes(update: Update) -> int:
     return 1 if update == "first_order" else MOST_PASSES
 
 
+MOST_SAMPLES = 10_000_000
+"""Most draws that a config may ask for, an image: even a GPU takes hours for so many."""
+
+Samples = Annotated[int, Field(ge=1, le=MOST_SAMPLES)]
+
+
 class FillCheck(Check):
     """Base of the fill checks: parameters of every fill, which the paper leaves open."""
 
@@ -64,6 +70,17 @@ class FillCheck(Check):
     def settled(self, shape: tuple[int, int, int]) -> Self:
         patch_size = self.patch_size or default_patch_size(*shape[1:])
         return self.model_copy(update={"patch_size": patch_size})
+
+    def no_masks(self, shape: tuple[int, int, int], wanted: Callable[[int], object]) -> str:
+        """Why `wanted(patches)` raises ValueError on images of this shape; empty if it does not."""
+        height, width = shape[1:]
+        size = self.patch_size or default_patch_size(height, width)
+        rows, columns = grid_shape(height, width, size)
+        try:
+            wanted(rows * columns)
+        except ValueError as error:
+            return f"{self.name}, patch_size {size} on images of {height}x{width}: {error}"
+        return ""
 
 
 def recognise(

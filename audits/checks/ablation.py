@@ -21,6 +21,7 @@ from audits.checks._cells import (
 from audits.checks._fill import (
     NULL,
     Cut,
+    Samples,
     least_passes,
     most_passes,
     recognised,
@@ -72,7 +73,7 @@ class Ablation(Check):
     update: tuple[Update, ...] = ("first_order",)
     normalise: tuple[Normalise, ...] = ("positive",)
     binarise: tuple[Cut, ...] = (0.1,)
-    samples: PositiveInt = 500
+    samples: Samples = 500
     average: Average = "per_blank"
     blank_value: Share | Literal["mean"] = 0.0
 
@@ -101,6 +102,10 @@ class Ablation(Check):
             around = (max(1, usual // 2), usual, 2 * usual)
             sizes = tuple(s for s in around if not self._why_not(s, shape)) or (usual,)
         return self.model_copy(update={"patch_size": sizes})
+
+    def impossible(self, shape: tuple[int, int, int]) -> str:
+        reasons = (self._why_not(size, shape) for size in self.patch_size or ())
+        return next((f"{self.name}, {reason}" for reason in reasons if reason), "")
 
     def _cells(self, shape: tuple[int, int, int]) -> list[dict[str, Any]]:
         """The parameters of each cell's draws. Raises AuditError for a cell that is impossible."""

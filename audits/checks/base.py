@@ -83,6 +83,13 @@ class Check(Strict):
         """This check with defaults that depend on the images' shape (C, H, W) filled in."""
         return self
 
+    def impossible(self, shape: tuple[int, int, int]) -> str:
+        """Why the check cannot be made on images of this shape (C, H, W); empty if it can.
+
+        Asked before anything is recorded, of a check that is `settled`.
+        """
+        return ""
+
     def chosen(self, audit: AuditContext) -> np.ndarray:
         """Indices of the images that this check measures, int64 (n,), sorted."""
         return np.sort(audit.images.sampled_order(audit.seed)[: self.images])

@@ -31,6 +31,7 @@ from audits.evidence.intervals import proportion
 from audits.evidence.metric import Metric
 from fillblanks import fill_regions, progressive_fill, shuffled
 from fillblanks.fills.progressive import StepLabel
+from fillblanks.masks import expect_groups
 
 _UNIT_IMAGES = 256
 _COLUMNS = ("label", "first", "filled", "recognised", "recognised_null")
@@ -71,6 +72,9 @@ class ProgressiveFill(FillCheck):
     def captions(self) -> tuple[str, ...]:
         shares = ((group + 1) / self.groups for group in range(self.groups))
         return ("masked", *(f"filled {share:.0%}" for share in shares))
+
+    def impossible(self, shape: tuple[int, int, int]) -> str:
+        return self.no_masks(shape, lambda patches: expect_groups(self.groups, patches))
 
     def unit_images(self, audit: AuditContext) -> int:
         return _UNIT_IMAGES

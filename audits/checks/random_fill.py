@@ -12,7 +12,9 @@ from pydantic import Field, PositiveInt, model_validator
 
 from audits.checks._fill import (
     FILL_BOUNDS,
+    MOST_SAMPLES,
     FillCheck,
+    Samples,
     consistency,
     consistency_metrics,
     least_passes,
@@ -35,6 +37,7 @@ from fillblanks import Fill, expected_fill, shuffled, threshold
 from fillblanks.fills.averages import Average
 from fillblanks.fills.expected import draw_limit
 from fillblanks.fills.sampling import FIRST_LOOK
+from fillblanks.masks import blank_count
 
 # A unit takes some seconds to a few minutes: a killed audit loses the unfinished ones, and a
 # scheduler spends some tenths of a second on each.
@@ -67,9 +70,9 @@ class RandomFill(FillCheck):
         "become likelier.",
     )
     mask_ratio: Ratio = 0.25
-    samples: PositiveInt = 10_000
+    samples: Samples = 10_000
     max_draws: PositiveInt | None = Field(
-        default=None, description="most draws an image; default 4 x samples"
+        default=None, le=4 * MOST_SAMPLES, description="most draws an image; default 4 x samples"
     )
     tolerance: Share | None = Field(
         default=None,
@@ -115,6 +118,9 @@ class RandomFill(FillCheck):
 
     def captions(self) -> tuple[str, ...]:
         return ("image", "masked", "update", "prototype", "composite", "class mean")
+
+    def impossible(self, shape: tuple[int, int, int]) -> str:
+        return self.no_masks(shape, lambda patches: blank_count(self.mask_ratio, patches))
 
     def fill_options(self) -> dict[str, Any] | None:
         return self._options() if self.update == "first_order" else None

@@ -106,6 +106,13 @@ class AuditConfig(Strict):
         # A strict tuple takes a list from JSON, but not from a validator.
         return (given,) if isinstance(given, str) else tuple(given)
 
+    @field_validator("experiment")
+    @classmethod
+    def _is_a_name(cls, experiment: str) -> str:
+        if not experiment.strip():
+            raise ValueError(f"expected the name of an experiment, got {experiment!r}")
+        return experiment
+
     @field_validator("checks")
     @classmethod
     def _names_differ(cls, checks: tuple[Check, ...]) -> tuple[Check, ...]:

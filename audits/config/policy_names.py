@@ -1,10 +1,12 @@
 """Finds conditions on figures that the checks of an audit cannot give."""
 
 import difflib
+import math
 from collections.abc import Iterator, Mapping
 
 from audits.config.policy import Condition, Policy
-from audits.evidence.metric import Metric, named_figures
+from audits.evidence.declaration import range_of
+from audits.evidence.metric import Metric, Named, named_figures
 
 Declared = Mapping[str, Mapping[str, Metric]]
 """The metrics of each check by their names, both without a slash."""
@@ -50,6 +52,23 @@ def _refusals(condition: Condition, declared: Declared) -> Iterator[str]:
         yield f"{said} it has no null, and so no min_lift. Set min instead"
     elif judged not in figures:
         yield f"{said} it is not compared with a baseline, and so has no max_drop. Set min instead"
+    else:
+        yield from _out_of_range(condition, declared[check], figures[judged])
+
+
+def _out_of_range(
+    condition: Condition, metrics: Mapping[str, Metric], named: Named
+) -> Iterator[str]:
+    """A bound outside the values that the figure can have decides nothing, whatever is measured."""
+    low, high = range_of(metrics[named.metric], named.figure)
+    if low <= condition.bound <= high:
+        return
+    never = (condition.bound > high) != condition.from_above
+    upper = f"to {high:g}" if high < math.inf else "up"
+    yield (
+        f"the policy has the condition {str(condition)!r}, which {'never' if never else 'always'} "
+        f"holds: {condition.judged_metric} is from {low:g} {upper}. Give a bound in that range"
+    )
 
 
 def _nearest(metric: str, check: str, known: list[str]) -> str:

@@ -46,9 +46,13 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
         raise AuditError(f"Expected a YAML file at {path}, found none.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise AuditError(f"Expected a UTF-8 text file at {path}: {error}") from error
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise AuditError(f"Expected YAML in {path}, got: {reason}") from error
+    except RecursionError:
+        raise AuditError(
+            f"Expected YAML in {path}, got brackets or mappings that are too deep, one inside the "
+            "other. Write it flatter."
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError: 2024-13-45 is no date, say
+        raise AuditError(f"Expected YAML in {path}, got: {error}") from error
     if not isinstance(data, dict):
         raise AuditError(f"Expected a mapping in {path}, got {type(data).__name__}.")
     return data

@@ -144,14 +144,14 @@ def _file_system(place: str) -> tuple[Any, str]:
     return files, str(root)
 
 
-def _told(place: str, ask: Callable[[], Any]) -> Any:
+def _told(place: str, ask: Callable[[], Any], act: str = "get them") -> Any:
     try:
         return ask()
     except (AuditError, ImportError):
         raise
     except Exception as error:  # of a file system of another package: no credentials, say
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise AuditError(f"Expected data at {place}, could not get them: {reason}") from error
+        raise AuditError(f"Expected data at {place}, could not {act}: {reason}") from error
 
 
 def _telling(info: dict[str, Any]) -> str:
@@ -208,7 +208,7 @@ def _copied(place: str, listing: _Listing, fetch: Callable[[Path], Path]) -> Pat
             fetched.mkdir()
             made.mkdir()
             # MLflow puts a file of a model below the folders that it has there.
-            copy = _told(place, lambda: fetch(fetched))
+            copy = _told(place, lambda: fetch(fetched), f"copy them to {fetched}")
             os.rename(copy, made / place.rstrip("/").rsplit("/", 1)[-1])
             try:
                 os.rename(made, kept)

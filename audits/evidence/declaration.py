@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from audits.evidence.metric import Metric, MetricUnit, named_figures
+from audits.evidence.metric import Figure, Metric, MetricUnit, named_figures
 
 _RANGES: dict[MetricUnit, tuple[float, float]] = {
     "share": (0, 1),
@@ -27,6 +27,15 @@ def faults_in(declared: Mapping[str, Metric]) -> list[str]:
     if sum(metric.is_coverage for metric in declared.values()) > 1:
         faults.append("more than one metric is the coverage")
     return faults
+
+
+def range_of(metric: Metric, figure: Figure) -> tuple[float, float]:
+    """The least and the largest value that a figure of the metric can have; infinite for no limit.
+
+    A share is in [0, 1], the lift or drop of a share in [-1, 1].
+    """
+    low, high = _RANGES[metric.unit]
+    return (low - high, high - low) if figure in ("lift", "drop") else (low, high)
 
 
 def differences(declared: Mapping[str, Metric], measured: Mapping[str, Metric]) -> list[str]:
@@ -62,7 +71,7 @@ def _faults(name: str, metric: Metric) -> Iterator[str]:
 
 def _in_range(metric: Metric) -> bool:
     """Whether the value is one that the unit can have; NaN, which is never judged, is."""
-    low, high = _RANGES[metric.unit]
+    low, high = range_of(metric, "value")
     return not (metric.estimate.value < low or metric.estimate.value > high)
 
 

@@ -5,11 +5,13 @@ import io
 import logging
 import os
 import re
+import tempfile
 import time
 import uuid
 import zipfile
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ log = logging.getLogger(__name__)
 _DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, NotImplementedError)
 _OWN_NAME = re.compile(r"(plan-)?[0-9a-f]{64}\.npz(\.[0-9a-f]{32}\.tmp)?")
 _SHA256 = 32  # bytes of checksum behind the archive, which readers of zip files pass over
+_BLOCK = 4096  # bytes that a disk with any room takes
 _PREFIX = "part."  # savez has parameters of its own, whose names an array may have
 
 
@@ -54,15 +57,43 @@ class Store:
 
     On a local disk only the user can read them: whoever could write them could write verdicts.
     Files are written under another name and moved, and read without pickle.
+
+    Raises AuditError if the folder cannot be had or is somebody else's.
     """
 
     def __init__(self, folder: str | None = None):
         self.folder = folder or default_folder()
-        self._files, root = fsspec.core.url_to_fs(self.folder)
-        self._root = f"{root.rstrip('/')}/parts"
-        self._files.makedirs(self._root, exist_ok=True)
-        if self._local:
-            os.chmod(self._root, 0o700)
+        with self._told():
+            self._files, root = fsspec.core.url_to_fs(self.folder)
+            self._root = f"{root.rstrip('/')}/parts"
+            if self._local:
+                _expect_own(Path(root), Path(self._root))
+            self._files.makedirs(self._root, exist_ok=True)
+            if self._local:
+                os.chmod(self._root, 0o700)
+
+    def expect_writable(self) -> None:
+        """Raises AuditError if nothing can be written, or a store elsewhere does not answer."""
+        with self._told():
+            if self._local:
+                with tempfile.TemporaryFile(dir=self._root) as file:
+                    file.write(bytes(_BLOCK))
+            else:
+                self._files.exists(self._root)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turns errors of files and file systems into an AuditError that names the store."""
+        try:
+            yield
+        except AuditError:
+            raise
+        except Exception as error:  # of a file system of another package: no credentials, say
+            said = str(error) or type(error).__name__
+            raise AuditError(
+                f"Expected a store that can be written at {self.folder}, got: {said}. Mend that, "
+                "or name another folder as store."
+            ) from error
 
     @property
     def _local(self) -> bool:
@@ -125,7 +156,7 @@ class Store:
             os.utime(path, ns=(time.time_ns(), os.stat(path).st_mtime_ns))
 
     def put(self, key: str, part: Part) -> None:
-        """Writes a part; it is there whole or not at all."""
+        """Writes a part; it is there whole or not at all. Raises AuditError if it cannot be."""
         for name, array in part.items():
             if array.dtype.hasobject:
                 raise TypeError(f"Expected plain arrays in a part, got objects in {name!r}.")
@@ -133,15 +164,45 @@ class Store:
         prefixed: Any = {_PREFIX + name: array for name, array in part.items()}
         np.savez_compressed(buffer, allow_pickle=False, **prefixed)
         temporary = f"{self._path(key)}.{uuid.uuid4().hex}.tmp"
-        with self._files.open(temporary, "wb") as file:
-            file.write(buffer.getvalue() + _sha256(buffer.getvalue()))
-        if self._local:
+        with self._told():
+            if self._local:
+                self._put_here(temporary, key, buffer.getvalue())
+            else:
+                self._write(temporary, buffer.getvalue())
+                self._files.mv(temporary, self._path(key))
+
+    def _put_here(self, temporary: str, key: str, data: bytes) -> None:
+        try:
+            self._write(temporary, data)
             os.replace(temporary, self._path(key))
-        else:
-            self._files.mv(temporary, self._path(key))
+        except OSError:  # the disk is full, say
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def _write(self, path: str, data: bytes) -> None:
+        with self._files.open(path, "wb") as file:
+            file.write(data + _sha256(data))
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}.npz"
+
+
+def _expect_own(folder: Path, root: Path) -> None:
+    """Raises AuditError for a store whose parts, or a link that leads to them, are another user's.
+
+    That user could write parts, and so verdicts. `root` is the folder of the parts in `folder`.
+    """
+    places = [place for place in (folder, root) if place.is_symlink()]
+    owners = {place: place.lstat().st_uid for place in places}
+    owners |= {place.resolve(): place.stat().st_uid for place in places if place.exists()}
+    if root.exists():
+        owners[root.resolve()] = root.stat().st_uid
+    for place, owner in owners.items():
+        if owner != os.geteuid():
+            raise AuditError(
+                f"Expected a store of your own, got {folder}, where {place} belongs to the user "
+                f"{owner}. Name another folder as store."
+            )
 
 
 def _sha256(data: bytes) -> bytes:

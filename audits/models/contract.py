@@ -231,9 +231,13 @@ def _expect_crop_that_fits(values: Mapping[str, Any], sources: Mapping[str, str]
 def finite_numbers(value: Any) -> tuple[float, ...] | None:
     """One finite number, or a list of them, as a tuple; None for anything else."""
     values = value if isinstance(value, list | tuple) else [value]
-    if not values or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+    if not values or not all(isinstance(v, int | float) for v in values):
         return None
-    return tuple(float(v) for v in values)
+    try:
+        numbers = tuple(float(v) for v in values)
+    except OverflowError:  # a whole number above all floating-point numbers
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -31,6 +31,8 @@ _BROKEN = (
     AttributeError,
     KeyError,
     OSError,
+    OverflowError,
+    RecursionError,
     TypeError,
     ValueError,
     yaml.YAMLError,

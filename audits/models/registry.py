@@ -14,7 +14,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from audits.errors import AuditError, ModelRefused
-from audits.models.server import expect_registry
+from audits.models.server import NOT_FOUND, expect_registry, no_answer
 from audits.models.snapshot import copied_once, resolved_once
 
 _URI = re.compile(
@@ -59,6 +59,8 @@ def _resolve(uri: str) -> Resolved:
         else:
             found = client.get_model_version(match["name"], match["version"])
     except MlflowException as error:
+        if error.error_code not in NOT_FOUND:
+            raise no_answer(error) from error
         raise AuditError(
             f"Expected a model at {uri} in the registry {mlflow.get_registry_uri()}, found none: "
             f"{error.message}"
@@ -98,8 +100,9 @@ def names() -> list[str]:
 def versions_of(name: str) -> list[ModelVersion]:
     """All versions of a registered model, oldest first; empty if the name is unknown."""
     search = mlflow.MlflowClient().search_model_versions
-    found = all_pages(search, filter_string=f"name = {quoted(name)}")
-    return sorted(found, key=lambda version: int(version.version))
+    found = all_pages(search, filter_string=matching("name", name))
+    own = [version for version in found if version.name == name]
+    return sorted(own, key=lambda version: int(version.version))
 
 
 def all_pages(search: Callable[..., Any], **arguments: Any) -> list[Any]:
@@ -130,9 +133,17 @@ def version_of_alias(name: str, alias: str) -> str | None:
     return str(aliases[alias]) if alias in aliases else None
 
 
-def quoted(text: str) -> str:
-    """The text in quotes, as a value in MLflow's filters."""
-    return f'"{text}"' if "'" in text else f"'{text}'"
+def matching(field: str, text: str, *, begins: bool = False) -> str:
+    """A filter of MLflow's searches for `text` in a field, or for what begins with it.
+
+    It may let others through as well: MLflow's filters cannot write a text with both kinds of
+    quotes, so any character is taken in place of its apostrophes. Look at what was found.
+    """
+    both = "'" in text and '"' in text
+    value = text.replace("'", "_") if both else text
+    value += "%" if begins else ""
+    quote = '"' if "'" in value else "'"
+    return f"{field} {'LIKE' if begins or both else '='} {quote}{value}{quote}"
 
 
 def aliases_of(model: Resolved) -> list[str]:
@@ -156,7 +167,7 @@ def fetch(model: Resolved, folder: Path) -> Path:
         except (MlflowException, OSError) as error:
             reason = " ".join(str(error).split())
             raise ModelRefused(
-                f"Expected the files of {model.uri}, could not get them: {reason}"
+                f"Expected the files of {model.uri}, could not copy them to {target}: {reason}"
             ) from error
 
     return copied_once(model.uri, folder, copy)

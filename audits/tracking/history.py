@@ -43,7 +43,7 @@ def history(name: str, experiment: str) -> list[Entry]:
     runs = registry.all_pages(
         client.search_runs,
         experiment_ids=[found.experiment_id],
-        filter_string=f"tags.`{MODEL_TAG}` LIKE {registry.quoted(prefix + '%')}",
+        filter_string=registry.matching(f"tags.`{MODEL_TAG}`", prefix, begins=True),
         order_by=["attributes.start_time DESC"],
     )
     # In LIKE, an underscore stands for any character.

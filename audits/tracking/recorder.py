@@ -22,7 +22,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from audits.errors import AuditError
 from audits.models import registry, server
-from audits.models.registry import Resolved, quoted
+from audits.models.registry import Resolved
 from audits.tracking import reader
 from audits.tracking.tags import (
     ALIASES_TAG,
@@ -167,10 +167,12 @@ class Recorder:
 
         An earlier audit that is still alive finds another run in the tag and records no verdict.
         """
-        own = f"tags.`{MODEL_TAG}` = {quoted(self._model.uri)}"
+        own = registry.matching(f"tags.`{MODEL_TAG}`", self._model.uri)
         running = f"{own} and attributes.status = 'RUNNING'"
         stale = {
-            run.info.run_id for run in self._client.search_runs([self._experiment_id], running)
+            run.info.run_id
+            for run in self._client.search_runs([self._experiment_id], running)
+            if run.data.tags.get(MODEL_TAG) == self._model.uri
         }
         tags = registry.tags_of(self._model)
         unsaid = reader.run_of(reader.audit_tag(tags))

@@ -13,6 +13,7 @@ from audits.execution.executors import Executor, InProcess
 from audits.execution.inputs import AuditInputs
 from audits.execution.worker import Worker
 from audits.models import registry
+from audits.models.snapshot import snapshot
 from audits.tracking import reader
 from audits.tracking.payload import payload_of
 from audits.tracking.recorder import Recorder
@@ -21,6 +22,7 @@ from audits.verdict.decide import Verdict, decide
 from audits.verdict.result import AuditResult
 from audits.workflows.baseline import compared
 from audits.workflows.evaluate import evaluate
+from audits.workflows.possible import expect_possible
 from audits.workflows.resolved import audit_digest, baseline_config, pinned, today
 
 
@@ -33,14 +35,20 @@ def run_audit(config: AuditConfig, *, executor: Executor | None = None) -> Audit
     it with the same digest is in MLflow; nothing is recorded at the baseline.
 
     Scripts need `if __name__ == "__main__":` around their call, since the model's process imports
-    them. Raises AuditError, with nothing recorded, if model or data are not found.
+    them. Raises AuditError, with nothing recorded, if model or data are not found, or if the config
+    asks for what cannot be done.
     """
+    with snapshot():  # files are copied once
+        return _run_audit(config, executor or InProcess())
+
+
+def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
     started = time.monotonic()
     fork_server.start()  # imports while model and data are looked for
-    executor = executor or InProcess()
     config = pinned(config)
     model = registry.resolve(config.model)
     images = sources.load(config.data)
+    expect_possible(config, model, images)
     with Recorder(model, config.experiment) as recorder:
         baseline = None
         with Worker(config.limits.memory_gib) as worker:

@@ -15,6 +15,7 @@ from audits.execution.session import Session
 from audits.execution.worker import Worker, WorkerFailure
 from audits.models import registry
 from audits.models.registry import Resolved
+from audits.workflows.possible import expect_possible
 from audits.workflows.resolved import baseline_config, pinned
 
 
@@ -28,6 +29,7 @@ def preview(config: AuditConfig) -> str:
     fork_server.start()  # imports while model and data are looked for
     model = registry.resolve(config.model)
     images = sources.load(config.data)
+    expect_possible(config, model, images)
     try:
         with Worker(config.limits.memory_gib) as worker:
             told = _told(config, model, images, worker)

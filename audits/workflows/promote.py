@@ -1,18 +1,22 @@
 """Promotion: moves an alias to a version, unless the alias was moved meanwhile."""
 
 import logging
+import re
 from dataclasses import dataclass, replace
 from typing import Self
 
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from audits.errors import AuditError
+from audits.errors import AuditError, quoted
 from audits.models import registry
 from audits.models.registry import Resolved
 from audits.tracking.tags import PROMOTION_TAG
 
 log = logging.getLogger(__name__)
+
+# As MLflow has it, which tells it when the alias is set: after the audit.
+_ALIAS = re.compile(r"(?!latest$|v\d+$)[\w-]{1,255}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,15 @@ class Promotion:
 
     @classmethod
     def planned(cls, model: Resolved, alias: str) -> Self:
-        """Plans to move `alias` to `model`. Raises AuditError if that is no registered version."""
+        """Plans to move `alias` to `model`.
+
+        Raises AuditError if that is no registered version, or if MLflow would refuse the alias.
+        """
+        if not _ALIAS.fullmatch(alias):
+            raise AuditError(
+                "Expected an alias of letters, digits, _ and -, which is neither latest nor a v "
+                f"with a number, got {quoted(alias)}. Name another."
+            )
         if model.version is None:
             raise AuditError(
                 f"Expected a registered version to promote to {alias!r}, got {model.uri}."

@@ -41,7 +41,9 @@ def versions(wanted: Wanted) -> list[str]:
     for name in [wanted.name] if wanted.name else registry.names():
         try:
             entries = registry.versions_of(name)
-        except MlflowException:
+        except MlflowException as error:
+            if error.error_code not in server.NOT_FOUND:
+                raise server.no_answer(error) from error
             # MLflow accepts names that it cannot search for; the audit will report this name.
             found.append(f"models:/{name}/latest")
             continue

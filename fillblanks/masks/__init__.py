@@ -5,7 +5,13 @@ patches by them, grid.py spreads patches over pixels. May import torch and numpy
 fillblanks. The functions that other packages use are importable from here.
 """
 
-from fillblanks.masks.blanks import blank_count, blank_patches, fill_groups, fill_regions
+from fillblanks.masks.blanks import (
+    blank_count,
+    blank_patches,
+    expect_groups,
+    fill_groups,
+    fill_regions,
+)
 from fillblanks.masks.grid import default_patch_size, grid_shape, to_pixels
 from fillblanks.masks.hashing import keys, splitmix64
 
@@ -13,6 +19,7 @@ __all__ = [
     "blank_count",
     "blank_patches",
     "default_patch_size",
+    "expect_groups",
     "fill_groups",
     "fill_regions",
     "grid_shape",

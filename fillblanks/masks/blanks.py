@@ -7,6 +7,8 @@ from torch import Tensor
 from fillblanks.masks.grid import default_patch_size, grid_shape, to_pixels
 from fillblanks.masks.hashing import keys
 
+_ONE_PATCH = "Expected at least 2 patches an image, got 1. Take a smaller patch_size."
+
 
 def blank_count(mask_ratio: float, patches: int) -> int:
     """How many of `patches` patches are blank: round(mask_ratio * patches), halves to even.
@@ -14,7 +16,7 @@ def blank_count(mask_ratio: float, patches: int) -> int:
     Raises ValueError unless there are at least 2 patches and the count lies in 1 to patches - 1.
     """
     if patches < 2:
-        raise ValueError("Expected at least 2 patches an image, got 1. Take a smaller patch_size.")
+        raise ValueError(_ONE_PATCH)
     count = round(mask_ratio * patches)
     if not 0 < count < patches:
         raise ValueError(
@@ -22,6 +24,14 @@ def blank_count(mask_ratio: float, patches: int) -> int:
             f"{mask_ratio}, which blanks {count}. Change mask_ratio or take a smaller patch_size."
         )
     return count
+
+
+def expect_groups(groups: int, patches: int) -> None:
+    """Raises ValueError unless there are 2 groups or more, with at least one patch each."""
+    if patches < 2:
+        raise ValueError(_ONE_PATCH)
+    if not 1 < groups <= patches:
+        raise ValueError(f"Expected 2 to {patches} groups for {patches} patches, got {groups}.")
 
 
 def blank_patches(patch_keys: Tensor, count: int) -> Tensor:
@@ -43,8 +53,7 @@ def fill_groups(patch_keys: Tensor, groups: int) -> Tensor:
     unless `groups` lies in 2 to P.
     """
     patches = patch_keys.shape[1]
-    if not 1 < groups <= patches:
-        raise ValueError(f"Expected 2 to {patches} groups for {patches} patches, got {groups}.")
+    expect_groups(groups, patches)
     ranks = patch_keys.argsort(dim=1).argsort(dim=1)
     return ranks * groups // patches
 

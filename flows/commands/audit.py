@@ -59,12 +59,15 @@ def _audited(config: "AuditConfig", options: argparse.Namespace) -> "AuditResult
     from audits import run_audit
     from audits.data import sources
     from audits.models import registry
+    from audits.workflows.possible import expect_possible
+    from audits.workflows.resolved import pinned
 
     if not options.without_prefect:
         # An error is one line here, before a server is started. In a flow Prefect would log a
         # traceback at a configured server. The data are loaded twice for that.
-        registry.resolve(config.model)
-        sources.load(config.data)
+        needed = pinned(config)
+        model, images = registry.resolve(needed.model), sources.load(needed.data)
+        expect_possible(needed, model, images)
     with through_prefect(options) as prefect:
         if prefect:
             from flows.audit import audited

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.terminal.interrupt import always_raise
+
 if TYPE_CHECKING:
     from audits.workflows.sweep import Wanted
 
@@ -52,11 +54,13 @@ def through_prefect(options: argparse.Namespace) -> Iterator[bool]:
     configured server does not answer.
     """
     if options.without_prefect:
+        always_raise()
         yield False
         return
     from flows.terminal.temporary import prefect_server
 
     with prefect_server() as there:
+        always_raise()
         yield there
 
 

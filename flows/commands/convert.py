@@ -3,6 +3,7 @@
 import argparse
 
 from flows.commands.common import add_model
+from flows.terminal.interrupt import always_raise
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -39,5 +40,6 @@ def run(options: argparse.Namespace) -> int:
         checks = [{"kind": "performance"}]
         values = {"model": options.model, "data": guessed(options.data), "checks": checks}
         config = parse_config(values)
+    always_raise()
     print(convert(config, options.name))
     return 0

@@ -16,6 +16,7 @@ from flows.commands.common import (
     through_prefect,
     where,
 )
+from flows.terminal.told import told
 
 if TYPE_CHECKING:
     from audits.workflows.gate import Decision
@@ -30,12 +31,12 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "on stdout says which condition decided.",
     )
     add_model(parser)
-    for name, metavar, told in (
+    for name, metavar, said in (
         ("--baseline", "MODEL", "models:/... to compare with"),
         ("--policy", "FILE", "YAML, see `fillblanks policy`; default: the config's own"),
         ("--config", "FILE", "YAML, see schema; default: that of the baseline's audit"),
     ):
-        parser.add_argument(name, metavar=metavar, type=given, help=told)
+        parser.add_argument(name, metavar=metavar, type=given, help=said)
     parser.add_argument(
         "--promote", metavar="ALIAS", type=given, help="move this alias to a version that passed"
     )
@@ -77,8 +78,12 @@ def run(options: argparse.Namespace) -> int:
         except Exception as error:
             # The gate has not passed, and says so in every form that was asked for.
             progress.done()
-            traceback.print_exc()
-            reason = f"{type(error).__name__}: {error}"
+            line = told(error)
+            if line:
+                print(line, file=sys.stderr)
+            else:
+                traceback.print_exc()
+            reason = line or f"{type(error).__name__}: {error}"
             decision = Decision.impossible(options.model, options.baseline, reason)
         progress.done()
         if summary:
@@ -116,6 +121,7 @@ def _decision(options: argparse.Namespace) -> "Decision":
     from audits.config.reading import read_mapping, read_policy
     from audits.models import registry
     from audits.models.snapshot import snapshot
+    from audits.workflows.promote import Promotion
 
     policy = read_policy(options.policy) if options.policy else None
     config = None
@@ -133,7 +139,9 @@ def _decision(options: argparse.Namespace) -> "Decision":
         "fresh": options.fresh,
     }
     with snapshot():  # the registry is asked once
-        registry.resolve(options.model)  # an error is one line here too
+        model = registry.resolve(options.model)  # an error is one line here too
+        if options.promote:
+            Promotion.planned(model, options.promote)
         with through_prefect(options) as prefect:
             if prefect:
                 from flows.gate import gated

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from bad_places import QUOTES, Place, model_files
+from mlflow import MlflowClient
 
+import flows.cli
 from flows.demo.network import ResNet
 
 
@@ -76,3 +79,41 @@ def installed(tmp_path):
         return tmp_path / "site"
 
     return install
+
+
+@pytest.fixture(scope="module")
+def models(shared_registry, tmp_path_factory):
+    """Registers a model by two names; one of the names has both kinds of quotes."""
+    source = model_files(tmp_path_factory.mktemp("model") / "m").as_uri()
+    client = MlflowClient()
+    for name in ("m", QUOTES):
+        client.create_registered_model(name)
+        client.create_model_version(name, source=source)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return Place(folder)
+
+
+@pytest.fixture
+def refused(place, capfd, monkeypatch):
+    """A function that runs a command, which must end with 2 and one line; returns the line."""
+    variables = dict(os.environ)
+    monkeypatch.setattr(flows.cli, "watch", lambda: None)  # it would end this process's children
+
+    def run(arguments):
+        before = place.files()
+        capfd.readouterr()
+        assert flows.cli.main([str(argument) for argument in arguments]) == 2
+        (line,) = capfd.readouterr().err.splitlines()
+        assert "Traceback" not in line
+        assert place.files() == before
+        return line
+
+    yield run
+    os.environ.clear()  # commands set variables
+    os.environ.update(variables)

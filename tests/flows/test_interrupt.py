@@ -95,3 +95,27 @@ def test_semaphores_are_given_back_without_a_word():
     assert done.stderr.startswith("Interrupted.")
     assert len(done.stderr.splitlines()) == 1
     assert not Path("/dev/shm/sem." + done.stdout.strip().removeprefix("/")).exists()
+
+
+def test_ctrl_c_while_libraries_load_ends_it_at_once(tmp_path):
+    # Like an extension that swallows the exception: the import goes on without it.
+    (tmp_path / "pydantic.py").write_text(
+        "import os, signal\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    import time; time.sleep(20)\n"
+        "except KeyboardInterrupt:\n"
+        "    pass\n"
+    )
+    code = "import sys; from flows.cli import main; sys.exit(main(['schema']))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert done.returncode == 130, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Interrupted.")

@@ -165,7 +165,7 @@ def test_nobody_sees_a_part_before_it_is_whole(store, monkeypatch):
 
     monkeypatch.setattr(store._files, "open", full)
     for key in (KEY, "1" * 64):
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(AuditError, match=f"written at {store.folder}, got: No space left"):
             store.put(key, {"label": np.array([7])})
     assert _same(store.get(KEY), PART)
     assert not store.has("1" * 64)
