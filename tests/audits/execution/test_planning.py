@@ -24,8 +24,8 @@ MANY = {**FILL, "samples": 90}  # on 450 images, just enough passes to be tuned
 
 
 def _notes(session):
-    """The notes of a session but that on the cell of a pickle."""
-    return tuple(note for note in session.notes if "may run any code" not in note)
+    """The notes of a session but that on the cell."""
+    return tuple(note for note in session.notes if "Its process had" not in note)
 
 
 def _files(folder):
