@@ -98,4 +98,5 @@ def _large(evidence: Evidence) -> list[tuple[str, str]]:
 
 def _html(table: pd.DataFrame) -> Markup:
     # pandas escapes the contents of the table.
-    return Markup(table.to_html(index=False, border=0, float_format=lambda x: f"{x:.3f}"))
+    text = table.to_html(index=False, border=0, float_format=lambda x: f"{x:.3f}", na_rep="")
+    return Markup(text)
