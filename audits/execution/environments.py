@@ -104,7 +104,7 @@ def _run(command: Sequence[str | Path], record: Path) -> str:
         reason = " ".join(" ".join(lines[first:]).split())  # uv tells the cause below the error
         raise AuditError(
             f"Expected an environment of the model's requirements and ours, but: "
-            f"{reason[:300].rstrip('.')}. Look at {record}, or leave environment out."
+            f"{reason[:120].rstrip('.')}. Look at {record}, or leave environment out."
         )
     return done.stdout
 
