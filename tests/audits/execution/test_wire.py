@@ -149,14 +149,14 @@ def test_too_long_an_answer_is_refused_before_it_is_read(lengths):
         wire.lengths(struct.pack("<QQ", *lengths))
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.binary(), st.binary())
 def test_any_bytes_are_an_answer_or_refused(words, data):
     with contextlib.suppress(NotAnAnswer):
         wire.from_bytes(words, bytearray(data))
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.data())
 def test_a_changed_answer_is_an_answer_or_refused(data):
     message = wire.to_bytes({"part": {"a": np.arange(3), "b": np.array(["x", "yz"])}})

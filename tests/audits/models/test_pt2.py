@@ -78,6 +78,7 @@ def test_a_network_of_transformers_answers_the_same(name, tmp_path):
     _expect_same(net, 32, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [(), (2, 3)])
 def test_shapes_and_guards_of_any_height_and_width_are_kept(dynamic, tmp_path):
     torch.manual_seed(0)
