@@ -22,6 +22,7 @@ def _tags(version):
     return mlflow.MlflowClient().get_model_version("m", version).tags
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("net", "reason"),
     [(Hanging, "took more than 3 s and was stopped"), (Crashing, "died (exit code 3)")],

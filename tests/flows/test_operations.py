@@ -43,6 +43,7 @@ def _policy(least):
     return {"conditions": [{"metric": "performance/accuracy", "min": least}]}
 
 
+@pytest.mark.slow
 def test_the_gate_says_last_which_condition_decided(served, here, config, tmp_path):
     file, summary = config(**_PERFORMANCE), tmp_path / "summary.md"
     policy = tmp_path / "policy.yaml"

@@ -251,6 +251,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_spawned_process_does_not_run_the_program_and_loses_its_rights(told, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(_WITH_THREADS)
