@@ -55,8 +55,9 @@ class _Dropping(nn.Module):
         self.head = nn.Linear(108, 3)
 
     def forward(self, x):
-        logits = self.head(x.flatten(1))
-        return torch.cat([logits[:-1], nn.functional.dropout(logits[-1:], training=True)])
+        features = x.flatten(1)
+        last = nn.functional.dropout(features[-1:], training=True)
+        return self.head(torch.cat([features[:-1], last]))
 
 
 def test_answers_that_differ_each_time_are_refused():
