@@ -10,6 +10,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+import torch
 import yaml
 from hypothesis import settings
 from mlflow.artifacts import download_artifacts
@@ -17,12 +18,20 @@ from prefect.settings import get_current_settings
 from prefect.testing.utilities import prefect_test_harness
 from torch import nn
 
-# A busy machine may be slow, so examples have no deadline.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# A busy machine may be slow, so examples have no deadline. `make soak` draws others in each run.
+settings.register_profile("tests", deadline=None, derandomize=True)
+settings.register_profile("soak", deadline=None)
+settings.load_profile(os.environ.get("FILLBLANKS_EXAMPLES", "tests"))
 
 _ROOT = Path(__file__).parents[1]
 _DIGITS = [str(n) for n in range(10)]
+
+
+@pytest.fixture(autouse=True)
+def same_numbers() -> None:
+    """Tests that draw weights or images get the same ones in each run."""
+    torch.manual_seed(0)
+    np.random.seed(0)
 
 
 @pytest.fixture

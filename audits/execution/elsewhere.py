@@ -1,9 +1,7 @@
 """A way to start a worker as a new process of a Python, maybe of another environment.
 
 multiprocessing's spawn hands the process the `sys.path` of this one, which would mix the packages
-of two environments. It also has the process import the program that was started first. A worker
-needs nothing from there, and what the program imports may start threads, with which a process
-cannot lose its rights.
+of two environments.
 """
 
 import io
@@ -14,7 +12,7 @@ from multiprocessing import popen_spawn_posix, reduction, resource_tracker, spaw
 from multiprocessing.context import SpawnContext, SpawnProcess, set_spawning_popen
 from typing import Any
 
-_PROGRAM = ("init_main_from_name", "init_main_from_path")  # by which spawn imports the program
+_PROGRAM = ("init_main_from_name", "init_main_from_path")  # by which a child imports the program
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,16 @@ def own_python() -> Python:
     return Python(sys.executable, tuple(one or os.getcwd() for one in sys.path))
 
 
+def preparation(process: Any) -> dict[str, Any]:
+    """How multiprocessing's child sets itself up, but that it does not import the user's program.
+
+    A worker needs nothing from the program, and what it imports may start threads, with which a
+    process cannot lose its rights.
+    """
+    given = spawn.get_preparation_data(process._name)
+    return {name: value for name, value in given.items() if name not in _PROGRAM}
+
+
 class _Popen(popen_spawn_posix.Popen):
     """The start of one process, as in multiprocessing but for command and `sys.path`."""
 
@@ -40,9 +48,7 @@ class _Popen(popen_spawn_posix.Popen):
         tracker = resource_tracker.getfd()
         assert tracker is not None
         self._fds.append(tracker)
-        given = spawn.get_preparation_data(process_obj._name)
-        prepared = {name: value for name, value in given.items() if name not in _PROGRAM}
-        prepared["sys_path"] = list(python.path)
+        prepared = {**preparation(process_obj), "sys_path": list(python.path)}
         content = io.BytesIO()
         set_spawning_popen(self)
         try:

@@ -14,6 +14,7 @@ The server ends with the process that started it, however that ends, though not 
 are done.
 """
 
+import io
 import logging
 import os
 import signal
@@ -23,8 +24,21 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from multiprocessing import forkserver, resource_tracker, set_forkserver_preload
-from multiprocessing.context import BaseContext, ForkServerContext, ForkServerProcess
+from multiprocessing import (
+    forkserver,
+    popen_forkserver,
+    reduction,
+    resource_tracker,
+    set_forkserver_preload,
+    util,
+)
+from multiprocessing.context import (
+    BaseContext,
+    ForkServerContext,
+    ForkServerProcess,
+    set_spawning_popen,
+)
+from typing import Any
 
 from audits.execution import elsewhere
 
@@ -63,12 +77,37 @@ _started_by: int | None = None  # process id
 _told = ""  # the last reason for spawning that was logged
 
 
+class _Popen(popen_forkserver.Popen):
+    """The start of one process, as in multiprocessing but for the user's program."""
+
+    _fds: list[int]
+
+    def _launch(self, process_obj: Any) -> None:
+        content = io.BytesIO()
+        set_spawning_popen(self)
+        try:
+            reduction.dump(elsewhere.preparation(process_obj), content)
+            reduction.dump(process_obj, content)
+        finally:
+            set_spawning_popen(None)
+        self.sentinel, write = forkserver.connect_to_new_process(self._fds)
+        kept = os.dup(write)  # the child ends if it is closed
+        self.finalizer = util.Finalize(self, util.close_fds, (kept, self.sentinel))
+        with open(write, "wb") as stream:
+            stream.write(content.getbuffer())
+        self.pid = forkserver.read_signed(self.sentinel)
+
+
 class _Process(ForkServerProcess):
     """A worker's process, before whose start the server is looked after."""
 
     def start(self) -> None:
         start()  # else multiprocessing restarts a server that has died, and without our guards
         super().start()
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802, multiprocessing's name
+        return _Popen(process_obj)
 
 
 class _Context(ForkServerContext):

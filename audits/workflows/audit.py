@@ -34,9 +34,8 @@ def run_audit(config: AuditConfig, *, executor: Executor | None = None) -> Audit
     verdict `undecided`. A baseline is measured too, by the same worker, unless a verified audit of
     it with the same digest is in MLflow; nothing is recorded at the baseline.
 
-    Scripts need `if __name__ == "__main__":` around their call, since the model's process imports
-    them. Raises AuditError, with nothing recorded, if model or data are not found, or if the config
-    asks for what cannot be done.
+    Raises AuditError, with nothing recorded, if model or data are not found, or if the config asks
+    for what cannot be done.
     """
     with snapshot():  # files are copied once
         return _run_audit(config, executor or InProcess())

@@ -19,12 +19,11 @@ AUDIT = """
 import json, sys
 from audits import read_config, run_audit
 
-if __name__ == "__main__":
-    result = run_audit(read_config(sys.argv[1]))
-    found = next(e for e in result.evidence if e.check == "brightness")
-    figures = {name: [e.value, e.low, e.high, e.n] for name, e in found.estimates.items()}
-    word, reason = result.verdict.word, result.verdict.reason
-    print(json.dumps({"word": word, "reason": reason, "figures": figures}))
+result = run_audit(read_config(sys.argv[1]))
+found = next(e for e in result.evidence if e.check == "brightness")
+figures = {name: [e.value, e.low, e.high, e.n] for name, e in found.estimates.items()}
+word, reason = result.verdict.word, result.verdict.reason
+print(json.dumps({"word": word, "reason": reason, "figures": figures}))
 """
 
 

@@ -136,8 +136,7 @@ def test_what_is_not_found_raises_and_records_nothing(
 _AUDIT = """
 import sys, yaml
 from audits import parse_config, run_audit
-if __name__ == "__main__":
-    print(run_audit(parse_config(yaml.safe_load(open(sys.argv[1])))).verdict.word)
+print(run_audit(parse_config(yaml.safe_load(open(sys.argv[1])))).verdict.word)
 """
 
 

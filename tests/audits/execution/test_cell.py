@@ -234,34 +234,38 @@ def test_data_that_are_elsewhere_are_copied_before_and_need_no_network(
     assert any("may run any code" in note for note in result.notes)
 
 
+# It has threads, and no `if __name__ == "__main__"`.
 _WITH_THREADS = """
 import os
+import sys
 import torch
-torch.ones(500, 500) @ torch.ones(500, 500)  # this program has threads
+torch.ones(500, 500) @ torch.ones(500, 500)
 from audits.execution import fork_server
 from audits.execution.cell import Cell, Held, held
 from audits.execution.worker import Worker
 print("the program")
-if __name__ == "__main__":
-    fork_server.start()
-    os.environ["OMP_A_CHANGE"] = "1"  # which the server cannot follow, so workers are spawned
-    with Worker() as worker:
-        cell = Cell("0", "It runs code.", ())
-        print(worker.call(held, seconds=120, cell=cell, gives=Held))
+fork_server.start()
+if sys.argv[1] == "spawned":
+    os.environ["OMP_A_CHANGE"] = "1"  # which the server cannot follow
+with Worker() as worker:
+    cell = Cell("0", "It runs code.", ())
+    print(worker.call(held, seconds=120, cell=cell, gives=Held))
+    print(worker.call(os.getppid, seconds=120, cell=cell) == os.getpid())
 """
 
 
 @pytest.mark.slow
-def test_a_spawned_process_does_not_run_the_program_and_loses_its_rights(told, tmp_path):
+@pytest.mark.parametrize("way", ["forked", "spawned"])
+def test_a_process_does_not_run_the_program_and_loses_its_rights(way, told, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(_WITH_THREADS)
     path = os.pathsep.join(filter(None, sys.path))
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "2"}
     run = subprocess.run(
-        [sys.executable, str(program)],
+        [sys.executable, str(program), way],
         capture_output=True,
         text=True,
         env=environment,
         check=False,
     )
-    assert run.stdout == f"the program\n{told}\n", run.stderr
+    assert run.stdout == f"the program\n{told}\n{way == 'spawned'}\n", run.stderr
