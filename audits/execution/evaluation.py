@@ -21,6 +21,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     setting: dict[str, object] | None = None  # device and plans; None: nothing was run
     model_digest: str | None = None
+    loaded: str | None = None  # sha256 of the archive that is written anew, and loaded
     reference_digest: str | None = None
     classes: tuple[str, ...] = ()
     preprocessing: dict[str, object] | None = None  # the input contract as plain values

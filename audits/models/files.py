@@ -50,6 +50,7 @@ class ModelFiles:
     digest: str  # sha256 of weights and model configuration
     trusted: bool  # whether loading it may run code, which the auditor has allowed
     contract: InputContract
+    loaded: str | None = None  # sha256 of what is loaded, if that is written anew from the files
     logits: int | None = None  # their number, from the signature
     named: bool = False  # whether the auditor trusts its name, so that all it brings may run
 
@@ -91,12 +92,13 @@ def _inspect(folder: Path, preprocessing: Preprocessing, trust: Trust) -> ModelF
     running = flavour.running_files(data)
     for file in running:
         _expect_trust(file, trust)
-    flavour.check(data, trusted=bool(running))
+    loaded = flavour.check(data, trusted=bool(running))
     return ModelFiles(
         folder=str(folder),
         data=str(data),
         flavour=flavour.name,
         digest=_digest(folder, [*flavour.parts(data), *code], conf),
+        loaded=loaded,
         trusted=bool(running or code),
         contract=_contract(folder, conf, flavour, preprocessing),
         logits=logits_of(conf),

@@ -79,6 +79,7 @@ def _evidence_json(result: AuditResult, files: dict[str, bytes]) -> bytes:
         "model": {
             **vars(result.model),
             "digest": evaluation.model_digest,
+            "loaded": evaluation.loaded,
             "classes": evaluation.classes,
         },
         "reference": {"uri": result.config.reference, "digest": evaluation.reference_digest},

@@ -60,6 +60,7 @@ def _evaluation(
         notes=notes,
         setting=setting,
         model_digest=inputs.files.digest,
+        loaded=inputs.files.loaded,
         reference_digest=inputs.reference_digest,
         classes=inputs.images.classes,
         preprocessing=inputs.preprocessing,

@@ -8,6 +8,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from audits.models.pt2 import check_archive
 from flows.audit import audited
 from flows.demo.story import demo
 
@@ -81,6 +82,18 @@ def test_the_evidence_is_the_same_when_nothing_has_changed(shown):
     for (_, a), (_, b) in zip(first, second, strict=True):
         files = [Path(client.download_artifacts(r.run_id, "evidence.json")) for r in (a, b)]
         assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_the_evidence_names_the_archive_that_was_loaded(shown, tmp_path):
+    _, first, *_ = shown
+    client = mlflow.MlflowClient()
+    for _, result in first:
+        tag = json.loads(client.get_model_version("digits", result.model.version).tags["audit"])
+        file = client.download_artifacts(tag["run_id"], "evidence.json")
+        folder = tmp_path / result.model.version
+        mlflow.artifacts.download_artifacts(result.model.uri, dst_path=str(folder))
+        (archive,) = folder.rglob("model.pt2")
+        assert json.loads(Path(file).read_text())["model"]["loaded"] == check_archive(archive)
 
 
 def test_everything_lies_in_the_one_folder(shown):

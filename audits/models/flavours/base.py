@@ -37,10 +37,11 @@ class Flavour(ABC):
         """The files that can run any code when they are loaded, so that they need trust."""
 
     @abstractmethod
-    def check(self, data: Path, *, trusted: bool) -> None:
+    def check(self, data: Path, *, trusted: bool) -> str | None:
         """Raises ModelRefused unless the format's own files are as expected.
 
-        If not `trusted`, nothing in them may run code when they are loaded.
+        If not `trusted`, nothing in them may run code when they are loaded. Returns the sha256 of
+        what is loaded, if that is written anew from the files.
         """
 
     def said(self, folder: Path, conf: Model) -> Said:

@@ -28,15 +28,15 @@ class PyTorch(Flavour):
         pickled = data / _PICKLED
         return [pickled] if pickled.exists() else []
 
-    def check(self, data: Path, *, trusted: bool) -> None:
+    def check(self, data: Path, *, trusted: bool) -> str | None:
         if (data / _PICKLED).exists():
             _check_pickle_module(data)
-        elif (data / _EXPORTED).exists():
-            check_archive(data / _EXPORTED)
-        else:
-            raise ModelRefused(
-                f"Expected {_EXPORTED} or {_PICKLED} in the model's data, found neither."
-            )
+            return None
+        if (data / _EXPORTED).exists():
+            return check_archive(data / _EXPORTED)
+        raise ModelRefused(
+            f"Expected {_EXPORTED} or {_PICKLED} in the model's data, found neither."
+        )
 
     def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:
         if not (data / _PICKLED).exists():

@@ -74,13 +74,6 @@ class Archive:
                 raise refused(f"the numbers of {spec.target}", "none")
 
 
-def check_archive(path: Path) -> None:
-    """Raises ModelRefused unless the archive holds what exported image networks hold."""
-    expect_file(path)
-    with path.open("rb") as stream:
-        Archive.read(stream)
-
-
 def expect_file(path: Path) -> None:
     """Raises ModelRefused unless `path` is a file, and no pipe or device, which could wait."""
     if not path.is_file():

@@ -1,15 +1,18 @@
 """Writes an archive of torch.export from what was read: the same bytes for the same content."""
 
+import hashlib
 import io
 import json
+import os
 import struct
 import zlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 
-from audits.models.pt2.archive import Archive
+from audits.models.pt2.archive import Archive, expect_file
 from audits.models.pt2.documents import Json, refused
 from audits.models.pt2.payloads import Payload
 from audits.models.pt2.signature import Nested
@@ -33,10 +36,11 @@ _DTYPES = {
 }
 
 
-def write_archive(archive: Archive, target: BinaryIO) -> None:
+def write_archive(archive: Archive, target: BinaryIO) -> str:
     """Writes the archive anew. The tensors' numbers are copied piece by piece.
 
-    Raises ModelRefused if they are damaged.
+    Returns the sha256 of its members, but for the sample inputs, whose bytes depend on torch.
+    Raises ModelRefused if the numbers are damaged.
     """
     zipped = _Zip(target)
     for folder, prefix, payloads in (
@@ -55,12 +59,24 @@ def write_archive(archive: Archive, target: BinaryIO) -> None:
             zipped.add(f"data/{folder}/{file}", pieces, said.size, said.crc)
         zipped.add_bytes(f"data/{folder}/model_{folder}_config.json", _config(payloads, files))
     zipped.add_bytes("models/model.json", _json(archive.program.json()))
-    zipped.add_bytes("data/sample_inputs/model.pt", _samples(archive))
     zipped.add_bytes("archive_format", b"pt2")
     zipped.add_bytes("archive_version", b"0")
     zipped.add_bytes("byteorder", b"little")
     zipped.add_bytes(".data/version", b"6\n")
+    digest = zipped.digest
+    zipped.add_bytes("data/sample_inputs/model.pt", _samples(archive))
     zipped.finish()
+    return digest
+
+
+def check_archive(path: Path) -> str:
+    """The digest of what `write_archive` writes from a file; the tensors' checksums are checked.
+
+    Raises ModelRefused unless the archive holds what exported image networks hold.
+    """
+    expect_file(path)
+    with path.open("rb") as stream, open(os.devnull, "wb") as nowhere:
+        return write_archive(Archive.read(stream), nowhere)
 
 
 def _config(payloads: dict[str, Payload], files: dict[str, str]) -> bytes:
@@ -114,6 +130,12 @@ class _Zip:
         self._target = target
         self._entries: list[bytes] = []
         self._at = 0
+        self._hash = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of names, sizes and contents up to now."""
+        return self._hash.hexdigest()
 
     def add_bytes(self, name: str, content: bytes) -> None:
         self.add(name, [content], len(content), zlib.crc32(content))
@@ -126,7 +148,9 @@ class _Zip:
         # Version 4.5, stored, 1980-01-01.
         head = struct.pack("<5H", 45, 0, 0, 0, 0x21) + struct.pack("<3L", crc, _NO_32, _NO_32)
         self._put(b"PK\x03\x04" + head + struct.pack("<2H", len(path), len(extra)) + path + extra)
+        self._hash.update(struct.pack("<2Q", len(path), size) + path)
         for piece in pieces:
+            self._hash.update(piece)
             self._put(piece)
         extra = struct.pack("<2H3Q", 1, 24, size, size, place)
         rest = struct.pack("<5H2L", len(path), len(extra), 0, 0, 0, 0, _NO_32)

@@ -7,10 +7,12 @@ from crafting import Attending, crafted, export
 
 from audits.errors import ModelRefused
 from audits.models.pt2 import check_archive, load_exported
+from audits.models.pt2.archive import Archive
 from audits.models.pt2.guards import guard
 from audits.models.pt2.names import dotted, identifier
 from audits.models.pt2.operators import operator
 from audits.models.pt2.shapes import shape
+from audits.models.pt2.writing import write_archive
 
 # The side of the images that each network of torchvision is exported with.
 _TORCHVISION = {"squeezenet1_1": 64, "mobilenet_v3_small": 64}
@@ -101,6 +103,19 @@ def test_names_and_notes_that_loading_does_not_need_are_left_out(tmp_path):
     notes = [set(node.meta) & {"stack_trace", "torch_fn"} for node in net.graph.nodes]
     assert not any(notes)
     assert any(node.meta.get("stack_trace") for node in torch.export.load(file).graph.nodes)
+
+
+def test_the_digest_is_of_the_archive_that_is_written(tmp_path):
+    program = torch.export.export(Attending().eval(), (torch.zeros(2, 3, 9, 9),))
+    file, noted, anew, other = (tmp_path / f"{name}.pt2" for name in "abcd")
+    torch.export.save(program, file)
+    torch.export.save(program, noted, extra_files={"note": "for people, which is left out"})
+    with noted.open("rb") as stream, anew.open("wb") as target:
+        digest = write_archive(Archive.read(stream), target)
+    assert check_archive(file) == check_archive(noted) == check_archive(anew) == digest
+    program.state_dict["head.weight"].data[0, 0] += 1
+    torch.export.save(program, other)
+    assert check_archive(other) != digest
 
 
 @pytest.mark.parametrize(
