@@ -17,6 +17,9 @@ from audits.data.scan import NOT_SCANNED, Scan
 from audits.errors import AuditError, few, quoted
 from fillblanks.masks import keys
 
+MOST_CLASSES = 100_000
+"""No classifier has more; a label or an index that is larger is a mistake."""
+
 _NO_DRAW = -1  # masks use keys of the draws 0, 1, ...
 _RESIZED = {"stretch": "resized", "crop": "resized and cropped", "pad": "resized and padded"}
 

@@ -66,12 +66,13 @@ class _Popen(popen_spawn_posix.Popen):
             with open(write, "wb", closefd=False) as stream:
                 stream.write(content.getbuffer())
         finally:
-            self.finalizer = util.Finalize(self, _close, (self.sentinel, write))
+            self.finalizer = util.Finalize(self, close, (self.sentinel, write))
             os.close(child_read)
             os.close(child_write)
 
 
-def _close(*descriptors: int) -> None:
+def close(*descriptors: int) -> None:
+    """Closes file descriptors, as multiprocessing's `util.close_fds`, which has no types."""
     for descriptor in descriptors:
         os.close(descriptor)
 

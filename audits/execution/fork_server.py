@@ -92,7 +92,7 @@ class _Popen(popen_forkserver.Popen):
             set_spawning_popen(None)
         self.sentinel, write = forkserver.connect_to_new_process(self._fds)
         kept = os.dup(write)  # the child ends if it is closed
-        self.finalizer = util.Finalize(self, util.close_fds, (kept, self.sentinel))
+        self.finalizer = util.Finalize(self, elsewhere.close, (kept, self.sentinel))
         with open(write, "wb") as stream:
             stream.write(content.getbuffer())
         self.pid = forkserver.read_signed(self.sentinel)

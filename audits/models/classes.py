@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import yaml
 
-from audits.data.imageset import ImageSet
+from audits.data.imageset import MOST_CLASSES, ImageSet
 from audits.data.listing import SPLITS, split_advice
 from audits.errors import AuditError, ModelRefused, few, quoted, shortened
 from audits.models import imagenet
@@ -22,7 +22,6 @@ _LISTED = 200  # characters of names in a line for the config
 _BY_MAP = "by preprocessing.class_map"
 _BY_INDEX = "by index, from 0"
 _BY_IMAGENET = "by wnid, in the order of ImageNet's 1,000 classes"
-_MOST_LOGITS = 100_000  # folders that are dates are no indices
 _NAMELESS = "Neither the model's metadata nor the config names the classes: "
 PLAIN = f"Classes were matched {BY_NAME}."
 
@@ -156,9 +155,9 @@ def _unnamed(
     elif left:
         return _guessed(data)
     highest = max(found, key=lambda name: found[name])
-    if found[highest] >= (logits or _MOST_LOGITS):
+    if found[highest] >= (logits or MOST_CLASSES):
         raise AuditError(
-            f"Expected indices of logits, below {logits or _MOST_LOGITS}, as classes of "
+            f"Expected indices of logits, below {logits or MOST_CLASSES}, as classes of "
             f"{origin}, got {quoted(highest)}. Say which logits they are under "
             "preprocessing.class_map."
         )

@@ -21,6 +21,7 @@ _SCALE: dict[str, tuple[float, float]] = {  # a pixel in [0, 1] is scale * pixel
 _FIT = tuple(field.name for field in fields(Fit))
 _SIZE = ("channels", "height", "width", "dtype", "layout")
 _UNITS = ("range", "mean", "std")
+_MOST_SIDE = 8_192  # pixels; a colour image of this height and width takes 0.8 GB
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ def merged(said: Sequence[Said]) -> InputContract:
     _settle_range(values, sources)
     _settle_channels(values, sources)
     _expect_crop_that_fits(values, sources)
+    _expect_room(values, sources)
     fit = Fit(**{name: values.pop(name) for name in _FIT if name in values})
     return InputContract(fit=fit, sources=sources, **values)
 
@@ -188,6 +190,16 @@ def _settle_range(values: dict[str, Any], sources: dict[str, str]) -> None:
                 f"Expected {name} of at most 1 for pixels in 0-1, got {largest:g} from "
                 f"{sources[name]}. If pixels are 0-255, set preprocessing.range: 0-255, with mean "
                 "and std."
+            )
+
+
+def _expect_room(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+    """Raises ModelRefused if an image would be larger than any classifier's."""
+    for name in ("height", "width", "resize_to"):
+        if name in values and values[name] > _MOST_SIDE:
+            raise ModelRefused(
+                f"Expected {name} of at most {_MOST_SIDE:,} pixels, got {values[name]:,} from "
+                f"{sources[name]}. Correct it, or log the model again."
             )
 
 

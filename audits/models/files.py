@@ -24,6 +24,7 @@ from audits.models.metadata import said_by_metadata
 from audits.models.preprocessing import Preprocessing
 from audits.models.pretrained_cfg import said_by_pretrained_cfg
 from audits.models.signature import logits_of, said_by_signature
+from audits.models.texts import read_mlmodel
 from audits.models.trust import NO_TRUST, Trust
 
 # Errors that a damaged or crafted MLmodel raises when it is read.
@@ -79,12 +80,10 @@ def inspect(folder: Path, preprocessing: Preprocessing, trust: Trust = NO_TRUST)
 
 def _inspect(folder: Path, preprocessing: Preprocessing, trust: Trust) -> ModelFiles:
     try:
-        conf = Model.load(str(folder))
-    except MlflowException as error:
+        conf = read_mlmodel(folder)
+    except FileNotFoundError as error:
         _expect_network(folder)
-        raise ModelRefused(
-            f"Expected an MLflow model with a file MLmodel: {error.message}"
-        ) from error
+        raise ModelRefused("Expected an MLflow model with a file MLmodel, found none.") from error
     flavours = dict(conf.flavors)
     flavour = preferred(flavours)
     code = _code(folder, flavours, trust)

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from audits.errors import ModelRefused
+from audits.models.texts import bounded_text
 
 _REQUIREMENTS = "requirements.txt"  # MLflow writes it next to MLmodel
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
@@ -47,7 +48,7 @@ def requirements(folder: Path) -> list[str]:
     file = folder / _REQUIREMENTS
     if not file.is_file():
         return []
-    lines = [line.split(" #")[0].strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    lines = [line.split(" #")[0].strip() for line in bounded_text(file).splitlines()]
     return [line for line in lines if _NAME.match(line)]
 
 

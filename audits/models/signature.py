@@ -4,6 +4,7 @@ from typing import Any
 
 from mlflow.models import Model
 
+from audits.data.imageset import MOST_CLASSES
 from audits.errors import ModelRefused
 from audits.models.contract import Said
 
@@ -71,9 +72,17 @@ def _square(length: int | None, shape: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def logits_of(conf: Model) -> int | None:
-    """The number of logits, from a signature whose output is one array (N, K), K > 1."""
+    """The number of logits, from a signature whose output is one array (N, K), K > 1.
+
+    Raises ModelRefused if there are more than any classifier has.
+    """
     outputs = conf.signature.outputs if conf.signature else None
     shapes = [getattr(spec, "shape", None) for spec in outputs.inputs] if outputs else []
     if len(shapes) == 1 and shapes[0] is not None and len(shapes[0]) == 2 and shapes[0][1] > 1:
+        if shapes[0][1] > MOST_CLASSES:
+            raise ModelRefused(
+                f"Expected a signature of at most {MOST_CLASSES:,} logits, got {shapes[0][1]:,}. "
+                "Log the model again."
+            )
         return int(shapes[0][1])
     return None

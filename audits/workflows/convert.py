@@ -7,7 +7,6 @@ from typing import Any
 
 import mlflow
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model
 
 from audits.config.audit import AuditConfig
 from audits.data import sources
@@ -21,6 +20,7 @@ from audits.models.contract import InputContract
 from audits.models.files import inspect
 from audits.models.preprocessing import Preprocessing
 from audits.models.registry import Resolved
+from audits.models.texts import read_mlmodel
 
 CONVERTED_TAG = "converted_from"
 # The new signature has these, or they are those of the new network.
@@ -93,7 +93,7 @@ def _expect_exportable(session: Session) -> None:
 
 def _metadata(folder: str, contract: InputContract) -> dict[str, Any]:
     """The old metadata, with every field of the contract that a source names."""
-    kept = dict(Model.load(folder).metadata or {})
+    kept = dict(read_mlmodel(Path(folder)).metadata or {})
     for key in _REPLACED:
         kept.pop(key, None)
     values = contract.to_json()

@@ -1,16 +1,20 @@
 """Npz: images and labels in one archive of NumPy."""
 
+import os
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from audits.data.built import Bits, DataKind, of_arrays
-from audits.data.imageset import ImageSet
+from audits.data.imageset import MOST_CLASSES, ImageSet
 from audits.data.places import file_at
 from audits.errors import AuditError
+
+_GIB = 1 << 30
 
 
 class Npz(DataKind):
@@ -44,20 +48,43 @@ class Npz(DataKind):
         if self.classes:
             classes = [str(name) for name in np.atleast_1d(found[self.classes])]
         else:
-            classes = [str(n) for n in range(int(labels.max()) + 1 if len(labels) else 0)]
+            highest = int(labels.max()) if len(labels) else -1
+            if highest >= MOST_CLASSES:
+                raise AuditError(
+                    f"Expected labels below {MOST_CLASSES:,} in {path}, got {highest:,}. Number "
+                    "the classes from 0."
+                )
+            classes = [str(n) for n in range(highest + 1)]
         return of_arrays(path.name, images, labels, classes, self.bits)
 
     def _arrays(self, path: Path) -> dict[str, np.ndarray]:
         wanted = [self.images, self.labels] + ([self.classes] if self.classes else [])
         try:
             with np.load(path, allow_pickle=False) as archive:
+                _expect_room(path, archive, wanted)
                 found = {key: archive[key] for key in wanted if key in archive}
                 names = ", ".join(archive)
         except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise AuditError(
                 f"Expected a NumPy archive without pickles at {path}: {error}"
             ) from error
+        except MemoryError as error:
+            raise AuditError(
+                f"Expected arrays that fit into memory in {path}, got: {error}. Take fewer images."
+            ) from error
         for key in wanted:
             if key not in found:
                 raise AuditError(f"Expected an array {key!r} in {path}, found: {names}.")
         return found
+
+
+def _expect_room(path: Path, archive: Any, keys: Sequence[str]) -> None:
+    """Raises AuditError if arrays would take more than this machine's memory once inflated."""
+    sizes = {member.filename: member.file_size for member in archive.zip.infolist()}
+    size = sum(sizes.get(f"{key}.npy", 0) for key in keys)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if size > memory:
+        raise AuditError(
+            f"Expected arrays that fit into memory ({memory / _GIB:.0f} GiB) in {path}, got "
+            f"{size / _GIB:.0f} GiB once inflated. Take fewer images."
+        )

@@ -13,6 +13,7 @@ from torch import nn
 from audits.errors import ModelRefused
 from audits.models.flavours.base import Flavour
 from audits.models.pt2 import check_archive, load_exported
+from audits.models.texts import bounded_text
 
 _PICKLED, _EXPORTED = "model.pth", "model.pt2"
 _PICKLE_INFO = "pickle_module_info.txt"  # the name of the module that wrote model.pth
@@ -74,7 +75,7 @@ def _unpickled(folder: Path, data: Path) -> nn.Module:
 
 def _check_pickle_module(data: Path) -> None:
     info = data / _PICKLE_INFO
-    module = info.read_text().strip() if info.is_file() else ""
+    module = bounded_text(info).strip() if info.is_file() else ""
     if module not in _PICKLE_MODULES:
         raise ModelRefused(
             f"Expected a pickle module among {', '.join(sorted(_PICKLE_MODULES))}, got {module!r}."
@@ -85,5 +86,5 @@ def _unpickling(data: Path) -> dict[str, Any]:
     """How MLflow is to unpickle: torch asks for an `Unpickler`, which cloudpickle has not."""
     from mlflow.pytorch import pickle_module
 
-    written_by = (data / _PICKLE_INFO).read_text().strip()
+    written_by = bounded_text(data / _PICKLE_INFO).strip()
     return {"pickle_module": pickle_module} if written_by == "cloudpickle" else {}

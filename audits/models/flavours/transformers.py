@@ -19,6 +19,7 @@ from audits.models.contract import Said
 from audits.models.flavours.base import Flavour, inside
 from audits.models.flavours.image_processor import contract_of
 from audits.models.pretrained_cfg import said_by_pretrained_cfg
+from audits.models.texts import bounded_text
 
 _TASKS = ("image-classification", None)
 _PROCESSORS = ("image_processor", "feature_extractor", "processor")
@@ -226,7 +227,7 @@ def _pickles(data: Path) -> list[Path]:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        values = json.loads(file.read_text())
+        values = json.loads(bounded_text(file))
     except FileNotFoundError as error:
         raise ModelRefused(
             f"Expected {file.name} in the model's data, found none. Log the model again."
