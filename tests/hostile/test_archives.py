@@ -9,8 +9,11 @@ import pytest
 import torch
 from attacks import ATTACKS, Attack
 from crafting import Crafted, Pooled, crafted, export
+from plain_torch import load_and_run
 
 from audits.errors import ModelRefused
+from audits.execution.cell import Cell, Held, held
+from audits.execution.worker import Worker
 from audits.models.pt2 import check_archive, load_exported
 from audits.models.pt2.archive import Archive
 from audits.models.pt2.writing import write_archive
@@ -87,3 +90,25 @@ def test_the_archive_that_is_loaded_has_the_same_bytes_each_time(real, tmp_path)
             write_archive(Archive.read(stream), target)
         written.append((tmp_path / str(number)).read_bytes())
     assert len(set(written)) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.__version__.startswith(_READ), reason=f"torch is not {_READ}x")
+def test_code_that_runs_all_the_same_reaches_nothing_out_of_the_cell(real, tmp_path):
+    made = [_craft(real, one, tmp_path / str(at)) for at, one in enumerate(_LIVE)]
+
+    def ran(**reach):
+        with Worker() as worker:
+            cell = Cell("0", "The checks of archives are switched off.", **reach)
+            for file, _ in made:
+                worker.call(load_and_run, str(file), seconds=120, cell=cell)
+            found = worker.call(held, seconds=120, cell=cell, gives=Held)
+        return found.files, sum(canary.exists() for _, canary in made)
+
+    folder = str(tmp_path)
+    walls, reached = ran(readable=(folder,))
+    if not walls:
+        pytest.skip("this kernel refuses the walls of files")
+    assert reached == 0
+    _, reached = ran(readable=(folder,), writable=(folder,))
+    assert reached > len(_LIVE) // 2, "the code did not run in the cell, and this proves nothing"
