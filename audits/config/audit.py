@@ -15,9 +15,10 @@ from audits.checks.registered import check_classes
 from audits.config.policy import Policy
 from audits.config.policy_names import compares, refusals
 from audits.data.sources import AnyData
-from audits.errors import AuditError
+from audits.errors import AuditError, quoted
 from audits.evidence.declaration import faults_in
 from audits.evidence.metric import Metric
+from audits.models.flavours.registered import NAMES
 from audits.models.preprocessing import Preprocessing
 from audits.strict import Strict
 from fillblanks.engine.plan import MemoryFormat, Precision
@@ -65,6 +66,11 @@ class AuditConfig(Strict):
     model: str = Field(
         description="models:/name/3, models:/name@alias, models:/name/latest or models:/m-<id>"
     )
+    served: tuple[str, ...] = Field(
+        default=(),
+        description="the flavour in which the model is served, which is the one that is audited: "
+        "needed for a model that has others or further files; a list if the baseline has another",
+    )
     data: AnyData
     checks: tuple[AnyCheck, ...]
     policy: Policy = Policy()
@@ -105,6 +111,17 @@ class AuditConfig(Strict):
             return ()
         # A strict tuple takes a list from JSON, but not from a validator.
         return (given,) if isinstance(given, str) else tuple(given)
+
+    @field_validator("served", mode="before")
+    @classmethod
+    def _flavours(cls, given: Any) -> Any:
+        if given is None:
+            return ()
+        names = tuple(given) if isinstance(given, list | tuple) else (given,)
+        for name in names:
+            if name not in NAMES:
+                raise ValueError(f"expected {' or '.join(NAMES)}, got {quoted(name)}")
+        return names
 
     @field_validator("experiment")
     @classmethod

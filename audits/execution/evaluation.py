@@ -1,6 +1,7 @@
 """Evaluation: what running all checks on one model gave."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from audits.checks.base import Check
 from audits.evidence.evidence import Evidence
@@ -22,6 +23,7 @@ class Evaluation:
     setting: dict[str, object] | None = None  # device and plans; None: nothing was run
     model_digest: str | None = None
     loaded: str | None = None  # sha256 of the archive that is written anew, and loaded
+    model_files: Mapping[str, str] = field(default_factory=dict)  # sha256 by relative path
     reference_digest: str | None = None
     classes: tuple[str, ...] = ()
     preprocessing: dict[str, object] | None = None  # the input contract as plain values

@@ -14,7 +14,7 @@ from typing import Self
 from audits.config.audit import AuditConfig
 from audits.data import places
 from audits.data.imageset import ImageSet
-from audits.errors import AuditError
+from audits.errors import AuditError, few
 from audits.execution import environments, given
 from audits.execution.cell import Cell
 from audits.execution.elsewhere import Python
@@ -23,8 +23,9 @@ from audits.execution.store import default_folder
 from audits.models import files, missing, registry
 from audits.models.classes import PLAIN, matched_classes
 from audits.models.files import ModelFiles
+from audits.models.folder import changed, sha256_by_path
 from audits.models.registry import Resolved
-from audits.models.trust import Trust, trust_in
+from audits.models.trust import trust_in
 
 
 def at_home(config: AuditConfig) -> AuditConfig:
@@ -59,12 +60,12 @@ class AuditInputs:
             folder = Path(opening.enter_context(tempfile.TemporaryDirectory(prefix="fillblanks-")))
             trust = trust_in(self.model, self.config.trust_pickle_sha256)
             fetched = registry.fetch(self.model, folder)
-            self.files = files.inspect(fetched, self.config.preprocessing, trust)
+            config = self.config
+            self.files = files.inspect(fetched, config.preprocessing, trust, config.served)
             self._classes = matched_classes(self._images, self.files, self.config.preprocessing)
             self.images = self._images.for_model(self._classes, self.files.contract.fit)
             self.reference_files = self._fetch_reference(folder)
             self.config = self._settled()
-            self._inspected = self.files.digest
             self.files = self._with_environment()
             self._open = opening.pop_all()
         return self
@@ -134,14 +135,10 @@ class AuditInputs:
 
     def expect_unchanged(self) -> None:
         """Raises AuditError if the model's files are no longer those that were inspected."""
-        everything = Trust(
-            by_name=True
-        )  # nothing is loaded, and a changed pickle has another sha256
-        again = files.inspect(Path(self.files.folder), self.config.preprocessing, everything)
-        if again.digest != self._inspected:
+        if different := changed(self.files.sha256, sha256_by_path(Path(self.files.folder))):
             raise AuditError(
-                "Expected the model's files to stay as they were while it ran, but they have "
-                "changed. Look at the model's code before you run it again."
+                "Expected the model's files to stay as they were while it ran, but "
+                f"{few(different)} changed. Look at the model's code before you run it again."
             )
 
     @property
@@ -158,6 +155,11 @@ class AuditInputs:
     def notes(self) -> tuple[str, ...]:
         """Sentences about model and data for a reader of the evidence."""
         notes = [*self.images.adaptations(), *self.images.notes(), *self.images.weaknesses()]
+        if self.files.unserved:
+            notes.append(
+                f"Only the flavour {self.files.flavour} was audited, since the config says that it "
+                f"is served. Not audited: {'; '.join(self.files.unserved)}."
+            )
         if self.config.environment and not self._own_environment:
             notes.append(
                 "The model ran with the auditor's packages: an environment is made only for a "

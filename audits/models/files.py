@@ -3,10 +3,8 @@
 This runs in the auditing process and never loads the model; `loading` loads it.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,12 @@ from mlflow.models import Model
 
 from audits.data.fit import Fit
 from audits.errors import AuditError, ModelRefused, few
+from audits.models import served
 from audits.models.class_names import distinct, names_of_config
 from audits.models.contract import InputContract, Said, expect_agreement, merged
 from audits.models.flavours.base import Flavour, inside
-from audits.models.flavours.registered import preferred
+from audits.models.flavours.registered import flavour_named, preferred
+from audits.models.folder import digest_of, expect_plain, sha256_by_path, sha256_of
 from audits.models.metadata import said_by_metadata
 from audits.models.preprocessing import Preprocessing
 from audits.models.pretrained_cfg import said_by_pretrained_cfg
@@ -48,12 +48,14 @@ class ModelFiles:
     folder: str
     data: str  # the file or folder of the model itself, inside `folder`
     flavour: str  # the format in which it is loaded
-    digest: str  # sha256 of weights and model configuration
+    digest: str  # sha256 of the whole folder and of the flavour
     trusted: bool  # whether loading it may run code, which the auditor has allowed
     contract: InputContract
     loaded: str | None = None  # sha256 of what is loaded, if that is written anew from the files
     logits: int | None = None  # their number, from the signature
     named: bool = False  # whether the auditor trusts its name, so that all it brings may run
+    sha256: Mapping[str, str] = field(default_factory=dict)  # of each file, by its relative path
+    unserved: tuple[str, ...] = ()  # what the folder holds besides, by the config's leave
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -61,13 +63,30 @@ class ModelFiles:
         return self.contract.classes
 
 
-def inspect(folder: Path, preprocessing: Preprocessing, trust: Trust = NO_TRUST) -> ModelFiles:
+def inspect(
+    folder: Path,
+    preprocessing: Preprocessing,
+    trust: Trust = NO_TRUST,
+    served_as: Sequence[str] = (),
+) -> ModelFiles:
     """Reads a model's files without loading them. Raises ModelRefused if they must not be loaded.
 
-    `preprocessing` is the config's. Without `trust` a model that can run code is refused.
+    `preprocessing` is the config's, and so is `served_as`, the flavours of its `served`: without
+    them a model that can be loaded in several ways is refused. Without `trust` a model that can run
+    code is refused.
     """
+    files = _read(folder, preprocessing, trust, served_as)
+    if not served_as:
+        served.expect_one(flavour_named(files.flavour), files.unserved)
+    return files
+
+
+def _read(
+    folder: Path, preprocessing: Preprocessing, trust: Trust, served_as: Sequence[str]
+) -> ModelFiles:
     try:
-        return _inspect(folder, preprocessing, trust)
+        expect_plain(folder)
+        return _inspect(folder, preprocessing, trust, served_as)
     except AuditError:
         raise
     except _BROKEN as error:
@@ -78,35 +97,40 @@ def inspect(folder: Path, preprocessing: Preprocessing, trust: Trust = NO_TRUST)
         ) from error
 
 
-def _inspect(folder: Path, preprocessing: Preprocessing, trust: Trust) -> ModelFiles:
+def _inspect(
+    folder: Path, preprocessing: Preprocessing, trust: Trust, served_as: Sequence[str]
+) -> ModelFiles:
     try:
         conf = read_mlmodel(folder)
     except FileNotFoundError as error:
         _expect_network(folder)
         raise ModelRefused("Expected an MLflow model with a file MLmodel, found none.") from error
     flavours = dict(conf.flavors)
-    flavour = preferred(flavours)
-    code = _code(folder, flavours, trust)
+    flavour = preferred(flavours, served_as)
+    runs_code = _has_code(folder, flavours, trust)
     data = flavour.data(folder, conf)
     running = flavour.running_files(data)
     for file in running:
         _expect_trust(file, trust)
     loaded = flavour.check(data, trusted=bool(running))
+    sha256 = sha256_by_path(folder)
     return ModelFiles(
         folder=str(folder),
         data=str(data),
         flavour=flavour.name,
-        digest=_digest(folder, [*flavour.parts(data), *code], conf),
+        digest=digest_of(sha256, flavour.name),
         loaded=loaded,
-        trusted=bool(running or code),
+        trusted=bool(running or runs_code),
         contract=_contract(folder, conf, flavour, preprocessing),
         logits=logits_of(conf),
         named=trust.by_name,
+        sha256=sha256,
+        unserved=served.others(folder, conf, flavour, data, sha256),
     )
 
 
-def _code(folder: Path, flavours: Mapping[str, Any], trust: Trust) -> list[Path]:
-    """The folders of modules that the model brings. Raises ModelRefused if they must not run."""
+def _has_code(folder: Path, flavours: Mapping[str, Any], trust: Trust) -> bool:
+    """Whether the model brings modules of its own. Raises ModelRefused if they must not run."""
     entries = {name: entry for name, entry in flavours.items() if isinstance(entry, dict)}
     named = {name: entry["code"] for name, entry in entries.items() if entry.get("code")}
     for name, code in named.items():
@@ -116,7 +140,8 @@ def _code(folder: Path, flavours: Mapping[str, Any], trust: Trust) -> list[Path]
                 "which would run when loaded. Log it as pt2 without code_paths, or, if you trust "
                 f"all who can register models under its name, {trust.name_line}."
             )
-    return sorted({inside(folder, code) for code in named.values()})
+        inside(folder, code)
+    return bool(named)
 
 
 def _expect_network(folder: Path) -> None:
@@ -150,7 +175,8 @@ def inspect_reference(
     `classes` are those of the audited model's logits, in their order.
     """
     try:
-        files = inspect(folder, Preprocessing(), trust)
+        # A judge of the fills, which is served to nobody: it may have further flavours.
+        files = _read(folder, Preprocessing(), trust, ())
     except ModelRefused as error:
         raise ModelRefused(f"reference: {error}") from error
     if files.classes and distinct(files.classes) != tuple(classes):
@@ -172,7 +198,7 @@ def _shape(fit: Fit) -> tuple[int | None, int | None, int | None]:
 
 
 def _expect_trust(file: Path, trust: Trust) -> None:
-    sha256 = _sha256(file)
+    sha256 = sha256_of(file)
     if not trust.covers(sha256):
         given = f", not {', '.join(one[:8] for one in trust.sha256)}" if trust.sha256 else ""
         raise ModelRefused(
@@ -181,24 +207,3 @@ def _expect_trust(file: Path, trust: Trust) -> None:
             f"name, {trust.name_line}; or review the file and set trust_pickle_sha256: "
             f"{sha256}{given}"
         )
-
-
-def _digest(folder: Path, parts: Sequence[Path], conf: Model) -> str:
-    """sha256 of everything that decides the model's answers; names, times and ids are left out.
-
-    `parts` are the files and folders of weights and code.
-    """
-    found = sorted({file for part in parts for file in _files(part)})
-    files = {str(file.relative_to(folder.resolve())): _sha256(file) for file in found}
-    signature = conf.signature.to_dict() if conf.signature else None
-    text = json.dumps([files, signature, conf.metadata], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _files(part: Path) -> list[Path]:
-    return [part] if part.is_file() else [file for file in part.rglob("*") if file.is_file()]
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

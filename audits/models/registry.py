@@ -16,6 +16,7 @@ from mlflow.exceptions import MlflowException
 from audits.errors import AuditError, ModelRefused
 from audits.models.server import NOT_FOUND, expect_registry, no_answer
 from audits.models.snapshot import copied_once, resolved_once
+from audits.models.status import deprecated_by, expect_ready
 
 _URI = re.compile(
     r"models:/(?:(?P<model_id>m-[0-9a-f]{32})"
@@ -39,7 +40,8 @@ class Resolved:
 def resolve(uri: str) -> Resolved:
     """The version or logged model that `models:/...` names; inside a snapshot, looked up once.
 
-    Raises AuditError if the URI is malformed or the model is not found.
+    Raises AuditError if the URI is malformed, if the model is not found, or if MLflow says that it
+    is not registered yet or that its registration failed.
     """
     return resolved_once(uri, _resolve)
 
@@ -51,6 +53,7 @@ def _resolve(uri: str) -> Resolved:
     try:
         if match["model_id"]:
             logged = client.get_logged_model(match["model_id"])
+            expect_ready(uri, logged.status)
             return Resolved(uri, logged.name, None, logged.model_id)
         if match["alias"]:
             found = client.get_model_version_by_alias(match["name"], match["alias"])
@@ -65,11 +68,12 @@ def _resolve(uri: str) -> Resolved:
             f"Expected a model at {uri} in the registry {mlflow.get_registry_uri()}, found none: "
             f"{error.message}"
         ) from error
+    version = str(found.version)
+    expect_ready(f"models:/{found.name}/{version}", found.status)
     source = str(found.source or "")
     model_id = found.model_id or (
         source.removeprefix("models:/") if source.startswith("models:/m-") else None
     )
-    version = str(found.version)
     return Resolved(f"models:/{found.name}/{version}", found.name, version, model_id)
 
 
@@ -125,6 +129,37 @@ def tags_of(model: Resolved) -> dict[str, str]:
     if model.model_id is not None:
         return dict(client.get_logged_model(model.model_id).tags)
     return {}
+
+
+def expect_in_use(model: Resolved) -> None:
+    """Asks MLflow now, whatever a snapshot has: is the version there, registered and in use?
+
+    Raises AuditError if it was deleted, if it is not registered, or if it is deprecated.
+    """
+    if reason := deprecation_of(model):
+        raise AuditError(
+            f"Expected a version that is in use, got {model.uri}, which is deprecated ({reason}). "
+            "Name another version, or take the mark away."
+        )
+
+
+def deprecation_of(model: Resolved) -> str:
+    """What says now that the version is deprecated, in words; empty if nothing does.
+
+    Raises AuditError if the version was deleted, or if it is not registered.
+    """
+    if model.version is None:
+        return ""
+    try:
+        found = mlflow.MlflowClient().get_model_version(model.name, model.version)
+    except MlflowException as error:
+        if error.error_code not in NOT_FOUND:
+            raise no_answer(error) from error
+        raise AuditError(
+            f"Expected {model.uri} in the registry, found none: it was deleted. Name another."
+        ) from error
+    expect_ready(model.uri, found.status)
+    return deprecated_by(found)
 
 
 def version_of_alias(name: str, alias: str) -> str | None:

@@ -80,6 +80,7 @@ def _evidence_json(result: AuditResult, files: dict[str, bytes]) -> bytes:
             **vars(result.model),
             "digest": evaluation.model_digest,
             "loaded": evaluation.loaded,
+            "files": dict(evaluation.model_files),
             "classes": evaluation.classes,
         },
         "reference": {"uri": result.config.reference, "digest": evaluation.reference_digest},

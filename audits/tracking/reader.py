@@ -55,6 +55,12 @@ class PastAudit:
         return tuple(self.content["model"]["classes"])
 
     @property
+    def model_files(self) -> dict[str, str] | None:
+        """The sha256 of each file of the model, by its relative path; None in older evidence."""
+        files: dict[str, str] | None = self.content["model"].get("files")
+        return files
+
+    @property
     def questions(self) -> tuple[str, ...]:
         """Sentences about facts of the model's input that nobody had named."""
         return tuple(self.content["questions"])

@@ -46,6 +46,7 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
     fork_server.start()  # imports while model and data are looked for
     config = pinned(config)
     model = registry.resolve(config.model)
+    deprecated = registry.deprecation_of(model)
     images = sources.load(config.data)
     expect_possible(config, model, images)
     with Recorder(model, config.experiment) as recorder:
@@ -55,6 +56,8 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
             if config.baseline is not None and not evaluation.refusal:
                 baseline = _evaluate_baseline(config, images, worker, executor)
         notes = (*evaluation.notes, *_untried(config))
+        if deprecated:
+            notes += (f"The version is deprecated ({deprecated}): the gate refuses it.",)
         if baseline is not None:
             evaluation, reasons = compared(evaluation, baseline, config.preprocessing)
             notes += (f"Figures named _drop: how much worse than {config.baseline}.", *reasons)

@@ -61,6 +61,7 @@ def _evaluation(
         setting=setting,
         model_digest=inputs.files.digest,
         loaded=inputs.files.loaded,
+        model_files=inputs.files.sha256,
         reference_digest=inputs.reference_digest,
         classes=inputs.images.classes,
         preprocessing=inputs.preprocessing,

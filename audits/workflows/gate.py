@@ -21,8 +21,8 @@ from audits.workflows.freshness import due
 from audits.workflows.promote import Promotion
 from audits.workflows.resolved import pinned, today
 
-# Keys taken from a baseline's config, without trust_pickle_sha256: a person who can write to MLflow
-# must not decide which pickles are loaded.
+# Keys taken from a baseline's config, without trust_pickle_sha256 and served: a person who can
+# write to MLflow must not decide which pickles are loaded and which flavours are overlooked.
 _TAKEN = frozenset({"data", "checks", "preprocessing", "engine", "reference", "seed", "experiment"})
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,8 @@ def gate(
 
     `config` is an AuditConfig or its plain values; without it, the settings that decide the figures
     are those of the baseline's standing audit. Without `policy` the config's policy is taken, or
-    the default policy if the config's has no conditions. The standing audit of the version is used
+    the default policy if the config's has no conditions. A version that is deprecated or not yet
+    registered is refused. The standing audit of the version is used
     if a new audit would come out the same, unless `fresh`. The alias `promote` is moved last and
     only to a version that passed; if the move fails, the decision is `undecided`.
 
@@ -111,6 +112,7 @@ def gate(
     """
     with snapshot():
         resolved = registry.resolve(model)
+        registry.expect_in_use(resolved)
         # Looked up before the baseline, which may be the same alias: no move stays unnoticed.
         promotion = Promotion.planned(resolved, promote) if promote is not None else None
         asked = _asked(resolved, baseline, config, policy)
@@ -120,6 +122,7 @@ def gate(
         if promotion is None or decision.verdict.word != "passed":
             return decision
         try:
+            registry.expect_in_use(resolved)
             _expect_standing(asked, decision.run_id)
             promotion.carry_out(decision.run_id)
         except AuditError as error:

@@ -68,9 +68,11 @@ class Promotion:
     def carry_out(self, run_id: str) -> None:
         """Moves the alias, and notes the move in the run `run_id`, which has the verdict.
 
-        Raises AuditError if the alias was moved since the plan. MLflow cannot look and move in one
-        step, so a move by somebody else in the same instant stays unnoticed.
+        Raises AuditError if the alias was moved since the plan, or if the version was deleted or
+        deprecated. MLflow cannot look and move in one step, so a change by somebody else in the
+        same instant stays unnoticed.
         """
+        registry.expect_in_use(self.model)
         name, version = self.model.name, self.model.version
         now = registry.version_of_alias(name, self.alias)
         if now != self.before:

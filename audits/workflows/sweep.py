@@ -1,6 +1,7 @@
 """The sweep: selects versions in the registry, and makes the config for all of them."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from audits.config.audit import AuditConfig
 from audits.config.reading import parse_config
 from audits.errors import AuditError
 from audits.models import registry, server
+from audits.models.status import left_alone
 from audits.workflows.resolved import pinned
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ def versions(wanted: Wanted) -> list[str]:
     """
     server.expect_registry()
     found = []
+    left_out: Counter[str] = Counter()
     for name in [wanted.name] if wanted.name else registry.names():
         try:
             entries = registry.versions_of(name)
@@ -56,9 +59,15 @@ def versions(wanted: Wanted) -> list[str]:
             if wanted.alias and str(entry.version) != aliased:
                 continue
             if all(entry.tags.get(key) == value for key, value in (wanted.tags or {}).items()):
+                if reason := left_alone(entry):
+                    left_out[reason] += 1
+                    continue
                 found.append(f"models:/{name}/{entry.version}")
+    for reason, count in sorted(left_out.items()):
+        log.info("%d version%s left out: %s.", count, " is" if count == 1 else "s are", reason)
     if not found:
-        raise AuditError(f"Expected versions with {wanted} in the registry, found none.")
+        kind = " in use" if left_out else ""
+        raise AuditError(f"Expected versions{kind} with {wanted} in the registry, found none.")
     return found
 
 

@@ -17,6 +17,9 @@ class Flavour(ABC):
     name: ClassVar[str]
     """The key under which MLmodel lists the format."""
 
+    pyfunc_keys: ClassVar[tuple[str, ...]] = ("data",)
+    """The keys by which the entry python_function leads MLflow to the same data; () if by none."""
+
     def data(self, folder: Path, conf: Model) -> Path:
         """The file or folder that holds the model, inside `folder`. Raises ModelRefused."""
         return inside(folder, self.entry(conf).get("model_data", "data"))
@@ -29,7 +32,7 @@ class Flavour(ABC):
         return entry
 
     def parts(self, data: Path) -> list[Path]:
-        """The files and folders that decide the model's answers, for its digest."""
+        """The files and folders that hold the model. What MLmodel itself names may be left out."""
         return [data]
 
     @abstractmethod

@@ -20,7 +20,7 @@ from audits.models.flavours.base import Flavour
 from audits.models.flavours.columns import as_asked, said_by_columns
 from audits.models.flavours.tables import numbered
 
-# Files of an MLflow model that say nothing of its answers; MLmodel holds times and ids.
+# Files of an MLflow model that no loader runs, so that they need no trust.
 _ASIDE = frozenset(
     {
         "MLmodel",
@@ -52,16 +52,13 @@ class PyFunc(Flavour):
             )
         return folder.resolve()
 
-    def parts(self, data: Path) -> list[Path]:
+    def running_files(self, data: Path) -> list[Path]:
         files = sorted(file for file in data.rglob("*") if file.is_file())
         aside = {data / name for name in _ASIDE}
-        return [file for file in files if file not in aside and "__pycache__" not in file.parts]
-
-    def running_files(self, data: Path) -> list[Path]:
-        return self.parts(data)
+        return [file for file in files if file not in aside]
 
     def check(self, data: Path, *, trusted: bool) -> None:
-        if not self.parts(data):
+        if not self.running_files(data):
             raise ModelRefused("Expected a model with files of its own, found none. Log it again.")
 
     def said(self, folder: Path, conf: Model) -> Said:

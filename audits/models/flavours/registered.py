@@ -4,9 +4,9 @@ A model is often stored under several flavours; the first of this list that it h
 format is one import and one name here.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from audits.errors import ModelRefused
+from audits.errors import ModelRefused, few
 from audits.models.flavours.base import Flavour
 from audits.models.flavours.lightgbm import LightGBM
 from audits.models.flavours.onnx import Onnx
@@ -25,17 +25,29 @@ _FLAVOURS: tuple[Flavour, ...] = (
 )
 
 
+NAMES = tuple(flavour.name for flavour in _FLAVOURS)
+"""The names of the formats, the preferred ones first."""
+
+
 def flavour_named(name: str) -> Flavour:
     """The format of that name. Raises KeyError."""
     return {flavour.name: flavour for flavour in _FLAVOURS}[name]
 
 
-def preferred(names: Collection[str]) -> Flavour:
-    """The format that is taken of those that a model has. Raises ModelRefused if there is none."""
-    for flavour in _FLAVOURS:
-        if flavour.name in names:
-            return flavour
+def preferred(names: Collection[str], served: Sequence[str] = ()) -> Flavour:
+    """The format that is taken of those that a model has. Raises ModelRefused if there is none.
+
+    It is the first of `served` that the model has, if `served` has any.
+    """
+    for name in served or NAMES:
+        if name in names:
+            return flavour_named(name)
+    if served:
+        raise ModelRefused(
+            f"Expected a model of the flavour that the config's `served` names, {few(served)}, got "
+            f"flavours {few(sorted(map(str, names)))}. Correct `served`, or leave it out."
+        )
     raise ModelRefused(
-        f"Expected a model of MLflow's flavour {' or '.join(f.name for f in _FLAVOURS)}, got "
+        f"Expected a model of MLflow's flavour {' or '.join(NAMES)}, got "
         f"flavours {', '.join(sorted(names))}. Log it with mlflow.pytorch.log_model."
     )

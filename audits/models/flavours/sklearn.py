@@ -26,6 +26,7 @@ class Sklearn(Flavour):
     """
 
     name: ClassVar[str] = "sklearn"
+    pyfunc_keys: ClassVar[tuple[str, ...]] = ("model_path", "data")
 
     def data(self, folder: Path, conf: Model) -> Path:
         return inside(folder, self.entry(conf).get("pickled_model", "model.pkl"))

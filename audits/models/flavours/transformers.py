@@ -37,6 +37,7 @@ class Transformers(Flavour):
     """A network of the transformers library for image classification."""
 
     name: ClassVar[str] = "transformers"
+    pyfunc_keys: ClassVar[tuple[str, ...]] = ()
 
     def data(self, folder: Path, conf: Model) -> Path:
         entry = self.entry(conf)

@@ -1,6 +1,7 @@
 """Models are found by their URI and judged by their files, and none of their code runs."""
 
 import hashlib
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -108,6 +109,19 @@ def test_a_logged_model_is_found_by_its_id(store):
     assert (found.uri, found.version, found.model_id) == (uri, None, store[0].model_id)
 
 
+@pytest.mark.parametrize(("end", "cure"), [("PENDING", "Wait"), ("FAILED", "Register it again")])
+def test_a_logged_model_that_is_not_all_there_is_refused_in_one_line(end, cure, store):
+    client = mlflow.MlflowClient()
+    experiment = client.get_experiment_by_name("training").experiment_id
+    model_id = client.create_logged_model(experiment, name="begun").model_id
+    if end != "PENDING":
+        client.finalize_logged_model(model_id, end)
+    with pytest.raises(AuditError, match=rf"got models:/{model_id} with '{end}'\. {cure}"):
+        resolve(f"models:/{model_id}")
+    client.finalize_logged_model(model_id, "READY")
+    assert resolve(f"models:/{model_id}").model_id == model_id
+
+
 @pytest.mark.parametrize(
     "uri",
     [
@@ -211,15 +225,60 @@ def test_a_pickle_module_of_the_models_own_is_refused(fetched, tmp_path):
         inspect(folder, PLAIN, Trust(sha256=(sha256,)))
 
 
-def test_the_digest_is_of_what_decides_the_answers(copy):
-    before = inspect(copy, PLAIN).digest
-    changed = {"run_id": "other", "utc_time_created": "2000-01-01 00:00:00", "model_id": "m-1"}
-    assert inspect(_rewrite(copy, **changed), PLAIN).digest == before
+def test_the_digest_is_of_the_whole_folder(copy):
+    digests = [inspect(copy, PLAIN).digest]
+
+    def changed():
+        digests.append(inspect(copy, PLAIN).digest)
+        return len(set(digests)) == len(digests)
+
+    _rewrite(copy, run_id="other")
+    assert changed()
+    _rewrite(copy, metadata={**METADATA, "mean": [0.4]})
+    assert changed()
     (copy / "README.md").write_text("A word.")
-    assert inspect(copy, PLAIN).digest == before
-    metadata = {**METADATA, "mean": [0.4]}
-    assert inspect(_rewrite(copy, metadata=metadata), PLAIN).digest != before
-    _rewrite(copy, metadata=METADATA)
+    assert changed()
+    (copy / "README.md").rename(copy / "LICENSE.txt")
+    assert changed()
+    (copy / "requirements.txt").unlink()
+    assert changed()
     with zipfile.ZipFile(copy / "data" / "model.pt2", "a") as archive:
         archive.writestr("model/extra/note", b"another byte")
-    assert inspect(copy, PLAIN).digest != before
+    assert changed()
+
+
+def test_the_digest_is_not_of_what_mlflows_client_writes_into_each_copy(copy):
+    before = inspect(copy, PLAIN)
+    assert (copy / "registered_model_meta").is_file()
+    assert "registered_model_meta" not in before.sha256
+    (copy / "registered_model_meta").write_text("model_name: another")
+    assert inspect(copy, PLAIN).digest == before.digest
+    (copy / "data" / "registered_model_meta").write_text("of the model itself")
+    assert inspect(copy, PLAIN).digest != before.digest
+
+
+def _link(folder):
+    (folder / "data" / "more").symlink_to("/etc/passwd")
+
+
+def _linked_folder(folder):
+    (folder / "more").symlink_to("data")
+
+
+def _pipe(folder):
+    os.mkfifo(folder / "more")
+
+
+@pytest.mark.parametrize("change", [_link, _linked_folder, _pipe])
+def test_links_and_pipes_are_refused_whatever_they_are_called(change, copy):
+    change(copy)
+    with pytest.raises(ModelRefused, match=r"Expected plain files .*'more'") as refused:
+        inspect(copy, PLAIN)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read every file")
+def test_a_file_that_cannot_be_read_is_named(copy):
+    (copy / "requirements.txt").chmod(0)
+    with pytest.raises(ModelRefused, match=r"files that can be read .*'requirements\.txt'"):
+        inspect(copy, PLAIN)

@@ -65,9 +65,9 @@ def test_every_file_needs_trust_and_decides_the_digest(tmp_path, inspected):
     before = inspected(folder).digest
     MLmodel = folder / "MLmodel"  # noqa: N806
     MLmodel.write_text(MLmodel.read_text().replace("utc_time_created: '2", "utc_time_created: '1"))
-    assert inspected(folder).digest == before
+    other = inspected(folder).digest
     (folder / "artifacts" / "table.bin").write_bytes(b"2")
-    assert inspected(folder).digest != before
+    assert len({before, other, inspected(folder).digest}) == 3
 
 
 def test_a_loader_that_is_not_mlflows_is_refused(tmp_path):

@@ -1,0 +1,161 @@
+"""Finds what a model's folder holds besides the flavour that is audited.
+
+Whoever loads the model elsewhere may take another flavour of it than the audit does: MLflow's own
+server takes `python_function`. So a flavour that may answer otherwise, and a file that no flavour
+names, are told and refused, unless the config says which flavour is served.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mlflow.models import Model
+
+from audits.errors import ModelRefused, few, quoted
+from audits.models.flavours.base import Flavour
+from audits.models.folder import REGISTERED
+
+_PYFUNC = "python_function"
+_DATA_KEYS = ("data", "model_path")  # of python_function's entry: where its loader looks
+# Files that MLflow writes beside a model. They describe it, its packages, and an input.
+_OF_MLFLOW = frozenset(
+    {
+        "MLmodel",
+        REGISTERED,
+        "conda.yaml",
+        "python_env.yaml",
+        "requirements.txt",
+        "constraints.txt",
+        "original_requirements.txt",
+        "environment_variables.txt",
+        "uv.lock",
+        "pyproject.toml",
+        ".python-version",
+        "input_example.json",
+        "serving_input_example.json",
+        "model_card.md",
+        "model_card_data.yaml",
+        "LICENSE.txt",
+        "README.md",
+    }
+)
+_WHEELS = "wheels"  # of WheeledModel: the packages of requirements.txt
+
+
+def others(
+    folder: Path, conf: Model, flavour: Flavour, data: Path, files: Collection[str]
+) -> tuple[str, ...]:
+    """What the folder holds besides `flavour`, each in words: flavours, then files.
+
+    `data` is the flavour's own file or folder, `files` are the paths of all files. A companion is
+    left out: an entry that leads MLflow to the same data by its own loader of that flavour.
+    """
+    entries = {
+        name: entry if isinstance(entry, dict) else {} for name, entry in conf.flavors.items()
+    }
+    told = [
+        _told(name, entries)
+        for name in entries
+        if name != flavour.name and not _is_companion(name, entries, flavour, folder, data)
+    ]
+    named = _named(folder, conf, entries, flavour, data)
+    loose = [path for path in files if not _is_named(path, named)]
+    if loose:
+        told.append(f"file{'s' if len(loose) > 1 else ''} that no flavour names ({few(loose)})")
+    return tuple(told)
+
+
+def expect_one(flavour: Flavour, found: Collection[str]) -> None:
+    """Raises ModelRefused if the folder holds more than the flavour, with what is to be done."""
+    if found:
+        raise ModelRefused(
+            f"Expected a model with one way to be loaded, got {flavour.name} and beside it "
+            f"{'; '.join(found)}. If {flavour.name} is what is served, write `served: "
+            f"{flavour.name}` into the config; else log the model without the rest."
+        )
+
+
+def _is_companion(
+    name: str, entries: Mapping[str, dict[str, Any]], flavour: Flavour, folder: Path, data: Path
+) -> bool:
+    if flavour.name == _PYFUNC:
+        own, other = entries[_PYFUNC], entries[name]
+        places = [other[key] for key in ("data", "model_data") if key in other]
+        return own.get("loader_module") == f"mlflow.{name}" and (
+            own.get("data") is None or all(place == own["data"] for place in places)
+        )
+    if name != _PYFUNC:
+        return False
+    entry = entries[_PYFUNC]
+    given = {key: entry[key] for key in _DATA_KEYS if entry.get(key) is not None}
+    same_place = all(_place(folder, value) == data for value in given.values())
+    wanted = bool(given.keys() & set(flavour.pyfunc_keys)) if flavour.pyfunc_keys else not given
+    same_code = (entry.get("code") or None) == (entries[flavour.name].get("code") or None)
+    own_loader = entry.get("loader_module") == f"mlflow.{flavour.name}"
+    return own_loader and same_place and wanted and same_code
+
+
+def _told(name: str, entries: Mapping[str, dict[str, Any]]) -> str:
+    """A flavour in words, with what leads elsewhere."""
+    keys = ("loader_module", *_DATA_KEYS, "code") if name == _PYFUNC else ("data", "model_data")
+    led = [f"{key} {quoted(entries[name][key])}" for key in keys if entries[name].get(key)]
+    return f"flavour {quoted(name)}" + (f" with {', '.join(led)}" if led else "")
+
+
+def _named(
+    folder: Path,
+    conf: Model,
+    entries: Mapping[str, dict[str, Any]],
+    flavour: Flavour,
+    data: Path,
+) -> set[str]:
+    """Paths of files and folders that the flavour, its companions, or MLmodel's example name."""
+    taken = [
+        entry
+        for name, entry in entries.items()
+        if name == flavour.name or _is_companion(name, entries, flavour, folder, data)
+    ]
+    example = getattr(conf, "saved_input_example_info", None)
+    texts = {text for entry in [*taken, example] for text in _texts(entry)}
+    # The path of a model from code is absolute: MLflow looks for its last part in the folder.
+    texts |= {
+        PurePosixPath(str(e["model_code_path"])).name for e in taken if "model_code_path" in e
+    }
+    root = folder.resolve()
+    found = {place for text in texts if (place := _place(folder, text)) is not None}
+    parts = {part.resolve() for part in flavour.parts(data) if part.resolve() != root}
+    return {place.relative_to(root).as_posix() for place in {*found, *parts} if place != root}
+
+
+def _is_named(path: str, named: Collection[str]) -> bool:
+    place = PurePosixPath(path)
+    if path in _OF_MLFLOW or any(str(one) in named for one in (place, *place.parents)):
+        return True
+    if len(place.parts) != 2:
+        return False
+    top, name = place.parts
+    return (top == "metadata" and name in _OF_MLFLOW) or (top == _WHEELS and name[-4:] == ".whl")
+
+
+def _place(folder: Path, text: object) -> Path | None:
+    """The file or folder below `folder` that `text` names; None if there is none."""
+    if not isinstance(text, str) or not text or "\0" in text or len(text) > 1000:
+        return None
+    root = folder.resolve()
+    try:
+        place = (root / text).resolve()
+        return place if root in place.parents and place.exists() else None
+    except OSError:  # too long for a name
+        return None
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All texts in a value of MLmodel."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
