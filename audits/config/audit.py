@@ -12,6 +12,7 @@ from pydantic import (
 
 from audits.checks.base import Check
 from audits.checks.registered import check_classes
+from audits.config.isolation import Isolation
 from audits.config.policy import Policy
 from audits.config.policy_names import compares, refusals
 from audits.data.sources import AnyData
@@ -97,6 +98,18 @@ class AuditConfig(Strict):
         description="whether a model whose name is trusted runs in an environment made from its "
         "requirements.txt, and by which tool; the auditor's own environment by default",
     )
+    isolation: Isolation = Field(
+        default="process",
+        description="what keeps the model's process in: process, a cell made of what the kernel "
+        "gives; bubblewrap or docker, which starts the process (the command bwrap or docker), and "
+        "the cell inside; none, which the verdict then says",
+    )
+    docker_image: str | None = Field(
+        default=None,
+        pattern="^[A-Za-z0-9]",
+        description="for isolation: docker, an image on this machine that has Python and the same "
+        "release of fillblanks",
+    )
     seed: int = Field(default=0, ge=0, lt=1 << 63)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     experiment: str = "audits"
@@ -146,6 +159,20 @@ class AuditConfig(Strict):
             if names.count(name) > 1:
                 raise ValueError(f"two checks are called {name!r}; give one of them a 'label'")
         return checks
+
+    @model_validator(mode="after")
+    def _docker_has_an_image(self) -> Self:
+        if (self.isolation == "docker") != (self.docker_image is not None):
+            raise ValueError(
+                "expected docker_image beside isolation: docker, and only there, got isolation: "
+                f"{self.isolation} and docker_image: {self.docker_image}"
+            )
+        if self.isolation == "docker" and self.environment is not None:
+            raise ValueError(
+                "expected no environment with isolation: docker, got environment: "
+                f"{self.environment}; install the model's packages in the image"
+            )
+        return self
 
     @model_validator(mode="after")
     def _conditions_can_be_judged(self) -> Self:

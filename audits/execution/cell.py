@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from audits.config.isolation import Isolation
 from audits.execution.confinement import (
     descriptors,
     landlock,
@@ -58,6 +59,8 @@ class Cell:
     python: Python | None = None  # of the model's own environment
     readable: tuple[str, ...] = ()  # files and folders of model and data
     gpu: bool = True  # whether it may use a GPU, if there is one
+    isolation: Isolation = "process"
+    image: str = ""  # of docker
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,12 @@ class Held:
             ("no life after the audit", self.outliving),
             ("a limited disk", self.disk),
         ]
+        if cell.isolation == "none":
+            return f"{cell.reason} Its process had all rights of the user (isolation: none)."
         had = ", ".join(text for text, holds in lost if holds) or "all rights of the user"
-        told = f"{cell.reason} Its process had {had}."
+        by = f"docker ({cell.image})" if cell.isolation == "docker" else cell.isolation
+        started = "" if cell.isolation == "process" else f"was started by {by} and "
+        told = f"{cell.reason} Its process {started}had {had}."
         if self.refused:
             told += f" The kernel refused more ({self.refused})."
         return told
@@ -133,27 +140,27 @@ def enter(
     if not linux.is_linux():
         _held = Held(variables=True, network=False, files=False, refused="it is not Linux")
         return
-    allowed = _allowed(inside)  # before HOME is wiped
+    given = allowed(inside, sys.path)  # before HOME is wiped
     _wipe_variables()
     descriptors.silence_input()
     descriptors.forget_helpers()
     if keep is not None:
         kept = set(keep) if lifeline is None else {*keep, lifeline}
         descriptors.close_inherited(kept)
-    _held = _tried(inside, lifeline, _confine(inside, lifeline, allowed))
+    _held = _tried(inside, lifeline, _confine(inside, lifeline, given))
 
 
-def _allowed(inside: Inside) -> list[Allowed]:
-    """The files that the process keeps."""
+def allowed(inside: Inside, path: Iterable[str]) -> list[Allowed]:
+    """The files that the process keeps; `path` is its `sys.path`."""
     return [
         *readable.of_system(gpu=inside.gpu),
-        *readable.of_python(sys.path),
+        *readable.of_python(path),
         *(Allowed(path) for path in inside.cell.readable),
         *(Allowed(path, WRITE) for path in (inside.own, *inside.cell.writable)),
     ]
 
 
-def _confine(inside: Inside, lifeline: int | None, allowed: list[Allowed]) -> str:
+def _confine(inside: Inside, lifeline: int | None, given: list[Allowed]) -> str:
     """Each step takes away the right to do those before it. Returns what the kernel refused."""
     refused: list[str] = []
 
@@ -172,16 +179,20 @@ def _confine(inside: Inside, lifeline: int | None, allowed: list[Allowed]) -> st
         namespaces.freeze_files(inside.own, inside.disk, inside.cell.writable, inside.hidden)
         own_locks = True
 
-    step(namespace)
+    if inside.cell.isolation != "process":  # bwrap or docker has done the same already
+        own_user = inside.cell.isolation == "bubblewrap" and os.geteuid() != 0
+        own_locks = True
+    else:
+        step(namespace)
     if own_locks:  # else the folder is that of all processes
-        allowed.append(Allowed(namespaces.SHARED_MEMORY, WRITE))
+        given.append(Allowed(namespaces.SHARED_MEMORY, WRITE))
     else:
         threads.without_shared_locks()
     step(namespaces.drop_privileges)
     disk = None if inside.cell.writable else inside.disk  # those folders are for large files
     step(lambda: limits.lower(disk=disk, own_user=own_user, gpu=inside.gpu))
     _keep_own_entries()
-    step(lambda: landlock.restrict(allowed))
+    step(lambda: landlock.restrict(given))
     keeps = seccomp.Keeps(
         process=os.getpid(),
         gpu=inside.gpu,

@@ -10,38 +10,53 @@ from audits.data.imageset import ImageSet
 from audits.execution.confinement.readable import homes
 from audits.models.files import ModelFiles
 
-_PLACES = ("path", "root")  # fields of data that name a place, absolute or not
+PLACES = ("path", "root")  # fields of data that name a place, absolute or not
 
 
 def to_read(
     models: Iterable[ModelFiles | None], data: DataKind, images: ImageSet, copies: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Files and folders, with all links followed: what a model's process needs to load all of it.
+    """Files and folders that a model's process needs to load all of it.
 
-    `data` may name a folder that has links to images in it, or a table of images that lie anywhere:
-    then the images' folders are given too, or, in the home, the images alone.
+    Each is named with all links followed and, if it was named by links, by those too. `data` may
+    name a folder that has links to images in it, or a table of images that lie anywhere: then the
+    images' folders are given too, or, in the home, the images alone.
     """
     given = [model.folder for model in models if model is not None]
-    given += [*copies.values(), *_named(data)]
+    given += [*copies.values(), *named_places(data).values()]
     found = {os.path.realpath(place) for place in given}
-    outside: set[str] = set()
-    for path in images.files:
-        file = os.path.realpath(path)
-        if not any(folder in found for folder in (file, *map(str, Path(file).parents))):
-            outside.add(file)
-    too_wide = homes()
+    by_links = set(map(_absolute, given))
+    known, too_wide = found | by_links, homes()
+    files = {path: os.path.realpath(path) for path in map(_absolute, images.files)}
+    outside = {file for file in files.values() if not _is_in(file, known)}
     for file in outside:
         folder = os.path.dirname(file)
         found.add(file if folder in too_wide else folder)
-    return tuple(sorted(found))
+    unknown = {name: os.path.dirname(name) for name in files if not _is_in(name, known)}
+    wide = {folder for folder in set(unknown.values()) if os.path.realpath(folder) in too_wide}
+    by_links |= {name if folder in wide else folder for name, folder in unknown.items()}
+    return tuple(sorted(found | {name for name in by_links if not _is_in(name, found)}))
 
 
-def _named(data: DataKind) -> list[str]:
-    """Places of this machine that the config of the data names."""
+def _is_in(file: str, folders: set[str]) -> bool:
+    return any(folder in folders for folder in (file, *map(str, Path(file).parents)))
+
+
+def _absolute(path: str | Path) -> str:
+    """The path with its links and `..`: behind a link `..` is another folder."""
+    return os.path.join(os.getcwd(), path)
+
+
+def named_places(data: DataKind) -> dict[str, str]:
+    """Absolute paths of this machine that the config of the data names, by their fields."""
     texts = {name: value for name, value in data if isinstance(value, str)}
     paths = {
         name: Path(text.removeprefix("file://")).expanduser()
         for name, text in texts.items()
         if places.is_here(text)
     }
-    return [str(path) for name, path in paths.items() if name in _PLACES or path.is_absolute()]
+    return {
+        name: _absolute(path)
+        for name, path in paths.items()
+        if name in PLACES or path.is_absolute()
+    }

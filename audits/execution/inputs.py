@@ -29,10 +29,11 @@ from audits.models.trust import trust_in
 
 
 def at_home(config: AuditConfig) -> AuditConfig:
-    """The config with `~` written out: in a cell the home is another folder."""
-    values = {
-        k: os.path.expanduser(v) for k, v in config.data if isinstance(v, str) and v[:1] == "~"
-    }
+    """The config with `~` and places written out: a cell has another home and working folder."""
+    texts = {name: text for name, text in config.data if isinstance(text, str)}
+    values = {k: os.path.expanduser(v) for k, v in texts.items() if v[:1] == "~"}
+    places_named = given.named_places(config.data)
+    values |= {name: places_named[name] for name in given.PLACES if name in places_named}
     store = os.path.expanduser(config.store or "")
     return config.model_copy(update={"data": config.data.model_copy(update=values), "store": store})
 
@@ -99,6 +100,8 @@ class AuditInputs:
             subject=key_of(model=self.files.digest, reference=self.reference_digest),
             reason=told.replace(" and The", " and the"),
             gpu=self.config.device != "cpu",
+            isolation=self.config.isolation,
+            image=self.config.docker_image or "",
             writable=(self._writable,) if self._writable else (),
             python=self._python(),
             readable=given.to_read(
@@ -226,4 +229,14 @@ class AuditInputs:
             ],
             engine=self.config.engine.fixed,
             seed=self.config.seed,
+            **self.unwalled,
         )
+
+    @property
+    def unwalled(self) -> dict[str, str]:
+        """What keys have in addition if nothing keeps the model's process in.
+
+        An audit with walls then takes nothing that was measured without them. Which walls there
+        are changes no figure, so keys do not have them.
+        """
+        return {"isolation": "none"} if self.config.isolation == "none" else {}

@@ -27,7 +27,9 @@ class ModelInWorker:
     def open(self) -> Setting:
         """Opens the model. Raises AuditError or WorkerFailure."""
         seconds = self._config.limits.load_seconds
-        if self._cell is not None:  # asked first: afterwards the model could answer
+        if self._cell.isolation == "none":
+            self.held = Held(variables=False, network=False, files=False)
+        else:  # asked first: afterwards the model could answer
             self.held = self._worker.call(
                 cells.held, seconds=seconds, cell=self._cell, gives=Held | None
             )

@@ -13,11 +13,13 @@ from multiprocessing import Pipe
 from multiprocessing.util import get_temp_dir
 from typing import Any
 
-from audits.execution import answers, elsewhere, fork_server, wire
+from audits.execution import answers, bubblewrap, elsewhere, fork_server, wire
 from audits.execution.answers import Answer, Raised
 from audits.execution.cell import Cell, Inside
 from audits.execution.confinement.output import Output
 from audits.execution.confinement.readable import has_gpu
+from audits.execution.docker import Contained, start_message
+from audits.execution.elsewhere import Wrapping
 from audits.execution.entry import Start, enter
 from audits.execution.serving import QUESTION
 
@@ -51,7 +53,8 @@ class ModelProcess:
 
     def __init__(self, memory_gib: float | None, cell: Cell | None):
         self.cell = cell
-        self._own = tempfile.mkdtemp(prefix="fillblanks-cell-") if cell else ""
+        walls = cell is not None and cell.isolation != "none"
+        self._own = tempfile.mkdtemp(prefix="fillblanks-cell-") if walls else ""
         self._ended = self._ready = False
         self._lock = threading.Lock()  # of the process's state, which one thread may ask at a time
         try:
@@ -62,10 +65,8 @@ class ModelProcess:
 
     def _start(self, memory_gib: float | None) -> None:
         cell, given = self.cell, fork_server.environment()
-        python = cell.python if cell else None
-        context: Any = elsewhere.context(python) if python else fork_server.context()
         inside = None
-        if cell:
+        if cell and self._own:
             hidden = (os.path.realpath(get_temp_dir()),)
             inside = Inside(cell, self._own, hidden, gpu=cell.gpu and has_gpu())
             given = inside.environment(given)
@@ -77,14 +78,31 @@ class ModelProcess:
         args = theirs, life, self._output.writing, start
         try:
             with theirs, life:
-                target = context.Process(target=enter, args=args, daemon=True)
-                target.start()
+                if inside and inside.cell.isolation == "docker":
+                    target: Any = Contained(inside, theirs, self._output.writing.fileno())
+                    self._channel.settimeout(_START_SECONDS)
+                    self._channel.sendall(start_message(start))
+                else:
+                    target = self._context(start).Process(target=enter, args=args, daemon=True)
+                    target.start()
         except BaseException:
             self._channel.close()
             self._lifeline.close()
             self._output.close()
             raise
         self._process = target
+
+    def _context(self, start: Start) -> Any:
+        """The way to start the process."""
+        python = self.cell.python if self.cell else None
+        inside = start.inside
+        if inside is None or inside.cell.isolation != "bubblewrap":
+            return elsewhere.context(python) if python else fork_server.context()
+        python = python or elsewhere.own_python()
+        command = bubblewrap.command(inside, python)
+        # Of bwrap too the process could read the environment.
+        output = self._output.writing.fileno()
+        return elsewhere.context(python, Wrapping(command, start.environment, output))
 
     @property
     def active(self) -> bool:

@@ -20,7 +20,8 @@ from audits.verdict.result import AuditResult
 def payload_of(result: AuditResult) -> Payload:
     """Metrics, pictures and files of an audit's run."""
     model, verdict, evidence = result.model, result.verdict, result.evidence
-    title = f"{model}: {verdict.word}"
+    walls = ", without isolation" if result.config.isolation == "none" else ""
+    title = f"{model}: {verdict.word}{walls}"
     sheet = contact_sheet.contact_sheet(evidence, title)
     sheet_png = contact_sheet.png(sheet) if sheet else None
     page = report(

@@ -71,6 +71,12 @@ class PastAudit:
         return tuple(self.content["data"]["skipped"])
 
     @property
+    def isolation(self) -> str:
+        """The walls around the model's process, as the config named them."""
+        named: str = self.content["config"].get("isolation", "process")  # older audits had a cell
+        return named
+
+    @property
     def whole(self) -> bool:
         """Whether no check ended with an error."""
         return all(evidence.status != "error" for evidence in self.evidence)

@@ -19,6 +19,7 @@ from audits.tracking.payload import payload_of
 from audits.tracking.recorder import Recorder
 from audits.tracking.tags import INPUTS_TAG
 from audits.verdict.decide import Verdict, decide
+from audits.verdict.isolation import with_isolation
 from audits.verdict.result import AuditResult
 from audits.workflows.baseline import compared
 from audits.workflows.evaluate import evaluate
@@ -43,7 +44,8 @@ def run_audit(config: AuditConfig, *, executor: Executor | None = None) -> Audit
 
 def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
     started = time.monotonic()
-    fork_server.start()  # imports while model and data are looked for
+    if config.isolation in ("process", "none"):  # the processes of others are not forked
+        fork_server.start()  # imports while model and data are looked for
     config = pinned(config)
     model = registry.resolve(config.model)
     deprecated = registry.deprecation_of(model)
@@ -68,6 +70,7 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
         verdict = decide(config.policy, evaluation.evidence, today(), asked, skipped)
         if evaluation.refusal:
             verdict = Verdict("undecided", evaluation.refusal, verdict.judgements)
+        verdict = with_isolation(verdict, config.isolation)
         result = AuditResult(
             config=config,
             model=model,

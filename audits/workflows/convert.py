@@ -21,6 +21,7 @@ from audits.models.files import inspect
 from audits.models.preprocessing import Preprocessing
 from audits.models.registry import Resolved
 from audits.models.texts import read_mlmodel
+from audits.workflows.possible import expect_isolation
 
 CONVERTED_TAG = "converted_from"
 # The new signature has these, or they are those of the new network.
@@ -53,6 +54,7 @@ def convert(config: AuditConfig, name: str | None = None) -> Converted:
     and if something that decides its answers was named by nobody.
     """
     config = config.model_copy(update={"device": "cpu", "baseline": None, "reference": None})
+    expect_isolation(config)
     model = registry.resolve(config.model)
     images = sources.load(config.data)
     try:

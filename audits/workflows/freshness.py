@@ -75,7 +75,8 @@ class Lookout:
         verdict = decide(self._config.policy, found.evidence, today(), found.questions)
         if verdict.word != found.word:
             return Due(None, f"its verdict would not be {found.word} today")
-        return Due(found, f"audited in run {found.run_id}")
+        walls = ", without isolation from the model" if found.isolation == "none" else ""
+        return Due(found, f"audited in run {found.run_id}{walls}")
 
     @cached_property
     def _images(self) -> ImageSet:

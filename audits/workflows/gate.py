@@ -14,6 +14,7 @@ from audits.models.registry import Resolved
 from audits.models.snapshot import files_anew, snapshot
 from audits.tracking import reader
 from audits.verdict.decide import Verdict, decide
+from audits.verdict.isolation import with_isolation
 from audits.verdict.result import AuditResult
 from audits.verdict.suggest import default_policy
 from audits.workflows.audit import run_audit
@@ -127,7 +128,7 @@ def gate(
             promotion.carry_out(decision.run_id)
         except AuditError as error:
             verdict = replace(decision.verdict, word="undecided", reason=f"not promoted: {error}")
-            return replace(decision, verdict=verdict)
+            return replace(decision, verdict=with_isolation(verdict, asked.isolation))
         return replace(decision, promotion=str(promotion))
 
 
@@ -138,6 +139,7 @@ def _decision(
     found = None if fresh else due(asked).audit
     if found is not None:
         verdict = decide(asked.policy, found.evidence, today(), found.questions, found.skipped)
+        verdict = with_isolation(verdict, found.isolation)
         return Decision(model, asked.baseline, verdict, found.run_id, found.page, True)
     result = audit(asked)
     return Decision(model, asked.baseline, result.verdict, result.run_id, result.page, False)

@@ -3,23 +3,33 @@
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
 from audits.errors import AuditError
+from audits.execution import bubblewrap, docker
 from audits.execution.inputs import AuditInputs
 from audits.execution.store import Store
 from audits.models.registry import Resolved
 
 
 def expect_possible(config: AuditConfig, model: Resolved, images: ImageSet) -> None:
-    """Raises AuditError if a check does not suit the images' size, or the store takes nothing.
+    """Raises AuditError if isolation, store or a check for images of this size cannot be had.
 
     A model that must not or cannot be opened raises nothing: that is a finding, and recorded.
     """
     _expect_checks_suit(config, model, images)
-    expect_store(config)
+    expect_place(config)
 
 
-def expect_store(config: AuditConfig) -> None:
-    """Raises AuditError if the store is somebody else's, or cannot be had or written."""
+def expect_place(config: AuditConfig) -> None:
+    """Raises AuditError if this machine has no such isolation, or no store that can be written."""
+    expect_isolation(config)
     Store(config.store).expect_writable()
+
+
+def expect_isolation(config: AuditConfig) -> None:
+    """Raises AuditError if this machine does not have the isolation that the config asks for."""
+    if config.isolation == "bubblewrap":
+        bubblewrap.expect_available()
+    elif config.docker_image is not None:
+        docker.expect_available(config.docker_image)
 
 
 def _expect_checks_suit(config: AuditConfig, model: Resolved, images: ImageSet) -> None:

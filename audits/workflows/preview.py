@@ -26,7 +26,8 @@ def preview(config: AuditConfig) -> str:
     config has such a check; nothing is recorded. Raises AuditError if model or data are not found,
     or if the model is refused or does not run.
     """
-    fork_server.start()  # imports while model and data are looked for
+    if config.isolation in ("process", "none"):  # the processes of others are not forked
+        fork_server.start()  # imports while model and data are looked for
     model = registry.resolve(config.model)
     images = sources.load(config.data)
     expect_possible(config, model, images)

@@ -24,13 +24,13 @@ def run(options: argparse.Namespace) -> int:
     Raises AuditError if the config is bad, no version is found, or no Prefect server answers.
     """
     from audits.config.reading import read_mapping
-    from audits.workflows.possible import expect_store
+    from audits.workflows.possible import expect_place
     from audits.workflows.sweep import sweep_config, versions
     from flows.serve import expect_schedule, serve
 
     expect_schedule(options.cron)
     which, values = wanted(options), read_mapping(options.config)
     # before anything is served
-    expect_store(sweep_config(values, versions(which), origin=options.config))
+    expect_place(sweep_config(values, versions(which), origin=options.config))
     serve(values, which, options.cron)
     return 0

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     version is found, or a configured Prefect server does not answer.
     """
     from audits.config.reading import read_mapping
-    from audits.workflows.possible import expect_store
+    from audits.workflows.possible import expect_place
     from audits.workflows.sweep import sweep_config, versions
     from flows.terminal.console import show_progress
 
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     config = sweep_config(values, uris, origin=options.config)
     if options.dry_run:
         return _dry_run(config, uris)
-    expect_store(config)  # else every version would say so
+    expect_place(config)  # else every version would say so
     progress = show_progress()
     with through_prefect(options) as prefect:
         if prefect:

@@ -11,10 +11,11 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
-from audits.execution import fork_server
+from audits.execution import bubblewrap, elsewhere, fork_server
 from audits.execution.cell import Cell, Inside, enter, held
 from audits.execution.confinement import lifeline, linux, seccomp, system_calls
 from audits.execution.confinement.output import redirect
+from audits.execution.elsewhere import Wrapping
 
 
 class Died(Exception):
@@ -33,12 +34,17 @@ def confined(
     """What `function(*args)` gives there, through JSON. `function` is of a module, not of a test.
 
     `walls="container"`: the kernel refuses namespaces, as it does in most containers.
+    `walls="bubblewrap"`: bwrap starts the process, which goes into the cell then;
+    `walls="bubblewrap alone"`: there it does not.
     """
+    isolation = "bubblewrap" if walls.startswith("bubblewrap") and cell else "process"
+    cell = cell and walls != "bubblewrap alone"
+    reach = Cell("0", "It runs code.", readable=readable, isolation=isolation)
     with tempfile.TemporaryDirectory() as own:
         receiving, sending = socket.socketpair()
         life, line = Pipe(duplex=False)
-        inside = Inside(Cell("0", "It runs code.", readable=readable), own, (), disk, gpu)
-        process = fork_server.context().Process(
+        inside = Inside(reach, own, (), disk, gpu)
+        process = _context(inside).Process(
             target=_run, args=(function, args, inside if cell else None, walls, sending, life)
         )
         process.start()
@@ -54,6 +60,14 @@ def confined(
     if "error" in answer:
         raise RuntimeError(answer["error"])
     return answer["result"]
+
+
+def _context(inside: Inside) -> Any:
+    if inside.cell.isolation != "bubblewrap":
+        return fork_server.context()
+    python = elsewhere.own_python()
+    words = bubblewrap.command(inside, python)
+    return elsewhere.context(python, Wrapping(words, inside.environment(os.environ), 2))
 
 
 def _run(function, args, inside, walls, sending, life):

@@ -18,9 +18,8 @@ _SYS_MOUNT_SETATTR, _HERE, _RECURSIVE, _READ_ONLY = 442, -100, 0x8000, 1
 _DROP_FROM_BOUND, _CAPABILITIES_3 = 24, 0x20080522
 _READ_ALL = 2  # the capability by which root reads the files of others
 _FILES_PER_FOLDER = 100_000
-_ROOM_FOR_LOCKS = "size=4m,nr_inodes=1000,mode=700"
-
 SHARED_MEMORY = "/dev/shm"
+ROOM_FOR_LOCKS = 4 << 20  # bytes
 
 
 class _Attributes(ctypes.Structure):
@@ -76,7 +75,7 @@ def freeze_files(own: str, size: int, writable: Iterable[str], hidden: Iterable[
     folders.append(place)
     if os.path.isdir(SHARED_MEMORY):
         folders.append(os.fsencode(SHARED_MEMORY))
-        _mount_memory(folders[-1], _ROOM_FOR_LOCKS)
+        _mount_memory(folders[-1], f"size={ROOM_FOR_LOCKS},nr_inodes=1000,mode=700")
     _set_attributes(b"/", _Attributes(set=_READ_ONLY), _RECURSIVE)
     for folder in folders:
         _set_attributes(folder, _Attributes(clear=_READ_ONLY), 0)

@@ -120,6 +120,17 @@ def _condition(**values):
             _condition(min=1, metrik=1),
             r"conditions\.0\.metrik: unknown key\. Did you mean 'metric'\?",
         ),
+        (
+            {"isolation": "podman"},
+            "isolation: .* 'process', 'bubblewrap', 'docker' or 'none', got 'podman'",
+        ),
+        ({"isolation": "docker"}, "expected docker_image beside isolation: docker, and only there"),
+        ({"docker_image": "base"}, "got isolation: process and docker_image: base"),
+        ({"isolation": "docker", "docker_image": "--privileged"}, "docker_image: .* pattern"),
+        (
+            {"isolation": "docker", "docker_image": "base", "environment": "uv"},
+            "expected no environment with isolation: docker, got environment: uv; install",
+        ),
         ({"seed": "one"}, "seed: Input should be a valid integer, got 'one'"),
         ({"seed": -1}, "seed: .* greater than or equal to 0, got -1"),
         ({"seed": 1 << 63}, "seed: .* less than 9223372036854775808"),

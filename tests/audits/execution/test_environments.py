@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from bubblewrapped import needs_bubblewrap
 from simple_nets import logistic
 
 from audits import AuditError, run_audit
@@ -82,6 +83,18 @@ def test_the_process_sees_the_models_release_and_the_auditors_other_packages(kin
     with Worker() as worker:
         plain = worker.call(held, seconds=300, cell=Cell("0", "It runs code.", ()), gives=Held)
     assert found == plain, "the cell holds less in another environment"
+
+
+@needs_bubblewrap
+def test_bubblewrap_starts_the_python_of_an_environment(kind):
+    python = environments.built(kind, [f"{_PACKAGE}==2.0"])
+    cell = Cell("0", "It runs code.", (), python=python, isolation="bubblewrap")
+    with Worker() as worker:
+        found = worker.call(held, seconds=300, cell=cell, gives=Held)
+        assert worker.call(importlib.metadata.version, _PACKAGE, seconds=300, cell=cell) == "2.0"
+    assert not found.refused
+    assert found.files
+    assert found.reading
 
 
 def test_an_environment_is_built_once_and_an_interrupted_one_again(kind, monkeypatch):

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from audits import parse_config
 from audits.data import sources
 from audits.execution import given
 from audits.execution.confinement import readable
 from audits.execution.confinement.landlock import LIST, READ
+from audits.execution.inputs import at_home
 
 
 @pytest.fixture
@@ -78,3 +80,44 @@ def test_packages_are_readable_though_they_lie_in_the_home():
     for place in (os.path.dirname(os.__file__), os.path.dirname(os.path.dirname(Image.__file__))):
         real = Path(os.path.realpath(place))
         assert any(str(folder) in found for folder in (real, *real.parents))
+
+
+def test_a_place_that_is_named_by_a_link_is_given_by_both_names(image, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    image(tmp_path / "home" / "c.png")
+    image(tmp_path / "real" / "a" / "1.png")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "house").symlink_to(tmp_path / "home")
+    data = sources.Folder(path=str(tmp_path / "link"))
+    assert read(data) == (str(tmp_path / "link"), str(tmp_path / "real"))
+    table = tmp_path / "table.csv"
+    table.write_text(f"path,label\n{tmp_path}/link/a/1.png,a\n{tmp_path}/house/c.png,b\n")
+    names = ("home/c.png", "house/c.png", "link/a", "real/a", "table.csv")
+    found = read(sources.Csv(path=str(table)))
+    assert found == tuple(str(tmp_path / name) for name in names)
+
+
+def test_a_path_below_the_working_folder_is_written_out_with_its_links(
+    image, tmp_path, monkeypatch
+):
+    (tmp_path / "link").symlink_to("real")
+    for name in ("real", "b"):
+        image(tmp_path / "real" / name / "a" / "1.png")
+    monkeypatch.chdir(tmp_path)
+    values = {"kind": "folder", "path": "link/../real/b"}
+    config = parse_config(
+        {"model": "models:/m/1", "checks": [{"kind": "performance"}], "data": values}
+    )
+    assert at_home(config).data.path == str(tmp_path / "link/../real/b")
+    assert config.data.path == "link/../real/b"
+
+
+def test_a_link_in_the_home_gives_no_more_than_the_image_behind_it(image, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    image(tmp_path / "real" / "1.png")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "a.png").symlink_to(tmp_path / "real" / "1.png")
+    table = tmp_path / "table.csv"
+    table.write_text("path,label\nhome/a.png,a\nreal/1.png,b\n")
+    found = read(sources.Csv(path=str(table)))
+    assert found == tuple(str(tmp_path / name) for name in ("home/a.png", "real", "table.csv"))
