@@ -16,6 +16,7 @@ from coverage import coverage
 from memory import memory
 from networks import CNN3, DATA, RESNET5, RESNET18, network
 from overhead import overhead
+from registry import registry
 from speed import ROUNDS, speed
 from tolerance import tolerance
 
@@ -53,6 +54,10 @@ def main(folder: str) -> None:
         "## What an audit adds",
         "",
         *overhead(folder),
+        "",
+        "## A registry of everything",
+        "",
+        *registry(),
         "",
         "## Coverage of intervals",
         "",

@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 
+from audits.workflows.candidates import candidates
 from audits.workflows.sweep import Wanted, sweep_config, versions
 from audits.workflows.sweep_summary import Summary, audit_due
 from flows.audit import audited
@@ -26,13 +27,15 @@ def sweep(
 
     `config` is an AuditConfig in plain values. `name`, `alias` and `tags`, if given, narrow the
     versions down; a version must have all of them. An audit that breaks off does not stop the
-    others. The summary is also a table artifact `audit-sweep`. Returns the Summary if every
+    others. What is no image classifier is left alone. The summary is also a table artifact
+    `audit-sweep`. Returns the Summary if every
     verdict, new or standing, is `passed`, else a state of type FAILED with the summary as its
     message. Raises AuditError if the config is bad or no version is found.
     """
-    uris = versions(Wanted(name, alias, tags))
-    parsed = sweep_config(config, uris)
-    summary = audit_due(parsed, uris, audit=audited, broke_off=announce_error)
+    found = versions(Wanted(name, alias, tags))
+    parsed = sweep_config(config, found)
+    chosen = candidates(found, parsed)
+    summary = audit_due(parsed, chosen, audit=audited, broke_off=announce_error)
     create_table_artifact(
         key="audit-sweep",
         table=[asdict(row) for row in summary.rows],

@@ -45,12 +45,13 @@ def of_arrays(
 ) -> ImageSet:
     """Images (N, H, W) or (N, H, W, C) in memory. `bits` is the depth of those of 16 bits."""
     images = np.asarray(images)
-    deep = images.dtype == np.uint16 and bits is None
+    native = images.dtype.newbyteorder("=")
+    deep = native == np.uint16 and bits is None
     asked = depth_question(list(images[:DEPTHS_LOOKED_AT])) if deep else []
 
     def read(i: int) -> Pixels:
         try:
-            return Pixels(scaled(images[i], bits))
+            return Pixels(scaled(images[i].astype(native, copy=False), bits))
         except ValueError as error:
             raise AuditError(
                 f"Expected images of {bits} bits in {name}, image {i} has {error}."

@@ -26,6 +26,10 @@ UNREADABLE = (
     *(OverflowError, struct.error, zlib.error, Image.DecompressionBombError),
 )
 HEIF = (".heic", ".heif", ".hif")
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")  # and is_deep
+# Tags and values of TIFF 6.0.
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+_SAMPLE_FORMAT, _SIGNED = 339, 2
 _SETTLED_NS = 2_000_000_000  # the coarsest clock of a file system: 2 s (FAT)
 
 
@@ -135,14 +139,23 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
 
 
-def expect_known_depth(image: Image.Image) -> None:
-    """Raises ValueError for 32 bits a channel: nobody says which value is white."""
-    if image.mode in ("I", "F") and not is_deep(image):
+def expect_known_pixels(image: Image.Image) -> None:
+    """Raises ValueError unless everybody turns pixels of this kind into the same grey or RGB."""
+    deep, tags = is_deep(image), getattr(image, "tag_v2", {})
+    if image.mode in ("I", "F") and not deep:  # nobody says which value is white
         raise ValueError("32 bits a channel instead of 8 or 16: convert it")
+    if image.mode not in _MODES and not deep:
+        raise ValueError(f"pixels of the mode {image.mode} instead of grey or RGB: convert it")
+    if _SIGNED in tags.get(_SAMPLE_FORMAT, ()):  # Pillow takes -1 for 255
+        raise ValueError("pixels below 0: convert it to unsigned numbers")
+    if deep and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow inverts 8 bits alone
+        raise ValueError("16 bits a channel whose white is 0: convert it to one whose black is 0")
+    if deep and "transparency" in image.info:  # which Pillow does not show
+        raise ValueError("16 bits a channel with a transparent value: give it an alpha channel")
 
 
 def _decoded(image: ImageFile.ImageFile, bits: int | None) -> Pixels:
-    expect_known_depth(image)
+    expect_known_pixels(image)
     packed = any("I;12" in (tile[3] or ()) for tile in image.tile)
     image.load()
     turn = orientation_of(image)

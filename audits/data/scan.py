@@ -15,7 +15,7 @@ from audits.data.encoded import (
     UNREADABLE,
     Encoded,
     Stamp,
-    expect_known_depth,
+    expect_known_pixels,
     is_deep,
     orientation_of,
     why,
@@ -173,7 +173,7 @@ def _remembered(path: Path, stamp: Stamp) -> _Look:
 def _looked(image: Encoded) -> _Look:
     try:
         with image.opened() as found:
-            expect_known_depth(found)
+            expect_known_pixels(found)
             raw = str(found.tile[0][3]) if found.tile else ""
             kind = found.format
             # PngImageFile.getexif would decode the whole image to find a tag behind the pixels.

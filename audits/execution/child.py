@@ -62,6 +62,7 @@ class Opened:
     job: Job
     context: AuditContext
     gives: Ability
+    largest_chunk: int | None = None  # the most images in a pass, if the model states it
 
     @property
     def config(self) -> AuditConfig:
@@ -97,19 +98,7 @@ def open_model(job: Job) -> Setting:
     classes.expect_logits(net.classes)
     reference = _open_reference(job, device, some, images.classes, net)
     classifier = net.classifier
-    _opened = Opened(
-        job,
-        AuditContext(
-            images=images,
-            seed=config.seed,
-            plan=plan,
-            model=classifier,
-            reference=reference.classifier if reference else None,
-            contract=files.contract,
-        ),
-        net.gives,
-    )
-    return Setting(
+    setting = Setting(
         device=_device_name(classifier.device),
         dtype=str(classifier.dtype).removeprefix("torch."),
         torch=torch.__version__,
@@ -118,6 +107,20 @@ def open_model(job: Job) -> Setting:
         model=net.adaptation,
         reference=reference.adaptation if reference else Adaptation(),
     )
+    _opened = Opened(
+        job,
+        AuditContext(
+            images=images,
+            seed=config.seed,
+            plan=first_plan(config, images, setting.largest_chunk),
+            model=classifier,
+            reference=reference.classifier if reference else None,
+            contract=files.contract,
+        ),
+        net.gives,
+        setting.largest_chunk,
+    )
+    return setting
 
 
 def close_model() -> None:

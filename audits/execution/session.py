@@ -242,13 +242,14 @@ class Session:
 
     def _find_plan(self) -> Planned | Plan:
         if self.setting.lacks("gradients") or tuning.is_short(self.config, self.images):
-            return first_plan(self.config, self.images)
+            return first_plan(self.config, self.images, self.setting.largest_chunk)
         log.info("%s: tuning", self.model)
         try:
             found: Planned = self._model.ask(None, tuning.find_plan, gives=Planned)
         except WorkerFailure as failure:
             # A check that would succeed is not given up for a plan that is only faster.
-            return tuning.untuned(self.config, self.images, failure.reason)
+            plan = first_plan(self.config, self.images, self.setting.largest_chunk)
+            return tuning.untuned(plan, failure.reason)
         return found
 
     def _measured(self, check: Check, unit: Unit) -> str:

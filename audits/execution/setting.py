@@ -54,6 +54,11 @@ class Setting:
         }
 
     @property
+    def largest_chunk(self) -> int | None:
+        """The most images in a pass, if the model states a range of batches; else None."""
+        return None if self.model.outputs.at_a_time else self.model.outputs.bounds.most
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Sentences for people about all that is not plain."""
         notes = list(self.model.notes)

@@ -10,7 +10,6 @@ from torch import Tensor
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
 from audits.execution.child import Opened, smaller_plan
-from audits.execution.first_plan import first_plan
 from audits.execution.peak import peak_gib
 from audits.models.form import includes
 from fillblanks import OutOfMemory, Plan, Tuning, tune
@@ -74,9 +73,9 @@ def is_long(config: AuditConfig, images: ImageSet) -> bool:
     return config.passes(len(images)) * images.tensor([0]).numel() >= _SHORT_VALUES
 
 
-def untuned(config: AuditConfig, images: ImageSet, reason: str) -> Planned:
+def untuned(plan: Plan, reason: str) -> Planned:
     """The plan that needs no trial, for a model that could not be tried: why, is told."""
-    return Planned(asdict(first_plan(config, images)), None, (f"Tuning failed: {reason}",))
+    return Planned(asdict(plan), None, (f"Tuning failed: {reason}",))
 
 
 @dataclass(frozen=True)
@@ -127,6 +126,7 @@ def find_plan(opened: Opened) -> Planned:
             passes=check.passes(min(len(context.images), check.images or len(context.images))),
             fixed=fixed,
             seed=context.seed,
+            largest=opened.largest_chunk,
             **options,
         )
         found.append(tuning)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from audits.models.form import Ability, Adaptation, taken
+from audits.models.form import Ability, Adaptation, Bounds, taken
 
 # The errors that a network, or code that traces it, may raise for inputs that it does not take.
 NETWORK_ERRORS = (
@@ -48,11 +48,15 @@ class AdaptedNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K) of images (N, C, H, W)."""
-        size = self.adaptation.outputs.at_a_time
-        if not size:
+        bounds = self.adaptation.outputs.bounds
+        if bounds == Bounds():  # no comparison, which would fix the batch when this is exported
             return self._logits(images)
-        pieces = [filled_up(images[at : at + size], size) for at in range(0, len(images), size)]
-        return torch.cat([self._logits(piece) for piece in pieces])[: len(images)]
+        least, most = bounds
+        if least <= len(images) <= (most or len(images)):
+            return self._logits(images)
+        pieces = images.split(most or len(images))
+        answers = [self._logits(filled_up(one, max(least, len(one)))) for one in pieces]
+        return torch.cat(answers)[: len(images)]
 
     def _logits(self, images: Tensor) -> Tensor:
         form = self.adaptation.outputs
@@ -76,7 +80,7 @@ class AdaptedNet(nn.Module):
 
 
 def filled_up(images: Tensor, size: int) -> Tensor:
-    """The images (N, ...), N <= size, with copies of the last up to `size`."""
+    """The images (N, ...), 0 < N <= size, with copies of the last up to `size`."""
     missing = size - len(images)
     return (
         torch.cat([images, images[-1:].expand(missing, *images.shape[1:])]) if missing else images

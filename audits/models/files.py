@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from audits.data.fit import Fit
@@ -24,21 +22,8 @@ from audits.models.metadata import said_by_metadata
 from audits.models.preprocessing import Preprocessing
 from audits.models.pretrained_cfg import said_by_pretrained_cfg
 from audits.models.signature import logits_of, said_by_signature
-from audits.models.texts import read_mlmodel
-from audits.models.trust import NO_TRUST, Trust
-
-# Errors that a damaged or crafted MLmodel raises when it is read.
-_BROKEN = (
-    AttributeError,
-    KeyError,
-    OSError,
-    OverflowError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    yaml.YAMLError,
-    MlflowException,
-)
+from audits.models.texts import BROKEN, read_mlmodel
+from audits.models.trust import NO_TRUST, Trust, expect_trusted_code
 
 
 @dataclass(frozen=True)
@@ -89,7 +74,7 @@ def _read(
         return _inspect(folder, preprocessing, trust, served_as)
     except AuditError:
         raise
-    except _BROKEN as error:
+    except BROKEN as error:
         reason = " ".join(str(error).split())
         raise ModelRefused(
             f"Expected an MLflow model whose MLmodel can be read, got {type(error).__name__}: "
@@ -131,15 +116,8 @@ def _inspect(
 
 def _has_code(folder: Path, flavours: Mapping[str, Any], trust: Trust) -> bool:
     """Whether the model brings modules of its own. Raises ModelRefused if they must not run."""
-    entries = {name: entry for name, entry in flavours.items() if isinstance(entry, dict)}
-    named = {name: entry["code"] for name, entry in entries.items() if entry.get("code")}
-    for name, code in named.items():
-        if not trust.by_name:
-            raise ModelRefused(
-                f"Expected a model without code of its own, got code: {code!r} in flavour {name}, "
-                "which would run when loaded. Log it as pt2 without code_paths, or, if you trust "
-                f"all who can register models under its name, {trust.name_line}."
-            )
+    named = expect_trusted_code(flavours, trust)
+    for code in named.values():
         inside(folder, code)
     return bool(named)
 

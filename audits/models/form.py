@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -57,6 +57,18 @@ _SOURCES = {
     "model": "The model says so.",
 }
 
+_BOUNDS = re.compile(
+    r"(?P<exactly>[1-9]\d{0,5}) at a time"
+    r"|(?P<least>[1-9]\d{0,5}) (or more|to (?P<most>[1-9]\d{0,5}))"
+)
+
+
+class Bounds(NamedTuple):
+    """The least and the most rows that a network takes at a time; None: no most."""
+
+    least: int = 1
+    most: int | None = None
+
 
 @dataclass(frozen=True)
 class Form:
@@ -65,18 +77,28 @@ class Form:
     container: str = "tensor"  # or .logits, ['name'], [0]
     scale: Scale = "logits"
     columns: Literal["K", "one logit", "one probability"] = "K"
-    rows: str = "batch"  # or "one at a time", "8 at a time"
+    rows: str = "batch"  # or "one at a time", "8 at a time", "1 to 128", "3 or more"
     shape: str = "(N, K)"  # of the part that is taken
     half: str = ""  # its dtype, if that is float16 or bfloat16
     source: Source = field(default="values", compare=False)  # of scale and columns
     tried: int = field(default=0, compare=False)  # images whose values were looked at
 
     @property
-    def at_a_time(self) -> int:
-        """The fixed number of rows that the network takes; 0: any."""
+    def bounds(self) -> Bounds:
+        """The least and the most rows that the network takes at a time; None: no most."""
         if self.rows == _ONE_AT_A_TIME:
-            return 1
-        return 0 if self.rows == "batch" else int(self.rows.split()[0])
+            return Bounds(1, 1)
+        said = _BOUNDS.fullmatch(self.rows)
+        if said is None:
+            return Bounds()
+        exactly, least, most = said["exactly"], said["least"], said["most"]
+        return Bounds(int(exactly or least or 1), int(exactly or most) if exactly or most else None)
+
+    @property
+    def at_a_time(self) -> int:
+        """The fixed number of rows that the network takes; 0: it takes several numbers."""
+        least, most = self.bounds
+        return least if least == most else 0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -95,6 +117,8 @@ class Form:
                 f"{again}, which is slow. Export it with a dynamic batch, or log it with an "
                 "example of at least 2 rows."
             )
+        elif self.bounds != Bounds():
+            notes.append(f"The model was exported for a batch of {self.rows}.")
         return tuple(notes)
 
     @property
@@ -157,9 +181,14 @@ class Adaptation:
         return self.outputs == Form() and self.inputs.layout == "NCHW" and not self.inputs.dtype
 
 
-def rows_told(count: int) -> str:
-    """The words of `Form.rows` for a fixed number of rows."""
-    return _ONE_AT_A_TIME if count == 1 else f"{count} at a time"
+def rows_told(bounds: Bounds) -> str:
+    """The words of `Form.rows` for the numbers of rows that a network takes."""
+    least, most = bounds
+    if least == most:
+        return _ONE_AT_A_TIME if least == 1 else f"{least} at a time"
+    if most is not None:
+        return f"{least} to {most}"
+    return "batch" if least == 1 else f"{least} or more"
 
 
 def container_of(output: Any) -> str | None:

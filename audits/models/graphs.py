@@ -5,8 +5,10 @@ Other networks have no graph: every function then answers that nothing is known.
 
 from typing import Any, Literal
 
-from torch import nn
+from torch import SymInt, nn
 from torch.fx import GraphModule, Node
+
+from audits.models.form import Bounds
 
 Last = Literal["softmax", "log_softmax", "sigmoid", "linear"]
 
@@ -34,16 +36,37 @@ _SAME_VALUES = (
     "aten._to_copy.",
 )
 _TRAINING_ARGUMENT = {"aten.batch_norm.default": 5, "aten.dropout.default": 2}
+_UNSURE = 2  # torch writes down that a batch has 2 rows or more, and takes 1 all the same
+_WITHOUT_END = 1_000_000  # more rows than anybody asks for at once
 _RUNNING_MEAN = 3  # argument of batch_norm; None: statistics of its own input are meant
 
 
-def fixed_rows(net: nn.Module) -> int | None:
-    """The only number of rows that the network takes; None if it takes any, or if unknown."""
+def stated_rows(net: nn.Module) -> Bounds | None:
+    """The numbers of rows that the network says that it takes; None if it says nothing.
+
+    A network without a graph of torch may say its `fixed_rows`.
+    """
+    fixed = getattr(net, "fixed_rows", None)
+    if isinstance(fixed, int) and fixed > 0:
+        return Bounds(fixed, fixed)
     for node in _nodes(net):
         if node.op == "placeholder":
             shape = getattr(node.meta.get("val"), "shape", None)
-            return shape[0] if shape and isinstance(shape[0], int) else None
+            return _bounds(shape[0]) if shape else None
     return None
+
+
+def _bounds(rows: int | SymInt) -> Bounds | None:
+    """The range that torch.export has written down for a size."""
+    if isinstance(rows, int):
+        return Bounds(rows, rows)
+    environment = rows.node.shape_env
+    stated = environment.var_to_range.get(rows.node.expr) if environment else None
+    if stated is None:
+        return None
+    least = int(stated.lower) if stated.lower > _UNSURE else 1
+    most = int(stated.upper) if stated.upper < _WITHOUT_END else None
+    return Bounds(least, most)
 
 
 def last_operation(net: nn.Module, container: str) -> Last | None:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from audits.errors import ModelRefused
 from audits.models.adapter import NETWORK_ERRORS, filled_up
 from audits.models.contract import Outputs
-from audits.models.form import Form, Scale, Source, container_of, rows_told, taken
-from audits.models.graphs import Last, fixed_rows, last_operation, trains
+from audits.models.form import Bounds, Form, Scale, Source, container_of, rows_told, taken
+from audits.models.graphs import Last, last_operation, stated_rows, trains
 from fillblanks.memory import is_short
 
 _FIRST = (1, 2, 5)  # rows of the first batches: a fixed batch cannot fit them all
@@ -66,7 +66,7 @@ def recognised(net: nn.Module, inputs: Tensor, told: Outputs | None = None) -> F
             return replace(form, scale="classes", source="values", tried=len(values))
         last = last_operation(net, container)
         if told is None and last is None and _open(values, bool(form.half)):
-            later = list(_later_answers(net, inputs[len(values) :], form.at_a_time))
+            later = list(_later_answers(net, inputs[len(values) :], form.bounds))
             values = torch.cat([values, *(_rows([answer], container)[0] for answer in later)])
     finite = values[values.isfinite().all(1)]
     if not len(finite):
@@ -78,29 +78,37 @@ def recognised(net: nn.Module, inputs: Tensor, told: Outputs | None = None) -> F
 
 def _first_answers(net: nn.Module, inputs: Tensor) -> tuple[str, list[_Answer]]:
     """`Form.rows`, and answers to the first inputs."""
-    fixed = fixed_rows(net)
+    stated = stated_rows(net)
+    if stated is not None:
+        return rows_told(stated), _answers_within(net, inputs, stated)
     error: DoesNotRun | None = None
-    if fixed is None:
+    for bounds in (Bounds(), *(Bounds(size, size) for size in _FIXED)):
         try:
-            return "batch", [a for piece in inputs[:_TRIED].split(_FIRST) for a in _run(net, piece)]
-        except DoesNotRun as caught:
-            error = caught
-    for size in (fixed,) if fixed else _FIXED:
-        try:
-            pieces = inputs[: max(_TRIED, size)].split(size)
-            return rows_told(size), [a for p in pieces for a in _run(net, filled_up(p, size))]
+            return rows_told(bounds), _answers_within(net, inputs, bounds)
         except DoesNotRun as caught:
             error = error or caught
     assert error is not None
     raise error
 
 
-def _later_answers(net: nn.Module, inputs: Tensor, fixed: int) -> Iterator[_Answer]:
+def _answers_within(net: nn.Module, inputs: Tensor, bounds: Bounds) -> list[_Answer]:
+    """Answers to the first inputs, in batches of several sizes if the network takes them."""
+    least, most = bounds
+    sizes = [max(least, min(size, most or size)) for size in _FIRST]
+    if least == most or sum(sizes) > len(inputs):
+        pieces = inputs[: max(_TRIED, least)].split(least)
+    else:
+        pieces = inputs[: sum(sizes)].split(sizes)
+    return [a for piece in pieces for a in _run(net, filled_up(piece, max(least, len(piece))))]
+
+
+def _later_answers(net: nn.Module, inputs: Tensor, bounds: Bounds) -> Iterator[_Answer]:
     if not len(inputs):
         return
-    size = fixed or max(1, min(_MOST_ROWS, _VALUES // inputs[0].numel()))
+    least, most = bounds
+    size = max(least, min(_MOST_ROWS, most or _MOST_ROWS, _VALUES // inputs[0].numel()))
     for piece in inputs.split(size):
-        yield from _run(net, filled_up(piece, fixed) if fixed else piece)
+        yield from _run(net, filled_up(piece, max(least, len(piece))))
 
 
 def _run(net: nn.Module, inputs: Tensor) -> list[_Answer]:

@@ -12,6 +12,7 @@ from typing import Any
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from audits.errors import AuditError, ModelRefused
 from audits.models.server import NOT_FOUND, expect_registry, no_answer
@@ -20,8 +21,11 @@ from audits.models.status import deprecated_by, expect_ready
 
 _URI = re.compile(
     r"models:/(?:(?P<model_id>m-[0-9a-f]{32})"
-    r"|(?P<name>[^/@]+)(?:/(?:(?P<version>\d+)|(?P<latest>latest))|@(?P<alias>[^/@]+)))"
+    # As MLflow reads it: an @ of a name is no alias if a version follows, else the last @ is.
+    r"|(?P<name>[^/]+)(?:/(?:(?P<version>\d+)|(?P<latest>latest))|@(?P<alias>[^/@]+)))"
 )
+_PAGE = 1000  # results in one answer; more are refused
+_DATABRICKS = ("databricks", "uc")  # registries that give credentials for each version
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,13 @@ def _resolve(uri: str) -> Resolved:
             f"Expected a model at {uri} in the registry {mlflow.get_registry_uri()}, found none: "
             f"{error.message}"
         ) from error
+    expect_ready(f"models:/{found.name}/{found.version}", found.status)
+    return pinned(found)
+
+
+def pinned(found: ModelVersion) -> Resolved:
+    """The model of a version that MLflow has found."""
     version = str(found.version)
-    expect_ready(f"models:/{found.name}/{version}", found.status)
     source = str(found.source or "")
     model_id = found.model_id or (
         source.removeprefix("models:/") if source.startswith("models:/m-") else None
@@ -95,18 +104,27 @@ def _latest(client: mlflow.MlflowClient, name: str) -> Any:
     return versions[-1]
 
 
-def names() -> list[str]:
-    """Names of all registered models."""
-    search = mlflow.MlflowClient().search_registered_models
-    return sorted(model.name for model in all_pages(search))
+def all_versions() -> list[ModelVersion]:
+    """All versions of all registered models, by name and number."""
+    search = mlflow.MlflowClient().search_model_versions
+    return _in_order(all_pages(search, max_results=_PAGE))
 
 
 def versions_of(name: str) -> list[ModelVersion]:
     """All versions of a registered model, oldest first; empty if the name is unknown."""
     search = mlflow.MlflowClient().search_model_versions
-    found = all_pages(search, filter_string=matching("name", name))
-    own = [version for version in found if version.name == name]
-    return sorted(own, key=lambda version: int(version.version))
+    found = all_pages(search, max_results=_PAGE, filter_string=matching("name", name))
+    return _in_order([version for version in found if version.name == name])
+
+
+def versions_of_alias(alias: str) -> set[tuple[str, str]]:
+    """Name and number of all versions to which an alias points now."""
+    models = all_pages(mlflow.MlflowClient().search_registered_models, max_results=_PAGE)
+    return {(m.name, str(m.aliases[alias])) for m in models if alias in m.aliases}
+
+
+def _in_order(versions: list[ModelVersion]) -> list[ModelVersion]:
+    return sorted(versions, key=lambda version: (version.name, int(version.version)))
 
 
 def all_pages(search: Callable[..., Any], **arguments: Any) -> list[Any]:
@@ -171,14 +189,17 @@ def version_of_alias(name: str, alias: str) -> str | None:
 def matching(field: str, text: str, *, begins: bool = False) -> str:
     """A filter of MLflow's searches for `text` in a field, or for what begins with it.
 
-    It may let others through as well: MLflow's filters cannot write a text with both kinds of
-    quotes, so any character is taken in place of its apostrophes. Look at what was found.
+    It may let others through as well: MLflow's filters cannot write a text with a backslash, a line
+    break, or both kinds of quotes, so any character is taken in place of these. Look at what was
+    found.
     """
-    both = "'" in text and '"' in text
-    value = text.replace("'", "_") if both else text
-    value += "%" if begins else ""
+    value = re.sub(r"[\\\r\n]", "_", text)
+    if "'" in value and '"' in value:
+        value = value.replace("'", "_")
+    like = begins or value != text
     quote = '"' if "'" in value else "'"
-    return f"{field} {'LIKE' if begins or both else '='} {quote}{value}{quote}"
+    end = "%" if begins else ""
+    return f"{field} {'LIKE' if like else '='} {quote}{value}{end}{quote}"
 
 
 def aliases_of(model: Resolved) -> list[str]:
@@ -198,11 +219,42 @@ def fetch(model: Resolved, folder: Path) -> Path:
 
     def copy(target: Path) -> Path:
         try:
-            return Path(mlflow.artifacts.download_artifacts(model.uri, dst_path=str(target)))
+            target.mkdir(parents=True, exist_ok=True)
+            files = get_artifact_repository(_place(model))
+            return Path(files.download_artifacts("", str(target)))
         except (MlflowException, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise ModelRefused(
-                f"Expected the files of {model.uri}, could not copy them to {target}: {reason}"
-            ) from error
+            raise _not_copied(f"the files of {model.uri}", target, error) from error
 
     return copied_once(model.uri, folder, copy)
+
+
+def fetch_file(model: Resolved, name: str, folder: Path) -> Path:
+    """Copies the file `name` of the model, and nothing else, into `folder`; returns the copy.
+
+    Raises ModelRefused if the file cannot be copied.
+    """
+    copy = folder / name
+    try:
+        # `download_artifacts` would first list the folder, start threads and draw a bar.
+        get_artifact_repository(_place(model))._download_file(name, str(copy))
+    except (MlflowException, OSError) as error:
+        raise _not_copied(f"{name} of {model.uri}", folder, error) from error
+    return copy
+
+
+def _place(model: Resolved) -> str:
+    """The URI of the model's folder.
+
+    MLflow's own URI of a version cannot hold every name: `?` and `#` would end it, and it takes
+    what follows an `@` for an alias.
+    """
+    kind = mlflow.get_registry_uri().partition(":")[0]
+    if model.version is None or kind.startswith(_DATABRICKS):
+        return model.uri
+    client = mlflow.MlflowClient()
+    return str(client.get_model_version_download_uri(model.name, model.version))
+
+
+def _not_copied(what: str, target: Path, error: Exception) -> ModelRefused:
+    reason = " ".join(str(error).split())
+    return ModelRefused(f"Expected {what}, could not copy them to {target}: {reason}")

@@ -1,16 +1,16 @@
 """Checks that MLflow answers, before it is used, and words its errors."""
 
-import sqlite3
-from contextlib import closing
 from functools import cache
 from pathlib import Path
 
 import mlflow
 from mlflow.exceptions import MlflowException
+from mlflow.store.db.utils import create_sqlalchemy_engine
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
+from sqlalchemy import inspect
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from audits.errors import AuditError
 
@@ -103,7 +103,7 @@ def _expect_server(uri: str, variable: str) -> None:
 
 def _expect_database(url: URL, uri: str, variable: str) -> None:
     if url.get_backend_name() == "sqlite":
-        _expect_sqlite(Path(url.database or ""), variable)
+        _expect_sqlite(url, uri, variable)
         return
     try:
         url.get_dialect().import_dbapi()
@@ -114,18 +114,22 @@ def _expect_database(url: URL, uri: str, variable: str) -> None:
         ) from error
 
 
-def _expect_sqlite(database: Path, variable: str) -> None:
+def _expect_sqlite(url: URL, uri: str, variable: str) -> None:
+    database = Path((url.database or "").removeprefix("file:"))  # as SQLite's own URIs begin
     expected, cure = f"Expected MLflow's database at {database.absolute()}", f"Set {variable}."
     if not database.is_file():
         raise AuditError(f"{expected}, found none. {cure}")
     try:
-        with closing(
-            sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
-        ) as opened:
-            tables = {name for (name,) in opened.execute("SELECT name FROM sqlite_master")}
-    except sqlite3.Error as error:
-        raise AuditError(f"{expected}, but it cannot be read: {error}. {cure}") from error
-    if "alembic_version" not in tables:  # which MLflow makes with its first table
+        # MLflow's own connection, with the settings that the URI names, as how long to wait.
+        engine = create_sqlalchemy_engine(uri)
+        try:
+            known = inspect(engine).has_table("alembic_version")  # made with the first table
+        finally:
+            engine.dispose()
+    except (SQLAlchemyError, TypeError, ValueError) as error:
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise AuditError(f"{expected}, but it cannot be read: {reason}. {cure}") from error
+    if not known:
         raise AuditError(f"{expected}, got a file without its tables. {cure}")
 
 

@@ -1,14 +1,31 @@
-"""Reads MLmodel and other texts of a model within bounds, so that a crafted one fills no memory."""
+"""Reads MLmodel and other texts of a model within bounds: a crafted one fills no memory.
+
+libyaml ends the process if brackets are nested too deep, so that the depth is counted first.
+"""
 
 from pathlib import Path
 from typing import Any
 
 import yaml
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from audits.errors import ModelRefused
 
 MLMODEL = "MLmodel"
+BROKEN = (
+    AttributeError,
+    KeyError,
+    OSError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    yaml.YAMLError,
+    MlflowException,
+)
+"""Errors that a damaged or crafted text of a model raises when it is read."""
+
 _BYTES = 4 << 20  # 20,000 classes with long names have 1 MiB
 _VALUES = 1_000_000  # in MLmodel, those that an alias repeats counted each time
 _DEPTH = 100  # of mappings and lists, one inside the other
@@ -37,6 +54,8 @@ def read_mlmodel(folder: Path) -> Model:
     values = yaml.load(text, Loader=_Loader)
     if not isinstance(values, dict):
         raise ModelRefused(f"Expected a mapping in {MLMODEL}, got {type(values).__name__}.")
+    if not isinstance(values.get("flavors"), dict):
+        raise ModelRefused(f"Expected an {MLMODEL} that names flavours, got none.")
     return Model.from_dict(values)
 
 

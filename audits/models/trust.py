@@ -7,7 +7,7 @@ that was recorded there, is asked.
 import json
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from glob import escape
@@ -18,7 +18,7 @@ import mlflow
 import yaml
 from pydantic import Field, ValidationError
 
-from audits.errors import AuditError
+from audits.errors import AuditError, ModelRefused
 from audits.models.registry import Resolved
 from audits.strict import Strict
 
@@ -65,6 +65,23 @@ class Trust:
 
 
 NO_TRUST = Trust()
+
+
+def expect_trusted_code(flavours: Mapping[str, Any], trust: Trust) -> dict[str, Any]:
+    """The folders of modules of its own that each flavour in a model's MLmodel names.
+
+    Raises ModelRefused if there are any and the auditor does not trust the model's name.
+    """
+    entries = {name: entry for name, entry in flavours.items() if isinstance(entry, dict)}
+    named = {name: entry["code"] for name, entry in entries.items() if entry.get("code")}
+    for name, code in named.items():
+        if not trust.by_name:
+            raise ModelRefused(
+                f"Expected a model without code of its own, got code: {code!r} in flavour {name}, "
+                "which would run when loaded. Log it as pt2 without code_paths, or, if you trust "
+                f"all who can register models under its name, {trust.name_line}."
+            )
+    return named
 
 
 def trust_in(model: Resolved, sha256: Sequence[str] = ()) -> Trust:

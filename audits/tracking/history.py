@@ -1,8 +1,11 @@
 """The history of a model: all of its audits in MLflow."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import mlflow
@@ -11,6 +14,10 @@ from mlflow.entities import Run
 from audits.errors import AuditError
 from audits.models import registry, server
 from audits.tracking.tags import ALIASES_TAG, MODEL_TAG, REASON_TAG, VERDICT_TAG
+
+_BEGAN = "attributes.start_time"
+_FEW, _PAGE = 200, 1000  # runs in one answer
+_STRETCHES, _AT_ONCE = 8, 4
 
 
 @dataclass(frozen=True)
@@ -40,17 +47,37 @@ def history(name: str, experiment: str) -> list[Entry]:
     if found is None:
         raise AuditError(f"Expected an experiment {experiment!r} in MLflow, found none.")
     prefix = f"models:/{name}/"
-    runs = registry.all_pages(
-        client.search_runs,
-        experiment_ids=[found.experiment_id],
-        filter_string=registry.matching(f"tags.`{MODEL_TAG}`", prefix, begins=True),
-        order_by=["attributes.start_time DESC"],
-    )
+    own = registry.matching(f"tags.`{MODEL_TAG}`", prefix, begins=True)
+    runs = _newest_first(found.experiment_id, own)
     # In LIKE, an underscore stands for any character.
     entries = [_entry(run) for run in runs if run.data.tags[MODEL_TAG].startswith(prefix)]
     if not entries:
         raise AuditError(f"Expected audits of {name!r} in {experiment!r}, found none.")
     return entries
+
+
+def _newest_first(experiment_id: str, own: str) -> list[Run]:
+    """All runs of the filter `own`, newest first.
+
+    A server takes a second for each 1,000 runs, so many runs are asked for in stretches of time,
+    several at once.
+    """
+    search = partial(mlflow.MlflowClient().search_runs, [experiment_id])
+    newest = search(own, max_results=_FEW, order_by=[f"{_BEGAN} DESC"])
+    if not newest.token:
+        return list(newest)
+    (oldest,) = search(own, max_results=1, order_by=[f"{_BEGAN} ASC"])
+    first, last = oldest.info.start_time, newest[-1].info.start_time
+    ends = [first + (last - first) * n // _STRETCHES for n in range(_STRETCHES)] + [last + 1]
+
+    def stretch(begin: int, end: int) -> list[Run]:
+        between = f"{own} AND {_BEGAN} >= {begin} AND {_BEGAN} < {end}"
+        return registry.all_pages(search, filter_string=between, max_results=_PAGE)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        parts = pool.map(stretch, ends[:-1], ends[1:])
+        runs = {run.info.run_id: run for run in chain(newest, *parts)}  # some are in both
+    return sorted(runs.values(), key=lambda run: -run.info.start_time)
 
 
 def _entry(run: Run) -> Entry:

@@ -88,7 +88,11 @@ class NotVerified(Exception):
 
 def standing(model: Resolved) -> PastAudit | None:
     """The audit that the version's tags name, if it is verified and whole; else None."""
-    tags = registry.tags_of(model)
+    return standing_by_tags(model, registry.tags_of(model))
+
+
+def standing_by_tags(model: Resolved, tags: Mapping[str, str]) -> PastAudit | None:
+    """As `standing`, for a version whose tags are known."""
     tag = audit_tag(tags)
     if (run_id := run_of(tag)) is None:
         return None

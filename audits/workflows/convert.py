@@ -18,6 +18,7 @@ from audits.execution.worker import Worker, WorkerFailure
 from audits.models import registry
 from audits.models.contract import InputContract
 from audits.models.files import inspect
+from audits.models.form import Bounds
 from audits.models.preprocessing import Preprocessing
 from audits.models.registry import Resolved
 from audits.models.texts import read_mlmodel
@@ -86,7 +87,7 @@ def _expect_exportable(session: Session) -> None:
             f"Expected a model that torch can export, got one that gives only {setting.gives}. "
             "Audit it as it is: checks that need no gradient apply."
         )
-    if setting.model.outputs.at_a_time:
+    if setting.model.outputs.bounds != Bounds():
         raise AuditError(
             f"Expected a model that takes any number of images, got one that takes "
             f"{setting.model.outputs.rows}. Export the network itself with an example of 2 rows."

@@ -51,7 +51,11 @@ class Lookout:
         found.
         """
         model = registry.resolve(uri)
-        found = reader.standing(model)
+        return self.look_at(model, registry.tags_of(model))
+
+    def look_at(self, model: Resolved, tags: Mapping[str, str]) -> Due:
+        """As `look`, for a model that is resolved and whose tags are known."""
+        found = reader.standing_by_tags(model, tags)
         if found is None:
             return Due(None, "there is no complete audit that can be verified")
         images = self._images  # not in `try`: without data no model can be audited

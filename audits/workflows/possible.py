@@ -2,18 +2,22 @@
 
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
-from audits.errors import AuditError
+from audits.errors import AuditError, ModelRefused
 from audits.execution import bubblewrap, docker
 from audits.execution.inputs import AuditInputs
 from audits.execution.store import Store
+from audits.models.foreign import expect_auditable
+from audits.models.mlmodel import described
 from audits.models.registry import Resolved
 
 
 def expect_possible(config: AuditConfig, model: Resolved, images: ImageSet) -> None:
-    """Raises AuditError if isolation, store or a check for images of this size cannot be had.
+    """Raises AuditError if no audit takes the model, or isolation, store or a check cannot be had.
 
-    A model that must not or cannot be opened raises nothing: that is a finding, and recorded.
+    An image classifier that must not or cannot be opened raises nothing: that is a finding, and
+    recorded.
     """
+    _expect_auditable(model)
     _expect_checks_suit(config, model, images)
     expect_place(config)
 
@@ -30,6 +34,18 @@ def expect_isolation(config: AuditConfig) -> None:
         bubblewrap.expect_available()
     elif config.docker_image is not None:
         docker.expect_available(config.docker_image)
+
+
+def _expect_auditable(model: Resolved) -> None:
+    """Raises AuditError if MLmodel alone says that the model is no image classifier.
+
+    No other file is copied for that: they may be those of a large language model.
+    """
+    try:
+        conf = described(model)
+    except ModelRefused:  # the audit meets it again, and records it
+        return
+    expect_auditable(conf)
 
 
 def _expect_checks_suit(config: AuditConfig, model: Resolved, images: ImageSet) -> None:

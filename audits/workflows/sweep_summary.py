@@ -1,13 +1,14 @@
 """The work of a sweep on each version, and the summary of all: a plain function."""
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from audits.config.audit import AuditConfig
 from audits.models.snapshot import snapshot
 from audits.verdict.result import AuditResult
 from audits.workflows.audit import run_audit
+from audits.workflows.candidates import Candidate, Candidates, left_alone_told
 from audits.workflows.freshness import Lookout
 
 log = logging.getLogger(__name__)
@@ -26,9 +27,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary:
-    """All versions that a sweep looked at."""
+    """All image classifiers that a sweep looked at, and how many other versions it left alone."""
 
     rows: tuple[Row, ...]
+    left_alone: Mapping[str, int] = field(default_factory=dict)  # versions by reason
 
     @property
     def word(self) -> str:
@@ -42,7 +44,9 @@ class Summary:
         counts = {v: sum(row.verdict == v for row in self.rows) for v in _WORDS}
         told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
         audits = sum(row.done == "audited" for row in self.rows)
-        return f"{len(self.rows)} versions, {audits} audited: {told}"
+        audited = f"{len(self.rows)} versions, {audits} audited" + (f": {told}" if told else "")
+        left = left_alone_told(self.left_alone)
+        return f"{audited}; {left}" if left else audited
 
 
 _WORDS = ("passed", "failed", "undecided", "error")
@@ -50,37 +54,42 @@ _WORDS = ("passed", "failed", "undecided", "error")
 
 def audit_due(
     config: AuditConfig,
-    uris: Sequence[str],
+    found: Candidates,
     audit: Callable[[AuditConfig], AuditResult] = run_audit,
     broke_off: Callable[[str, str], None] = lambda uri, reason: None,
 ) -> Summary:
-    """Audits those of the versions `uris` that are due by `config`, one after the other.
+    """Audits those of the versions `found` that are due by `config`, one after the other.
 
     `audit` runs one audit. If it raises, `broke_off` is called with the version's URI and the
-    reason, the verdict of the version is `error`, and the others are audited all the same.
+    reason, the verdict of the version is `error`, and the others are audited all the same. Nothing
+    is recorded about a version that would be refused, or whose MLmodel cannot be read.
     """
     lookout = Lookout(config)
 
-    def row(uri: str) -> Row:
+    def row(one: Candidate) -> Row:
         done = "skipped"
+        if one.unread:
+            return Row(one.uri, done, "error", one.unread)
+        if one.refused:
+            return Row(one.uri, done, "undecided", one.refused)
         try:
             with snapshot():  # looking and auditing copy the files of the version once
-                found, why = lookout.look(uri)
-                if found is not None:
-                    return Row(uri, done, found.word, why)
+                standing, why = lookout.look(one.uri)
+                if standing is not None:
+                    return Row(one.uri, done, standing.word, why)
                 done = "audited"
-                result = audit(config.model_copy(update={"model": uri}))
+                result = audit(config.model_copy(update={"model": one.uri}))
         except Exception as error:
             # Whatever happened to this version, the others are due as well. The summary, the exit
             # code and `broke_off` tell it.
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            broke_off(uri, reason)
-            return Row(uri, done, "error", reason)
-        return Row(uri, done, result.verdict.word, result.verdict.reason, result.run_id)
+            broke_off(one.uri, reason)
+            return Row(one.uri, done, "error", reason)
+        return Row(one.uri, done, result.verdict.word, result.verdict.reason, result.run_id)
 
     rows = []
-    for uri in uris:
-        rows.append(row(uri))
+    for one in found.rows:
+        rows.append(row(one))
         # Logged at once, so that the night's work is not lost if a later step fails.
-        log.info("%s: %s, %s", uri, rows[-1].done, rows[-1].verdict)
-    return Summary(tuple(rows))
+        log.info("%s: %s, %s", one.uri, rows[-1].done, rows[-1].verdict)
+    return Summary(tuple(rows), found.left_alone)

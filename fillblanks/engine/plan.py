@@ -78,12 +78,16 @@ def default_plan(channels: int, height: int, width: int) -> Plan:
     return with_block(Plan(max(_SMALLEST, min(_LARGEST, _VALUES // values))), values)
 
 
-def with_fixed(plan: Plan, fixed: dict[str, Any], shape: Sequence[int]) -> Plan:
+def with_fixed(
+    plan: Plan, fixed: dict[str, Any], shape: Sequence[int], largest: int | None = None
+) -> Plan:
     """The plan with the `fixed` fields of `Plan`, for images of `shape` (C, H, W).
 
-    Unless it is fixed, the block is made to suit the chunk. Raises ValueError as `Plan` does.
+    `largest` is the most images that the network takes in a pass; the chunk has no more, unless it
+    is fixed. Unless it is fixed, the block is made to suit the chunk. Raises ValueError as `Plan`
+    does.
     """
-    plan = replace(plan, **fixed)
+    plan = replace(plan, **({"chunk": min(plan.chunk, largest or plan.chunk)} | fixed))
     return plan if "block" in fixed else with_block(plan, math.prod(shape))
 
 

@@ -39,7 +39,8 @@ class Search:
 
     `images` (N, C, H, W) are as `Classifier.to_input` gives them. `order` is the update of a pass.
     `passes` is how many passes the plan is wanted for, None for no limit of time. `fixed` are
-    fields of `Plan` that are not tried.
+    fields of `Plan` that are not tried. `largest` is the most images that the network takes in a
+    pass.
     """
 
     def __init__(
@@ -49,7 +50,10 @@ class Search:
         order: UpdateOrder,
         fixed: dict[str, Any],
         passes: int | None,
+        largest: int | None = None,
     ):
+        self._most = largest
+        self._largest = min(largest or math.inf, _LARGEST_CHUNK[classifier.device.type])
         self.fixed, self.trials = fixed, list[Trial]()
         self._classifier, self._images, self._order = classifier, images, order
         self._passes, self._has_graph = passes, not missing()
@@ -60,8 +64,8 @@ class Search:
         """The fastest plan in full precision, or in the fixed precision unless that is reduced."""
         reduced = self.fixed.get("precision") in REDUCED
         fixed = {k: v for k, v in self.fixed.items() if not (reduced and k == "precision")}
-        shape = self._images.shape[1:]
-        best = self._first(with_fixed(default_plan(*shape), fixed, shape))
+        shape, largest = self._images.shape[1:], self._most
+        best = self._first(with_fixed(default_plan(*shape), fixed, shape, largest))
         if self._passes is not None:
             self._seconds = max(_LEAST_SECONDS, _SHARE * self._passes * best.seconds_per_pass)
         best = self._chunked(self._formatted(best))
@@ -129,7 +133,6 @@ class Search:
 
     def _chunked(self, best: Trial) -> Trial:
         """`best` with larger chunks as long as they are faster, else with smaller chunks."""
-        largest = _LARGEST_CHUNK[self._classifier.device.type]
         start = best
         for factor in (2, 0.5):
             if best is not start:
@@ -137,7 +140,7 @@ class Search:
             while True:
                 chunk = int(best.plan.chunk * factor)
                 long = best.seconds_per_pass * best.plan.chunk > _LONG_PASS_SECONDS and factor > 1
-                if long or not 1 <= chunk <= largest:
+                if long or not 1 <= chunk <= self._largest:
                     break
                 better = self._best(best, "chunk", chunk)
                 if better is best:

@@ -34,6 +34,7 @@ def tuned(
     draws: int,
     passes: int | None,
     fixed: dict[str, Any],
+    largest: int | None = None,
 ) -> Tuning:
     """Finds a fast plan for passes of `order`, whose answer is that of `fill`.
 
@@ -42,7 +43,7 @@ def tuned(
     """
     if with_fixed(Plan(1), fixed, images.shape[1:]).needs_graph:
         operations()  # raises if torch lacks any: sooner, and in plainer words, than in a trial
-    search = Search(classifier, images, order, fixed, passes)
+    search = Search(classifier, images, order, fixed, passes, largest)
     full = search.full()
     candidates = search.reduced(full)
     count, draws = search.affordable(full, len(images), draws)

@@ -24,6 +24,7 @@ def tune(
     draws: int = 512,
     passes: int | None = None,
     fixed: dict[str, Any] | None = None,
+    largest: int | None = None,
     **options: Any,
 ) -> Tuning:
     """Finds a fast plan for `expected_fill(classifier, images, labels, **options)`.
@@ -40,7 +41,8 @@ def tune(
     `passes` is the number of passes that the plan is wanted for: tuning then takes at most about a
     tenth of their time or 20 seconds, if need be with fewer images and draws or without reduced
     precision. `fixed` are fields of `Plan` that are not tried; a precision that is fixed there is
-    taken whatever its overlap. `samples`, `max_draws` and `tolerance` among the options do not
+    taken whatever its overlap. `largest` is the most images that the network takes in a pass; no
+    larger chunk is tried. `samples`, `max_draws` and `tolerance` among the options do not
     matter. If torch lacks a name that rewritten graphs and "mixed" take, they are not tried.
 
     Raises ValueError if the network cannot run as `fixed` says or the input is not that of
@@ -56,6 +58,7 @@ def tune(
         draws=draws,
         passes=passes,
         fixed=dict(fixed or {}),
+        largest=largest,
     )
 
 

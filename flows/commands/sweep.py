@@ -1,13 +1,13 @@
 """fillblanks sweep: audits every version that is due."""
 
 import argparse
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flows.commands.common import EXIT, add_wanted, add_without_prefect, through_prefect, wanted
 
 if TYPE_CHECKING:
     from audits import AuditConfig
+    from audits.workflows.candidates import Candidates
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -33,15 +33,16 @@ def run(options: argparse.Namespace) -> int:
     version is found, or a configured Prefect server does not answer.
     """
     from audits.config.reading import read_mapping
+    from audits.workflows.candidates import candidates
     from audits.workflows.possible import expect_place
     from audits.workflows.sweep import sweep_config, versions
     from flows.terminal.console import show_progress
 
     which, values = wanted(options), read_mapping(options.config)
-    uris = versions(which)
-    config = sweep_config(values, uris, origin=options.config)
+    found = versions(which)
+    config = sweep_config(values, found, origin=options.config)
     if options.dry_run:
-        return _dry_run(config, uris)
+        return _dry_run(config, candidates(found, config))
     expect_place(config)  # else every version would say so
     progress = show_progress()
     with through_prefect(options) as prefect:
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         else:
             from audits.workflows.sweep_summary import audit_due
 
-            summary = audit_due(config, uris)
+            summary = audit_due(config, candidates(found, config))
     progress.done()
     for row in summary.rows:
         print(f"{row.model}: {row.done}, {row.verdict}. {row.why}")
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     return EXIT[summary.word]
 
 
-def _dry_run(config: "AuditConfig", uris: Sequence[str]) -> int:
+def _dry_run(config: "AuditConfig", found: "Candidates") -> int:
     from mlflow.exceptions import MlflowException
 
     from audits import AuditError
@@ -68,12 +69,19 @@ def _dry_run(config: "AuditConfig", uris: Sequence[str]) -> int:
 
     lookout = Lookout(config)
     code = 0
-    for uri in uris:
+    for one in found.rows:
         try:
-            found, why = lookout.look(uri)
+            if one.unread:
+                raise AuditError(one.unread)
+            if one.refused:
+                print(f"{one.uri}: not due, {one.refused}")
+                continue
+            standing, why = lookout.look_at(one.model, one.tags)
         except (AuditError, MlflowException, OSError) as error:  # the others can be looked at
-            print(f"{uri}: not known, {' '.join(str(error).split())}")
+            print(f"{one.uri}: not known, {' '.join(str(error).split())}")
             code = EXIT["undecided"]
         else:
-            print(f"{uri}: {'due' if found is None else 'not due'}, {why}")
+            print(f"{one.uri}: {'due' if standing is None else 'not due'}, {why}")
+    if found.told:
+        print(found.told)
     return code

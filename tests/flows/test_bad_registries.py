@@ -13,6 +13,7 @@ from bad_places import QUOTES
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from audits.models.server import expect_registry
 from flows.cli import main
 from flows.terminal.told import told
 
@@ -66,6 +67,19 @@ def test_a_uri_that_is_no_mlflow_is_one_line(case, command, models, place, refus
     assert re.search(expected, line), line
     assert "secret" not in line
     assert {path: path.read_bytes() for path in files} == files
+
+
+@pytest.mark.parametrize("form", ["{}?timeout=30", "file:{}?timeout=30&uri=true"])
+def test_a_database_is_looked_at_with_the_settings_of_its_uri(form, models):
+    file = mlflow.get_tracking_uri().removeprefix("sqlite:///")
+    uri = f"sqlite:///{form.format(file)}"
+    with sqlite3.connect(file, check_same_thread=False) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        seconds = 8  # more than the 5 that SQLite waits if nobody says how long
+        threading.Timer(seconds, writer.rollback).start()
+        with _at(uri):
+            expect_registry()
+            assert MlflowClient().get_model_version("m", "1").name == "m"
 
 
 @contextmanager

@@ -62,11 +62,17 @@ class OnnxNet(nn.Module):
         except Unconvertible as error:
             self._give_up(str(error))
 
+    @property
+    def fixed_rows(self) -> int | None:
+        """The only number of images that the graph takes; None if it takes any."""
+        rows = self.entry.shape[0]
+        return rows if isinstance(rows, int) else None
+
     def forward(self, images: Tensor) -> Tensor:
         """The graph's output (N, K) for images as it takes them."""
         images = images.to(_DTYPES[self.entry.type])
-        rows = self.entry.shape[0]
-        if isinstance(rows, int) and len(images) != rows:
+        rows = self.fixed_rows
+        if rows is not None and len(images) != rows:
             raise ValueError(f"Expected {rows} image(s), the fixed batch, got {len(images)}.")
         plain = not (images.requires_grad or torch.compiler.is_compiling())
         if self.graph is not None and self.left > 0 and plain:

@@ -1,0 +1,82 @@
+"""Candidates: the versions of a sweep that are image classifiers, and what becomes of the others.
+
+Only MLmodel is read, before any other file of a version is copied, and nothing is recorded.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from mlflow.entities.model_registry import ModelVersion
+
+from audits.config.audit import AuditConfig
+from audits.errors import AuditError
+from audits.models import foreign, registry
+from audits.models.mlmodel import described
+from audits.models.registry import Resolved
+from audits.models.status import left_alone
+from audits.models.trust import trust_in
+
+_AT_ONCE = 8  # questions to MLflow
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version that a sweep looks at, as it was when the sweep began."""
+
+    model: Resolved
+    tags: Mapping[str, str]
+    refused: str = ""  # why it would be refused, which MLmodel alone says
+    unread: str = ""  # why its MLmodel cannot be read, so that nobody knows what it is
+
+    @property
+    def uri(self) -> str:
+        """Its URI with name and number."""
+        return self.model.uri
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The versions that a sweep looks at, and how many it leaves alone for which reason."""
+
+    rows: tuple[Candidate, ...]
+    left_alone: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def told(self) -> str:
+        """The versions that are left alone, in words; "" if there are none."""
+        return left_alone_told(self.left_alone)
+
+
+def candidates(versions: Sequence[ModelVersion], config: AuditConfig) -> Candidates:
+    """Tells image classifiers from all other models by their MLmodel alone."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = list(pool.map(lambda version: _sorted(version, config), versions))
+    left = Counter(one for one in found if isinstance(one, str))
+    return Candidates(tuple(one for one in found if isinstance(one, Candidate)), left)
+
+
+def left_alone_told(counts: Mapping[str, int]) -> str:
+    """How many versions a sweep leaves alone for which reason, the most first; "" if none."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    told = ", ".join(f"{count:,} {reason}" for reason, count in ordered)
+    return f"left alone: {told}" if told else ""
+
+
+def _sorted(version: ModelVersion, config: AuditConfig) -> Candidate | str:
+    """The version, or why it is left alone."""
+    if reason := left_alone(version):
+        return reason
+    model, tags = registry.pinned(version), version.tags
+    try:
+        conf = described(model)
+    except AuditError as error:
+        return Candidate(model, tags, unread=str(error))
+    if reason := foreign.why_left_alone(conf):
+        return reason
+    try:
+        foreign.expect_not_refused(conf, trust_in(model, config.trust_pickle_sha256))
+    except AuditError as error:
+        return Candidate(model, tags, refused=str(error))
+    return Candidate(model, tags)

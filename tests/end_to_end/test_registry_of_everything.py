@@ -1,0 +1,213 @@
+"""A sweep of a registry of everything touches image classifiers alone, whatever their names are."""
+
+import json
+import os
+import unicodedata
+from pathlib import Path
+
+import described as of
+import mlflow
+import pytest
+import yaml
+from mlflow import MlflowClient
+from servers import mlflow_server
+from simple_nets import logistic
+
+from audits import AuditError, parse_config
+from audits.models.registry import resolve
+from audits.workflows.audit import run_audit
+from audits.workflows.candidates import candidates
+from audits.workflows.sweep import Wanted, sweep_config, versions
+from audits.workflows.sweep_summary import audit_due
+from flows.cli import main
+
+_CODED = {"flavour": "pytorch", "inputs": of.tensor(-1, 3, 64, 64), "entry": {"code": "code"}}
+NAMES = [
+    "someone@example.org",
+    "a@b@c",
+    "both ' and \"",
+    "'",
+    "back\\",
+    unicodedata.normalize("NFC", "café"),
+    unicodedata.normalize("NFD", "café"),
+    "v1.2.3",
+    " spaces at both ends ",
+    "100 %",
+    "%20",
+    "a+b",
+    "a#b",
+    "a?b=c",
+    "a_b",
+    "axb",
+    "latest",
+    "m-" + "0" * 32,
+    "1",
+    "日本語 🙂",
+    "[a]*",
+    "x" * 250,
+]
+
+
+@pytest.fixture
+def config(tmp_path):
+    return {
+        "data": {"kind": "digits"},
+        "checks": [{"kind": "performance"}],
+        "policy": {"conditions": [{"metric": "performance/accuracy", "min": 0.0}]},
+        "store": str(tmp_path / "store"),
+    }
+
+
+def _everything():
+    """All that a sweep could leave behind in MLflow."""
+    client = MlflowClient()
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    runs = [run.info.run_id for run in client.search_runs(experiments)]
+    models = [
+        (m.name, m.description, dict(m.tags), m.last_updated_timestamp)
+        for m in client.search_registered_models()
+    ]
+    versions = [
+        (v.name, v.version, v.description, dict(v.tags), v.last_updated_timestamp)
+        for v in client.search_model_versions()
+    ]
+    return experiments, sorted(runs), models, versions
+
+
+def _swept(config):
+    found = versions(Wanted())
+    parsed = sweep_config(config, found)
+    return audit_due(parsed, candidates(found, parsed))
+
+
+def test_what_is_no_image_classifier_is_left_alone_and_counted(registry, config, tmp_path):
+    for n, (name, (_, content)) in enumerate(of.FOREIGN.items()):
+        of.register(name, of.write(tmp_path / str(n), **content))
+    of.register("sklearn", of.write(tmp_path / "second", **of.FOREIGN["sklearn"][1]))
+    of.register("coded", of.write(tmp_path / "coded", **_CODED))
+    garbled = tmp_path / "garbled"
+    garbled.mkdir()
+    (garbled / "MLmodel").write_text("]")
+    of.register("garbled", garbled)
+    before = _everything()
+    summary = _swept(config)
+    assert _everything() == before
+    assert not Path(config["store"]).exists()
+    rows = [(row.model, row.done, row.verdict) for row in summary.rows]
+    assert rows == [
+        ("models:/coded/1", "skipped", "undecided"),
+        ("models:/garbled/1", "skipped", "error"),
+    ]
+    assert "without code of its own" in summary.rows[0].why
+    assert str(summary) == (
+        "2 versions, 0 audited: 1 undecided, 1 error; left alone: 5 pytorch of other inputs, "
+        "4 sklearn, 1 langchain, 1 python_function, 1 pytorch that gives no classes, 1 spark, "
+        "1 transformers (text-generation), 1 xgboost"
+    )
+    assert summary.word == "undecided"
+
+
+@pytest.mark.parametrize("name", ["words", "chain", "tokens", "satellite"])
+def test_a_single_audit_of_a_foreign_model_is_one_line_and_records_nothing(
+    name, registry, config, tmp_path
+):
+    of.register(name, of.write(tmp_path / "m", **of.FOREIGN[name][1]))
+    before = _everything()
+    with pytest.raises(AuditError, match="Expected") as refused:
+        run_audit(parse_config({**config, "model": f"models:/{name}/1"}))
+    assert "\n" not in str(refused.value)
+    assert "copy" not in str(refused.value)  # nobody tried to
+    assert _everything() == before
+
+
+@pytest.fixture
+def here(monkeypatch, capsys):
+    """Runs a command in this process; returns its exit code and stdout."""
+    variables = dict(os.environ)
+    monkeypatch.setattr("flows.cli.watch", lambda: None)  # it would end this process's children
+
+    def run(*arguments):
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return code, capsys.readouterr().out
+
+    yield run
+    os.environ.clear()  # commands set variables
+    os.environ.update(variables)
+
+
+@pytest.fixture(scope="module")
+def named(shared_registry, register):
+    """One model under every name, and a sweep of all of them."""
+    source = resolve(register(logistic(), "plain")[0])
+    client = MlflowClient()
+    for name in NAMES:
+        client.create_registered_model(name)
+        client.create_model_version(name, f"models:/{source.model_id}")
+        client.set_registered_model_alias(name, "champion", "1")
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_a_name_that_mlflow_accepts_is_swept_and_shown(name, named, here, config, tmp_path):
+    file = tmp_path / "audit.yaml"
+    file.write_text(yaml.safe_dump(config))
+    swept = ["sweep", "--config", file, "--name", name]
+    uri = f"models:/{name}/1"
+    assert here(*swept, "--dry-run") == (
+        0,
+        f"{uri}: due, there is no complete audit that can be verified\n",
+    )
+    code, out = here(*swept, "--without-prefect")
+    assert code == 0
+    assert out.splitlines()[-1] == "1 versions, 1 audited: 1 passed"
+    code, out = here("history", name, "--json")
+    (entry,) = map(json.loads, out.splitlines())
+    assert (code, entry["verdict"], entry["version"]) == (0, "passed", "1")
+    assert entry["aliases"] == ["champion"]
+    code, out = here("gate", f"models:/{name}@champion", "--config", file, "--without-prefect")
+    assert code == 0
+    assert f"{name} v1 was audited before; nothing was measured." in out
+    code, out = here("policy", "--from", f"models:/{name}@champion")
+    assert code == 0
+    assert yaml.safe_load(out)["conditions"]
+    tags = MlflowClient().get_model_version(name, "1").tags
+    assert tags["audit.verdict"] == "passed"
+
+
+def test_over_http_mlmodel_is_read_alone(tmp_path, config):
+    image = {"flavour": "pytorch", "inputs": of.tensor(-1, 1, 28, 28)}
+    with mlflow_server(tmp_path) as server:
+        before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+        mlflow.set_tracking_uri(server.url)
+        mlflow.set_registry_uri(server.url)
+        try:
+            client = MlflowClient()
+            experiment = client.create_experiment("training")
+            for name, content in {"image": image, "spark": of.FOREIGN["spark"][1]}.items():
+                folder = of.write(tmp_path / name, **content)
+                (folder / "model.bin").unlink()
+                (folder / "model.bin").write_bytes(bytes(100))
+                run = client.create_run(experiment)
+                client.log_artifacts(run.info.run_id, str(folder), "model")
+                client.create_registered_model(name)
+                client.create_model_version(
+                    name, f"{run.info.artifact_uri}/model", run_id=run.info.run_id
+                )
+                logged = client.create_logged_model(experiment, name="model")
+                client.log_model_artifacts(logged.model_id, str(folder))
+                client.create_model_version(
+                    name, f"models:/{logged.model_id}", model_id=logged.model_id
+                )
+            found = versions(Wanted())
+            parsed = sweep_config(config, found)
+            chosen = candidates(found, parsed)
+        finally:
+            mlflow.set_tracking_uri(before[0])
+            mlflow.set_registry_uri(before[1])
+        log = (tmp_path / "mlflow.log").read_text()
+    assert [one.uri for one in chosen.rows] == ["models:/image/1", "models:/image/2"]
+    assert not any(one.unread or one.refused for one in chosen.rows)
+    assert chosen.told == "left alone: 2 spark"
+    asked = [line for line in log.splitlines() if '"GET' in line and "mlflow-artifacts" in line]
+    assert len(asked) == 4
+    assert all("/MLmodel " in line for line in asked)
