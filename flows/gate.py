@@ -21,6 +21,7 @@ def gate(
     config: AuditConfig | dict[str, Any] | None = None,
     policy: dict[str, Any] | None = None,
     promote: str | None = None,
+    accept_partial: bool = False,
     fresh: bool = False,
 ) -> Decision | State[Any]:
     """Decides whether `model` may go out; see `audits.workflows.gate.gate` for the parameters.
@@ -35,6 +36,7 @@ def gate(
         config=config,
         policy=None if policy is None else parse_policy(policy),
         promote=promote,
+        accept_partial=accept_partial,
         fresh=fresh,
         audit=audited,
     )

@@ -1,7 +1,7 @@
 """Shared by the checks of fills: parameters, recognition of fills, and metrics (section 4.3)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -58,6 +58,7 @@ Samples = Annotated[int, Field(ge=1, le=MOST_SAMPLES)]
 class FillCheck(Check):
     """Base of the fill checks: parameters of every fill, which the paper leaves open."""
 
+    about_learning: ClassVar[bool] = True
     patch_size: PositiveInt | None = Field(
         default=None,
         description="pixels; default 2 up to 28x28, else a quarter of the shorter side",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Picture
+from fillblanks import Fill
 
 _LONGEST = 80  # characters of a class name in file names and metric keys
 
@@ -36,6 +37,19 @@ def signed_picture(update: Tensor) -> np.ndarray:
     full = np.full_like(fading, 255)
     red, blue = (full, fading, fading), (fading, fading, full)
     return np.where((value > 0)[:, :, None], np.stack(red, 2), np.stack(blue, 2))
+
+
+def fill_pictures(image: Tensor, fill: Fill, i: int) -> np.ndarray:
+    """The pictures of one fill, uint8 (5, H, W, 3): image, masked, update, prototype, composite."""
+    return np.stack(
+        [
+            picture(image),
+            picture(fill.masked[i]),
+            signed_picture(fill.update[i]),
+            picture(fill.prototype[i]),
+            picture(fill.composite[i]),
+        ]
+    )
 
 
 def slugs(names: Sequence[str]) -> list[str]:

@@ -61,6 +61,7 @@ class Ablation(Check):
     kind: Literal["ablation"] = "ablation"
     version: ClassVar[int] = 3
     asks_reference: ClassVar[bool] = False  # only `ask` does
+    about_learning: ClassVar[bool] = True
     asks_at_the_end: ClassVar[bool] = True
     images: PositiveInt | None = Field(
         default=50, description="audit a sample of this many images, evenly over the classes"

@@ -22,6 +22,7 @@ from audits.checks._fill import (
 )
 from audits.checks._forms import columns_form, recognised_form, shown_form
 from audits.checks._images import picture, sliders
+from audits.checks._trials import MOVED, recognised_moved, trial, trial_measured
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
 from audits.evidence.codec import Part
@@ -34,7 +35,7 @@ from fillblanks.fills.progressive import StepLabel
 from fillblanks.masks import expect_groups
 
 _UNIT_IMAGES = 256
-_COLUMNS = ("label", "first", "filled", "recognised", "recognised_null")
+_COLUMNS = ("label", "first", "filled", "recognised", "recognised_null", "recognised_moved")
 
 
 class ProgressiveFill(FillCheck):
@@ -43,10 +44,12 @@ class ProgressiveFill(FillCheck):
     `accuracy` takes the true label: an image whose first masked version is predicted wrong is a
     miss. `agreement` is the score of section 4.3, whose label is the model's own first prediction;
     a model that always gives one answer has an agreement of 1.
+
+    `accuracy_moved` is the accuracy of the same pictures, moved by a pixel or a few.
     """
 
     kind: Literal["progressive_fill"] = "progressive_fill"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     legend: ClassVar[tuple[str, ...]] = ("One image a class.",)
     groups: Annotated[int, Field(ge=2)] = 4
     step_label: StepLabel = "step"
@@ -61,6 +64,9 @@ class ProgressiveFill(FillCheck):
                 "recognised",
                 reference=reference,
                 bounds=FILL_BOUNDS,
+            ),
+            "accuracy_moved": trial(
+                f"image wholly filled in recognised, {MOVED}", "recognised_moved"
             ),
             "coverage": beside("first masked images named right", is_coverage=True),
             "accuracy_covered": beside("image wholly filled in recognised, of those covered"),
@@ -115,6 +121,7 @@ class ProgressiveFill(FillCheck):
             "first": fill.label.numpy(),
             "filled": recognise(audit, fill.prototype, torch.ones_like(fill.found)),
             **recognised(audit, {"recognised": (fill.prototype, null)}, fill.found),
+            "recognised_moved": recognised_moved(audit, fill.prototype, fill.found, unit.indices),
             "shown_label": labels.numpy()[shown],
             "shown": np.stack(
                 [
@@ -128,7 +135,7 @@ class ProgressiveFill(FillCheck):
 
     def part_form(self, audit: AuditContext, unit: Unit) -> dict[str, Array]:
         return {
-            **columns_form(audit, unit, "first", "filled"),
+            **columns_form(audit, unit, "first", "filled", "recognised_moved"),
             **recognised_form(audit, unit, "recognised"),
             **shown_form(audit, self.groups + 1),
         }
@@ -151,6 +158,9 @@ class ProgressiveFill(FillCheck):
         }
         metrics = {
             **consistency(declared, table, "recognised"),
+            "accuracy_moved": trial_measured(
+                declared["accuracy_moved"], table, "recognised_moved", "recognised_null"
+            ),
             **{name: declared[name].measured(estimate) for name, estimate in others.items()},
         }
         return Evidence(

@@ -25,7 +25,14 @@ from audits.checks._fill import (
     told_against_null,
 )
 from audits.checks._forms import columns_form, recognised_form, shown_form
-from audits.checks._images import picture, signed_picture, sliders
+from audits.checks._images import fill_pictures, picture, sliders
+from audits.checks._trials import (
+    PrototypeTrials,
+    noise_form,
+    noise_samples,
+    recognised_in_noise,
+    recognised_moved,
+)
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
 from audits.evidence.codec import Part
@@ -33,7 +40,7 @@ from audits.evidence.evidence import Evidence, Picture
 from audits.evidence.intervals import bounded_mean, mean, proportion
 from audits.evidence.metric import Metric
 from audits.strict import Ratio, Share
-from fillblanks import Fill, expected_fill, shuffled, threshold
+from fillblanks import expected_fill, shuffled, threshold
 from fillblanks.fills.averages import Average
 from fillblanks.fills.expected import draw_limit
 from fillblanks.fills.sampling import FIRST_LOOK
@@ -49,6 +56,7 @@ _COLUMNS = (
     "drawn",
     "prototype",
     "prototype_null",
+    *PrototypeTrials.columns,
     "composite",
     "composite_null",
     "stability",
@@ -63,7 +71,7 @@ class RandomFill(FillCheck):
     """
 
     kind: Literal["random_fill"] = "random_fill"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     legend: ClassVar[tuple[str, ...]] = (
         "One image a class.",
         "In updates, red pixels should become brighter and blue ones darker for the class to "
@@ -99,6 +107,7 @@ class RandomFill(FillCheck):
                 reference=reference,
                 bounds=FILL_BOUNDS,
             ),
+            **PrototypeTrials.declared(),
             # The composite is mostly the original image and proves little: it has no default bound.
             **consistency_metrics(
                 "image with its blanks filled recognised",
@@ -145,10 +154,12 @@ class RandomFill(FillCheck):
 
     def passes(self, images: int) -> int:
         least = self.samples if self.tolerance is None else min(self.samples, FIRST_LOOK)
-        return images * least * least_passes(self.update)
+        return images * (least + noise_samples(self.samples)) * least_passes(self.update)
 
     def most_passes(self, images: int) -> int:
-        return images * draw_limit(self.samples, self.max_draws) * most_passes(self.update)
+        most = draw_limit(self.samples, self.max_draws)
+        most += draw_limit(noise_samples(self.samples), None)
+        return images * most * most_passes(self.update)
 
     def measure(self, audit: AuditContext, unit: Unit) -> Part:
         indices = torch.tensor(unit.indices)
@@ -184,6 +195,8 @@ class RandomFill(FillCheck):
                 },
                 fill.found,
             ),
+            "prototype_moved": recognised_moved(audit, fill.prototype, fill.found, unit.indices),
+            **recognised_in_noise(audit, images, labels, unit, self._options()),
             "stability": fill.stability.numpy(),
             "standard_error": (fill.standard_error.nanmean(dim=(1, 2, 3)) / largest).numpy(),
             "class": classes.numpy(),
@@ -193,7 +206,7 @@ class RandomFill(FillCheck):
             if len(classes)
             else np.zeros((0, *images.shape[1:])),
             "shown_label": labels.numpy()[shown],
-            "shown": np.stack([_pictures(images[i], fill, i) for i in shown.tolist()])
+            "shown": np.stack([fill_pictures(images[i], fill, i) for i in shown.tolist()])
             if len(shown)
             else np.zeros((0, 0, 0, 0, 3), np.uint8),
         }
@@ -201,7 +214,8 @@ class RandomFill(FillCheck):
     def part_form(self, audit: AuditContext, unit: Unit) -> dict[str, Array]:
         n = len(unit.indices)
         return {
-            **columns_form(audit, unit),
+            **columns_form(audit, unit, "prototype_moved"),
+            **noise_form(unit, self.samples, len(audit.classes)),
             "accepted": Array("int", (n,), 0, self.samples),
             "drawn": Array("int", (n,), 0, draw_limit(self.samples, self.max_draws)),
             **recognised_form(audit, unit, "prototype", "composite"),
@@ -230,6 +244,7 @@ class RandomFill(FillCheck):
         metrics = {
             **consistency(declared, table, "prototype", "prototype_"),
             **consistency(declared, table, "composite", "composite_"),
+            **PrototypeTrials.measured(table),
             **{name: declared[name].measured(estimate) for name, estimate in others.items()},
         }
         return Evidence(
@@ -242,7 +257,8 @@ class RandomFill(FillCheck):
             images=table,
             pictures=self._sliders(audit, parts),
             legend=self.legend,
-            passes=int(table["drawn"].sum()) * least_passes(self.update),
+            passes=int(table[["drawn", "noise_drawn"]].to_numpy().sum())
+            * least_passes(self.update),
         )
 
     def _complete(self, table: pd.DataFrame) -> np.ndarray:
@@ -274,15 +290,3 @@ class RandomFill(FillCheck):
         return picture(
             threshold(values, blank, normalise=self.normalise, binarise=self.binarise)[0]
         )
-
-
-def _pictures(image: torch.Tensor, fill: Fill, i: int) -> np.ndarray:
-    return np.stack(
-        [
-            picture(image),
-            picture(fill.masked[i]),
-            signed_picture(fill.update[i]),
-            picture(fill.prototype[i]),
-            picture(fill.composite[i]),
-        ]
-    )

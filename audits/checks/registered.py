@@ -12,10 +12,18 @@ from audits.checks.input_doctor import InputDoctor
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
+from audits.checks.shifts import Shifts
 from audits.errors import AuditError
 
 _GROUP = "fillblanks.checks"
-_OURS: tuple[type[Check], ...] = (InputDoctor, Performance, RandomFill, ProgressiveFill, Ablation)
+_OURS: tuple[type[Check], ...] = (
+    InputDoctor,
+    Performance,
+    Shifts,
+    RandomFill,
+    ProgressiveFill,
+    Ablation,
+)
 
 
 def check_classes() -> tuple[type[Check], ...]:

@@ -2,10 +2,10 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PositiveInt, model_validator
 
 from audits.data.encoded import Encoded, scaled
 from audits.data.imageset import ImageSet
@@ -19,6 +19,29 @@ Bits = Annotated[int, Field(ge=9, le=16)]
 
 class DataKind(Strict):
     """A kind of data set: its fields are what a config may set."""
+
+    secret: bool = Field(
+        default=False,
+        description="take the data set as a pool, from which each audit draws a sample of its own",
+    )
+    sample: PositiveInt | None = Field(
+        default=None, description="images of a secret sample, at most half of the pool's"
+    )
+    sample_seed: int | None = Field(
+        default=None,
+        ge=0,
+        lt=1 << 63,
+        description="repeats an audit: the seed of its secret sample, which its evidence names",
+    )
+
+    @model_validator(mode="after")
+    def _sample_is_whole(self) -> Self:
+        if self.secret and self.sample is None:
+            raise ValueError("expected sample, the number of images to draw, with secret: true")
+        for name in ("sample", "sample_seed"):
+            if not self.secret and getattr(self, name) is not None:
+                raise ValueError(f"expected secret: true with {name}, got secret: false")
+        return self
 
     @abstractmethod
     def load(self) -> ImageSet:

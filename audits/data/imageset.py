@@ -99,6 +99,22 @@ class ImageSet:
         labels = classes.order[self.labels]
         return replace(self, classes=classes.names, labels=labels, fit=fit)
 
+    def part(self, chosen: np.ndarray, name: str) -> "ImageSet":
+        """The images at the indices `chosen`, int64 (n,), as a set of their own.
+
+        `files` stay those of the whole set: another process reads the whole set first.
+        """
+        rows = chosen.tolist()
+        read, content, stamp = self.read, self.content, self.stamp
+        return replace(
+            self,
+            name=name,
+            labels=self.labels[chosen],
+            read=lambda i: read(rows[i]),
+            content=lambda i: content(rows[i]),
+            stamp=None if stamp is None else lambda i: stamp(rows[i]),
+        )
+
     def tensor(self, indices: Sequence[int] | np.ndarray) -> Tensor:
         """Images as float32 (n, C, H, W) in [0, 1], resized and recoloured by `fit`.
 
@@ -131,6 +147,7 @@ class ImageSet:
     def notes(self) -> list[str]:
         """Sentences about the files: what was left out, and how turned and transparent are read."""
         found = [*self.scan.told_in_verdict, *self.scan.notes, *self.scan.questions]
+        looked_at = self.scan.images - len(self.scan.lost)  # a sample has fewer
         if self.scan.turned:
             applied = (
                 "applied."
@@ -138,7 +155,7 @@ class ImageSet:
                 else "not applied; set preprocessing.exif: true if your training applied it."
             )
             found.append(
-                f"{self.scan.turned} of {len(self)} images carry an EXIF rotation that is {applied}"
+                f"{self.scan.turned} of {looked_at} images carry an EXIF rotation that is {applied}"
             )
         if self.scan.transparent:
             shown = (

@@ -13,6 +13,7 @@ from audits.data.kinds.mlflow_dataset import MlflowDataset
 from audits.data.kinds.npz import Npz
 from audits.data.kinds.of_torchvision import Torchvision
 from audits.data.kinds.table import Csv, Table
+from audits.data.sample import sampled
 
 AnyData = Annotated[
     Digits | Torchvision | Folder | Npz | Csv | Table | HuggingFace | MlflowDataset,
@@ -34,5 +35,8 @@ __all__ = [
 
 
 def load(config: DataKind) -> ImageSet:
-    """Reads the data set that a config describes. Raises AuditError if the two do not agree."""
-    return config.load()
+    """Reads the data set that a config describes, or its secret sample of it.
+
+    Raises AuditError if the two do not agree.
+    """
+    return sampled(config.load(), config)

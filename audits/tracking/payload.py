@@ -21,7 +21,7 @@ def payload_of(result: AuditResult) -> Payload:
     """Metrics, pictures and files of an audit's run."""
     model, verdict, evidence = result.model, result.verdict, result.evidence
     walls = ", without isolation" if result.config.isolation == "none" else ""
-    title = f"{model}: {verdict.word}{walls}"
+    title = f"{model}: {verdict.told}{walls}"
     sheet = contact_sheet.contact_sheet(evidence, title)
     sheet_png = contact_sheet.png(sheet) if sheet else None
     page = report(
@@ -95,6 +95,7 @@ def _evidence_json(result: AuditResult, files: dict[str, bytes]) -> bytes:
             "images": result.image_count,
             "digest": evaluation.data_digest,
             "skipped": evaluation.skipped,
+            "drawn": result.drawn,
         },
         "config": result.config.model_dump(mode="json"),
         "setting": evaluation.setting,

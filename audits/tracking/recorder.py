@@ -153,7 +153,7 @@ class Recorder:
             "evidence_sha256": sha256,
         }
         self._expect_own_tag()
-        self._describe(word, reason)
+        self._describe(result.verdict.told, reason)
         self._tag(AUDIT_TAG, _tag_json(word, self.run_id, reason, **details))
         self._expect_own_tag()
         # The last tag: readers take an audit as unfinished until both tags have its verdict.

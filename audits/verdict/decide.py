@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
+from audits.checks.base import Check
 from audits.config.policy import Condition, Policy, Waiver
 from audits.evidence.bounds import holm, images_needed, tail_probability
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
 from audits.evidence.intervals import TAIL
 from audits.evidence.metric import Figure, Metric, named_figures
+from audits.verdict.coverage import not_covered
 
 _NO_CHANGE = 0.0005  # is told as 0.000
 Outcome = Literal["passed", "failed", "not_judged"]
@@ -54,6 +56,13 @@ class Verdict:
     word: Word
     reason: str
     judgements: tuple[Judgement, ...] = ()
+    not_covered: str = ""  # of a `passed`: that what the model has learnt was not judged, and why
+
+    @property
+    def told(self) -> str:
+        """The word for people; of a `passed` also whether it covers only a part."""
+        partial = self.word == "passed" and self.not_covered
+        return f"{self.word}, in part" if partial else self.word
 
 
 def decide(
@@ -62,6 +71,7 @@ def decide(
     today: date,
     questions: Sequence[str] = (),
     skipped: Sequence[str] = (),
+    checks: Sequence[Check] | None = None,
 ) -> Verdict:
     """`failed` if a condition failed; `passed` only if there are conditions and all passed.
 
@@ -74,12 +84,20 @@ def decide(
 
     `skipped` are sentences about images that were left out; they stand behind every reason.
 
+    `checks` are those of the config. If no condition on a check of what the model has learnt was
+    judged, a `passed` says so; None asks nothing.
+
     Each condition passes on its own 95 % interval. A policy fails if any condition fails, and some
     of many conditions fails by chance more often than a single one (seven at their bounds: 16 % of
     the time). So a condition counts as failed only if Holm's procedure over all conditions that are
     not waived rejects it at 2.5 %; else it is not judged.
     """
     verdict = _decided(policy, evidence, today, questions)
+    if checks is not None and verdict.word == "passed":
+        decided = [j.condition for j in verdict.judgements if j.outcome != "not_judged"]
+        judged = [condition.judged_metric for condition in decided]
+        if gap := not_covered(judged, evidence, checks):
+            verdict = replace(verdict, reason=f"{gap} {verdict.reason}", not_covered=gap)
     if not skipped:
         return verdict
     return replace(verdict, reason=f"{verdict.reason.rstrip('.')}. {' '.join(skipped)}")

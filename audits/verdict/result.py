@@ -25,6 +25,7 @@ class AuditResult:
     run_id: str
     page: str  # of the run, below the root of the MLflow UI
     seconds: float
+    drawn: bool = False  # whether the images are a secret sample that was drawn for this audit
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:

@@ -5,6 +5,7 @@ import time
 from audits.config.audit import AuditConfig
 from audits.data import sources
 from audits.data.imageset import ImageSet
+from audits.data.sample import told
 from audits.evidence.evidence import Evidence
 from audits.evidence.pairing import without_drops
 from audits.execution import fork_server
@@ -24,7 +25,7 @@ from audits.verdict.result import AuditResult
 from audits.workflows.baseline import compared
 from audits.workflows.evaluate import evaluate
 from audits.workflows.possible import expect_possible
-from audits.workflows.resolved import audit_digest, baseline_config, pinned, today
+from audits.workflows.resolved import audit_digest, baseline_config, pinned, today, with_sample
 
 
 def run_audit(config: AuditConfig, *, executor: Executor | None = None) -> AuditResult:
@@ -46,7 +47,7 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
     started = time.monotonic()
     if config.isolation in ("process", "none"):  # the processes of others are not forked
         fork_server.start()  # imports while model and data are looked for
-    config = pinned(config)
+    given, config = config, with_sample(pinned(config))
     model = registry.resolve(config.model)
     deprecated = registry.deprecation_of(model)
     images = sources.load(config.data)
@@ -57,7 +58,7 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
             evaluation = evaluate(config, model, images, worker, executor)
             if config.baseline is not None and not evaluation.refusal:
                 baseline = _evaluate_baseline(config, images, worker, executor)
-        notes = (*evaluation.notes, *_untried(config))
+        notes = (*told(given.data, config.data), *evaluation.notes, *_untried(config))
         if deprecated:
             notes += (f"The version is deprecated ({deprecated}): the gate refuses it.",)
         if baseline is not None:
@@ -67,7 +68,7 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
         if evaluation.checks:
             config = config.model_copy(update={"checks": evaluation.checks})
         asked, skipped = evaluation.questions, evaluation.skipped
-        verdict = decide(config.policy, evaluation.evidence, today(), asked, skipped)
+        verdict = decide(config.policy, evaluation.evidence, today(), asked, skipped, config.checks)
         if evaluation.refusal:
             verdict = Verdict("undecided", evaluation.refusal, verdict.judgements)
         verdict = with_isolation(verdict, config.isolation)
@@ -84,6 +85,7 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
             run_id=recorder.run_id,
             page=recorder.page,
             seconds=time.monotonic() - started,
+            drawn=config.data != given.data,
         )
         recorder.finish(payload_of(result))
     return result

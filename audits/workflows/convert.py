@@ -23,6 +23,7 @@ from audits.models.preprocessing import Preprocessing
 from audits.models.registry import Resolved
 from audits.models.texts import read_mlmodel
 from audits.workflows.possible import expect_isolation
+from audits.workflows.resolved import with_sample
 
 CONVERTED_TAG = "converted_from"
 # The new signature has these, or they are those of the new network.
@@ -54,7 +55,8 @@ def convert(config: AuditConfig, name: str | None = None) -> Converted:
     default that of the old version. Raises AuditError if the model cannot be opened or exported,
     and if something that decides its answers was named by nobody.
     """
-    config = config.model_copy(update={"device": "cpu", "baseline": None, "reference": None})
+    alone = {"device": "cpu", "baseline": None, "reference": None}
+    config = with_sample(config.model_copy(update=alone))
     expect_isolation(config)
     model = registry.resolve(config.model)
     images = sources.load(config.data)

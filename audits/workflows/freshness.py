@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from audits.config.audit import AuditConfig
-from audits.data import sources
 from audits.data.imageset import ImageSet
+from audits.data.sample import sampled
 from audits.errors import AuditError, few
 from audits.execution.inputs import AuditInputs
 from audits.models import registry
@@ -42,6 +42,7 @@ class Lookout:
 
     def __init__(self, config: AuditConfig):
         self._config = config
+        self._baselines: dict[int | None, str] = {}  # digests by the seed of the sample
 
     def look(self, uri: str) -> Due:
         """The verified audit of `uri` if its digest and its verdict are those of today.
@@ -58,10 +59,13 @@ class Lookout:
         found = reader.standing_by_tags(model, tags)
         if found is None:
             return Due(None, "there is no complete audit that can be verified")
-        images = self._images  # not in `try`: without data no model can be audited
+        config = self._like(found)
+        if config is None:
+            return Due(None, "its images are no secret sample of this size")
+        images = self._images(config)  # not in `try`: without data no model can be audited
         with snapshot():  # the files are copied once
             try:
-                with AuditInputs(self._config, model, images) as inputs:
+                with AuditInputs(config, model, images) as inputs:
                     different = _changed(found, inputs.files.sha256)
                     figures = None if different else inputs.digest
             except AuditError as error:
@@ -71,7 +75,7 @@ class Lookout:
         if different:
             return Due(None, f"of the model's files, {few(different)} changed since its audit")
         try:
-            digest = audit_digest(self._config, figures, self._baseline_digest)
+            digest = audit_digest(config, figures, self._baseline_digest(config))
         except AuditError as error:
             return Due(None, f"the baseline cannot be opened: {error}")
         if found.content["digest"] != digest:
@@ -82,17 +86,38 @@ class Lookout:
         walls = ", without isolation from the model" if found.isolation == "none" else ""
         return Due(found, f"audited in run {found.run_id}{walls}")
 
-    @cached_property
-    def _images(self) -> ImageSet:
-        return sources.load(self._config.data)
+    def _like(self, audit: PastAudit) -> AuditConfig | None:
+        """The config with the secret sample of a past audit; None if that audit drew none.
+
+        The seed is drawn for each audit and makes no audit out of date: an audit is current if it
+        would come out the same on its own sample.
+        """
+        data = self._config.data
+        if not data.secret or data.sample_seed is not None:
+            return self._config
+        recorded = audit.content["config"]["data"]
+        # An audit that repeats a sample, or was made before there were samples, has drawn none.
+        if not audit.content["data"].get("drawn") or recorded["sample"] != data.sample:
+            return None
+        drawn = data.model_copy(update={"sample_seed": recorded["sample_seed"]})
+        return self._config.model_copy(update={"data": drawn})
 
     @cached_property
-    def _baseline_digest(self) -> str | None:
-        if self._config.baseline is None:
+    def _pool(self) -> ImageSet:
+        return self._config.data.load()
+
+    def _images(self, config: AuditConfig) -> ImageSet:
+        return sampled(self._pool, config.data)
+
+    def _baseline_digest(self, config: AuditConfig) -> str | None:
+        if config.baseline is None:
             return None
-        own = baseline_config(self._config)
-        with AuditInputs(own, registry.resolve(self._config.baseline), self._images) as inputs:
-            return inputs.digest
+        seed = config.data.sample_seed
+        if seed not in self._baselines:
+            own, images = baseline_config(config), self._images(config)
+            with AuditInputs(own, registry.resolve(config.baseline), images) as inputs:
+                self._baselines[seed] = inputs.digest
+        return self._baselines[seed]
 
 
 def _changed(audit: PastAudit, files: Mapping[str, str]) -> list[str]:

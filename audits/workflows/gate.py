@@ -48,7 +48,7 @@ class Decision:
     @property
     def line(self) -> str:
         """The answer and the condition that decided, in one line."""
-        return f"{self.verdict.word}: {' '.join(self.verdict.reason.split())}"
+        return f"{self.verdict.told}: {' '.join(self.verdict.reason.split())}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -57,6 +57,7 @@ class Decision:
             "baseline": self.baseline,
             "verdict": self.verdict.word,
             "reason": self.verdict.reason,
+            "not_covered": self.verdict.not_covered or None,
             "conditions": [judgement.to_json() for judgement in self.verdict.judgements],
             "run_id": self.run_id,
             "page": self.page,
@@ -67,7 +68,7 @@ class Decision:
     def to_markdown(self) -> str:
         """A heading, the reason, and a table of the conditions."""
         lines = [
-            f"### {_cell(str(self.model))}: {self.verdict.word}",
+            f"### {_cell(str(self.model))}: {self.verdict.told}",
             "",
             _cell(self.verdict.reason),
             "",
@@ -95,6 +96,7 @@ def gate(
     config: AuditConfig | dict[str, Any] | None = None,
     policy: Policy | None = None,
     promote: str | None = None,
+    accept_partial: bool = False,
     fresh: bool = False,
     audit: Callable[[AuditConfig], AuditResult] = run_audit,
 ) -> Decision:
@@ -105,7 +107,8 @@ def gate(
     the default policy if the config's has no conditions. A version that is deprecated or not yet
     registered is refused. The standing audit of the version is used
     if a new audit would come out the same, unless `fresh`. The alias `promote` is moved last and
-    only to a version that passed; if the move fails, the decision is `undecided`.
+    only to a version that passed; if the move fails, the decision is `undecided`. So is it if no
+    condition judged what the model has learnt, unless `accept_partial`.
 
     Every URI is resolved once, so that an alias means one version from beginning to end. The files
     of a version are copied once to be measured, and once more before it is promoted. Raises
@@ -124,6 +127,7 @@ def gate(
             return decision
         try:
             registry.expect_in_use(resolved)
+            _expect_covered(decision.verdict, accept_partial)
             _expect_standing(asked, decision.run_id)
             promotion.carry_out(decision.run_id)
         except AuditError as error:
@@ -138,11 +142,20 @@ def _decision(
     """The decision from the standing audit if it is current, else from a new audit."""
     found = None if fresh else due(asked).audit
     if found is not None:
-        verdict = decide(asked.policy, found.evidence, today(), found.questions, found.skipped)
-        verdict = with_isolation(verdict, found.isolation)
+        given = asked.policy, found.evidence, today(), found.questions, found.skipped
+        verdict = with_isolation(decide(*given, asked.checks), found.isolation)
         return Decision(model, asked.baseline, verdict, found.run_id, found.page, True)
     result = audit(asked)
     return Decision(model, asked.baseline, result.verdict, result.run_id, result.page, False)
+
+
+def _expect_covered(verdict: Verdict, accept_partial: bool) -> None:
+    """Raises AuditError if the verdict does not cover what the model has learnt."""
+    if verdict.not_covered and not accept_partial:
+        raise AuditError(
+            f"the version has passed in part. {verdict.not_covered} Add a check or a condition, "
+            "or give --accept-partial to promote it all the same."
+        )
 
 
 def _expect_standing(asked: AuditConfig, run_id: str) -> None:
@@ -202,6 +215,8 @@ def _config_of(baseline: Resolved | None) -> dict[str, Any]:
             "verified. Audit it, or give --config."
         )
     taken = {k: v for k, v in found.content["config"].items() if k in _TAKEN}
+    # The seed of the baseline's secret sample: what is drawn for this audit must be new.
+    (taken.get("data") or {}).pop("sample_seed", None)
     # A person who can write to MLflow must not name a file that is read and told here.
     if (taken.get("preprocessing") or {}).get("classes_file"):
         raise AuditError(

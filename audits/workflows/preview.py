@@ -16,7 +16,7 @@ from audits.execution.worker import Worker, WorkerFailure
 from audits.models import registry
 from audits.models.registry import Resolved
 from audits.workflows.possible import expect_possible
-from audits.workflows.resolved import baseline_config, pinned
+from audits.workflows.resolved import baseline_config, pinned, with_sample
 
 
 def preview(config: AuditConfig) -> str:
@@ -28,6 +28,7 @@ def preview(config: AuditConfig) -> str:
     """
     if config.isolation in ("process", "none"):  # the processes of others are not forked
         fork_server.start()  # imports while model and data are looked for
+    config = with_sample(config)
     model = registry.resolve(config.model)
     images = sources.load(config.data)
     expect_possible(config, model, images)

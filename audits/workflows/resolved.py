@@ -6,6 +6,7 @@ from typing import Any
 
 from audits.config.audit import AuditConfig
 from audits.config.policy import Policy
+from audits.data.sample import drawn
 from audits.execution.keys import key_of
 from audits.models import registry
 from audits.models.class_names import names_of_config
@@ -31,6 +32,11 @@ def pinned(config: AuditConfig, names: Sequence[str] = MODELS) -> AuditConfig:
         named = {"classes": names_of_config(own), "classes_file": None}
         update["preprocessing"] = own.model_copy(update=named)
     return config.model_copy(update=update)
+
+
+def with_sample(config: AuditConfig) -> AuditConfig:
+    """The config with the seed of a secret sample, drawn now unless the config names it."""
+    return config.model_copy(update={"data": drawn(config.data)})
 
 
 def baseline_config(config: AuditConfig) -> AuditConfig:

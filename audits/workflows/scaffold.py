@@ -5,11 +5,13 @@ from typing import Any
 
 import yaml
 
+from audits.checks._trials import noise_samples
 from audits.checks.base import Check
 from audits.checks.input_doctor import InputDoctor
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
+from audits.checks.shifts import Shifts
 from audits.config.audit import AuditConfig
 from audits.config.reading import parse_config
 from audits.data import sources
@@ -29,6 +31,7 @@ _FILL_IMAGES, _LEAST_IMAGES = 100, 20
 _MOST_SAMPLES, _LEAST_SAMPLES = 10_000, 16
 _DRAWS = 4  # for each sample at most, as random_fill has it
 _SHARE = 0.8  # of the budget; the rest is for opening the model, tuning and recording
+_SHIFTED = 0.2  # of the passes that accuracy leaves, at most
 _PROGRESSIVE = 0.4  # of the budget of the fills, at most
 _ASKED = {"range", "mean", "std"}  # one of them must be named
 _MOST_CLASSES = 20
@@ -62,7 +65,7 @@ def scaffold(model: str, data: str, minutes: float) -> tuple[str, str]:
             refusal = ""
     except (AuditError, WorkerFailure) as error:
         refusal = " ".join(str(error).split())
-        checks = (InputDoctor(), Performance())
+        checks = (InputDoctor(), Performance(), Shifts())
         body = [*_checks(checks, ()), *_policy(checks)]
         if "class_map" in refusal:
             body = [*_class_map(images.classes), *body]
@@ -87,14 +90,19 @@ def sized(
     few = max(_LEAST_IMAGES, int(left / 2))
     performance = Performance() if few >= images else Performance(images=few)
     left -= min(few, images)
+    few = max(_LEAST_IMAGES, int(left * _SHIFTED / Shifts().passes(1)))
+    shifts = Shifts() if few >= images else Shifts(images=few)
+    left -= shifts.passes(min(few, images))
     if not fills:
-        return (doctor, performance), ("The model has no gradient at its input: no fill applies.",)
+        return (doctor, performance, shifts), (
+            "The model has no gradient at its input: no fill applies.",
+        )
     told = []
     if left < 0:
         told.append("These checks may need more minutes.")
-    found: list[Check] = [doctor, performance]
+    found: list[Check] = [doctor, performance, shifts]
     progressive = ProgressiveFill()
-    count = int(left * _PROGRESSIVE / progressive.groups)
+    count = int(left * _PROGRESSIVE / progressive.passes(1))
     if count >= _LEAST_IMAGES or count >= images:
         found.append(progressive if count >= images else ProgressiveFill(images=count))
         left -= found[-1].most_passes(min(count, images))
@@ -102,13 +110,19 @@ def sized(
         told.append("progressive_fill is left out: it needs more minutes.")
     for count in (_FILL_IMAGES, _FILL_IMAGES // 2, _LEAST_IMAGES):
         count = min(count, images)
-        samples = min(int(left / (count * _DRAWS)), _MOST_SAMPLES)
+        samples = min(_samples(left / (count * _DRAWS)), _MOST_SAMPLES)
         if samples >= _LEAST_SAMPLES:
-            found.insert(2, RandomFill(images=count, samples=samples))
+            found.insert(3, RandomFill(images=count, samples=samples))
             break
     else:
         told.append("random_fill is left out: it needs more minutes.")
     return tuple(found), tuple(told)
+
+
+def _samples(accepted: float) -> int:
+    """Samples of random_fill, if an image may have so many accepted draws, its trial included."""
+    samples = int(accepted / 2)
+    return samples if noise_samples(samples) == samples else int(accepted) - noise_samples(samples)
 
 
 def _preprocessing(session: Session, doctor: Evidence) -> Iterator[str]:

@@ -14,7 +14,7 @@ from fillblanks.engine.engine import Engine
 from fillblanks.engine.plan import Plan
 from fillblanks.fills.averages import Average
 from fillblanks.fills.fill import Fill, ToFill, filled
-from fillblanks.fills.inputs import BlankValue, FillInput
+from fillblanks.fills.inputs import BlankValue, FillInput, mask
 from fillblanks.fills.sampling import Sampler, looks
 from fillblanks.fills.threshold import Binarise, Normalise, comparable, threshold
 from fillblanks.fills.update import Update
@@ -56,12 +56,13 @@ def expected_fill(
     `average` over the accepted draws: "per_blank", each pixel's mean over the draws in which it was
     blank (0 if it never was); "masked", the mean of the update at blanks; "raw", the mean of the
     whole update (Eq. 5). `normalise` and `binarise` are those of `threshold`. Blanks get
-    `blank_value`, in [0, 1], or the classifier's "mean". The update is for the class `target`, 0 to
-    K-1, by default the reference label. `update` "second_order" takes the gradient's curvature into
-    account (section 4.5), at many times the cost and never in reduced precision. Masks depend on
-    `seed`, an int of 64 bits, and on `indices`, int64 (N,), the identities of the images (by
-    default 0 to N-1). `plan` says how passes are run; without a plan the network is taken as it is,
-    in chunks that are halved until they fit into memory. `tune` finds a faster plan.
+    `blank_value`: a number in [0, 1], the classifier's "mean", or their pixels of a tensor (N, C,
+    H, W) in [0, 1]. The update is for the class `target`, 0 to K-1, by default the reference label.
+    `update` "second_order" takes the gradient's curvature into account (section 4.5), at many times
+    the cost and never in reduced precision. Masks depend on `seed`, an int of 64 bits, and on
+    `indices`, int64 (N,), the identities of the images (by default 0 to N-1). `plan` says how
+    passes are run; without a plan the network is taken as it is, in chunks that are halved until
+    they fit into memory. `tune` finds a faster plan.
 
     Raises ValueError if the input is not as described, or the network does not give finite logits
     (N, K) with a gradient, the same for an image alone and in a batch; NotRewritable (a ValueError)
@@ -120,7 +121,7 @@ def _window(
     update = torch.where(found, sampler.sums.mean(), torch.nan).to(images.dtype)
     first = given.keys(sampler.indices, sampler.first)
     blank = given.pixels(masks.blank_patches(first, given.blank_count))
-    masked = given.mask(images, blank)
+    masked = mask(images, blank, sampler.blanks)
     composite = torch.where(blank, to_fill(update, blank), masked)
     return Fill(
         update=update.cpu(),

@@ -14,7 +14,7 @@ from fillblanks.engine.plan import Plan, default_plan
 from fillblanks.fills.update import ORDERS, Update
 
 Windowed = TypeVar("Windowed")
-BlankValue = float | Literal["mean"]
+BlankValue = float | Literal["mean"] | Tensor
 
 
 class FillInput:
@@ -58,11 +58,18 @@ class FillInput:
         if update not in ORDERS:
             raise ValueError(f"Expected one of {', '.join(ORDERS)}, got {update!r}.")
         self.order = ORDERS[update]
-        self.blank_value = (
-            classifier.mean
-            if blank_value == "mean"
-            else torch.full_like(classifier.mean, float(blank_value))
-        )
+        if isinstance(blank_value, Tensor):
+            self.blank_value = classifier.to_input(blank_value)
+            if blank_value.shape != images.shape:
+                raise ValueError(
+                    f"Expected a blank_value of the images' shape {tuple(images.shape)}, got "
+                    f"{tuple(blank_value.shape)}."
+                )
+        elif blank_value == "mean":
+            self.blank_value = classifier.mean.view(1, -1, 1, 1)
+        else:
+            value = torch.full_like(classifier.mean, float(blank_value))
+            self.blank_value = value.view(1, -1, 1, 1)
         if not ((self.blank_value >= 0) & (self.blank_value <= 1)).all():
             raise ValueError(
                 f"Expected a blank_value in [0, 1], got {self.blank_value.flatten().tolist()}."
@@ -112,13 +119,18 @@ class FillInput:
         # A reference of -1 (logits that are not finite) is never hit; 0 stands in for its loss.
         return labels.clamp(min=0) if self.target is None else torch.full_like(labels, self.target)
 
-    def mask(self, images: Tensor, blank: Tensor) -> Tensor:
-        """M(x): the images with their blanks blanked; `blank` is (N, 1, H, W), 1 or True there.
+    def blanks(self, window: slice) -> Tensor:
+        """The values of blank pixels: (1, C, 1, 1) for all images, or (n, C, H, W)."""
+        return self.blank_value if len(self.blank_value) == 1 else self.blank_value[window]
 
-        A single image is taken for all the blanks.
-        """
-        # lerp is exact at 0 and at 1, and faster than where.
-        return torch.lerp(images, self.blank_value, blank.to(images.dtype))
+
+def mask(images: Tensor, blank: Tensor, blanks: Tensor) -> Tensor:
+    """M(x): the images with their blanks blanked; `blank` is (N, 1, H, W), 1 or True there.
+
+    `blanks` are the values of blank pixels. A single image is taken for all the blanks.
+    """
+    # lerp is exact at 0 and at 1, and faster than where.
+    return torch.lerp(images, blanks, blank.to(images.dtype))
 
 
 def _whole(values: Tensor, count: int, name: str) -> Tensor:

@@ -11,7 +11,7 @@ from fillblanks.engine.engine import Engine
 from fillblanks.engine.plan import Plan
 from fillblanks.engine.step import Step
 from fillblanks.fills.fill import Fill, ToFill, filled
-from fillblanks.fills.inputs import BlankValue, FillInput
+from fillblanks.fills.inputs import BlankValue, FillInput, mask
 from fillblanks.fills.sampling import hits
 from fillblanks.fills.threshold import Binarise, Normalise, threshold
 from fillblanks.fills.update import Update
@@ -77,7 +77,7 @@ def _window(
     masked_images, filled_images = [], []
     for i in range(groups):
         blank = group == i
-        masked = given.mask(current, blank)
+        masked = mask(current, blank, given.blanks(window))
         if given.target is not None:
             wanted = torch.full_like(reference, given.target)
         elif label == "true":

@@ -9,7 +9,7 @@ from torch import Tensor
 from fillblanks import masks
 from fillblanks.engine.engine import Engine
 from fillblanks.fills.averages import Average, Averages
-from fillblanks.fills.inputs import FillInput
+from fillblanks.fills.inputs import FillInput, mask
 
 FIRST_LOOK = 64  # accepted draws after which the halves are compared for the first time
 
@@ -20,6 +20,7 @@ class Sampler:
     def __init__(self, given: FillInput, engine: Engine, window: slice, average: Average):
         self._given, self._engine = given, engine
         self.images, self.indices = given.images[window], given.indices[window]
+        self.blanks = given.blanks(window)
         self.reference = given.reference(window, engine.plan.chunk)
         self.sums = Averages(self.images, given.patches, given.patch_size, average)
         self.accepted = np.zeros(len(self.images), dtype=np.int64)
@@ -59,8 +60,10 @@ class Sampler:
         blank = given.pixels(patches.to(self.images.dtype))
         reference = self.reference[rows]
         # A single image need not be copied for each draw.
-        images = self.images[image[:1] if image[0] == image[-1] else rows]
-        step = self._engine.steps(given.mask(images, blank), given.targets(reference), given.order)
+        which = rows[:1] if image[0] == image[-1] else rows
+        blanks = self.blanks if len(self.blanks) == 1 else self.blanks[which]
+        masked = mask(self.images[which], blank, blanks)
+        step = self._engine.steps(masked, given.targets(reference), given.order)
         hit = hits(step.predicted, reference)
         hit_here = hit.cpu().numpy()
         self.drawn += take

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     with snapshot():  # the registry is asked once
         result = _audited(config, options)
     progress.done()
-    print(f"{result.model}: {result.verdict.word}. {result.verdict.reason}")
+    print(f"{result.model}: {result.verdict.told}. {result.verdict.reason}")
     if not result.evaluation.refusal:
         for judgement in result.verdict.judgements:
             print(f"  {judgement}")
@@ -60,12 +60,12 @@ def _audited(config: "AuditConfig", options: argparse.Namespace) -> "AuditResult
     from audits.data import sources
     from audits.models import registry
     from audits.workflows.possible import expect_possible
-    from audits.workflows.resolved import pinned
+    from audits.workflows.resolved import pinned, with_sample
 
     if not options.without_prefect:
         # An error is one line here, before a server is started. In a flow Prefect would log a
         # traceback at a configured server. The data are loaded twice for that.
-        needed = pinned(config)
+        needed = with_sample(pinned(config))
         model, images = registry.resolve(needed.model), sources.load(needed.data)
         expect_possible(needed, model, images)
     with through_prefect(options) as prefect:

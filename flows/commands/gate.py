@@ -41,6 +41,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--promote", metavar="ALIAS", type=given, help="move this alias to a version that passed"
     )
     parser.add_argument(
+        "--accept-partial",
+        action="store_true",
+        help="promote also if no condition judged what the model has learnt",
+    )
+    parser.add_argument(
         "--fresh", action="store_true", help="audit again, whatever audits MLflow has"
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON instead")
@@ -136,6 +141,7 @@ def _decision(options: argparse.Namespace) -> "Decision":
         "config": config,
         "policy": policy,
         "promote": options.promote,
+        "accept_partial": options.accept_partial,
         "fresh": options.fresh,
     }
     with snapshot():  # the registry is asked once

@@ -35,7 +35,7 @@ def test_a_dead_model_does_not_pass(make, registry, register, demo_config):
     uri, _ = register(make(), "dead")
     result = run_audit(parse_config({**demo_config, "model": uri}))
     metrics = {name: m for e in result.evidence for name, m in e.named_estimates.items()}
-    assert [e.status for e in result.evidence] == ["ok"] * 3
+    assert [e.status for e in result.evidence] == ["ok"] * 4
     assert result.verdict.word == "failed"
     assert metrics["progressive_fill/accuracy"].high < 0.6
     assert metrics["random_fill/prototype_accuracy"].high < 0.6

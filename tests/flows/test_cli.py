@@ -80,7 +80,7 @@ def test_a_dry_run_counts_passes_and_records_nothing(typed, config):
     file = config()
     done = typed("audit", "models:/m/latest", "--config", file, "--dry-run")
     assert done.returncode == 0, done.stderr
-    assert "random_fill: 50 images in 1 unit, 800 to 3,200 passes\n" in done.stdout
+    assert "random_fill: 50 images in 1 unit, 1,600 to 6,400 passes\n" in done.stdout
     assert "needs gradients; pictures: image, masked, update, prototype" in done.stdout
     assert "needs predictions; pictures: none" in done.stdout
     assert f"{450 + 50 * 16 + 450 * 4:,} to " in done.stdout

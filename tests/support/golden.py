@@ -21,6 +21,7 @@ from audits.checks.input_doctor import InputDoctor
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
+from audits.checks.shifts import Shifts
 from audits.data.sources import Digits, load
 from audits.evidence.evidence import Evidence
 from audits.evidence.pairing import with_drops
@@ -31,6 +32,7 @@ FILE = Path(__file__).with_suffix(".json")
 CHECKS: tuple[Check, ...] = (
     InputDoctor(),
     Performance(),
+    Shifts(),
     RandomFill(images=30, samples=24),
     RandomFill(
         label="random_fill_otherwise",

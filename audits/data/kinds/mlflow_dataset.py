@@ -35,7 +35,8 @@ class MlflowDataset(OfFiles):
     def settled(self) -> Csv | Folder:
         """The table or the folder that the data set's source names. Raises AuditError."""
         source = self._source()
-        common: dict[str, Any] = {"path": source, "unreadable": self.unreadable, "bits": self.bits}
+        own = {"secret", "sample", "sample_seed", "unreadable", "bits"}
+        common: dict[str, Any] = {"path": source, **self.model_dump(include=own)}
         if source.lower().endswith(_TABLES):
             common |= {"path_column": self.path_column, "label_column": self.label_column}
             return Csv(**common)

@@ -83,7 +83,8 @@ def test_any_text_and_any_number_survives_the_yaml(name, bound):
 def test_the_resolved_config_says_every_default():
     dumped = yaml.safe_load(dump_config(parse_config(LEAST)))
     assert set(dumped) == set(AuditConfig.model_fields)
-    assert dumped["data"] == {"kind": "digits", "split": "test", "size": 28}
+    sample = {"secret": False, "sample": None, "sample_seed": None}
+    assert dumped["data"] == {"kind": "digits", "split": "test", "size": 28, **sample}
 
 
 def test_overrides_replace_whole_keys_of_the_file(tmp_path):
@@ -228,4 +229,4 @@ def test_passes_count_the_images_that_each_check_takes():
         {"kind": "random_fill", "samples": 7, "images": 10},
         {"kind": "progressive_fill", "groups": 3, "images": 1000},
     ]
-    assert parse_config({**LEAST, "checks": checks}).passes(100) == 100 + 7 * 10 + 3 * 100
+    assert parse_config({**LEAST, "checks": checks}).passes(100) == 100 + 2 * 7 * 10 + 3 * 100

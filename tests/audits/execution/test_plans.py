@@ -137,8 +137,11 @@ def test_no_plan_is_lost_where_two_processes_run_out_of_memory(store):
     [
         ([MANY], False),
         ([PERFORMANCE, {**FILL, "images": 20, "samples": 2000}], False),
-        ([PERFORMANCE, {**FILL, "samples": 80}], True),
-        ([{**MANY, "samples": 10_000, "tolerance": 0.1}], True),  # draws may stop early
+        ([PERFORMANCE, {**FILL, "samples": 40}], True),
+        (
+            [{**MANY, "images": 225, "samples": 10_000, "tolerance": 0.1}],
+            True,
+        ),  # draws may stop early
         ([{"kind": "progressive_fill", "groups": 196}], True),  # no average over draws
     ],
 )

@@ -94,7 +94,7 @@ def _nested(anchors):
         pytest.param(_nested(12), "at most 1,000,000 values", id="aliases"),
         pytest.param("flavors: &a [*a]", "Expected an MLmodel", id="itself"),
         pytest.param("#" * (5 << 20), "at most 4 MiB", id="long"),
-        pytest.param("flavors: [1]", "a mapping in MLmodel, got NoneType", id="list"),
+        pytest.param("flavors: [1]", "names flavours, got none", id="list"),
         pytest.param("", "a mapping in MLmodel, got NoneType", id="empty"),
         pytest.param("flavors: {a: !!python/object:os.x {}}", "that can be read", id="tag"),
         pytest.param("flavors: {a: b}\nsignature: {inputs: '['}", "that can be read", id="json"),

@@ -91,7 +91,7 @@ def test_a_model_that_cannot_be_opened_has_a_config_that_says_why(
     assert f"# The model could not be opened: {refusal}" in text
     (tmp_path / "audit.yaml").write_text(text)
     config = read_config(tmp_path / "audit.yaml")
-    assert [check.kind for check in config.checks] == ["input_doctor", "performance"]
+    assert [check.kind for check in config.checks] == ["input_doctor", "performance", "shifts"]
 
 
 def test_classes_that_do_not_match_get_a_map_to_fill_in(shared_registry, register, tmp_path):
@@ -152,13 +152,13 @@ def test_checks_fit_the_budget(images, passes, fills):
     most = sum(check.most_passes(min(images, check.images or images)) for check in checks)
     assert most <= passes
     kinds = [check.kind for check in checks]
-    assert kinds[:2] == ["input_doctor", "performance"]
+    assert kinds[:3] == ["input_doctor", "performance", "shifts"]
     assert all(check.images is None or check.images <= images for check in checks)
     if not fills:
-        assert kinds[2:] == []
+        assert kinds[3:] == []
         assert "no gradient" in told[0]
     elif passes >= 1e6:
-        assert kinds[2:] == ["random_fill", "progressive_fill"]
+        assert kinds[3:] == ["random_fill", "progressive_fill"]
         assert told == ()
     missing = {"random_fill", "progressive_fill"} - set(kinds)
     assert not fills or len(told) == len(missing)
@@ -166,5 +166,5 @@ def test_checks_fit_the_budget(images, passes, fills):
 
 def test_a_budget_that_is_too_short_is_told():
     checks, told = sized(450, passes=100)
-    assert [check.kind for check in checks] == ["input_doctor", "performance"]
+    assert [check.kind for check in checks] == ["input_doctor", "performance", "shifts"]
     assert told[0] == "These checks may need more minutes."

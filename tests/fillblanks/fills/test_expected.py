@@ -200,6 +200,19 @@ def test_blanks_get_the_blank_value_and_the_rest_is_the_image(case, value):
     assert torch.equal(fill.masked[~blank], case.images[~blank])
 
 
+def test_blanks_get_the_pixels_of_a_tensor_image_by_image(case):
+    noise = torch.rand(case.images.shape, generator=torch.Generator().manual_seed(0)).double()
+    fill = case.fill(blank_value=noise)
+    blank = fill.blank.expand_as(fill.masked)
+    assert torch.equal(fill.masked[blank], noise[blank])
+    assert torch.equal(fill.masked[~blank], case.images[~blank])
+    grey = torch.full_like(noise, 0.75)
+    one, other = case.fill(blank_value=grey), case.fill(blank_value=0.75)
+    assert torch.equal(one.update.nan_to_num(), other.update.nan_to_num())
+    with pytest.raises(ValueError, match="Expected a blank_value of the images' shape"):
+        case.fill(blank_value=noise[:1])
+
+
 def test_an_image_that_no_mask_classifies_right_is_a_miss(case):
     labels = case.fill().label
     labels[1] = NEVER

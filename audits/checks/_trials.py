@@ -1,0 +1,128 @@
+"""Trials of fills: changes that an honest drawing stands, and a trick of the network does not.
+
+The paper has no such figures. They are no proof: a network can be made to stand these trials too.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from audits.checks._fill import NULL, recognise
+from audits.checks._moves import default_shift, moved
+from audits.checks.context import AuditContext, Unit
+from audits.checks.part_form import Array
+from audits.evidence.codec import Part
+from audits.evidence.intervals import paired_difference, proportion
+from audits.evidence.metric import DefaultBounds, Metric, Pairing
+from fillblanks import expected_fill, shuffled
+from fillblanks.fills.expected import draw_limit
+from fillblanks.masks import keys
+
+MOVED = "moved by a pixel or a few"
+NOISE = "of masked images with noise in their blanks"
+_MOST_SAMPLES = 64  # accepted draws of a fill of noise, which need not be a fine one
+_NOISE_DRAW = -4  # masks use keys of the draws 0, 1, ...
+_BOUNDS = DefaultBounds(max_drop=0.2, min_lift=0.1)  # wide, for gross differences alone
+
+
+def trial(title: str, column: str) -> Metric:
+    """Declares the accuracy of fills in a trial, whose predicted classes are in `column`."""
+    pairing = Pairing(column, "accuracy", same_size=True)
+    return Metric(title, null=NULL, pairing=pairing, bounds=_BOUNDS)
+
+
+def trial_measured(declared: Metric, table: pd.DataFrame, column: str, null: str) -> Metric:
+    """The metric that `trial` declares, from columns of predicted classes of fills and of nulls."""
+    label = table["label"].to_numpy()
+    right, by_null = (label == table[name].to_numpy() for name in (column, null))
+    lift = paired_difference(right, by_null)
+    return declared.measured(proportion(right), proportion(by_null), lift)
+
+
+class PrototypeTrials:
+    """The trials of a prototype: moved, and made with noise in the blanks."""
+
+    _names: ClassVar[dict[str, tuple[str, str, str]]] = {
+        "prototype_accuracy_moved": (MOVED, "prototype_moved", "prototype_null"),
+        "prototype_accuracy_noise": (NOISE, "noise", "noise_null"),
+    }
+    columns = ("prototype_moved", "noise", "noise_null", "noise_drawn")
+
+    @classmethod
+    def declared(cls) -> dict[str, Metric]:
+        """The metrics, not measured yet."""
+        return {
+            name: trial(f"own drawing recognised, {told}", column)
+            for name, (told, column, _) in cls._names.items()
+        }
+
+    @classmethod
+    def measured(cls, table: pd.DataFrame) -> dict[str, Metric]:
+        """The metrics, from a table with all `columns`."""
+        return {
+            name: trial_measured(metric, table, *cls._names[name][1:])
+            for name, metric in cls.declared().items()
+        }
+
+
+def recognised_moved(
+    audit: AuditContext, fill: Tensor, found: Tensor, indices: tuple[int, ...]
+) -> np.ndarray:
+    """Predicted classes of fills (n, C, H, W), moved by `default_shift`; -1 where not `found`.
+
+    A mark that a network hides in its gradient and looks for at its place is lost then.
+    """
+    pixels = default_shift(*fill.shape[2:])
+    return recognise(audit, moved(fill, audit.seed, indices, pixels), found)
+
+
+def noise_samples(samples: int) -> int:
+    """Accepted draws of `recognised_in_noise`, if the check takes `samples` an image."""
+    return min(samples, _MOST_SAMPLES)
+
+
+def recognised_in_noise(
+    audit: AuditContext, images: Tensor, labels: Tensor, unit: Unit, options: Mapping[str, Any]
+) -> Part:
+    """Predicted classes of prototypes from masked images whose blanks hold noise, and their nulls.
+
+    A network that draws only if it sees blanks of one value has no drawing then. The noise is
+    uniform in [0, 1], a pure function of seed and image. `options` are those of `expected_fill`.
+    """
+    indices = torch.tensor(unit.indices)
+    count = images[0].numel()
+    drawn = keys(audit.seed, indices, torch.full_like(indices, _NOISE_DRAW), count)
+    noise = (drawn & 0xFFFFFF).to(images.dtype) / 0xFFFFFF
+    changed: dict[str, Any] = {
+        "blank_value": noise.view_as(images),
+        "samples": noise_samples(options["samples"]),
+        "max_draws": None,
+        "tolerance": None,
+    }
+    fill = expected_fill(
+        audit.classifier,
+        images,
+        labels,
+        seed=audit.seed,
+        indices=indices,
+        plan=audit.plan,
+        **{**options, **changed},
+    )
+    everywhere = torch.ones_like(fill.blank)
+    null = shuffled(fill.prototype, everywhere, seed=audit.seed, indices=indices)
+    return {
+        "noise": recognise(audit, fill.prototype, fill.found),
+        "noise_null": recognise(audit, null, fill.found),
+        "noise_drawn": fill.drawn.numpy(),
+    }
+
+
+def noise_form(unit: Unit, samples: int, classes: int) -> dict[str, Array]:
+    """The form of the arrays that `recognised_in_noise` gives."""
+    n, most = len(unit.indices), draw_limit(noise_samples(samples), None)
+    seen = {name: Array("int", (n,), -1, classes - 1) for name in ("noise", "noise_null")}
+    return {**seen, "noise_drawn": Array("int", (n,), 0, most)}
