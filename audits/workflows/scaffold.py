@@ -58,7 +58,11 @@ def scaffold(model: str, data: str, minutes: float) -> tuple[str, str]:
         ):
             fills = not session.setting.lacks("gradients")
             seconds = session.cost().seconds_per_pass
-            checks, told = sized(len(images), minutes * 60 * _SHARE / seconds, fills)
+            passes = minutes * 60 * _SHARE / seconds
+            checks, told = sized(len(images), passes, fills)
+            if fills and told:
+                enough = enough_passes(len(images), passes) * seconds / 60 / _SHARE
+                told = (*told, f"init --minutes {enough:.2g} has room for all.")
             doctor = session.tried(InputDoctor())
             body = [*_preprocessing(session, doctor), *_checks(checks, told), *_policy(checks)]
             known = [f"A pass takes {seconds:.2g} s here; sized for {minutes:g} min at most."]
@@ -107,7 +111,7 @@ def sized(
         found.append(progressive if count >= images else ProgressiveFill(images=count))
         left -= found[-1].most_passes(min(count, images))
     else:
-        told.append("progressive_fill is left out: it needs more minutes.")
+        told.append("progressive_fill is left out for want of minutes.")
     for count in (_FILL_IMAGES, _FILL_IMAGES // 2, _LEAST_IMAGES):
         count = min(count, images)
         samples = min(_samples(left / (count * _DRAWS)), _MOST_SAMPLES)
@@ -115,8 +119,15 @@ def sized(
             found.insert(3, RandomFill(images=count, samples=samples))
             break
     else:
-        told.append("random_fill is left out: it needs more minutes.")
+        told.append("random_fill is left out for want of minutes.")
     return tuple(found), tuple(told)
+
+
+def enough_passes(images: int, passes: float) -> float:
+    """About the least number of passes, above `passes`, for which `sized` leaves nothing out."""
+    while sized(images, passes)[1]:
+        passes = max(1.1 * passes, 1)
+    return passes
 
 
 def _samples(accepted: float) -> int:

@@ -12,7 +12,7 @@ from PIL import Image
 from audits import parse_config, read_config, run_audit
 from audits.data.sources import Digits, load
 from audits.errors import AuditError
-from audits.workflows.scaffold import scaffold, sized
+from audits.workflows.scaffold import enough_passes, scaffold, sized
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +168,6 @@ def test_a_budget_that_is_too_short_is_told():
     checks, told = sized(450, passes=100)
     assert [check.kind for check in checks] == ["input_doctor", "performance", "shifts"]
     assert told[0] == "These checks may need more minutes."
+    enough = enough_passes(450, 100)
+    assert sized(450, enough)[1] == ()
+    assert sized(450, 0.9 * enough)[1] != ()
