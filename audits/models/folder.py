@@ -7,21 +7,14 @@ from pathlib import Path
 
 from audits.errors import ModelRefused, quoted
 
-REGISTERED = "registered_model_meta"
-"""A file with name and version that MLflow's client writes into every copy, over any other."""
-
 
 def sha256_by_path(folder: Path) -> dict[str, str]:
     """The sha256 of each file below `folder`, by its relative path with slashes, in their order.
 
-    The file `registered_model_meta` at the top is left out: it is no part of what is stored. Raises
-    ModelRefused for links, for what is neither a file nor a folder, and for what cannot be read.
+    Raises ModelRefused for links, for what is neither a file nor a folder, and for what cannot be
+    read.
     """
-    found = {}
-    for file in _plain_files(folder):
-        path = file.relative_to(folder).as_posix()
-        if path != REGISTERED:
-            found[path] = sha256_of(file)
+    found = {file.relative_to(folder).as_posix(): sha256_of(file) for file in _plain_files(folder)}
     return dict(sorted(found.items()))
 
 

@@ -13,15 +13,19 @@ from mlflow.models import Model
 
 from audits.errors import ModelRefused, few, quoted
 from audits.models.flavours.base import Flavour
-from audits.models.folder import REGISTERED
 
 _PYFUNC = "python_function"
+# Keys of a flavour's entry under which MLflow's loaders look for files.
+_NAMING_KEYS = (
+    *("data", "model_path", "model_data", "model_binary", "pickled_model", "model_code_path"),
+    *("code", "env", "artifacts", "python_model", "extra_files", "requirements_file"),
+)
 _DATA_KEYS = ("data", "model_path")  # of python_function's entry: where its loader looks
 # Files that MLflow writes beside a model. They describe it, its packages, and an input.
 _OF_MLFLOW = frozenset(
     {
         "MLmodel",
-        REGISTERED,
+        "registered_model_meta",
         "conda.yaml",
         "python_env.yaml",
         "requirements.txt",
@@ -116,7 +120,8 @@ def _named(
         if name == flavour.name or _is_companion(name, entries, flavour, folder, data)
     ]
     example = getattr(conf, "saved_input_example_info", None)
-    texts = {text for entry in [*taken, example] for text in _texts(entry)}
+    naming = [entry[key] for entry in taken for key in _NAMING_KEYS if key in entry]
+    texts = {text for value in [*naming, example] for text in _texts(value)}
     # The path of a model from code is absolute: MLflow looks for its last part in the folder.
     texts |= {
         PurePosixPath(str(e["model_code_path"])).name for e in taken if "model_code_path" in e

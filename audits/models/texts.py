@@ -1,8 +1,11 @@
 """Reads MLmodel and other texts of a model within bounds: a crafted one fills no memory.
 
-libyaml ends the process if brackets are nested too deep, so that the depth is counted first.
+MLmodel is read by the parser that MLflow uses, so that it says the same to both, and is refused if
+another parser could read it otherwise. That parser is slow and recursive, so libyaml's counts depth
+and values first.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
-from audits.errors import ModelRefused
+from audits.errors import ModelRefused, quoted, shortened
 
 MLMODEL = "MLmodel"
 BROKEN = (
@@ -26,18 +29,22 @@ BROKEN = (
 )
 """Errors that a damaged or crafted text of a model raises when it is read."""
 
-_BYTES = 4 << 20  # 20,000 classes with long names have 1 MiB
+_BYTES = 16 << 20  # a config.json that names 20,000 classes twice has 3 MiB
+_MLMODEL_BYTES = 2 << 20  # 20,000 classes with long names have 1 MiB
 _VALUES = 1_000_000  # in MLmodel, those that an alias repeats counted each time
 _DEPTH = 100  # of mappings and lists, one inside the other
+_DIGITS = 100  # of a number: one in base 60, 1:1:1, takes the square of them
+# Parsers differ in whether these begin a line, end one, or are text.
+_AMBIGUOUS = re.compile("[\ufeff\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]|\r(?!\n)")
 
 
-def bounded_text(file: Path) -> str:
-    """The text of a file in UTF-8. Raises ModelRefused if it has more than 4 MiB, and OSError."""
+def bounded_text(file: Path, most: int = _BYTES) -> str:
+    """The text of a file in UTF-8 of up to `most` bytes. Raises ModelRefused, and OSError."""
     with file.open("rb") as stream:
-        found = stream.read(_BYTES + 1)
-    if len(found) > _BYTES:
+        found = stream.read(most + 1)
+    if len(found) > most:
         raise ModelRefused(
-            f"Expected at most {_BYTES >> 20} MiB in {file.name}, got more. Log the model again "
+            f"Expected at most {most >> 20} MiB in {file.name}, got more. Log the model again "
             "without what is not needed to load it."
         )
     return found.decode("utf-8")
@@ -49,9 +56,14 @@ def read_mlmodel(folder: Path) -> Model:
     Raises ModelRefused if it is larger than any real one, and what `Model.from_dict` and yaml raise
     for values that make no sense.
     """
-    text = bounded_text(folder / MLMODEL)
+    text = bounded_text(folder / MLMODEL, _MLMODEL_BYTES)
+    if odd := _AMBIGUOUS.search(text):
+        raise ModelRefused(
+            f"Expected plain text in {MLMODEL}, got the control character {odd[0]!r}. Log the "
+            "model again."
+        )
     _expect_bounded(text)
-    values = yaml.load(text, Loader=_Loader)
+    values = yaml.load(text, Loader=_Unambiguous)
     if not isinstance(values, dict):
         raise ModelRefused(f"Expected a mapping in {MLMODEL}, got {type(values).__name__}.")
     if not isinstance(values.get("flavors"), dict):
@@ -59,8 +71,33 @@ def read_mlmodel(folder: Path) -> Model:
     return Model.from_dict(values)
 
 
-# The parser that is written in C takes a tenth of the time, if PyYAML was built with it.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+class _Unambiguous(yaml.SafeLoader):
+    """Refuses a key that is twice in a mapping, of which parsers take one or the other."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(set(keys)) < len(keys):
+            twice = next(key for at, key in enumerate(keys) if key in keys[:at])
+            raise ModelRefused(
+                f"Expected each key once in a mapping of {MLMODEL}, got {quoted(twice)} twice. "
+                "Log the model again."
+            )
+        return super().construct_mapping(node, deep)
+
+    def construct_number(self, node: yaml.ScalarNode) -> float:
+        if len(node.value) > _DIGITS:
+            raise ModelRefused(
+                f"Expected numbers of at most {_DIGITS} digits in {MLMODEL}, got "
+                f"{shortened(node.value)}. Log the model again."
+            )
+        whole = node.tag.endswith("int")
+        return self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)
+
+
+for _kind in ("int", "float"):
+    _Unambiguous.add_constructor(f"tag:yaml.org,2002:{_kind}", _Unambiguous.construct_number)
+# The parser that is written in C, if PyYAML was built with it.
+_COUNTING: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _expect_bounded(text: str) -> None:
@@ -68,7 +105,7 @@ def _expect_bounded(text: str) -> None:
     sizes: dict[str, int] = {}  # values below each anchor
     open_: list[tuple[str | None, int]] = []  # anchors of open collections, values before them
     values = 0
-    for event in yaml.parse(text, Loader=_Loader):
+    for event in yaml.parse(text, Loader=_COUNTING):
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
                 raise ModelRefused(f"Expected an {MLMODEL} without values that contain themselves.")

@@ -81,7 +81,7 @@ class Npz(DataKind):
 def _expect_room(path: Path, archive: Any, keys: Sequence[str]) -> None:
     """Raises AuditError if arrays would take more than this machine's memory once inflated."""
     sizes = {member.filename: member.file_size for member in archive.zip.infolist()}
-    size = sum(sizes.get(f"{key}.npy", 0) for key in keys)
+    size = sum(sizes.get(name, 0) for key in keys for name in (key, f"{key}.npy"))
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if size > memory:
         raise AuditError(

@@ -35,15 +35,30 @@ def _laughs(levels):
         (_laughs(40), "1,000,000 values, aliases written out"),
         ("metadata: &a [*a]", "values that contain themselves"),
         ("metadata: [*a]", "values that contain themselves"),
-        ("a: '" + "x" * (4 << 20) + "'", "at most 4 MiB in MLmodel"),
+        ("a: '" + "x" * (2 << 20) + "'", "at most 2 MiB in MLmodel"),
         ("[]", "Expected a mapping in MLmodel, got list"),
-        ("a: \x00", "MLmodel can be read, got ReaderError"),
+        ("a: \x00", "got the control character '\\x00'"),
+        ("flavors: {}\n\ufeffflavors: {}", "got the control character '\\ufeff'"),
+        ("a: 1\x85b: 2", "got the control character '\\x85'"),
+        ("a: 1\rb: 2", "got the control character '\\r'"),
+        ("flavors: {}\na: 1\nflavors: {}", "each key once in a mapping of MLmodel, got 'flavors'"),
+        ("a: {b: {c: 1, c: 1}}", "got 'c' twice"),
+        ("a: " + ":".join(["1"] * 60_000), "numbers of at most 100 digits"),
+        ("a: " + ":".join(["1"] * 60_000) + ".5", "numbers of at most 100 digits"),
+        ("a: " + "9" * 6_000, "numbers of at most 100 digits"),
     ],
 )
 def test_an_mlmodel_that_is_larger_than_any_real_one_is_refused(text, told, tmp_path):
     folder = model_files(tmp_path / "m")
     (folder / "MLmodel").write_text(text)
     assert told in _told(folder)
+
+
+def test_an_mlmodel_with_the_line_ends_of_windows_is_read(tmp_path):
+    folder = model_files(tmp_path / "m")
+    text = (folder / "MLmodel").read_bytes().replace(b"\n", b"\r\n")
+    (folder / "MLmodel").write_bytes(text)
+    assert inspect(folder, Preprocessing(), Trust(by_name=True)).classes is not None
 
 
 def test_aliases_that_mlflow_writes_are_read(tmp_path):
