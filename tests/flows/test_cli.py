@@ -33,7 +33,8 @@ def test_the_exit_code_is_the_verdict(
     # The command and its processes must not import packages from the working folder.
     done = typed("audit", "models:/m/1", "--config", file, cwd=impostors, **server)
     assert done.returncode == code, done.stderr
-    assert f"m v1: {word}." in done.stdout
+    told = {"passed": "passed, in part"}.get(word, word)
+    assert f"m v1: {told}." in done.stdout
     assert "Traceback" not in done.stderr
     assert "without Prefect" not in done.stderr
     assert "mlflow ui" in done.stdout
@@ -83,7 +84,7 @@ def test_a_dry_run_counts_passes_and_records_nothing(typed, config):
     assert "random_fill: 50 images in 1 unit, 1,600 to 6,400 passes\n" in done.stdout
     assert "needs gradients; pictures: image, masked, update, prototype" in done.stdout
     assert "needs predictions; pictures: none" in done.stdout
-    assert f"{450 + 50 * 16 + 450 * 4:,} to " in done.stdout
+    assert f"{450 + 50 * (16 + 16) + 450 * (4 + 2):,} to " in done.stdout
     assert not list(Path(yaml.safe_load(file.read_text())["store"]).rglob("*.npz"))
 
 

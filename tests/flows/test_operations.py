@@ -109,10 +109,12 @@ def test_the_github_workflow_of_the_docs_gates_and_promotes(served, register, co
         register(net, "w")
     client = mlflow.MlflowClient()
     client.set_registered_model_alias("w", "champion", "1")
-    config(**_PERFORMANCE)
-    (tmp_path / "policy.yaml").write_text(
-        yaml.safe_dump({"conditions": [{"metric": "performance/accuracy", "max_drop": 0.03}]})
-    )
+    config(checks=[{"kind": "performance"}, {"kind": "progressive_fill", "images": 50}])
+    conditions = [
+        {"metric": "performance/accuracy", "max_drop": 0.03},
+        {"metric": "progressive_fill/accuracy", "min_lift": 0.1},
+    ]
+    (tmp_path / "policy.yaml").write_text(yaml.safe_dump({"conditions": conditions}))
 
     def job(version):
         return served(
@@ -149,7 +151,8 @@ def test_history_compare_policy_and_prune_print_what_they_found(here, config, tm
     assert (newest["verdict"], newest["version"]) == ("passed", "1")
     assert f"passed  run {newest['run_id']}" in printed("history", "m")
     assert "performance/accuracy" in printed("compare", "models:/m/1", newest["run_id"])
-    assert yaml.safe_load(printed("policy", "--from", "models:/m/1"))["conditions"]
+    code, _, stderr = here("policy", "--from", "models:/m/1")
+    assert (code, "has learnt was not judged" in stderr) == (2, True)
     store = yaml.safe_load(file.read_text())["store"]
     assert "2 parts" in printed("prune", "--store", store, "--days", "0")
     code, _, stderr = here("prune", "--store", tmp_path / "nowhere")

@@ -15,10 +15,13 @@ import subprocess
 import sys
 import tempfile
 from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from hostile_files import succeeded
 
+from audits.execution.cell import Cell, Inside, enter
+from audits.execution.confinement import lifeline as lifelines
 from audits.execution.confinement.linux import call, system_call
 
 _X86 = platform.machine() == "x86_64"
@@ -198,6 +201,14 @@ def has_helpers() -> bool:
     """Whether it can reach multiprocessing's fork server or resource tracker."""
     alive = forkserver._forkserver._forkserver_alive_fd
     return alive is not None or resource_tracker._resource_tracker._fd is not None
+
+
+def clings_in(writing: Connection, life: Connection, own: str, place: str) -> None:
+    """Clings to life, in a cell if `place` is "cell"."""
+    file = lifelines.watch(life.fileno())
+    if place == "cell":
+        enter(Inside(Cell("0", "Why."), own, ()), lifeline=file, keep={writing.fileno()})
+    clings(writing.fileno(), file)
 
 
 def clings(writing: int, lifeline: int) -> None:

@@ -238,22 +238,14 @@ import os, sys
 from multiprocessing import Pipe, get_context
 import hostile
 from audits.execution import fork_server
-from audits.execution.cell import Cell, Inside, enter
-from audits.execution.confinement import lifeline
 
 own, way, place = sys.argv[1:]
-
-def child(writing, life):
-    file = lifeline.watch(life.fileno())
-    if place == "cell":
-        enter(Inside(Cell("0", "Why."), own, ()), lifeline=file, keep={writing.fileno()})
-    hostile.clings(writing.fileno(), file)
 
 if __name__ == "__main__":
     said, writing = Pipe(duplex=False)
     life, line = Pipe(duplex=False)
     context = fork_server.context() if way == "forked" else get_context("spawn")
-    process = context.Process(target=child, args=(writing, life))
+    process = context.Process(target=hostile.clings_in, args=(writing, life, own, place))
     process.start()
     writing.close()
     print(os.read(said.fileno(), 5).decode(), process.pid, flush=True)

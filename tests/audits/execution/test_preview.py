@@ -26,7 +26,7 @@ def test_a_preview_tells_plan_and_cost_and_records_nothing(config_of):
     )
     lines = dict(line.split(maxsplit=1) for line in preview(config).splitlines())
     assert lines["plan"].startswith("full, contiguous; 16 images in a pass, ")
-    assert lines["left"].startswith("610 to 1,090 passes, about ")
+    assert lines["left"].startswith("770 to 1,730 passes, about ")
     assert lines["left"].endswith(" GiB of memory")
     assert mlflow.get_experiment_by_name("previewed") is None
     version = config.model.rsplit("/", 1)[1]
