@@ -73,7 +73,8 @@ class Encoded:
         if self.path is None:
             return self.data
         try:
-            return self.path.read_bytes()
+            with self.stream() as stream:
+                return stream.read()
         except OSError as error:
             raise self.unreadable(error) from error
 
@@ -100,7 +101,11 @@ class Encoded:
     def stream(self) -> BinaryIO:
         if self.fault:
             raise OSError(self.fault)
-        return io.BytesIO(self.data) if self.path is None else self.path.open("rb")
+        if self.path is None:
+            return io.BytesIO(self.data)
+        if not self.path.is_file():  # a pipe would wait for ever
+            raise FileNotFoundError(self.path) if not self.path.exists() else OSError("no file")
+        return self.path.open("rb")
 
     def unreadable(self, error: BaseException) -> AuditError:
         place = self.path or self.name

@@ -17,6 +17,7 @@ import numpy as np
 
 MOST_BYTES = 1 << 30  # of an answer
 _MOST_WORDS = 64 << 20  # bytes of its JSON
+_MOST_VALUES = 2_000_000  # in its JSON: an empty object of two bytes takes a hundred in memory
 _MOST_DIMENSIONS = 8
 _KINDS = "biufU"  # of numpy's dtypes: no objects, no records, no dates
 _LAST_CHARACTER = 0x10FFFF
@@ -60,6 +61,8 @@ def lengths(head: bytes | bytearray) -> Lengths:
 
 def from_bytes(words: bytes | bytearray, arrays: bytearray) -> Any:
     """The plain values and arrays that `to_bytes` was given. Raises NotAnAnswer."""
+    if sum(words.count(mark) for mark in (b",", b"[", b"{")) > _MOST_VALUES:
+        raise NotAnAnswer(f"more than {_MOST_VALUES:,} values")
     try:
         tree, described = json.loads(words)
         found = list(_arrays(described, arrays))

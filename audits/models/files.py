@@ -17,7 +17,13 @@ from audits.models.class_names import distinct, names_of_config
 from audits.models.contract import InputContract, Said, expect_agreement, merged
 from audits.models.flavours.base import Flavour, inside
 from audits.models.flavours.registered import flavour_named, preferred
-from audits.models.folder import digest_of, expect_plain, sha256_by_path, sha256_of
+from audits.models.folder import (
+    WRITTEN_BY_CLIENT,
+    digest_of,
+    expect_plain,
+    sha256_by_path,
+    sha256_of,
+)
 from audits.models.metadata import said_by_metadata
 from audits.models.preprocessing import Preprocessing
 from audits.models.pretrained_cfg import said_by_pretrained_cfg
@@ -98,6 +104,7 @@ def _inspect(
     for file in running:
         _expect_trust(file, trust)
     loaded = flavour.check(data, trusted=bool(running))
+    _expect_not_overwritten(folder, flavour.parts(data))
     sha256 = sha256_by_path(folder)
     return ModelFiles(
         folder=str(folder),
@@ -112,6 +119,15 @@ def _inspect(
         sha256=sha256,
         unserved=served.others(folder, conf, flavour, data, sha256),
     )
+
+
+def _expect_not_overwritten(folder: Path, parts: Sequence[Path]) -> None:
+    """Raises ModelRefused if the model reads a file that MLflow's client writes into its copies."""
+    if (folder / WRITTEN_BY_CLIENT).resolve() in {part.resolve() for part in parts}:
+        raise ModelRefused(
+            f"Expected the model's data in files of other names, got {WRITTEN_BY_CLIENT}, over "
+            "which MLflow writes when it copies the model. Log the model again."
+        )
 
 
 def _has_code(folder: Path, flavours: Mapping[str, Any], trust: Trust) -> bool:

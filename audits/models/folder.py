@@ -7,6 +7,9 @@ from pathlib import Path
 
 from audits.errors import ModelRefused, quoted
 
+WRITTEN_BY_CLIENT = "registered_model_meta"
+"""A file at the top with name and version: MLflow's client writes it into copies of a version."""
+
 
 def sha256_by_path(folder: Path) -> dict[str, str]:
     """The sha256 of each file below `folder`, by its relative path with slashes, in their order.

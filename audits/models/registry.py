@@ -14,7 +14,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from audits.errors import AuditError, ModelRefused
+from audits.errors import AuditError, ModelRefused, one_line
 from audits.models.server import NOT_FOUND, expect_registry, no_answer
 from audits.models.snapshot import copied_once, resolved_once
 from audits.models.status import deprecated_by, expect_ready
@@ -38,7 +38,8 @@ class Resolved:
     model_id: str | None  # the logged model; None for versions registered without one
 
     def __str__(self) -> str:
-        return f"{self.name} v{self.version}" if self.version else f"{self.name} {self.model_id}"
+        name = one_line(self.name)
+        return f"{name} v{self.version}" if self.version else f"{name} {self.model_id}"
 
 
 def resolve(uri: str) -> Resolved:

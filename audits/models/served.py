@@ -13,6 +13,7 @@ from mlflow.models import Model
 
 from audits.errors import ModelRefused, few, quoted
 from audits.models.flavours.base import Flavour
+from audits.models.folder import WRITTEN_BY_CLIENT
 
 _PYFUNC = "python_function"
 # Keys of a flavour's entry under which MLflow's loaders look for files.
@@ -25,7 +26,7 @@ _DATA_KEYS = ("data", "model_path")  # of python_function's entry: where its loa
 _OF_MLFLOW = frozenset(
     {
         "MLmodel",
-        "registered_model_meta",
+        WRITTEN_BY_CLIENT,
         "conda.yaml",
         "python_env.yaml",
         "requirements.txt",

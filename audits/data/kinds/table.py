@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-import pyarrow as pa
 from pyarrow import parquet
 
 from audits.data.built import OfFiles, by_name, of_files
@@ -69,5 +68,7 @@ def _read(path: Path) -> pd.DataFrame:
         return pd.read_csv(path, dtype=str, keep_default_na=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise AuditError(f"Expected a UTF-8 table with a header at {path}: {error}") from error
-    except (pa.ArrowException, OSError) as error:
-        raise AuditError(f"Expected a table in Parquet at {path}: {error}") from error
+    except Exception as error:  # pandas reads what the file says of it, which may be anything
+        raise AuditError(
+            f"Expected a table in Parquet at {path}, got {type(error).__name__}: {error}"
+        ) from error

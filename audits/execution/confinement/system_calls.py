@@ -17,7 +17,8 @@ ptrace 101 117, process_vm_readv 310 270, process_vm_writev 311 271, process_mad
 process_mrelease 448 448, kcmp 312 272, pidfd_open 434 434, pidfd_getfd 438 438,
 pidfd_send_signal 424 424, tkill 200 130, setpriority 141 140, ioprio_set 251 30,
 sched_setscheduler 144 119, sched_setparam 142 118, sched_setattr 314 274,
-migrate_pages 256 238, move_pages 279 239, setsid 112 157, setpgid 109 154
+sched_setaffinity 203 122, migrate_pages 256 238, move_pages 279 239, setsid 112 157,
+setpgid 109 154
 """
 KERNEL = """
 perf_event_open 298 241, bpf 321 280, userfaultfd 323 282, keyctl 250 219, add_key 248 217,

@@ -30,6 +30,8 @@ _TIMM_ARGUMENTS = frozenset(
     | {"dynamic_img_size", "class_token", "init_values", "scriptable", "exportable"}
 )
 _PROCESSOR_FILE = "preprocessor_config.json"
+# Keys by which MLflow loads weights that are not in the model's folder.
+_ELSEWHERE = frozenset({"source_model_revision", "local_base_model_path"})
 _UNNAMED = "LABEL_"  # transformers' names for labels that have none
 
 
@@ -53,7 +55,14 @@ class Transformers(Flavour):
                 "Expected a model with its weights, got only the name of one on a hub. Log it with "
                 "save_pretrained=True, or call mlflow.transformers.persist_pretrained_model."
             )
-        return inside(folder, entry["model_binary"])
+        if elsewhere := sorted(_ELSEWHERE & {key for key, value in entry.items() if value}):
+            raise ModelRefused(
+                f"Expected a network whose weights are in the model's folder, got {elsewhere[0]}, "
+                "by which MLflow loads another. Log it with save_pretrained=True."
+            )
+        data = inside(folder, entry["model_binary"])
+        _expect_read_as_by_mlflow(folder, data, entry)
+        return data
 
     def parts(self, data: Path) -> list[Path]:
         components = data.parent / "components"
@@ -61,7 +70,8 @@ class Transformers(Flavour):
 
     def running_files(self, data: Path) -> list[Path]:
         modules = sorted(data.glob("*.py")) if _json(data / "config.json").get("auto_map") else []
-        return [*_pickles(data), *modules]
+        of_others = sorted((data.parent / "components").rglob("*.py"))
+        return [*_pickles(data), *modules, *of_others]
 
     def check(self, data: Path, *, trusted: bool) -> None:
         config = _json(data / "config.json")
@@ -98,6 +108,41 @@ class Transformers(Flavour):
             os.environ |= {"HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": modules}
             net = _network(config, data, own_code)
         return net.eval().to(device)
+
+
+def _expect_read_as_by_mlflow(folder: Path, data: Path, entry: Mapping[str, Any]) -> None:
+    """Raises ModelRefused if MLflow would load another class, or other components, than the audit.
+
+    MLflow takes the class from MLmodel and looks for the listed components beside it.
+    """
+    if data.parent != folder.resolve():
+        raise ModelRefused(
+            f"Expected the network in the folder model, got {quoted(entry['model_binary'])}. Log "
+            "it with mlflow.transformers."
+        )
+    said, own = entry.get("pipeline_model_type"), _json(data / "config.json").get("architectures")
+    if said is not None and own != [said]:
+        raise ModelRefused(
+            f"Expected one network in MLmodel and in config.json, got {quoted(said)} and "
+            f"{quoted(own)}. Log the model again."
+        )
+    listed = entry.get("components") or []
+    names = {name for name in listed if isinstance(name, str)}
+    names |= {"processor"} if entry.get("processor_type") else set()
+    components = data.parent / "components"
+    found = {one.name for one in components.iterdir()} if components.is_dir() else set()
+    if found - names or len(names & set(_PROCESSORS)) > 1:
+        raise ModelRefused(
+            f"Expected the components that MLmodel lists, with one image processor at most, got "
+            f"{few(sorted(found | names)) or 'none'}. Log the model again."
+        )
+    for file in sorted(components.rglob("*.json")):
+        if _json(file).get("auto_map"):
+            raise ModelRefused(
+                f"Expected components of transformers, got one with code of its own, {file.name}. "
+                "Log the network as pt2 with mlflow.pytorch, and name what its processor does "
+                "under preprocessing."
+            )
 
 
 def _network(config: Mapping[str, Any], data: Path, own_code: bool) -> Any:

@@ -198,3 +198,9 @@ def test_an_error_is_short_and_cannot_steer_a_terminal():
         assert shown.isprintable()
     assert len(str(found.refusal)) <= 400
     assert answers.read({"raised": {**told, "kind": "SystemExit"}}).refusal is None
+
+
+def test_an_answer_of_millions_of_small_values_is_refused():
+    words = b"[[" + b"{}," * 2_000_000 + b"{}],[]]"
+    with pytest.raises(NotAnAnswer, match="more than 2,000,000 values"):
+        wire.from_bytes(words, bytearray())

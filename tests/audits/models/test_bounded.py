@@ -133,3 +133,39 @@ def test_an_array_whose_header_lies_about_its_size_is_refused(tmp_path):
     (tmp_path / "data.npz").write_bytes(changed)
     with pytest.raises(AuditError, match=r"Expected a NumPy archive|fit into memory"):
         Npz(path=str(tmp_path / "data.npz")).load()
+
+
+def _damaged(path):
+    """Archives for which NumPy and zipfile have errors of many kinds."""
+    np.savez(path, x=np.zeros((2, 4, 4), np.uint8), y=np.zeros(2, int))
+    whole = path.read_bytes()
+    flags = whole.index(b"PK\x01\x02") + 8
+    yield whole[:flags] + b"\x01" + whole[flags + 1 :]  # encrypted
+    yield whole[: len(whole) // 2]
+    method = whole.index(b"PK\x01\x02") + 10
+    yield whole[:method] + b"\x63\x00" + whole[method + 2 :]
+
+
+def test_a_damaged_archive_is_one_line(tmp_path):
+    path = tmp_path / "data.npz"
+    for content in [*_damaged(path)]:
+        path.write_bytes(content)
+        with pytest.raises(AuditError) as caught:
+            Npz(path=str(path)).load()
+        assert len(caught.value.args) == 1
+
+
+def test_labels_that_are_durations_are_refused(tmp_path):
+    labels = np.zeros(2, "timedelta64[s]")
+    with pytest.raises(AuditError, match="whole-number labels"):
+        _npz(tmp_path / "data.npz", labels).load()
+
+
+def test_a_file_that_mlflows_client_writes_over_is_no_data(tmp_path):
+    folder = model_files(tmp_path / "m")
+    (folder / "data").rename(folder / "registered_model_meta")
+    values = yaml.safe_load((folder / "MLmodel").read_text())
+    values["flavors"]["pytorch"]["model_data"] = "registered_model_meta"
+    (folder / "MLmodel").write_text(yaml.safe_dump(values))
+    with pytest.raises(ModelRefused, match="files of other names, got registered_model_meta"):
+        inspect(folder, PLAIN, Trust(by_name=True))

@@ -135,6 +135,7 @@ def test_code_of_the_models_own_runs_only_if_it_is_trusted(
     monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "hf"))
     auto = {"AutoModelForImageClassification": "own_net.OwnNet"}
     _edit(copy / "model" / "config.json", auto_map=auto, architectures=["OwnNet"])
+    _reconfigure(copy, pipeline_model_type="OwnNet")
     with pytest.raises(ModelRefused, match="or in the model's folder, got auto_map: 'own_net"):
         inspect(copy, PLAIN)
     (copy / "model" / "own_net.py").write_text(OWN_CODE)
@@ -153,7 +154,57 @@ def test_code_on_a_hub_and_processors_with_code_are_refused(copy, inspected):
     _edit(config, auto_map=None)
     processor = copy / "components" / "image_processor" / "preprocessor_config.json"
     _edit(processor, auto_map={"AutoImageProcessor": "own.Own"})
-    with pytest.raises(ModelRefused, match="an image processor of transformers"):
+    with pytest.raises(ModelRefused, match="components of transformers, got one with code"):
+        inspect(copy, PLAIN)
+
+
+def _other_class(folder):
+    _reconfigure(folder, pipeline_model_type="ViTForImageClassification")
+
+
+def _from_a_hub(folder):
+    _reconfigure(folder, source_model_name="someone/else", source_model_revision="main")
+
+
+def _from_elsewhere(folder):
+    _reconfigure(folder, local_base_model_path="/elsewhere")
+
+
+def _unlisted(folder):
+    _reconfigure(folder, components=[])
+
+
+def _two_processors(folder):
+    components = folder / "components"
+    shutil.copytree(components / "image_processor", components / "feature_extractor")
+    _reconfigure(folder, components=["image_processor", "feature_extractor"])
+
+
+def _code_in_a_component(folder):
+    (folder / "components" / "image_processor" / "own.py").write_text("")
+
+
+def _deeper(folder):
+    (folder / "sub").mkdir()
+    (folder / "model").rename(folder / "sub" / "model")
+    _reconfigure(folder, model_binary="sub/model")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_other_class, "one network in MLmodel and in config.json, got 'ViTForImage"),
+        (_from_a_hub, "got source_model_revision, by which MLflow loads another"),
+        (_from_elsewhere, "got local_base_model_path, by which MLflow loads another"),
+        (_unlisted, "the components that MLmodel lists"),
+        (_two_processors, "with one image processor at most"),
+        (_code_in_a_component, "can run any code"),
+        (_deeper, "the network in the folder model, got 'sub/model'"),
+    ],
+)
+def test_a_folder_of_which_mlflow_would_load_something_else_is_refused(change, told, copy):
+    change(copy)
+    with pytest.raises(ModelRefused, match=told):
         inspect(copy, PLAIN)
 
 
@@ -185,6 +236,7 @@ def test_other_forms_are_refused_in_one_line(changes, message, copy):
 
 def test_a_network_that_transformers_does_not_have_is_refused(copy, loaded):
     _edit(copy / "model" / "config.json", architectures=["os"])
+    _reconfigure(copy, pipeline_model_type="os")
     with pytest.raises(ModelRefused, match=r"that transformers .* has, got 'os'"):
         loaded(inspect(copy, PLAIN))
 
