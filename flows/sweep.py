@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 
 from audits.workflows.candidates import candidates
 from audits.workflows.sweep import Wanted, sweep_config, versions
-from audits.workflows.sweep_summary import Summary, audit_due
+from audits.workflows.sweep_summary import NOTHING, Summary, audit_due
 from flows.audit import audited
 from flows.events import announce_error
 from flows.outcome import not_passed, outcome_of
@@ -28,13 +28,13 @@ def sweep(
     `config` is an AuditConfig in plain values. `name`, `alias` and `tags`, if given, narrow the
     versions down; a version must have all of them. An audit that breaks off does not stop the
     others. What is no image classifier is left alone. The summary is also a table artifact
-    `audit-sweep`. Returns the Summary if every
-    verdict, new or standing, is `passed`, else a state of type FAILED with the summary as its
-    message. Raises AuditError if the config is bad or no version is found.
+    `audit-sweep`. Returns the Summary if every verdict, new or standing, is `passed`, or if every
+    version is left alone; else a state of type FAILED with the summary as its message. Raises
+    AuditError if the config is bad or no version is found.
     """
     found = versions(Wanted(name, alias, tags))
     parsed = sweep_config(config, found)
-    chosen = candidates(found, parsed)
+    chosen = candidates(found, parsed, named=name is not None)
     summary = audit_due(parsed, chosen, audit=audited, broke_off=announce_error)
     create_table_artifact(
         key="audit-sweep",
@@ -42,7 +42,7 @@ def sweep(
         description=str(summary),
     )
     word = summary.word
-    return summary if word == "passed" else not_passed(word, str(summary), summary)
+    return summary if word in ("passed", NOTHING) else not_passed(word, str(summary), summary)
 
 
 def swept(config: dict[str, Any], wanted: Wanted) -> Summary:

@@ -12,9 +12,9 @@ from typing import Any
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from audits.errors import AuditError, ModelRefused, one_line
+from audits.errors import AuditError, one_line
+from audits.models.artifact_files import copy_file, copy_folder, copying
 from audits.models.server import NOT_FOUND, expect_registry, no_answer
 from audits.models.snapshot import copied_once, resolved_once
 from audits.models.status import deprecated_by, expect_ready
@@ -219,27 +219,20 @@ def fetch(model: Resolved, folder: Path) -> Path:
     """
 
     def copy(target: Path) -> Path:
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            files = get_artifact_repository(_place(model))
-            return Path(files.download_artifacts("", str(target)))
-        except (MlflowException, OSError) as error:
-            raise _not_copied(f"the files of {model.uri}", target, error) from error
+        with copying(f"the files of {model.uri}", target):
+            return copy_folder(_place(model), target)
 
     return copied_once(model.uri, folder, copy)
 
 
-def fetch_file(model: Resolved, name: str, folder: Path) -> Path:
+def fetch_file(model: Resolved, name: str, folder: Path, most: int) -> Path:
     """Copies the file `name` of the model, and nothing else, into `folder`; returns the copy.
 
-    Raises ModelRefused if the file cannot be copied.
+    Raises ModelRefused if the file cannot be copied, or if it has more than `most` bytes.
     """
     copy = folder / name
-    try:
-        # `download_artifacts` would first list the folder, start threads and draw a bar.
-        get_artifact_repository(_place(model))._download_file(name, str(copy))
-    except (MlflowException, OSError) as error:
-        raise _not_copied(f"{name} of {model.uri}", folder, error) from error
+    with copying(f"{name} of {model.uri}", folder):
+        copy_file(_place(model), name, copy, most)
     return copy
 
 
@@ -254,8 +247,3 @@ def _place(model: Resolved) -> str:
         return model.uri
     client = mlflow.MlflowClient()
     return str(client.get_model_version_download_uri(model.name, model.version))
-
-
-def _not_copied(what: str, target: Path, error: Exception) -> ModelRefused:
-    reason = " ".join(str(error).split())
-    return ModelRefused(f"Expected {what}, could not copy them to {target}: {reason}")

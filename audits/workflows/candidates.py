@@ -49,10 +49,16 @@ class Candidates:
         return left_alone_told(self.left_alone)
 
 
-def candidates(versions: Sequence[ModelVersion], config: AuditConfig) -> Candidates:
-    """Tells image classifiers from all other models by their MLmodel alone."""
+def candidates(
+    versions: Sequence[ModelVersion], config: AuditConfig, *, named: bool = False
+) -> Candidates:
+    """Tells image classifiers from all other models by their MLmodel alone.
+
+    `named` says that somebody has chosen the versions by the name of their model; see
+    `audits.models.foreign.why_left_alone`.
+    """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = list(pool.map(lambda version: _sorted(version, config), versions))
+        found = list(pool.map(lambda version: _sorted(version, config, named), versions))
     left = Counter(one for one in found if isinstance(one, str))
     return Candidates(tuple(one for one in found if isinstance(one, Candidate)), left)
 
@@ -64,19 +70,21 @@ def left_alone_told(counts: Mapping[str, int]) -> str:
     return f"left alone: {told}" if told else ""
 
 
-def _sorted(version: ModelVersion, config: AuditConfig) -> Candidate | str:
+def _sorted(version: ModelVersion, config: AuditConfig, named: bool) -> Candidate | str:
     """The version, or why it is left alone."""
     if reason := left_alone(version):
         return reason
     model, tags = registry.pinned(version), version.tags
     try:
         conf = described(model)
+        reason = foreign.why_left_alone(conf, config.served, named=named)
     except AuditError as error:
         return Candidate(model, tags, unread=str(error))
-    if reason := foreign.why_left_alone(conf):
+    if reason:
         return reason
     try:
-        foreign.expect_not_refused(conf, trust_in(model, config.trust_pickle_sha256))
+        trust = trust_in(model, config.trust_pickle_sha256)
+        foreign.expect_not_refused(conf, trust, config.served)
     except AuditError as error:
         return Candidate(model, tags, refused=str(error))
     return Candidate(model, tags)

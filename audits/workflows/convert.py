@@ -89,10 +89,16 @@ def _expect_exportable(session: Session) -> None:
             f"Expected a model that torch can export, got one that gives only {setting.gives}. "
             "Audit it as it is: checks that need no gradient apply."
         )
-    if setting.model.outputs.bounds != Bounds():
+    form = setting.model.outputs
+    if form.bounds != Bounds():
+        cure = (
+            "Export the network itself with an example of 2 rows."
+            if form.at_a_time
+            else "Audit it as it is, or export the network itself with a batch that has no bounds."
+        )
         raise AuditError(
-            f"Expected a model that takes any number of images, got one that takes "
-            f"{setting.model.outputs.rows}. Export the network itself with an example of 2 rows."
+            f"Expected a model that takes any number of images, got one that takes {form.rows}. "
+            f"{cure}"
         )
 
 

@@ -17,15 +17,16 @@ from audits.models.registry import Resolved
 from audits.models.snapshot import snapshot
 from audits.tracking import reader
 from audits.tracking.reader import PastAudit
-from audits.verdict.decide import decide
+from audits.verdict.decide import Verdict, decide
 from audits.workflows.resolved import audit_digest, baseline_config, today
 
 
 class Due(NamedTuple):
-    """A current audit, or why a new one is needed."""
+    """A current audit with its verdict, or why a new one is needed."""
 
     audit: PastAudit | None
     why: str
+    verdict: Verdict | None = None  # as the policy decides today; None without an audit
 
 
 def due(config: AuditConfig) -> Due:
@@ -80,11 +81,12 @@ class Lookout:
             return Due(None, f"the baseline cannot be opened: {error}")
         if found.content["digest"] != digest:
             return Due(None, "model, data, checks, baseline or policy are not those of its audit")
-        verdict = decide(self._config.policy, found.evidence, today(), found.questions)
+        policy, checks = self._config.policy, self._config.checks
+        verdict = decide(policy, found.evidence, today(), found.questions, checks=checks)
         if verdict.word != found.word:
             return Due(None, f"its verdict would not be {found.word} today")
         walls = ", without isolation from the model" if found.isolation == "none" else ""
-        return Due(found, f"audited in run {found.run_id}{walls}")
+        return Due(found, f"audited in run {found.run_id}{walls}", verdict)
 
     def _like(self, audit: PastAudit) -> AuditConfig | None:
         """The config with the secret sample of a past audit; None if that audit drew none.

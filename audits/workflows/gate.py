@@ -161,7 +161,7 @@ def _expect_covered(verdict: Verdict, accept_partial: bool) -> None:
 def _expect_standing(asked: AuditConfig, run_id: str) -> None:
     """Raises AuditError if the audit is not current any more, or its files were exchanged."""
     with files_anew():
-        found, why = due(asked)
+        found, why, _ = due(asked)
     if found is None or found.run_id != run_id:
         raise AuditError(f"Expected run {run_id} to be still the audit of {asked.model}: {why}")
 

@@ -1,5 +1,7 @@
 """Finds out whether an audit can be made at all, before anything of it is recorded."""
 
+from collections.abc import Sequence
+
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
 from audits.errors import AuditError, ModelRefused
@@ -17,7 +19,7 @@ def expect_possible(config: AuditConfig, model: Resolved, images: ImageSet) -> N
     An image classifier that must not or cannot be opened raises nothing: that is a finding, and
     recorded.
     """
-    _expect_auditable(model)
+    _expect_auditable(model, config.served)
     _expect_checks_suit(config, model, images)
     expect_place(config)
 
@@ -36,7 +38,7 @@ def expect_isolation(config: AuditConfig) -> None:
         docker.expect_available(config.docker_image)
 
 
-def _expect_auditable(model: Resolved) -> None:
+def _expect_auditable(model: Resolved, served: Sequence[str]) -> None:
     """Raises AuditError if MLmodel alone says that the model is no image classifier.
 
     No other file is copied for that: they may be those of a large language model.
@@ -45,7 +47,7 @@ def _expect_auditable(model: Resolved) -> None:
         conf = described(model)
     except ModelRefused:  # the audit meets it again, and records it
         return
-    expect_auditable(conf)
+    expect_auditable(conf, served)
 
 
 def _expect_checks_suit(config: AuditConfig, model: Resolved, images: ImageSet) -> None:

@@ -20,7 +20,7 @@ class Row:
 
     model: str
     done: str  # "audited" or "skipped"
-    verdict: str  # "error" if the audit broke off
+    verdict: str  # as people are told it, "passed, in part" say; "error" if the audit broke off
     why: str
     run_id: str = ""
 
@@ -34,22 +34,36 @@ class Summary:
 
     @property
     def word(self) -> str:
-        """`failed` if any version failed, `undecided` if any is not passed, else `passed`."""
+        """`failed` if any version failed, `undecided` if any is not passed, else `passed`.
+
+        If all versions are left alone, it is `nothing to audit`, which is no fault.
+        """
         verdicts = {row.verdict for row in self.rows}
         if "failed" in verdicts:
             return "failed"
-        return "passed" if verdicts == {"passed"} else "undecided"
+        if not verdicts:
+            return NOTHING
+        return "passed" if verdicts <= {"passed", "passed, in part"} else "undecided"
 
     def __str__(self) -> str:
+        if not self.rows:
+            return nothing_told(self.left_alone)
         counts = {v: sum(row.verdict == v for row in self.rows) for v in _WORDS}
-        told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        # Without the comma of "passed, in part", which would look like two counts.
+        told = ", ".join(f"{n} {word.replace(',', '')}" for word, n in counts.items() if n)
         audits = sum(row.done == "audited" for row in self.rows)
         audited = f"{len(self.rows)} versions, {audits} audited" + (f": {told}" if told else "")
         left = left_alone_told(self.left_alone)
         return f"{audited}; {left}" if left else audited
 
 
-_WORDS = ("passed", "failed", "undecided", "error")
+_WORDS = ("passed", "passed, in part", "failed", "undecided", "error")
+NOTHING = "nothing to audit"
+
+
+def nothing_told(left_alone: Mapping[str, int]) -> str:
+    """The line of a sweep that leaves every version alone."""
+    return f"{NOTHING}; {left_alone_told(left_alone)}"
 
 
 def audit_due(
@@ -74,9 +88,9 @@ def audit_due(
             return Row(one.uri, done, "undecided", one.refused)
         try:
             with snapshot():  # looking and auditing copy the files of the version once
-                standing, why = lookout.look(one.uri)
-                if standing is not None:
-                    return Row(one.uri, done, standing.word, why)
+                standing = lookout.look(one.uri)
+                if standing.verdict is not None:
+                    return Row(one.uri, done, standing.verdict.told, standing.why)
                 done = "audited"
                 result = audit(config.model_copy(update={"model": one.uri}))
         except Exception as error:
@@ -85,7 +99,7 @@ def audit_due(
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             broke_off(one.uri, reason)
             return Row(one.uri, done, "error", reason)
-        return Row(one.uri, done, result.verdict.word, result.verdict.reason, result.run_id)
+        return Row(one.uri, done, result.verdict.told, result.verdict.reason, result.run_id)
 
     rows = []
     for one in found.rows:

@@ -16,7 +16,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "sweep",
         help="audit every version of the registry that is due",
         description="Due is a version without a verified audit of today's digest. Exit code: 0 all "
-        "passed, 1 any failed, 2 any undecided or broken off.",
+        "passed, or nothing to audit; 1 any failed; 2 any undecided, refused or broken off.",
     )
     parser.add_argument("--config", required=True, metavar="FILE", help="YAML, see schema")
     add_wanted(parser)
@@ -29,20 +29,23 @@ def run(options: argparse.Namespace) -> int:
     """Audits every version that is due, and prints a line for each version and a summary.
 
     Returns the exit code of the worst verdict, new or standing. A dry run only says which versions
-    are due, and returns 2 if that is not known of all. Raises AuditError if the config is bad, no
-    version is found, or a configured Prefect server does not answer.
+    are due, and returns 2 if that is not known of all, or if any would be refused. Raises
+    AuditError if the config is bad, no version is found, or a configured Prefect server does not
+    answer.
     """
     from audits.config.reading import read_mapping
     from audits.workflows.candidates import candidates
     from audits.workflows.possible import expect_place
     from audits.workflows.sweep import sweep_config, versions
+    from audits.workflows.sweep_summary import NOTHING
     from flows.terminal.console import show_progress
 
     which, values = wanted(options), read_mapping(options.config)
+    named = which.name is not None
     found = versions(which)
     config = sweep_config(values, found, origin=options.config)
     if options.dry_run:
-        return _dry_run(config, candidates(found, config))
+        return _dry_run(config, candidates(found, config, named=named))
     expect_place(config)  # else every version would say so
     progress = show_progress()
     with through_prefect(options) as prefect:
@@ -53,12 +56,12 @@ def run(options: argparse.Namespace) -> int:
         else:
             from audits.workflows.sweep_summary import audit_due
 
-            summary = audit_due(config, candidates(found, config))
+            summary = audit_due(config, candidates(found, config, named=named))
     progress.done()
     for row in summary.rows:
         print(f"{row.model}: {row.done}, {row.verdict}. {row.why}")
     print(summary)
-    return EXIT[summary.word]
+    return EXIT["passed"] if summary.word == NOTHING else EXIT[summary.word]
 
 
 def _dry_run(config: "AuditConfig", found: "Candidates") -> int:
@@ -66,6 +69,7 @@ def _dry_run(config: "AuditConfig", found: "Candidates") -> int:
 
     from audits import AuditError
     from audits.workflows.freshness import Lookout
+    from audits.workflows.sweep_summary import nothing_told
 
     lookout = Lookout(config)
     code = 0
@@ -74,14 +78,17 @@ def _dry_run(config: "AuditConfig", found: "Candidates") -> int:
             if one.unread:
                 raise AuditError(one.unread)
             if one.refused:
-                print(f"{one.uri}: not due, {one.refused}")
+                print(f"{one.uri}: refused, {one.refused}")
+                code = EXIT["undecided"]
                 continue
-            standing, why = lookout.look_at(one.model, one.tags)
+            standing, why, _ = lookout.look_at(one.model, one.tags)
         except (AuditError, MlflowException, OSError) as error:  # the others can be looked at
             print(f"{one.uri}: not known, {' '.join(str(error).split())}")
             code = EXIT["undecided"]
         else:
             print(f"{one.uri}: {'due' if standing is None else 'not due'}, {why}")
-    if found.told:
+    if not found.rows:
+        print(nothing_told(found.left_alone))
+    elif found.told:
         print(found.told)
     return code

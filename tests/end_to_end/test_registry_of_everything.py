@@ -20,6 +20,7 @@ from audits.workflows.candidates import candidates
 from audits.workflows.sweep import Wanted, sweep_config, versions
 from audits.workflows.sweep_summary import audit_due
 from flows.cli import main
+from flows.sweep import sweep
 
 _CODED = {"flavour": "pytorch", "inputs": of.tensor(-1, 3, 64, 64), "entry": {"code": "code"}}
 NAMES = [
@@ -100,9 +101,11 @@ def test_what_is_no_image_classifier_is_left_alone_and_counted(registry, config,
     ]
     assert "without code of its own" in summary.rows[0].why
     assert str(summary) == (
-        "2 versions, 0 audited: 1 undecided, 1 error; left alone: 5 pytorch of other inputs, "
-        "4 sklearn, 1 langchain, 1 python_function, 1 pytorch that gives no classes, 1 spark, "
-        "1 transformers (text-generation), 1 xgboost"
+        "2 versions, 0 audited: 1 undecided, 1 error; left alone: 9 pytorch of other inputs, "
+        "4 sklearn, 2 onnx of other inputs, 2 pytorch that gives no classes, 1 langchain, "
+        "1 onnx that gives no classes, 1 onnx without a signature, 1 python_function, "
+        "1 python_function that gives no classes, 1 pytorch without a signature, 1 spark, "
+        "1 transformers (text-generation), 1 transformers without a task, 1 xgboost"
     )
     assert summary.word == "undecided"
 
@@ -122,18 +125,102 @@ def test_a_single_audit_of_a_foreign_model_is_one_line_and_records_nothing(
 
 @pytest.fixture
 def here(monkeypatch, capsys):
-    """Runs a command in this process; returns its exit code and stdout."""
+    """Runs a command in this process; returns its exit code and stdout, and keeps its stderr."""
     variables = dict(os.environ)
     monkeypatch.setattr("flows.cli.watch", lambda: None)  # it would end this process's children
 
     def run(*arguments):
         capsys.readouterr()
         code = main([str(argument) for argument in arguments])
-        return code, capsys.readouterr().out
+        out, run.stderr = capsys.readouterr()
+        return code, out
 
     yield run
     os.environ.clear()  # commands set variables
     os.environ.update(variables)
+
+
+@pytest.fixture
+def asked(here, config, tmp_path):
+    """Sweeps the whole registry by the command; returns its exit code and stdout."""
+    file = tmp_path / "audit.yaml"
+    file.write_text(yaml.safe_dump(config))
+    return lambda *options: here("sweep", "--config", file, *options)
+
+
+def test_a_registry_with_nothing_to_audit_is_no_fault(
+    registry, asked, config, tmp_path, prefect_api
+):
+    for name in ("sklearn", "series"):
+        of.register(name, of.write(tmp_path / name, **of.FOREIGN[name][1]))
+    told = "nothing to audit; left alone: 1 pytorch of other inputs, 1 sklearn\n"
+    assert asked("--dry-run") == (0, told)
+    assert asked("--without-prefect") == (0, told)
+    assert asked() == (0, told)
+    assert sweep(config, return_state=True).is_completed()
+
+
+def test_a_sweep_of_one_name_takes_what_others_leave_alone(registry, asked, tmp_path, prefect_api):
+    of.register("unsigned", of.write(tmp_path / "m", **of.FOREIGN["unsigned"][1]))
+    left = "nothing to audit; left alone: 1 pytorch without a signature\n"
+    assert asked("--dry-run") == (0, left)
+    due = "models:/unsigned/1: due, there is no complete audit that can be verified\n"
+    assert asked("--dry-run", "--name", "unsigned") == (0, due)
+    for how in ((), ("--without-prefect",)):
+        code, out = asked("--name", "unsigned", *how)
+        assert code == 2  # its files cannot be copied
+        assert out.startswith("models:/unsigned/1: audited, undecided. Expected the files of")
+
+
+def test_odd_and_unreachable_versions_do_not_stop_a_sweep(
+    registry, asked, config, tmp_path, monkeypatch
+):
+    pytest.importorskip("boto3", reason="boto3 is not installed; run pip install 'moto[s3]'")
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    client = MlflowClient()
+    for name, place in {"away": "s3://bucket/model", "far": "gs://bucket/model"}.items():
+        client.create_registered_model(name)
+        client.create_model_version(name, place)
+    for name, text in {
+        "listed": "metadata: [1]\nflavors: {pytorch: {data: d}}",
+        "mixed": "flavors: {1: {}, spark: {}}",
+        "numbered": f"flavors: {{transformers: {{task: 0x{'f' * 6_000}}}}}",
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "MLmodel").write_text(text)
+        of.register(name, tmp_path / name)
+    of.register("coded", of.write(tmp_path / "coded", **_CODED))
+    expected = {
+        "away": "Unable to locate credentials",
+        "coded": "without code of its own",
+        "far": "google",
+        "listed": "Expected a mapping as the model's metadata",
+        "mixed": "Expected texts as names of flavours",
+        "numbered": "Expected an MLmodel that can be read, got ValueError",
+    }
+    code, out = asked("--without-prefect")
+    assert code == 2
+    *lines, last = out.splitlines()
+    assert last == "6 versions, 0 audited: 1 undecided, 5 error"
+    for line, (name, reason) in zip(lines, expected.items(), strict=True):
+        assert line.startswith(f"models:/{name}/1: skipped, ")
+        assert reason in line
+    code, out = asked("--dry-run")
+    assert code == 2  # as the sweep itself
+    for line, (name, reason) in zip(out.splitlines(), expected.items(), strict=True):
+        word = "refused" if name == "coded" else "not known"
+        assert line.startswith(f"models:/{name}/1: {word}, ")
+        assert reason in line
+    with pytest.raises(AuditError, match="got ValueError"):
+        run_audit(parse_config({**config, "model": "models:/numbered/1"}))
+    for name in ("listed", "mixed", "away"):
+        result = run_audit(parse_config({**config, "model": f"models:/{name}/1"}))
+        assert result.verdict.word == "undecided"
+        assert "Expected" in result.verdict.reason
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +246,7 @@ def test_a_name_that_mlflow_accepts_is_swept_and_shown(name, named, here, config
     )
     code, out = here(*swept, "--without-prefect")
     assert code == 0
-    assert out.splitlines()[-1] == "1 versions, 1 audited: 1 passed"
+    assert out.splitlines()[-1] == "1 versions, 1 audited: 1 passed in part"
     code, out = here("history", name, "--json")
     (entry,) = map(json.loads, out.splitlines())
     assert (code, entry["verdict"], entry["version"]) == (0, "passed", "1")
@@ -167,8 +254,9 @@ def test_a_name_that_mlflow_accepts_is_swept_and_shown(name, named, here, config
     code, out = here("gate", f"models:/{name}@champion", "--config", file, "--without-prefect")
     assert code == 0
     assert f"{name} v1 was audited before; nothing was measured." in out
-    code, out = here("compare", uri, f"models:/{name}@champion")
-    assert (code, "performance/accuracy" in out) == (0, True)
+    code, out = here("policy", "--from", f"models:/{name}@champion")
+    assert (code, out) == (2, "")  # the audit is found, and covers a part alone
+    assert "the config has no check of it" in here.stderr
     tags = MlflowClient().get_model_version(name, "1").tags
     assert tags["audit.verdict"] == "passed"
 

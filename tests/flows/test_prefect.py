@@ -24,7 +24,7 @@ _NOBODY = "http://127.0.0.1:9/api"
 _AUDITED = {
     "audit": "m v1: passed, in part.",
     "gate": "\npassed, in part: ",
-    "sweep": "m/1: audited, passed",
+    "sweep": "m/1: audited, passed, in part.",
 }
 _COMMANDS = {
     "audit": ("audit", "models:/m/1"),

@@ -62,6 +62,56 @@ FOREIGN = {
         "pytorch of other inputs",
         {"flavour": "pytorch", "inputs": tensor(-1, 12, 64, 64)},
     ),
+    "embeddings": (
+        "pytorch of other inputs",
+        {"flavour": "pytorch", "inputs": tensor(-1, 512, 300), "outputs": tensor(-1, 2)},
+    ),
+    "series": (
+        "pytorch of other inputs",
+        {"flavour": "pytorch", "inputs": tensor(-1, 24, 7), "outputs": tensor(-1, 1)},
+    ),
+    "series of a channel": (
+        "onnx of other inputs",
+        {"flavour": "onnx", "inputs": tensor(-1, 1, 24, 7), "outputs": tensor(-1, 2)},
+    ),
+    "short squares": (
+        "pytorch of other inputs",
+        {"flavour": "pytorch", "inputs": tensor(-1, 5, 5)},
+    ),
+    "free": ("onnx of other inputs", {"flavour": "onnx", "inputs": tensor(-1, -1, -1, -1)}),
+    "free sequences": (
+        "pytorch of other inputs",
+        {"flavour": "pytorch", "inputs": tensor(-1, -1, -1)},
+    ),
+    "regressor": (
+        "pytorch that gives no classes",
+        {
+            "flavour": "pytorch",
+            "inputs": tensor(-1, 3, 64, 64),
+            "outputs": tensor(-1, 1),
+        },
+    ),
+    "regressor in one row": (
+        "onnx that gives no classes",
+        {"flavour": "onnx", "inputs": tensor(-1, 3, 64, 64), "outputs": tensor(-1)},
+    ),
+    "regressor of keras": (
+        "python_function that gives no classes",
+        {
+            "flavour": "python_function",
+            "inputs": tensor(-1, 64, 64, 3),
+            "outputs": [{"type": "double", "name": "age", "required": True}],
+        },
+    ),
+    "unsigned": ("pytorch without a signature", {"flavour": "pytorch"}),
+    "unsigned onnx": (
+        "onnx without a signature",
+        {"flavour": "onnx", "metadata": {"preprocessing": {}, "owner": "somebody"}},  # says nothing
+    ),
+    "no task": (
+        "transformers without a task",
+        {"flavour": "transformers", "inputs": TEXT, "entry": {"data": "model.bin"}},
+    ),
     "segments": (
         "pytorch that gives no classes",
         {

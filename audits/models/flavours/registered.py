@@ -49,5 +49,5 @@ def preferred(names: Collection[str], served: Sequence[str] = ()) -> Flavour:
         )
     raise ModelRefused(
         f"Expected a model of MLflow's flavour {' or '.join(NAMES)}, got "
-        f"flavours {', '.join(sorted(names))}. Log it with mlflow.pytorch.log_model."
+        f"flavours {few(sorted(map(str, names)))}. Log it with mlflow.pytorch.log_model."
     )

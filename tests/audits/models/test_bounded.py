@@ -168,4 +168,4 @@ def test_a_file_that_mlflows_client_writes_over_is_no_data(tmp_path):
     values["flavors"]["pytorch"]["model_data"] = "registered_model_meta"
     (folder / "MLmodel").write_text(yaml.safe_dump(values))
     with pytest.raises(ModelRefused, match="files of other names, got registered_model_meta"):
-        inspect(folder, PLAIN, Trust(by_name=True))
+        inspect(folder, Preprocessing(), Trust(by_name=True))

@@ -72,3 +72,11 @@ def test_old_evidence_that_was_changed_is_not_verified(recorded):
         mlflow.log_text("{}", "evidence.json")
     with pytest.raises(NotVerified, match="not the one that was logged"):
         reader.read(mlflow.get_run(run.info.run_id))
+
+
+def test_evidence_in_a_store_that_cannot_be_read_is_not_verified(registry):
+    client = mlflow.MlflowClient()
+    run = client.create_run(client.create_experiment("far", artifact_location="gs://bucket/far"))
+    client.set_terminated(run.info.run_id)
+    with pytest.raises(NotVerified, match=r"its evidence\.json cannot be read"):
+        reader.read(client.get_run(run.info.run_id))

@@ -1,6 +1,7 @@
 """A converted model is a pt2 that answers as the old one; what cannot be converted is refused."""
 
 from pathlib import Path
+from urllib.parse import urlparse
 
 import adapted_nets
 import mlflow
@@ -20,6 +21,12 @@ from flows.cli import main
 def _config(model, **values):
     base = {"data": {"kind": "digits"}, "checks": [{"kind": "performance"}]}
     return parse_config({"model": model, **base, **values})
+
+
+def _place(uri):
+    """The folder in which MLflow keeps the files of a version."""
+    logged = mlflow.get_logged_model(registry.resolve(uri).model_id)
+    return urlparse(logged.artifact_location).path
 
 
 def _loaded(uri, tmp_path):
@@ -87,6 +94,26 @@ def test_a_network_without_a_gradient_is_refused(shared_registry, register):
     with pytest.raises(AuditError, match="Expected a model that torch can export, got one that"):
         convert(_config(uri))
     assert len(registry.versions_of("detached")) == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "told"),
+    [
+        (2, torch.export.Dim("batch", max=128), "1 to 128. Audit it as it is, or export the net"),
+        (4, torch.export.Dim("batch", min=3), "3 or more. Audit it as it is, or export the netw"),
+        (8, None, "8 at a time. Export the network itself with an example of 2 rows"),
+    ],
+)
+def test_a_bounded_batch_gets_the_advice_for_its_kind(rows, batch, told, shared_registry, register):
+    net = logistic().eval()
+    uri, _ = register(net, f"bounded-{rows}")
+    (stored,) = Path(_place(uri)).rglob("*.pt2")
+    shapes = None if batch is None else ({0: batch},)
+    example = (torch.zeros(rows, 1, 28, 28),)
+    torch.export.save(torch.export.export(net, example, dynamic_shapes=shapes), str(stored))
+    with pytest.raises(AuditError, match=told):
+        convert(_config(uri))
+    assert len(registry.versions_of(f"bounded-{rows}")) == 1
 
 
 def test_the_command_says_what_it_registered(shared_registry, register, capsys):
