@@ -29,6 +29,7 @@ def announce(result: AuditResult) -> None:
             "model": model.uri,
             "verdict": verdict.word,
             "reason": verdict.reason,
+            "not_covered": verdict.not_covered,
             "run_id": result.run_id,
             "page": result.page,
         },
@@ -45,5 +46,12 @@ def announce_error(model: str, reason: str) -> None:
     emit_event(
         f"{PREFIX}.error",
         resource=_resource(model, model),
-        payload={"model": model, "verdict": "error", "reason": reason, "run_id": "", "page": ""},
+        payload={
+            "model": model,
+            "verdict": "error",
+            "reason": reason,
+            "not_covered": "",
+            "run_id": "",
+            "page": "",
+        },
     )

@@ -1,7 +1,8 @@
 """Shared by the checks of fills: parameters, recognition of fills, and metrics (section 4.3)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from dataclasses import replace
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -58,7 +59,6 @@ Samples = Annotated[int, Field(ge=1, le=MOST_SAMPLES)]
 class FillCheck(Check):
     """Base of the fill checks: parameters of every fill, which the paper leaves open."""
 
-    about_learning: ClassVar[bool] = True
     patch_size: PositiveInt | None = Field(
         default=None,
         description="pixels; default 2 up to 28x28, else a quarter of the shorter side",
@@ -144,18 +144,19 @@ def consistency_metrics(
     *,
     reference: bool = False,
     bounds: DefaultBounds | None = None,
+    about_learning: bool = True,
 ) -> dict[str, Metric]:
     """Declares accuracy, macro and weighted F1 of fills whose predicted classes are in `column`.
 
     `title` names the accuracy for people, `prefix` begins the metrics' names, and `bounds` are the
     accuracy's. With `reference` the same metrics by the reference model are declared as well; these
-    are not compared with a baseline.
+    are not compared with a baseline. `about_learning` is that of all these metrics.
     """
     metrics = _consistency_metrics(title, prefix, column, bounds)
     if reference:
         by_reference = f"{title}, by the reference"
         metrics |= _consistency_metrics(by_reference, f"{prefix}reference_", None, None)
-    return metrics
+    return {name: replace(m, about_learning=about_learning) for name, m in metrics.items()}
 
 
 def _consistency_metrics(

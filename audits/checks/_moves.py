@@ -18,36 +18,55 @@ def default_shift(height: int, width: int) -> int:
     return max(1, min(height, width) // _SIDE)
 
 
+def room(height: int, width: int) -> int:
+    """The number of pixels that a shift of images of this size must stay below.
+
+    It is the shorter side of those that move: a side of one pixel has nothing to reflect and does
+    not. It is 0 if no side moves.
+    """
+    return min((side for side in (height, width) if side > 1), default=0)
+
+
 def moved(images: Tensor, seed: int, indices: Sequence[int], pixels: int) -> Tensor:
     """Images (n, C, H, W), each moved by up to `pixels` rows and columns, but never by none.
 
-    Edges are filled by reflection. `indices` are the images' indices in the data set.
+    Images of a single row move by columns alone, and those of a single column by rows. Edges are
+    filled by reflection. `indices` are the images' indices in the data set. Raises ValueError if
+    `pixels` is not less than `room`.
     """
-    return shifted(images, offsets(seed, indices, pixels))
+    height, width = images.shape[2:]
+    if pixels >= room(height, width):
+        raise ValueError(
+            f"expected a shift of less than {room(height, width)} pixels for images of "
+            f"{height}x{width}, got {pixels}"
+        )
+    rows, columns = (pixels if side > 1 else 0 for side in (height, width))
+    return shifted(images, offsets(seed, indices, rows, columns))
 
 
-def offsets(seed: int, indices: Sequence[int], pixels: int) -> np.ndarray:
+def offsets(seed: int, indices: Sequence[int], rows: int, columns: int) -> np.ndarray:
     """The shift of each image, int64 (n, 2): rows down and columns to the right.
 
-    Each is one of the (2 pixels + 1)^2 - 1 shifts that move the image, a pure function of seed and
-    image.
+    Each is one of the (2 rows + 1)(2 columns + 1) - 1 shifts that move the image, a pure function
+    of seed and image.
     """
     images = torch.tensor(list(indices))
     drawn = keys(seed, images, torch.full_like(images, _SHIFT_DRAW), 1)[:, 0].numpy()
-    side = 2 * pixels + 1
-    chosen = (drawn.astype(np.uint64) % np.uint64(side**2 - 1)).astype(np.int64)
-    chosen += chosen >= side**2 // 2  # the middle one moves nothing
-    return np.stack([chosen // side, chosen % side], axis=1) - pixels
+    across = 2 * columns + 1
+    shifts = (2 * rows + 1) * across
+    chosen = (drawn.astype(np.uint64) % np.uint64(shifts - 1)).astype(np.int64)
+    chosen += chosen >= shifts // 2  # the middle one moves nothing
+    return np.stack([chosen // across - rows, chosen % across - columns], axis=1)
 
 
 def shifted(images: Tensor, moves: np.ndarray) -> Tensor:
     """Images (n, C, H, W), each moved by its rows and columns (n, 2); edges are reflected."""
     height, width = images.shape[2:]
-    margin = int(np.abs(moves).max())
-    padded = pad(images, (margin, margin, margin, margin), mode="reflect")
+    top, left = np.abs(moves).max(axis=0).tolist()
+    padded = pad(images, (left, left, top, top), mode="reflect")
     return torch.stack(
         [
-            image[:, margin - down : margin - down + height, margin - right :][:, :, :width]
+            image[:, top - down : top - down + height, left - right :][:, :, :width]
             for image, (down, right) in zip(padded, moves.tolist(), strict=True)
         ]
     )

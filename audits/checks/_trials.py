@@ -17,22 +17,25 @@ from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
 from audits.evidence.codec import Part
 from audits.evidence.intervals import paired_difference, proportion
-from audits.evidence.metric import DefaultBounds, Metric, Pairing
+from audits.evidence.metric import DefaultBounds, Metric, Null, Pairing
 from fillblanks import expected_fill, shuffled
 from fillblanks.fills.expected import draw_limit
 from fillblanks.masks import keys
 
 MOVED = "moved by a pixel or a few"
+UNMOVED_NULL = Null(f"{NULL.title}, not moved")
+"""Of moved drawings: pixels at random places are at random places after a move too."""
+
 NOISE = "of masked images with noise in their blanks"
 _MOST_SAMPLES = 64  # accepted draws of a fill of noise, which need not be a fine one
 _NOISE_DRAW = -4  # masks use keys of the draws 0, 1, ...
 _BOUNDS = DefaultBounds(max_drop=0.2, min_lift=0.1)  # wide, for gross differences alone
 
 
-def trial(title: str, column: str) -> Metric:
+def trial(title: str, column: str, null: Null) -> Metric:
     """Declares the accuracy of fills in a trial, whose predicted classes are in `column`."""
     pairing = Pairing(column, "accuracy", same_size=True)
-    return Metric(title, null=NULL, pairing=pairing, bounds=_BOUNDS)
+    return Metric(title, null=null, pairing=pairing, bounds=_BOUNDS, about_learning=True)
 
 
 def trial_measured(declared: Metric, table: pd.DataFrame, column: str, null: str) -> Metric:
@@ -44,11 +47,15 @@ def trial_measured(declared: Metric, table: pd.DataFrame, column: str, null: str
 
 
 class PrototypeTrials:
-    """The trials of a prototype: moved, and made with noise in the blanks."""
+    """The trials of a prototype: moved, and made with noise in the blanks.
 
-    _names: ClassVar[dict[str, tuple[str, str, str]]] = {
-        "prototype_accuracy_moved": (MOVED, "prototype_moved", "prototype_null"),
-        "prototype_accuracy_noise": (NOISE, "noise", "noise_null"),
+    The null of the first is that of the drawings where they are (`UNMOVED_NULL`); the second has
+    its own, the pixels of its own drawings at random places.
+    """
+
+    _names: ClassVar[dict[str, tuple[str, str, str, Null]]] = {
+        "prototype_accuracy_moved": (MOVED, "prototype_moved", "prototype_null", UNMOVED_NULL),
+        "prototype_accuracy_noise": (NOISE, "noise", "noise_null", NULL),
     }
     columns = ("prototype_moved", "noise", "noise_null", "noise_drawn")
 
@@ -56,15 +63,15 @@ class PrototypeTrials:
     def declared(cls) -> dict[str, Metric]:
         """The metrics, not measured yet."""
         return {
-            name: trial(f"own drawing recognised, {told}", column)
-            for name, (told, column, _) in cls._names.items()
+            name: trial(f"own drawing recognised, {told}", column, null)
+            for name, (told, column, _, null) in cls._names.items()
         }
 
     @classmethod
     def measured(cls, table: pd.DataFrame) -> dict[str, Metric]:
         """The metrics, from a table with all `columns`."""
         return {
-            name: trial_measured(metric, table, *cls._names[name][1:])
+            name: trial_measured(metric, table, *cls._names[name][1:3])
             for name, metric in cls.declared().items()
         }
 

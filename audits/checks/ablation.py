@@ -61,7 +61,6 @@ class Ablation(Check):
     kind: Literal["ablation"] = "ablation"
     version: ClassVar[int] = 3
     asks_reference: ClassVar[bool] = False  # only `ask` does
-    about_learning: ClassVar[bool] = True
     asks_at_the_end: ClassVar[bool] = True
     images: PositiveInt | None = Field(
         default=50, description="audit a sample of this many images, evenly over the classes"
@@ -88,12 +87,14 @@ class Ablation(Check):
     def declared_metrics(self, reference: bool) -> dict[str, Metric]:
         null = replace(NULL, single=False)
         metrics = {
-            "least_accuracy": Metric("prototype recognised, in the worst cell", null=null),
+            "least_accuracy": Metric(
+                "prototype recognised, in the worst cell", null=null, about_learning=True
+            ),
             "coverage": Metric("images that have a drawing, in the worst cell", is_coverage=True),
         }
         if reference:
             title = "prototype recognised by the reference, in the worst cell"
-            metrics["least_reference_accuracy"] = Metric(title, null=null)
+            metrics["least_reference_accuracy"] = Metric(title, null=null, about_learning=True)
         return metrics
 
     def settled(self, shape: tuple[int, int, int]) -> Self:

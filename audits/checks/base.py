@@ -47,13 +47,6 @@ class Check(Strict):
     the input gradient, the input gradient alone, logits, probabilities, or only the class that the
     model predicts. The check does not apply to models that give less."""
 
-    about_learning: ClassVar[bool] = False
-    """Whether the check measures what the model has learnt, and not only how often it is right.
-
-    A verdict for which no condition on such a check was judged says so, and promotes no version
-    unless the user accepts that.
-    """
-
     legend: ClassVar[tuple[str, ...]] = ()
     """Sentences for people that say how to read the pictures of the check; () without pictures."""
 

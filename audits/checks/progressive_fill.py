@@ -22,7 +22,13 @@ from audits.checks._fill import (
 )
 from audits.checks._forms import columns_form, recognised_form, shown_form
 from audits.checks._images import picture, sliders
-from audits.checks._trials import MOVED, recognised_moved, trial, trial_measured
+from audits.checks._trials import (
+    MOVED,
+    UNMOVED_NULL,
+    recognised_moved,
+    trial,
+    trial_measured,
+)
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
 from audits.evidence.codec import Part
@@ -45,7 +51,8 @@ class ProgressiveFill(FillCheck):
     miss. `agreement` is the score of section 4.3, whose label is the model's own first prediction;
     a model that always gives one answer has an agreement of 1.
 
-    `accuracy_moved` is the accuracy of the same pictures, moved by a pixel or a few.
+    `accuracy_moved` is the accuracy of the same pictures, moved by a pixel or a few; its null is
+    that of the pictures where they are.
     """
 
     kind: Literal["progressive_fill"] = "progressive_fill"
@@ -55,8 +62,8 @@ class ProgressiveFill(FillCheck):
     step_label: StepLabel = "step"
 
     def declared_metrics(self, reference: bool) -> dict[str, Metric]:
-        def beside(title: str, **fields: Any) -> Metric:
-            return Metric(title, rests_on="accuracy", **fields)
+        def beside(title: str, *, about_learning: bool = True, **fields: Any) -> Metric:
+            return Metric(title, rests_on="accuracy", about_learning=about_learning, **fields)
 
         return {
             **consistency_metrics(
@@ -66,9 +73,11 @@ class ProgressiveFill(FillCheck):
                 bounds=FILL_BOUNDS,
             ),
             "accuracy_moved": trial(
-                f"image wholly filled in recognised, {MOVED}", "recognised_moved"
+                f"image wholly filled in recognised, {MOVED}", "recognised_moved", UNMOVED_NULL
             ),
-            "coverage": beside("first masked images named right", is_coverage=True),
+            "coverage": beside(
+                "first masked images named right", about_learning=False, is_coverage=True
+            ),
             "accuracy_covered": beside("image wholly filled in recognised, of those covered"),
             "agreement": beside("first prediction kept to the end"),
             "agreement_f1_macro": beside("first prediction kept to the end, macro F1"),

@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt
 
 from audits.checks._fill import recognise, table_of
 from audits.checks._forms import columns_form
-from audits.checks._moves import default_shift, moved
+from audits.checks._moves import default_shift, moved, room
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
@@ -26,10 +26,11 @@ class Shifts(Check):
     """Accuracy on images moved by a few pixels, in pairs with the same images where they are.
 
     Each image has one random shift, drawn by the seed, of up to `pixels` rows and columns. Pixels
-    that come in at an edge are a mirror image of those behind it (reflection padding). Small shifts
-    change a network's answers more often than a person's (Azulay and Weiss 2019, JMLR 20:184;
-    Engstrom et al. 2019, ICML), but they change the accuracy of a good network little. A network
-    that only knows the pictures of the audit loses its accuracy.
+    that come in at an edge are a mirror image of those behind it (reflection padding). A side of
+    one pixel does not move. Small shifts change a network's answers more often than a person's
+    (Azulay and Weiss 2019, JMLR 20:184; Engstrom et al. 2019, ICML), but they change the accuracy
+    of a good network little. A network that only knows the pictures of the audit loses its
+    accuracy.
     """
 
     kind: Literal["shifts"] = "shifts"
@@ -59,10 +60,14 @@ class Shifts(Check):
         return self.model_copy(update={"pixels": self.pixels or default_shift(*shape[1:])})
 
     def impossible(self, shape: tuple[int, int, int]) -> str:
-        side, pixels = min(shape[1:]), self.settled(shape).pixels or 1
-        if pixels < side:
+        least, pixels = room(*shape[1:]), self.settled(shape).pixels or 1
+        if pixels < least:
             return ""
-        return f"{self.name}, pixels {pixels}: expected less than the shorter side, which is {side}"
+        if not least:
+            return f"{self.name}: expected images of more than one pixel, which can move"
+        return (
+            f"{self.name}, pixels {pixels}: expected less than the shorter side, which is {least}"
+        )
 
     def unit_images(self, audit: AuditContext) -> int:
         return _UNIT_IMAGES

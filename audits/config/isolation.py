@@ -1,4 +1,4 @@
-"""Isolation: the walls around the process of a model. Light: that process imports this first."""
+"""Isolation: what keeps the process of a model in. Light: that process imports this first."""
 
 from typing import Literal
 

@@ -48,7 +48,7 @@ def sampled(pool: ImageSet, config: DataKind) -> ImageSet:
     indices = torch.arange(len(pool))
     order = keys(config.sample_seed, indices, torch.full_like(indices, _SAMPLE_DRAW), 1)[:, 0]
     chosen = np.sort(np.argsort(order.numpy())[: config.sample])
-    name = f"{pool.name}, a secret sample of {len(pool):,} images"
+    name = f"{pool.name}, a secret sample of {config.sample:,} out of {len(pool):,} images"
     return pool.part(chosen, name)
 
 

@@ -66,6 +66,7 @@ class Metric:
     better: Better | None = "higher"  # None: neither is better, and there is no null or pairing
     unit: MetricUnit = "share"
     is_coverage: bool = False  # the share of images for which the check has a result
+    about_learning: bool = False  # tells what the model has learnt, not only how often it is right
     null: Null | None = None
     lift: Estimate | None = None  # how much better than the null, the same images in pairs
     pairing: Pairing | None = None

@@ -34,7 +34,7 @@ class AuditKeys:
             memory_gib=config.limits.memory_gib,
             seed=config.seed,
             setting=self._setting,
-            **inputs.unwalled,
+            **inputs.without_isolation,
         )
 
     def part(self, check: Check, unit: Unit, plan: Plan) -> str:
@@ -49,7 +49,7 @@ class AuditKeys:
             seed=self._config.seed,
             setting=self._setting,
             plan=asdict(plan),
-            **self._inputs.unwalled,
+            **self._inputs.without_isolation,
         )
 
     def conclusion(self, check: Check, parts: Sequence[str], plan: Plan) -> str:

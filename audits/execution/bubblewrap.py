@@ -21,7 +21,6 @@ from audits.execution.elsewhere import Python
 _MOST_LINKS = 40  # on the way to one file, as in the kernel
 _TRIAL_SECONDS = 30
 _LONGEST = 200  # characters of what bwrap says
-_MADE_INSIDE = ("/proc", "/dev")
 _OF_MANY_LINKS = "/etc/alternatives"  # by which libraries of the system are found
 
 
@@ -74,8 +73,9 @@ def _refused(told: str) -> AuditError:
 
 
 def _namespaces() -> list[str]:
-    # Not --die-with-parent: that is the thread that starts the process, and it may end before.
-    # The process ends with its parent by its lifeline, and with it its process ids.
+    # Without --die-with-parent: bwrap takes the thread that started it for the parent, and that
+    # thread may end before the audit does. The lifeline (`confinement.lifeline`) ends the model's
+    # process when the audit ends, and all processes of its namespace end with it.
     words = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
     words += ["--unshare-cgroup-try", "--new-session"]
     if os.geteuid() == 0:  # without a user namespace, so that images of other users can be read
@@ -103,7 +103,7 @@ def _mounts(given: Iterable[Allowed]) -> Iterator[str]:
     links: dict[str, str] = {}
     shown: set[str] = set()
     for one in given:
-        if _is_below(one.path, _MADE_INSIDE):
+        if _is_made_inside(one.path):
             continue
         place = _followed(one.path, links)
         if one.rights not in (LIST, WRITE) and os.path.exists(place):
@@ -114,6 +114,13 @@ def _mounts(given: Iterable[Allowed]) -> Iterator[str]:
     for link, target in sorted(links.items()):
         if not _is_below(link, outer):
             yield from ("--symlink", target, link)
+
+
+def _is_made_inside(path: str) -> bool:
+    """Whether bwrap makes it anew: all of /proc, and devices; not files, say in shared memory."""
+    if _is_below(path, ("/proc",)):
+        return True
+    return _is_below(path, ("/dev",)) and not (os.path.isfile(path) or os.path.isdir(path))
 
 
 def _followed(path: str, links: dict[str, str]) -> str:

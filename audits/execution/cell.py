@@ -176,15 +176,18 @@ def _confine(inside: Inside, lifeline: int | None, given: list[Allowed]) -> str:
     def namespace() -> None:
         nonlocal own_user, own_locks
         own_user = namespaces.leave()
-        namespaces.freeze_files(inside.own, inside.disk, inside.cell.writable, inside.hidden)
-        own_locks = True
+        cell = inside.cell
+        namespaces.freeze_files(
+            inside.own, inside.disk, cell.writable, inside.hidden, cell.readable
+        )
+        own_locks = _takes_locks()
 
     if inside.cell.isolation != "process":  # bwrap or docker has done the same already
         own_user = inside.cell.isolation == "bubblewrap" and os.geteuid() != 0
-        own_locks = True
+        own_locks = _takes_locks()
     else:
         step(namespace)
-    if own_locks:  # else the folder is that of all processes
+    if own_locks:  # else the folder is that of all processes, or has files that were given
         given.append(Allowed(namespaces.SHARED_MEMORY, WRITE))
     else:
         threads.without_shared_locks()
@@ -201,6 +204,10 @@ def _confine(inside: Inside, lifeline: int | None, given: list[Allowed]) -> str:
     )
     step(lambda: seccomp.forbid(keeps))
     return "; ".join(refused)
+
+
+def _takes_locks() -> bool:
+    return os.access(namespaces.SHARED_MEMORY, os.W_OK)
 
 
 def _tried(inside: Inside, lifeline: int | None, refused: str) -> Held:

@@ -1,4 +1,4 @@
-"""The first process of a container: it starts the model's process and hands on what is said.
+"""The first process of a container: it starts the model's process and passes messages to and fro.
 
 The auditing process talks to a container by standard input and output only. When the input ends,
 this process does, and as the first of the container it takes the others with it.

@@ -1,7 +1,7 @@
 """Docker: the command `docker` starts a model's process in a container of an image that is here.
 
 The image has Python and this release of fillblanks. Its process and this one talk by standard input
-and output, which `contained.py` hands on; the rest of the cell (`cell.py`) is put up inside.
+and output, which `contained.py` passes on; the rest of the cell (`cell.py`) is put up inside.
 """
 
 import csv

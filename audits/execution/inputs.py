@@ -229,14 +229,14 @@ class AuditInputs:
             ],
             engine=self.config.engine.fixed,
             seed=self.config.seed,
-            **self.unwalled,
+            **self.without_isolation,
         )
 
     @property
-    def unwalled(self) -> dict[str, str]:
-        """What keys have in addition if nothing keeps the model's process in.
+    def without_isolation(self) -> dict[str, str]:
+        """An addition to keys, if the model's process is not isolated; else empty.
 
-        An audit with walls then takes nothing that was measured without them. Which walls there
-        are changes no figure, so keys do not have them.
+        By it an isolated audit takes no measurement that was made without isolation. The kind of
+        isolation changes no figure and is not in the keys.
         """
         return {"isolation": "none"} if self.config.isolation == "none" else {}

@@ -53,8 +53,8 @@ class ModelProcess:
 
     def __init__(self, memory_gib: float | None, cell: Cell | None):
         self.cell = cell
-        walls = cell is not None and cell.isolation != "none"
-        self._own = tempfile.mkdtemp(prefix="fillblanks-cell-") if walls else ""
+        isolated = cell is not None and cell.isolation != "none"
+        self._own = tempfile.mkdtemp(prefix="fillblanks-cell-") if isolated else ""
         self._ended = self._ready = False
         self._lock = threading.Lock()  # of the process's state, which one thread may ask at a time
         try:

@@ -13,7 +13,8 @@ from mlflow.entities import Run
 
 from audits.errors import AuditError
 from audits.models import registry, server
-from audits.tracking.tags import ALIASES_TAG, MODEL_TAG, REASON_TAG, VERDICT_TAG
+from audits.tracking.tags import ALIASES_TAG, MODEL_TAG, NOT_COVERED_TAG, REASON_TAG, VERDICT_TAG
+from audits.verdict.decide import told
 
 _BEGAN = "attributes.start_time"
 _FEW, _PAGE = 200, 1000  # runs in one answer
@@ -30,6 +31,12 @@ class Entry:
     reason: str  # the conditions that decided, and their figures
     began_at: str  # ISO 8601, UTC
     run_id: str
+    not_covered: str | None = None  # of a `passed`: that it covers only a part, and why
+
+    @property
+    def told(self) -> str:
+        """The verdict for people; of a `passed` also whether it covers only a part."""
+        return told(self.verdict, self.not_covered)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -91,4 +98,5 @@ def _entry(run: Run) -> Entry:
         reason=tags.get(REASON_TAG, ""),
         began_at=began.strftime("%Y-%m-%dT%H:%M:%SZ"),
         run_id=info.run_id,
+        not_covered=tags.get(NOT_COVERED_TAG),
     )

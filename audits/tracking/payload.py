@@ -20,8 +20,8 @@ from audits.verdict.result import AuditResult
 def payload_of(result: AuditResult) -> Payload:
     """Metrics, pictures and files of an audit's run."""
     model, verdict, evidence = result.model, result.verdict, result.evidence
-    walls = ", without isolation" if result.config.isolation == "none" else ""
-    title = f"{model}: {verdict.told}{walls}"
+    unisolated = ", without isolation" if result.config.isolation == "none" else ""
+    title = f"{model}: {verdict.told}{unisolated}"
     sheet = contact_sheet.contact_sheet(evidence, title)
     sheet_png = contact_sheet.png(sheet) if sheet else None
     page = report(
@@ -114,6 +114,7 @@ def _evidence_json(result: AuditResult, files: dict[str, bytes]) -> bytes:
         "verdict": {
             "word": result.verdict.word,
             "reason": result.verdict.reason,
+            "not_covered": result.verdict.not_covered or None,
             "conditions": [judgement.to_json() for judgement in result.verdict.judgements],
         },
     }

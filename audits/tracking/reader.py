@@ -27,7 +27,7 @@ from audits.evidence.evidence import Evidence
 from audits.models import registry
 from audits.models.registry import Resolved
 from audits.tracking.tags import AUDIT_TAG, DIGEST_TAG, HASH_TAG, INPUTS_TAG, VERDICT_TAG
-from audits.verdict.decide import Word
+from audits.verdict.decide import Word, told
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,11 @@ class PastAudit:
         """The verdict as it was recorded."""
         word: Word = self.content["verdict"]["word"]
         return word
+
+    @property
+    def told(self) -> str:
+        """The verdict for people; of a `passed` also whether it covers only a part."""
+        return told(self.word, self.content["verdict"].get("not_covered"))  # older ones lack it
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -72,7 +77,7 @@ class PastAudit:
 
     @property
     def isolation(self) -> str:
-        """The walls around the model's process, as the config named them."""
+        """The isolation of the model's process, as the config named it."""
         named: str = self.content["config"].get("isolation", "process")  # older audits had a cell
         return named
 

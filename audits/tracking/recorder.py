@@ -31,6 +31,7 @@ from audits.tracking.tags import (
     HASH_TAG,
     INPUTS_TAG,
     MODEL_TAG,
+    NOT_COVERED_TAG,
     REASON_TAG,
     VERDICT_TAG,
 )
@@ -142,6 +143,8 @@ class Recorder:
             VERDICT_TAG: word,
             REASON_TAG: reason[:_LONGEST_REASON],
         }
+        if result.verdict.not_covered:
+            tags[NOT_COVERED_TAG] = result.verdict.not_covered[:_LONGEST_REASON]
         if result.digest and result.inputs_digest:
             tags |= {DIGEST_TAG: result.digest, INPUTS_TAG: result.inputs_digest}
         for name, value in tags.items():

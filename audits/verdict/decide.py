@@ -32,6 +32,11 @@ class Judgement:
     chance: float = math.nan  # probability of a value as bad as this at the bound
     advice: str = ""  # the images that would settle a failure that chance may explain
 
+    @property
+    def decides(self) -> bool:
+        """Whether the condition passed or failed and is not waived."""
+        return self.outcome != "not_judged" and self.waiver is None
+
     def to_json(self) -> dict[str, object]:
         """Plain values."""
         waiver = self.waiver.model_dump(mode="json") if self.waiver else None
@@ -61,8 +66,12 @@ class Verdict:
     @property
     def told(self) -> str:
         """The word for people; of a `passed` also whether it covers only a part."""
-        partial = self.word == "passed" and self.not_covered
-        return f"{self.word}, in part" if partial else self.word
+        return told(self.word, self.not_covered)
+
+
+def told(word: str, not_covered: str | None) -> str:
+    """The word of a verdict for people; of a `passed` also whether it covers only a part."""
+    return f"{word}, in part" if word == "passed" and not_covered else word
 
 
 def decide(
@@ -84,8 +93,8 @@ def decide(
 
     `skipped` are sentences about images that were left out; they stand behind every reason.
 
-    `checks` are those of the config. If no condition on a check of what the model has learnt was
-    judged, a `passed` says so; None asks nothing.
+    `checks` are those of the config. If no condition that decides is on a metric of what the model
+    has learnt, a `passed` says so; None asks nothing.
 
     Each condition passes on its own 95 % interval. A policy fails if any condition fails, and some
     of many conditions fails by chance more often than a single one (seven at their bounds: 16 % of
@@ -94,8 +103,7 @@ def decide(
     """
     verdict = _decided(policy, evidence, today, questions)
     if checks is not None and verdict.word == "passed":
-        decided = [j.condition for j in verdict.judgements if j.outcome != "not_judged"]
-        judged = [condition.judged_metric for condition in decided]
+        judged = [j.condition for j in verdict.judgements if j.decides]
         if gap := not_covered(judged, evidence, checks):
             verdict = replace(verdict, reason=f"{gap} {verdict.reason}", not_covered=gap)
     if not skipped:

@@ -58,7 +58,8 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
             evaluation = evaluate(config, model, images, worker, executor)
             if config.baseline is not None and not evaluation.refusal:
                 baseline = _evaluate_baseline(config, images, worker, executor)
-        notes = (*told(given.data, config.data), *evaluation.notes, *_untried(config))
+        drawn = config.data != given.data
+        notes = (*told(given.data, config.data), *evaluation.notes, *_untried(config, drawn))
         if deprecated:
             notes += (f"The version is deprecated ({deprecated}): the gate refuses it.",)
         if baseline is not None:
@@ -85,19 +86,27 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
             run_id=recorder.run_id,
             page=recorder.page,
             seconds=time.monotonic() - started,
-            drawn=config.data != given.data,
+            drawn=drawn,
         )
         recorder.finish(payload_of(result))
     return result
 
 
-def _untried(config: AuditConfig) -> tuple[str, ...]:
-    if any(check.kind == "input_doctor" for check in config.checks):
-        return ()
-    return (
-        "No input_doctor among the checks: whether images are fed as the model's owner feeds them "
-        "was not tried.",
-    )
+def _untried(config: AuditConfig, drawn: bool) -> tuple[str, ...]:
+    """Sentences about what no check tried; `drawn` says whether the images are a secret sample."""
+    kinds = {check.kind for check in config.checks}
+    notes = []
+    if "input_doctor" not in kinds:
+        notes.append(
+            "No input_doctor among the checks: whether images are fed as the model's owner feeds "
+            "them was not tried."
+        )
+    if "shifts" not in kinds and not drawn:
+        notes.append(
+            "No check moves the images and they are not a secret sample, so a model that knows "
+            "these images by heart would not be found: add `- kind: shifts` to checks."
+        )
+    return tuple(notes)
 
 
 def _evaluate_baseline(

@@ -62,7 +62,8 @@ class Lookout:
             return Due(None, "there is no complete audit that can be verified")
         config = self._like(found)
         if config is None:
-            return Due(None, "its images are no secret sample of this size")
+            wanted = f"a secret sample of {self._config.data.sample} images"
+            return Due(None, f"its images are not {wanted}, which the config asks for")
         images = self._images(config)  # not in `try`: without data no model can be audited
         with snapshot():  # the files are copied once
             try:
@@ -85,8 +86,8 @@ class Lookout:
         verdict = decide(policy, found.evidence, today(), found.questions, checks=checks)
         if verdict.word != found.word:
             return Due(None, f"its verdict would not be {found.word} today")
-        walls = ", without isolation from the model" if found.isolation == "none" else ""
-        return Due(found, f"audited in run {found.run_id}{walls}", verdict)
+        unisolated = ", without isolation from the model" if found.isolation == "none" else ""
+        return Due(found, f"audited in run {found.run_id}{unisolated}", verdict)
 
     def _like(self, audit: PastAudit) -> AuditConfig | None:
         """The config with the secret sample of a past audit; None if that audit drew none.

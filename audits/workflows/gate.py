@@ -126,7 +126,6 @@ def gate(
         if promotion is None or decision.verdict.word != "passed":
             return decision
         try:
-            registry.expect_in_use(resolved)
             _expect_covered(decision.verdict, accept_partial)
             _expect_standing(asked, decision.run_id)
             promotion.carry_out(decision.run_id)

@@ -1,11 +1,16 @@
 """A policy to start from, written from the audit of a version that was accepted."""
 
+import json
+from collections.abc import Sequence
+
+from audits.checks.base import Check
+from audits.config.policy import Condition, Policy
 from audits.config.reading import parse_checks
 from audits.errors import AuditError
 from audits.models import registry
 from audits.tracking import reader
 from audits.tracking.reader import PastAudit
-from audits.verdict.coverage import not_covered
+from audits.verdict.coverage import about_learning, not_covered
 from audits.verdict.suggest import policy_from
 
 
@@ -28,21 +33,29 @@ def policy_of(uri: str) -> str:
 def _expect_covered(uri: str, audit: PastAudit) -> None:
     """Raises AuditError if the audit passed without judging what the model has learnt.
 
-    Other audits need at least figures of a check of it: conditions are written from them.
+    Other audits need at least figures of it: conditions are written from them.
     """
-    checks = parse_checks(audit.content["config"]["checks"]).values()
+    checks = tuple(parse_checks(audit.content["config"]["checks"]).values())
+    judged: list[Condition] = []
     if audit.word == "passed":
         said = audit.content["verdict"]["conditions"]
-        decided = [c["condition"] for c in said if c["outcome"] != "not_judged"]
-        judged = [condition.rsplit(" ", 2)[0] for condition in decided]  # "<figure> >= <bound>"
-    else:
-        judged = [f"{one.check}/{name}" for one in audit.evidence for name in one.estimates]
-    if gap := not_covered(judged, audit.evidence, tuple(checks)):
+        decided = [c["condition"] for c in said if c["outcome"] != "not_judged" and not c["waiver"]]
+        policy = Policy.model_validate_json(json.dumps(audit.content["config"]["policy"]))
+        judged = [condition for condition in policy.conditions if str(condition) in decided]
+    elif _has_figures(audit, checks):
+        return
+    if gap := not_covered(judged, audit.evidence, checks):
         raise AuditError(
             f"Expected an audit of {uri} that covers what the model has learnt, got a verdict "
             f"{audit.word} in run {audit.run_id}. {gap} Audit it with such a check and a condition "
             "on it."
         )
+
+
+def _has_figures(audit: PastAudit, checks: Sequence[Check]) -> bool:
+    """Whether the audit measured any metric of what the model has learnt."""
+    metrics = {one.check: one.metrics for one in audit.evidence}
+    return any(metrics.get(c.name, {}).keys() & about_learning(c).keys() for c in checks)
 
 
 def _heading(audit: PastAudit) -> tuple[str, str]:

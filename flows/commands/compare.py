@@ -20,7 +20,6 @@ def run(options: argparse.Namespace) -> int:
 
     audits = {name: audit_of(getattr(options, name)) for name in ("a", "b")}
     for name, audit in audits.items():
-        told = audit.content["model"]["uri"]
-        print(f"{name}: {told}, {audit.word}, run {audit.run_id}")
+        print(f"{name}: {audit.content['model']['uri']}, {audit.told}, run {audit.run_id}")
     print(compare(audits["a"], audits["b"]).to_string(index=False))
     return 0

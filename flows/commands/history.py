@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
             print(json.dumps(entry.to_json()))
             continue
         aliases = f" ({', '.join(entry.aliases)})" if entry.aliases else ""
-        print(f"{entry.began_at}  v{entry.version}{aliases}: {entry.verdict}  run {entry.run_id}")
+        print(f"{entry.began_at}  v{entry.version}{aliases}: {entry.told}  run {entry.run_id}")
         if entry.reason:
             print(f"    {entry.reason}")
     return 0

@@ -149,10 +149,13 @@ def test_history_compare_policy_and_prune_print_what_they_found(here, config, tm
 
     newest = json.loads(printed("history", "m", "--json").splitlines()[0])
     assert (newest["verdict"], newest["version"]) == ("passed", "1")
-    assert f"passed  run {newest['run_id']}" in printed("history", "m")
-    assert "performance/accuracy" in printed("compare", "models:/m/1", newest["run_id"])
+    assert newest["not_covered"].startswith("What the model has learnt was not judged (")
+    assert f"passed, in part  run {newest['run_id']}" in printed("history", "m")
+    compared = printed("compare", "models:/m/1", newest["run_id"])
+    assert f"b: models:/m/1, passed, in part, run {newest['run_id']}\n" in compared
+    assert "performance/accuracy" in compared
     code, _, stderr = here("policy", "--from", "models:/m/1")
-    assert (code, "has learnt was not judged" in stderr) == (2, True)
+    assert (code, "covers what the model has learnt, got a verdict passed" in stderr) == (2, True)
     store = yaml.safe_load(file.read_text())["store"]
     assert "2 parts" in printed("prune", "--store", store, "--days", "0")
     code, _, stderr = here("prune", "--store", tmp_path / "nowhere")

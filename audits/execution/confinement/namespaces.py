@@ -56,13 +56,20 @@ def _tell(name: str, text: str) -> None:
         raise OSError(error.errno, f"{name}: {error.strerror}") from error
 
 
-def freeze_files(own: str, size: int, writable: Iterable[str], hidden: Iterable[str]) -> None:
+def freeze_files(
+    own: str,
+    size: int,
+    writable: Iterable[str],
+    hidden: Iterable[str],
+    readable: Iterable[str] = (),
+) -> None:
     """Makes all files read-only but those below `own` and `writable`; shows `hidden` as empty.
 
     `own` becomes an empty file system in memory that holds at most `size` bytes. `SHARED_MEMORY`,
-    where locks are made, becomes a small one. The process can still write what the kernel keeps
-    about itself: CUDA names its threads there. Call it after `leave`. Raises OSError, at the latest
-    with files that are still writable.
+    where locks are made, becomes a small one, unless one of the other folders or of `readable` is
+    in there: then it stays, read-only. The process can still write what the kernel keeps about
+    itself: CUDA names its threads there. Call it after `leave`. Raises OSError, at the latest with
+    files that are still writable.
     """
     place = os.fsencode(os.path.realpath(own))
     folders = [os.fsencode(os.path.realpath(one)) for one in (*writable, "/proc/self")]
@@ -73,12 +80,18 @@ def freeze_files(own: str, size: int, writable: Iterable[str], hidden: Iterable[
         _mount_memory(os.fsencode(os.path.realpath(socket_folder)), "size=4k")
     _mount_memory(place, f"size={size},nr_inodes={_FILES_PER_FOLDER},mode=700")
     folders.append(place)
-    if os.path.isdir(SHARED_MEMORY):
+    needed = any(map(_is_in_shared_memory, (own, *writable, *readable)))
+    if os.path.isdir(SHARED_MEMORY) and not needed:
         folders.append(os.fsencode(SHARED_MEMORY))
         _mount_memory(folders[-1], f"size={ROOM_FOR_LOCKS},nr_inodes=1000,mode=700")
     _set_attributes(b"/", _Attributes(set=_READ_ONLY), _RECURSIVE)
     for folder in folders:
         _set_attributes(folder, _Attributes(clear=_READ_ONLY), 0)
+
+
+def _is_in_shared_memory(path: str) -> bool:
+    shared = os.path.realpath(SHARED_MEMORY)
+    return os.path.commonpath((shared, os.path.realpath(path))) == shared
 
 
 def _mount_memory(place: bytes, options: str) -> None:

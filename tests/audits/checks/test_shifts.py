@@ -14,8 +14,10 @@ from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
 from audits.checks.shifts import Shifts
+from audits.data.built import of_arrays
 from audits.data.sample import drawn
 from audits.data.sources import Digits, load
+from audits.evidence.declaration import differences
 from audits.evidence.pairing import with_drops
 from audits.verdict.decide import decide
 from audits.verdict.suggest import default_policy
@@ -54,15 +56,15 @@ def _outcomes(verdict):
 
 
 def test_every_shift_but_none_at_all_is_drawn_equally_often():
-    drawn_ = offsets(5, range(24_000), 2)
+    drawn_ = offsets(5, range(24_000), 2, 2)
     kinds, counts = np.unique(drawn_, axis=0, return_counts=True)
     assert len(kinds) == 24  # of 25, without (0, 0)
     assert not (kinds == 0).all(1).any()
     assert np.abs(kinds).max() == 2
     assert counts.min() > 850  # 1,000 each, by chance 31 more or fewer
     assert counts.max() < 1150
-    np.testing.assert_array_equal(offsets(5, [7, 3], 2), drawn_[[7, 3]])
-    assert not np.array_equal(offsets(6, range(100), 2), drawn_[:100])
+    np.testing.assert_array_equal(offsets(5, [7, 3], 2, 2), drawn_[[7, 3]])
+    assert not np.array_equal(offsets(6, range(100), 2, 2), drawn_[:100])
 
 
 def test_pixels_move_by_rows_and_columns_and_edges_are_reflected():
@@ -86,6 +88,42 @@ def test_the_default_shift_grows_with_the_images():
     assert Shifts(pixels=3).settled((3, 224, 300)).pixels == 3
     assert Shifts(pixels=27).impossible((1, 28, 40)) == ""
     assert "less than the shorter side, which is 28" in Shifts(pixels=28).impossible((1, 28, 40))
+    assert Shifts().settled((1, 1, 40)).impossible((1, 1, 40)) == ""
+    assert "images of more than one pixel" in Shifts().settled((1, 1, 1)).impossible((1, 1, 1))
+
+
+@pytest.mark.parametrize("shape", [(1, 100), (100, 1), (1, 2), (2, 1), (2, 40)])
+def test_a_side_of_one_pixel_does_not_move(shape):
+    image = torch.arange(float(np.prod(shape))).view(1, 1, *shape)
+    found = moved(image.expand(50, 1, *shape), 0, range(50), default_shift(*shape))
+    assert found.shape == (50, 1, *shape)
+    assert not (found == image).flatten(1).all(1).any()
+    if 1 in shape:
+        line, lines = image.flatten(), found.flatten(1)
+        right = torch.cat([line[1:2], line[:-1]])
+        left = torch.cat([line[1:], line[-2:-1]])
+        assert {tuple(one) for one in lines.tolist()} == {
+            tuple(side.tolist()) for side in (left, right)
+        }
+    with pytest.raises(ValueError, match="expected a shift of less than"):
+        moved(image, 0, [0], max(shape))
+
+
+@pytest.mark.parametrize("shape", [(1, 100), (100, 1), (2, 50)])
+def test_checks_that_move_measure_narrow_images(shape):
+    rng = np.random.default_rng(0)
+    data = of_arrays("narrow", rng.random((20, *shape)), np.arange(20) % 2, ("a", "b"))
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(100, 2))
+    audit = _audit(Classifier(net, mean=0.5, std=0.5), data)
+    for check in (Shifts(), RandomFill(samples=4, patch_size=2), ProgressiveFill(patch_size=2)):
+        settled = check.settled((1, *shape))
+        assert settled.impossible((1, *shape)) == ""
+        found = measured.evidence_of(settled, audit)
+        assert differences(settled.declared_metrics(reference=False), found.metrics) == []
+        assert all(
+            found.metrics[name].estimate.n == 20 for name in found.metrics if "moved" in name
+        )
 
 
 def test_the_figures_are_those_of_both_accuracies():
@@ -95,7 +133,7 @@ def test_the_figures_are_those_of_both_accuracies():
     rows = check.chosen(_audit(model))
     images, labels = DIGITS.tensor(rows), DIGITS.labels[rows]
     before = model.predict(images.double()).numpy()
-    after = model.predict(shifted(images, offsets(0, rows.tolist(), 2)).double()).numpy()
+    after = model.predict(shifted(images, offsets(0, rows.tolist(), 2, 2)).double()).numpy()
     values = {name: metric.estimate.value for name, metric in found.metrics.items()}
     assert values == {
         "accuracy": pytest.approx((after == labels).mean()),

@@ -26,7 +26,7 @@ def test_a_seed_repeats_a_sample_whose_images_are_those_of_the_pool():
     assert drawn(config) == config
     one, again = load(config), load(config)
     assert one.digest(range(200)) == again.digest(range(200))
-    assert one.name.endswith("a secret sample of 450 images")
+    assert one.name.endswith("a secret sample of 200 out of 450 images")
     pool = {POOL.content(i): int(POOL.labels[i]) for i in range(len(POOL))}
     found = {one.content(i): int(one.labels[i]) for i in range(len(one))}
     assert len(found) > 190  # a few digits are copies of others

@@ -4,10 +4,14 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
+import hostile_files
 import ordinary
 import pytest
 import torch
+from bubblewrapped import needs_bubblewrap
 from confined import confined
 from PIL import Image
 from simple_nets import logistic
@@ -60,6 +64,23 @@ def test_images_are_read_where_the_data_are_and_behind_links_that_are_given(wall
     (data / "linked").symlink_to(away)
     assert confined(ordinary.sees, str(data), readable=(str(data), str(away)), walls=walls) == 10
     assert confined(ordinary.sees, str(data), readable=(str(data),), walls=walls) == 5
+
+
+@pytest.mark.parametrize(
+    "walls", ["all", "container", pytest.param("bubblewrap", marks=needs_bubblewrap)]
+)
+def test_data_and_temporary_files_in_shared_memory_are_seen(walls, tmp_path, monkeypatch):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as data:
+        file, link = Path(data, "a.png"), tmp_path / "link"
+        Image.new("L", (5, 5)).save(file)
+        link.symlink_to(data)
+        for given in (data, str(link)):
+            assert confined(ordinary.sees, given, readable=(given,), walls=walls) == 5
+        arguments = (data, str(file), str(file))
+        assert confined(hostile_files.writes, *arguments, readable=(data,), walls=walls) == []
+        monkeypatch.setattr(tempfile, "tempdir", data)
+        assert confined(ordinary.keeps, walls=walls)
+        assert confined(ordinary.fits_with_threads, walls=walls) > 0.8
 
 
 @WALLS

@@ -6,7 +6,9 @@ from simple_nets import logistic
 
 from audits.data.sources import Digits, load
 from audits.workflows.gate import gate
+from audits.workflows.scaffold import enough_passes, sized
 
+IMAGES = 450  # of the data
 CHECKS = [
     {"kind": "performance"},
     {"kind": "shifts"},
@@ -38,9 +40,28 @@ def _knows():
     ids=["pictures", "blanks", "marks"],
 )
 def test_a_network_that_knows_the_exam_fails(make, decides, registry, register, tmp_path):
+    _expect_failed(make(), CHECKS, decides, register, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "passes",
+    [0, pytest.param(enough_passes(IMAGES, 0), marks=pytest.mark.slow)],
+    ids=["short", "all"],
+)
+def test_a_network_that_knows_the_pictures_fails_the_checks_of_init(
+    passes, registry, register, tmp_path
+):
+    checks, _ = sized(IMAGES, passes)
+    values = [check.model_dump(mode="json", exclude_defaults=True) for check in checks]
+    values = [{"kind": check.kind, **one} for check, one in zip(checks, values, strict=True)]
+    _expect_failed(_knows(), values, "shifts/fall <= 0.2: failed", register, tmp_path)
+
+
+def _expect_failed(net, checks, decides, register, tmp_path):
+    """Audits `net` beside an honest network, by the default policy."""
     honest, _ = register(logistic(), "honest")
-    knowing, _ = register(make(), "knowing")
-    config = {"data": {"kind": "digits"}, "checks": CHECKS, "store": str(tmp_path / "store")}
+    knowing, _ = register(net, "knowing")
+    config = {"data": {"kind": "digits"}, "checks": checks, "store": str(tmp_path / "store")}
     decision = gate(knowing, baseline=honest, config=config)
     assert decision.verdict.word == "failed", decision.line
     assert decides in decision.line

@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 from audits import AuditError, run_audit
 from audits.models import registry
 from audits.models.registry import resolve
+from audits.tracking.history import history
 from audits.workflows.policy import policy_of
 
 
@@ -123,16 +124,26 @@ def test_a_promotion_asks_the_registry_once_and_for_files_twice(config, monkeypa
 
         monkeypatch.setattr(owner, name, call)
 
+    counted(registry, "expect_in_use", lambda model: f"in use {model.uri}")
     counted(registry, "_resolve", lambda uri: f"resolve {uri}")
-    counted(registry, "_place", lambda model: f"files {model.uri}")
+    copied_once = registry.copied_once
+
+    def copied(uri, folder, copy):
+        def counted_copy(target):
+            asked[f"files {uri}"] += 1
+            return copy(target)
+
+        return copied_once(uri, folder, counted_copy)
+
+    monkeypatch.setattr(registry, "copied_once", copied)
     values = config(SIMILAR, baseline="models:/digits@counted")
     decision = ask(values, promote="counted", accept_partial=True, fresh=True)
     assert decision.promotion == "counted: v1 -> v3"
     resolved = {uri: count for uri, count in asked.items() if uri.startswith("resolve")}
     assert set(resolved.values()) == {1}
     files = {uri: count for uri, count in asked.items() if uri.startswith("files models:")}
-    # Of the version that is audited, MLmodel is copied alone before.
-    assert files == {f"files {GOOD}": 2, f"files {SIMILAR}": 1 + 2}
+    assert files == {f"files {GOOD}": 2, f"files {SIMILAR}": 2}
+    assert asked[f"in use {SIMILAR}"] == 2, "before measuring, and before the alias is moved"
 
 
 def test_a_version_that_passed_in_part_is_promoted_only_if_the_user_accepts_that(config):
@@ -149,6 +160,11 @@ def test_a_version_that_passed_in_part_is_promoted_only_if_the_user_accepts_that
     assert description.startswith("<!-- fillblanks audit: begin -->\n**Audit: passed, in part.** ")
     report = mlflow.artifacts.load_text(f"runs:/{alone.run_id}/report.html")
     assert '<span class="word passed">passed, in part</span>' in report
+    evidence = mlflow.artifacts.load_dict(f"runs:/{alone.run_id}/evidence.json")
+    assert evidence["verdict"]["not_covered"] == gap
+    assert [e.told for e in history("digits", "audits") if e.run_id == alone.run_id] == [
+        "passed, in part"
+    ]
 
     refused = ask(config(SIMILAR), promote="partial")
     assert refused.verdict.word == "undecided"
@@ -167,7 +183,10 @@ def test_fills_that_no_condition_judges_leave_a_verdict_partial(config):
     client.set_registered_model_alias("digits", "unjudged", "1")
     refused = ask(config(SIMILAR, checks=FILLS), promote="unjudged")
     assert refused.verdict.word == "undecided"
-    assert "was not judged (no condition on progressive_fill decides)." in refused.line
+    assert (
+        "was not judged (no condition decides on a figure such as progressive_fill/accuracy)."
+        in refused.line
+    )
     lift = {"metric": "progressive_fill/accuracy", "max_drop": 0.9}
     policy = {"conditions": [lift, {"metric": "performance/accuracy", "min": 0.8}]}
     judged = ask(config(SIMILAR, checks=FILLS, policy=policy), promote="unjudged")
@@ -177,5 +196,20 @@ def test_fills_that_no_condition_judges_leave_a_verdict_partial(config):
 
 def test_no_policy_is_written_from_a_verdict_that_covers_only_a_part(config):
     ask(config(SIMILAR), fresh=True)
+    with pytest.raises(AuditError, match=r"covers what the model has learnt, got a verdict passed"):
+        policy_of(SIMILAR)
+
+
+def test_a_waived_failure_of_fills_is_not_promoted_and_starts_no_policy(config):
+    least = {"metric": "progressive_fill/accuracy", "min": 0.999}
+    waiver = {"condition": "progressive_fill/accuracy >= 0.999", "reason": "known"}
+    policy = {
+        "conditions": [least, {"metric": "performance/accuracy", "min": 0.8}],
+        "waivers": [{**waiver, "until": "9999-01-01"}],
+    }
+    refused = ask(config(SIMILAR, checks=FILLS, policy=policy, baseline=None), promote="waived")
+    outcomes = [judgement.outcome for judgement in refused.verdict.judgements]
+    assert outcomes == ["failed", "passed"]
+    assert "not promoted: the version has passed in part." in refused.line
     with pytest.raises(AuditError, match=r"covers what the model has learnt, got a verdict passed"):
         policy_of(SIMILAR)

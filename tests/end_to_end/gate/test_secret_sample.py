@@ -52,7 +52,7 @@ def test_a_seed_repeats_an_audit_that_is_no_secret_one_then(config):
     assert [e.estimates for e in again.evidence] == [e.estimates for e in first.evidence]
     assert any("was not secret" in note for note in again.notes)
     why = due(pinned(parse_config(secret))).why  # the model may have been made for that sample
-    assert why == "its images are no secret sample of this size"
+    assert why == "its images are not a secret sample of 200 images, which the config asks for"
 
 
 def test_the_sample_of_the_baselines_audit_is_not_taken_over(config):
@@ -62,3 +62,19 @@ def test_the_sample_of_the_baselines_audit_is_not_taken_over(config):
         gate(SIMILAR, baseline=GOOD, audit=never, fresh=True)
     data = needed.value.args[0].data
     assert (data.secret, data.sample, data.sample_seed) == (True, 200, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, True),
+        ({"checks": [{"kind": "shifts", "images": 20}]}, False),
+        ({"data": {"kind": "digits", "secret": True, "sample": 100}}, False),
+        ({"data": {"kind": "digits", "secret": True, "sample": 100, "sample_seed": 1}}, True),
+    ],
+    ids=["neither", "shifts", "secret", "repeated"],
+)
+def test_an_audit_says_if_a_model_may_know_its_images(changes, told, config):
+    notes = audit(config(SIMILAR, baseline=None, policy={}, **changes)).notes
+    assert any("knows these images by heart" in note for note in notes) == told
+    assert any("add `- kind: shifts` to checks" in note for note in notes) == told
