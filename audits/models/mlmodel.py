@@ -11,9 +11,7 @@ from mlflow.models import Model
 from audits.errors import AuditError, ModelRefused, quoted, shortened
 from audits.models import registry
 from audits.models.registry import Resolved
-from audits.models.texts import BROKEN, MLMODEL, read_mlmodel
-
-_MOST = 4 << 20  # bytes that are copied; no more are read
+from audits.models.texts import BROKEN, MLMODEL, MLMODEL_BYTES, read_mlmodel
 
 
 def described(model: Resolved) -> Model:
@@ -23,7 +21,7 @@ def described(model: Resolved) -> Model:
     if MLmodel is not there, or is not as MLflow writes it.
     """
     with tempfile.TemporaryDirectory(prefix="fillblanks-") as folder:
-        file = registry.fetch_file(model, MLMODEL, Path(folder), _MOST)
+        file = registry.fetch_file(model, MLMODEL, Path(folder), MLMODEL_BYTES)
         with refusing_nonsense():
             conf = read_mlmodel(file.parent)
             _expect_types(conf)

@@ -141,12 +141,17 @@ def all_pages(search: Callable[..., Any], **arguments: Any) -> list[Any]:
 
 
 def tags_of(model: Resolved) -> dict[str, str]:
-    """Tags of the version, or of the logged model."""
+    """Tags of the version, or of the logged model. Raises AuditError if it was deleted."""
     client = mlflow.MlflowClient()
-    if model.version is not None:
-        return dict(client.get_model_version(model.name, model.version).tags)
-    if model.model_id is not None:
-        return dict(client.get_logged_model(model.model_id).tags)
+    try:
+        if model.version is not None:
+            return dict(client.get_model_version(model.name, model.version).tags)
+        if model.model_id is not None:
+            return dict(client.get_logged_model(model.model_id).tags)
+    except MlflowException as error:
+        if error.error_code not in NOT_FOUND:
+            raise no_answer(error) from error
+        raise AuditError(f"Expected {model} in the registry, found none: deleted.") from error
     return {}
 
 

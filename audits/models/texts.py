@@ -30,7 +30,7 @@ BROKEN = (
 """Errors that a damaged or crafted text of a model raises when it is read."""
 
 _BYTES = 16 << 20  # a config.json that names 20,000 classes twice has 3 MiB
-_MLMODEL_BYTES = 2 << 20  # 20,000 classes with long names have 1 MiB
+MLMODEL_BYTES = 2 << 20  # 20,000 classes with long names have 1 MiB
 _VALUES = 1_000_000  # in MLmodel, those that an alias repeats counted each time
 _DEPTH = 100  # of mappings and lists, one inside the other
 _DIGITS = 100  # of a number: one in base 60, 1:1:1, takes the square of them
@@ -56,7 +56,7 @@ def read_mlmodel(folder: Path) -> Model:
     Raises ModelRefused if it is larger than any real one, and what `Model.from_dict` and yaml raise
     for values that make no sense.
     """
-    text = bounded_text(folder / MLMODEL, _MLMODEL_BYTES)
+    text = bounded_text(folder / MLMODEL, MLMODEL_BYTES)
     if odd := _AMBIGUOUS.search(text):
         raise ModelRefused(
             f"Expected plain text in {MLMODEL}, got the control character {odd[0]!r}. Log the "

@@ -200,7 +200,7 @@ def test_odd_and_unreachable_versions_do_not_stop_a_sweep(
         "far": "google",
         "listed": "Expected a mapping as the model's metadata",
         "mixed": "Expected texts as names of flavours",
-        "numbered": "Expected an MLmodel that can be read, got ValueError",
+        "numbered": "Expected numbers of at most 100 digits",
     }
     code, out = asked("--without-prefect")
     assert code == 2
@@ -215,7 +215,7 @@ def test_odd_and_unreachable_versions_do_not_stop_a_sweep(
         word = "refused" if name == "coded" else "not known"
         assert line.startswith(f"models:/{name}/1: {word}, ")
         assert reason in line
-    with pytest.raises(AuditError, match="got ValueError"):
+    with pytest.raises(AuditError, match="at most 100 digits"):
         run_audit(parse_config({**config, "model": "models:/numbered/1"}))
     for name in ("listed", "mixed", "away"):
         result = run_audit(parse_config({**config, "model": f"models:/{name}/1"}))
@@ -253,7 +253,7 @@ def test_a_name_that_mlflow_accepts_is_swept_and_shown(name, named, here, config
     assert entry["aliases"] == ["champion"]
     code, out = here("gate", f"models:/{name}@champion", "--config", file, "--without-prefect")
     assert code == 0
-    assert f"{name} v1 was audited before; nothing was measured." in out
+    assert f"{name.strip()} v1 was audited before; nothing was measured." in out
     code, out = here("policy", "--from", f"models:/{name}@champion")
     assert (code, out) == (2, "")  # the audit is found, and covers a part alone
     assert "the config has no check of it" in here.stderr

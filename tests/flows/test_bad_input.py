@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from bad_data import CASES as OF_DATA
 from bad_places import QUOTES, recorded
 
 _DEEP = "a: " + "[" * 5000 + "]" * 5000
@@ -139,6 +140,7 @@ _CASES = {
         lambda p: [*p.check("ablation", samples=10**18), "--dry-run"],
         "samples: Input should be less than or equal to 10000000",
     ),
+    **OF_DATA,
 }
 
 

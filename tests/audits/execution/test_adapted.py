@@ -53,7 +53,7 @@ def plain_figures(net, shared_registry, register, tmp_path_factory):
     store = str(tmp_path_factory.mktemp("store"))
     values = {"model": uri, "data": {"kind": "digits"}, "device": "cpu", "store": store}
     result = audited(parse_config({**values, "checks": CHECKS}))
-    usual = ("No input_doctor", "The model's process is taken for hostile.")
+    usual = ("No input_doctor", "No check moves", "The model's process is taken for hostile.")
     assert [note for note in result.notes if not note.startswith(usual)] == []
     return figures(result)
 

@@ -140,8 +140,8 @@ NONSENSE = {
     "flavors: {1: {}}": "texts as names of flavours",
     "flavors: {1: {}, spark: {}}": "texts as names of flavours",
     "flavors: {pytorch: data}": "flavour 'pytorch', got str",
-    f"flavors: {{transformers: {{task: {_HUGE}}}}}": "got ValueError",
-    f"flavors: {{pytorch: {{code: {_HUGE}}}}}\nmetadata: {{classes: [a, b]}}": "got ValueError",
+    f"flavors: {{transformers: {{task: {_HUGE}}}}}": "numbers of at most 100 digits",
+    f"flavors: {{pytorch: {{code: {_HUGE}}}}}\nmetadata: {{classes: [a, b]}}": "numbers of at most 100 digits",
     f"flavors: {{pytorch: {{}}}}\nmetadata: {{mean: {_HUGE}, classes: [a, b]}}": "Expected",
     """flavors: {pytorch: {}}
 signature:
