@@ -1,8 +1,10 @@
 """Finds out whether an audit can be made at all, before anything of it is recorded."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from audits.config.audit import AuditConfig
+from audits.data.fit import Fit
 from audits.data.imageset import ImageSet
 from audits.errors import AuditError, ModelRefused
 from audits.execution import bubblewrap, docker
@@ -12,6 +14,9 @@ from audits.models.foreign import expect_auditable
 from audits.models.mlmodel import described
 from audits.models.registry import Resolved
 
+_LOOKED_AT = 16  # images, before the audit begins
+_ANY = Fit(alpha=(0.0, 0.0, 0.0))  # takes images of all sizes, with alpha or without
+
 
 def expect_possible(config: AuditConfig, model: Resolved, images: ImageSet) -> None:
     """Raises AuditError if no audit takes the model, or isolation, store or a check cannot be had.
@@ -20,6 +25,7 @@ def expect_possible(config: AuditConfig, model: Resolved, images: ImageSet) -> N
     recorded.
     """
     _expect_auditable(model, config.served)
+    _expect_images(config, images)
     _expect_checks_suit(config, model, images)
     expect_place(config)
 
@@ -48,6 +54,13 @@ def _expect_auditable(model: Resolved, served: Sequence[str]) -> None:
     except ModelRefused:  # the audit meets it again, and records it
         return
     expect_auditable(conf, served)
+
+
+def _expect_images(config: AuditConfig, images: ImageSet) -> None:
+    """Raises AuditError if one of the first images that are audited is none that a model takes."""
+    as_they_are = replace(images, fit=_ANY)
+    for index in images.sampled_order(config.seed)[:_LOOKED_AT].tolist():
+        as_they_are.tensor([index])
 
 
 def _expect_checks_suit(config: AuditConfig, model: Resolved, images: ImageSet) -> None:

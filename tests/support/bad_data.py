@@ -14,11 +14,8 @@ def _npz(**changes):
 
     def arguments(place):
         path = place.folder / "data.npz"
-        arrays = {
-            "x": _X,
-            "y": _Y,
-            **{k: v for k, v in changes.items() if k in ("x", "y", "names")},
-        }
+        given = {name: array for name, array in changes.items() if name in ("x", "y", "names")}
+        arrays = {"x": _X, "y": _Y, **given}
         np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
         keys = {k: v for k, v in changes.items() if k not in arrays}
         return place.audit(data={"kind": "npz", "path": str(path), **keys})
@@ -163,11 +160,11 @@ CASES = {
     "folder with half an image": (_folder(_cut), "that can be read"),
     "folder with a pipe": (_folder(lambda folder: os.mkfifo(folder / "0" / "b.png")), "Expected"),
     "folder without the split": (_folder(split="validation"), "Expected"),
-    "data of an unknown kind": (_data(kind="photos"), r"data: Input tag 'photos'"),
+    "data of an unknown kind": (_data(kind="photos"), r"data: unknown kind 'photos'"),
     "data without a kind": (_data(path="x"), "data: "),
     "data of an unknown key": (_data(kind="digits", shuffle=True), "unknown key"),
     "data of a run that is not there": (
-        _data(kind="mlflow_dataset", run="0" * 32, dataset="x"),
+        _data(kind="mlflow", run="0" * 32, dataset="x"),
         "Expected the run",
     ),
     "secret without a sample": (_data(**_DIGITS, secret=True), "sample"),

@@ -141,7 +141,7 @@ NONSENSE = {
     "flavors: {1: {}, spark: {}}": "texts as names of flavours",
     "flavors: {pytorch: data}": "flavour 'pytorch', got str",
     f"flavors: {{transformers: {{task: {_HUGE}}}}}": "numbers of at most 100 digits",
-    f"flavors: {{pytorch: {{code: {_HUGE}}}}}\nmetadata: {{classes: [a, b]}}": "numbers of at most 100 digits",
+    f"flavors: {{pytorch: {{code: {_HUGE}}}}}\nmetadata: {{classes: [a, b]}}": "of at most 100",
     f"flavors: {{pytorch: {{}}}}\nmetadata: {{mean: {_HUGE}, classes: [a, b]}}": "Expected",
     """flavors: {pytorch: {}}
 signature:
