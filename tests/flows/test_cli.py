@@ -133,4 +133,4 @@ def test_an_mlflow_project_runs_the_audit(typed, config, tmp_path, prefect_api):
         PREFECT_API_URL=prefect_api,
     )
     assert done.returncode == 0, done.stderr
-    assert "m v1: passed." in done.stdout
+    assert "m v1: passed, in part." in done.stdout
