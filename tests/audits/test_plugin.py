@@ -42,6 +42,7 @@ def installed(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_check_of_another_package_is_audited_and_judged(installed, tmp_path, registry, register):
     uri, _ = register(logistic(), "m")
     config = {

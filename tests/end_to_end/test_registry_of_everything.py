@@ -259,6 +259,7 @@ def test_a_name_that_mlflow_accepts_is_swept_and_shown(name, named, here, config
     assert tags["audit.verdict"] == "passed"
 
 
+@pytest.mark.slow
 def test_over_http_mlmodel_is_read_alone(tmp_path, config):
     image = {"flavour": "pytorch", "inputs": of.tensor(-1, 1, 28, 28)}
     with mlflow_server(tmp_path) as server:

@@ -69,6 +69,7 @@ def test_a_uri_that_is_no_mlflow_is_one_line(case, command, models, place, refus
     assert {path: path.read_bytes() for path in files} == files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["{}?timeout=30", "file:{}?timeout=30&uri=true"])
 def test_a_database_is_looked_at_with_the_settings_of_its_uri(form, models):
     file = mlflow.get_tracking_uri().removeprefix("sqlite:///")

@@ -77,6 +77,7 @@ def test_data_that_are_not_there_are_one_line(how, typed, config, prefect_api):
     assert line.startswith("Expected a file at nowhere.npz")
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_passes_and_records_nothing(typed, config):
     file = config()
     done = typed("audit", "models:/m/latest", "--config", file, "--dry-run")

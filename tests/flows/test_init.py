@@ -30,6 +30,7 @@ def test_init_writes_a_config_and_never_over_another_file(typed, tmp_path):
     assert yaml.safe_load(output.read_text())["model"] == "models:/m/1"
 
 
+@pytest.mark.slow
 def test_init_without_data_or_time_is_one_line(typed, tmp_path):
     done = typed("init", "models:/m/1", "--data", "nowhere", "--output", tmp_path / "a.yaml")
     assert done.returncode == 2

@@ -44,6 +44,7 @@ def _interrupted(process):
     return process.stderr.read()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_at_once_and_says_so(typed, config, tmp_path):
     file = config(checks=_CHECKS, policy={})
     mark = {"FILLBLANKS_TEST": str(tmp_path)}

@@ -131,6 +131,7 @@ def test_a_model_that_pries_gets_nowhere_in_bubblewrap(config_of, monkeypatch, t
     assert found == {"own"}
 
 
+@pytest.mark.slow
 @needs_bubblewrap
 def test_an_audit_in_bubblewrap_has_the_same_figures_and_says_so(config_of, tmp_path, monkeypatch):
     (tmp_path / "real").mkdir()

@@ -26,6 +26,7 @@ def photos(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_config_that_is_written_can_be_audited(photos, shared_registry, register, tmp_path):
     uri, _ = register(simple_nets.logistic(), "scaffolded")
     text, refusal = scaffold(uri, str(photos), minutes=0.02)
