@@ -145,14 +145,18 @@ def consistency_metrics(
     reference: bool = False,
     bounds: DefaultBounds | None = None,
     about_learning: bool = True,
+    clause: str = "",
 ) -> dict[str, Metric]:
     """Declares accuracy, macro and weighted F1 of fills whose predicted classes are in `column`.
 
     `title` names the accuracy for people, `prefix` begins the metrics' names, and `bounds` are the
     accuracy's. With `reference` the same metrics by the reference model are declared as well; these
-    are not compared with a baseline. `about_learning` is that of all these metrics.
+    are not compared with a baseline. `about_learning` is that of all these metrics, `clause` the
+    accuracy's.
     """
     metrics = _consistency_metrics(title, prefix, column, bounds)
+    accuracy = f"{prefix}accuracy"
+    metrics[accuracy] = replace(metrics[accuracy], clause=clause)
     if reference:
         by_reference = f"{title}, by the reference"
         metrics |= _consistency_metrics(by_reference, f"{prefix}reference_", None, None)

@@ -32,10 +32,16 @@ _NOISE_DRAW = -4  # masks use keys of the draws 0, 1, ...
 _BOUNDS = DefaultBounds(max_drop=0.2, min_lift=0.1)  # wide, for gross differences alone
 
 
-def trial(title: str, column: str, null: Null) -> Metric:
+def trial(title: str, column: str, null: Null, clause: str) -> Metric:
     """Declares the accuracy of fills in a trial, whose predicted classes are in `column`."""
-    pairing = Pairing(column, "accuracy", same_size=True)
-    return Metric(title, null=null, pairing=pairing, bounds=_BOUNDS, about_learning=True)
+    return Metric(
+        title,
+        null=null,
+        pairing=Pairing(column, "accuracy", same_size=True),
+        bounds=_BOUNDS,
+        about_learning=True,
+        clause=clause,
+    )
 
 
 def trial_measured(declared: Metric, table: pd.DataFrame, column: str, null: str) -> Metric:
@@ -63,7 +69,12 @@ class PrototypeTrials:
     def declared(cls) -> dict[str, Metric]:
         """The metrics, not measured yet."""
         return {
-            name: trial(f"own drawing recognised, {told}", column, null)
+            name: trial(
+                f"own drawing recognised, {told}",
+                column,
+                null,
+                f"recognises {{}} of its own drawings, {told}",
+            )
             for name, (told, column, _, null) in cls._names.items()
         }
 

@@ -88,7 +88,10 @@ class Ablation(Check):
         null = replace(NULL, single=False)
         metrics = {
             "least_accuracy": Metric(
-                "prototype recognised, in the worst cell", null=null, about_learning=True
+                "prototype recognised, in the worst cell",
+                null=null,
+                about_learning=True,
+                clause="recognises {} of its own drawings in the worst cell of the grid",
             ),
             "coverage": Metric("images that have a drawing, in the worst cell", is_coverage=True),
         }

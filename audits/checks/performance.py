@@ -34,6 +34,7 @@ class Performance(Check):
         return {
             "accuracy": Metric(
                 "images named right",
+                clause="names {} of the images right",
                 pairing=Pairing("predicted", "accuracy"),
                 bounds=DefaultBounds(min=_LEAST_ACCURACY, max_drop=_MOST_DROP),
             ),

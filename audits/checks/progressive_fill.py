@@ -71,9 +71,13 @@ class ProgressiveFill(FillCheck):
                 "recognised",
                 reference=reference,
                 bounds=FILL_BOUNDS,
+                clause="recognises {} of the images that it has wholly filled in",
             ),
             "accuracy_moved": trial(
-                f"image wholly filled in recognised, {MOVED}", "recognised_moved", UNMOVED_NULL
+                f"image wholly filled in recognised, {MOVED}",
+                "recognised_moved",
+                UNMOVED_NULL,
+                f"recognises {{}} of the images that it has wholly filled in, {MOVED}",
             ),
             "coverage": beside(
                 "first masked images named right", about_learning=False, is_coverage=True

@@ -106,6 +106,7 @@ class RandomFill(FillCheck):
                 "prototype_",
                 reference=reference,
                 bounds=FILL_BOUNDS,
+                clause="recognises {} of its own drawings",
             ),
             **PrototypeTrials.declared(),
             # The composite is mostly the original image and proves little: it has no default bound,

@@ -52,6 +52,7 @@ class Shifts(Check):
                 better="lower",
                 unit="difference",
                 bounds=DefaultBounds(max=_MOST_FALL),
+                clause="loses {} of accuracy if images move by a few pixels",
             ),
             "agreement": Metric("images whose predicted class stays if they move"),
         }

@@ -60,6 +60,8 @@ def _faults(name: str, metric: Metric) -> Iterator[str]:
         yield f"{name!r} is no name: expected at least one character, and no slash"
     if metric.better is None and (metric.null is not None or metric.pairing is not None):
         yield f"{name!r} has a null or a pairing, but neither way is better"
+    if metric.clause and (metric.clause.count("{}"), len(metric.clause.split("{"))) != (1, 2):
+        yield f"{name!r} has the clause {metric.clause!r}: expected the value's place, {{}}, once"
     bounds = metric.bounds
     if bounds is None:
         return

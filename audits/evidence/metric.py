@@ -73,6 +73,7 @@ class Metric:
     drop: Estimate | None = None  # how much worse than the baseline, image by image
     rests_on: str | None = None  # metric of the check whose lift must be above 0 for this to pass
     bounds: DefaultBounds | None = None
+    clause: str = ""  # for a sentence about the model: "recognises {} of its own drawings"
 
     def measured(
         self,

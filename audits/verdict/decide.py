@@ -62,6 +62,7 @@ class Verdict:
     reason: str
     judgements: tuple[Judgement, ...] = ()
     not_covered: str = ""  # of a `passed`: that what the model has learnt was not judged, and why
+    deciding: tuple[Judgement, ...] = ()  # those behind the word; empty if something else decided
 
     @property
     def told(self) -> str:
@@ -126,9 +127,9 @@ def _decided(
     if asked:
         return Verdict("undecided", " ".join(asked), judgements)
     if failed:
-        return Verdict("failed", _sentence(failed) + also, judgements)
+        return Verdict("failed", _sentence(failed) + also, judgements, deciding=tuple(failed))
     if open_:
-        return Verdict("undecided", _sentence(open_) + also, judgements)
+        return Verdict("undecided", _sentence(open_) + also, judgements, deciding=tuple(open_))
     if errors:
         reason = f"{errors[0].check} did not finish: {errors[0].reason}"
         return Verdict("undecided", reason, judgements)
@@ -139,7 +140,7 @@ def _decided(
     closest = min(counted, key=lambda judgement: judgement.margin)
     held = f"All {len(counted)} conditions hold; closest is " if len(counted) > 1 else ""
     held += str(closest)
-    return Verdict("passed", held + also, judgements)
+    return Verdict("passed", held + also, judgements, deciding=tuple(counted))
 
 
 def _judged(

@@ -31,6 +31,9 @@ def test_our_own_declarations_make_sense(kind, reference):
         ({"x": Metric("m", better=None, pairing=PAIRED)}, "neither way is better"),
         ({"x": Metric("m", bounds=DefaultBounds(min_lift=0.1))}, "on its lift, but no null"),
         ({"x": Metric("m", bounds=DefaultBounds(max_drop=0.1))}, "on its drop, but no pairing"),
+        ({"x": Metric("m", clause="names the images")}, "expected the value's place, {}, once"),
+        ({"x": Metric("m", clause="{} of {}")}, "expected the value's place, {}, once"),
+        ({"x": Metric("m", clause="{} of {x.y}")}, "expected the value's place, {}, once"),
         (
             {name: Metric("m", is_coverage=True) for name in ("x", "y")},
             "more than one metric is the coverage",
