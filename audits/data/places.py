@@ -159,40 +159,50 @@ def _telling(info: dict[str, Any]) -> str:
 
 
 def _mlflow_listing(place: str, deep: bool = True) -> _Listing:
-    from mlflow.exceptions import MlflowException
+    found: _Listing = _of_mlflow(place, lambda: _listed(place, deep))
+    return sorted(found) if any(path for path, _ in found) else []
+
+
+def _listed(place: str, deep: bool) -> _Listing:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
     from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
     found: _Listing = []
     model = _MODEL.fullmatch(place)
-    try:
-        if model is not None:  # an alias may lead elsewhere by tomorrow
-            found.append(("", ModelsArtifactRepository.get_underlying_uri(model["uri"])))
-        repository = get_artifact_repository(model["uri"] if model else place)
-        start = model["inside"] if model else None
-        folders = [start]
-        while folders:
-            for entry in repository.list_artifacts(folders.pop()):
-                if entry.is_dir and deep:
-                    folders.append(entry.path)
-                else:
-                    path = entry.path.removeprefix(f"{start}/") if start else entry.path
-                    found.append((path, str(entry.file_size)))
-    except (MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise AuditError(f"Expected artifacts at {place}, could not get them: {reason}") from error
-    return sorted(found) if any(path for path, _ in found) else []
+    if model is not None:  # an alias may lead elsewhere by tomorrow
+        found.append(("", ModelsArtifactRepository.get_underlying_uri(model["uri"])))
+    repository = get_artifact_repository(model["uri"] if model else place)
+    start = model["inside"] if model else None
+    folders = [start]
+    while folders:
+        for entry in repository.list_artifacts(folders.pop()):
+            if entry.is_dir and deep:
+                folders.append(entry.path)
+            else:
+                path = entry.path.removeprefix(f"{start}/") if start else entry.path
+                found.append((path, str(entry.file_size)))
+    return found
 
 
 def _from_mlflow(place: str, folder: Path) -> Path:
     from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
 
-    try:
+    def ask() -> Path:
         return Path(download_artifacts(artifact_uri=place, dst_path=str(folder)))
-    except (MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise AuditError(f"Expected artifacts at {place}, could not get them: {reason}") from error
+
+    copy: Path = _of_mlflow(place, ask)
+    return copy
+
+
+def _of_mlflow(place: str, ask: Callable[[], Any]) -> Any:
+    """As `_told`, also for a store whose package is missing: MLflow tells only its name."""
+    try:
+        return _told(place, ask)
+    except ImportError as error:
+        raise AuditError(
+            f"Expected data at {place}, could not get them: {error}. Install the package that "
+            "reads its store."
+        ) from error
 
 
 def _copied(place: str, listing: _Listing, fetch: Callable[[Path], Path]) -> Path:

@@ -129,6 +129,7 @@ def _named(
     }
     root = folder.resolve()
     found = {place for text in texts if (place := _place(folder, text)) is not None}
+    found.discard(data.resolve())  # the flavour itself says which files of its folder are its own
     parts = {part.resolve() for part in flavour.parts(data) if part.resolve() != root}
     return {place.relative_to(root).as_posix() for place in {*found, *parts} if place != root}
 

@@ -32,7 +32,11 @@ class Flavour(ABC):
         return entry
 
     def parts(self, data: Path) -> list[Path]:
-        """The files and folders that hold the model. What MLmodel itself names may be left out."""
+        """The files and folders that hold the model. What MLmodel itself names may be left out.
+
+        By default all of `data`. A flavour whose loader reads only some files of that folder names
+        these, so that others are told.
+        """
         return [data]
 
     @abstractmethod

@@ -25,6 +25,10 @@ class PyTorch(Flavour):
 
     name: ClassVar[str] = "pytorch"
 
+    def parts(self, data: Path) -> list[Path]:
+        own = [_PICKLED, _PICKLE_INFO] if (data / _PICKLED).exists() else [_EXPORTED]
+        return [data / name for name in own]
+
     def running_files(self, data: Path) -> list[Path]:
         pickled = data / _PICKLED
         return [pickled] if pickled.exists() else []

@@ -190,7 +190,8 @@ def test_code_that_python_function_alone_has_is_another_way_even_if_it_may_run(f
 
 
 @pytest.mark.parametrize(
-    "path", ["more.pt2", "metadata/model.pth", "wheels/run.py", "data.old/MLmodel", ".hidden"]
+    "path",
+    ["more.pt2", "metadata/model.pth", "wheels/run.py", "data.old/MLmodel", "data/more", ".hidden"],
 )
 def test_a_file_that_no_flavour_names_is_told_wherever_it_lies(path, folder):
     shutil.rmtree(folder / "other")
