@@ -16,9 +16,14 @@ from flows.demo.network import ResNet
 
 
 @pytest.fixture(scope="module")
-def typed(tmp_path_factory, shared_registry, register):
-    """A function that runs `fillblanks ...` against a registry with an untrained model."""
+def untrained(shared_registry, register):
+    """A registry with an untrained model `m`."""
     register(ResNet(), "m")
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory, untrained):
+    """A function that runs `fillblanks ...` against a registry with an untrained model."""
     home = tmp_path_factory.mktemp("home")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     environment["PREFECT_HOME"] = str(home)
@@ -45,11 +50,30 @@ def typed(tmp_path_factory, shared_registry, register):
 
 
 @pytest.fixture
+def told(untrained, capfd, monkeypatch):
+    """A function that runs a command in this process; returns its exit code, stdout and stderr.
+
+    A Python of its own, as `typed` starts, takes seconds for its imports.
+    """
+    variables = dict(os.environ)
+    monkeypatch.setattr(flows.cli, "watch", lambda: None)  # it would end this process's children
+
+    def run(*arguments):
+        capfd.readouterr()
+        code = flows.cli.main([str(argument) for argument in arguments])
+        return (code, *capfd.readouterr())
+
+    yield run
+    os.environ.clear()  # commands set variables
+    os.environ.update(variables)
+
+
+@pytest.fixture
 def config(demo_config, tmp_path):
     """Writes the demo's config with changes to a file; returns its path."""
 
-    def written(**changes):
-        file = tmp_path / "audit.yaml"
+    def written(file="audit.yaml", **changes):
+        file = tmp_path / file
         file.write_text(yaml.safe_dump({**demo_config, **changes}))
         return file
 

@@ -5,8 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mlflow
 import pytest
 import yaml
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+import flows.cli
 
 _ROOT = Path(__file__).parents[2]
 _PERFORMANCE = {"checks": [{"kind": "performance"}]}
@@ -17,24 +21,29 @@ def _policy(least):
 
 
 @pytest.mark.parametrize(
-    ("policy", "code", "word", "temporary"),
-    [
-        (_policy(0.0), 0, "passed", True),
-        (_policy(0.99), 1, "failed", False),
-        ({}, 2, "undecided", False),
-    ],
+    ("policy", "code", "word"),
+    [(_policy(0.0), 0, "passed, in part"), (_policy(0.99), 1, "failed"), ({}, 2, "undecided")],
 )
-def test_the_exit_code_is_the_verdict(
-    policy, code, word, temporary, typed, config, impostors, prefect_api
-):
+def test_the_exit_code_is_the_verdict(policy, code, word, told, config):
     file = config(policy=policy, **_PERFORMANCE)
+    got, stdout, stderr = told("audit", "models:/m/1", "--config", file, "--without-prefect")
+    assert got == code, stderr
+    assert f"m v1: {word}." in stdout
+    assert "Traceback" not in stderr
+    assert "mlflow ui" in stdout
+
+
+@pytest.mark.parametrize("temporary", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_command_that_is_typed_ends_with_that_code(
+    temporary, typed, config, impostors, prefect_api
+):
+    file = config(policy=_policy(0.99), **_PERFORMANCE)
     # Without a Prefect server the command starts a temporary server, which takes seconds.
     server = {} if temporary else {"PREFECT_API_URL": prefect_api}
     # The command and its processes must not import packages from the working folder.
     done = typed("audit", "models:/m/1", "--config", file, cwd=impostors, **server)
-    assert done.returncode == code, done.stderr
-    told = {"passed": "passed, in part"}.get(word, word)
-    assert f"m v1: {told}." in done.stdout
+    assert done.returncode == 1, done.stderr
+    assert "m v1: failed." in done.stdout
     assert "Traceback" not in done.stderr
     assert "without Prefect" not in done.stderr
     assert "mlflow ui" in done.stdout
@@ -56,24 +65,42 @@ def test_bad_input_is_one_line_and_not_a_pass(typed, config):
         ("sqlite:///nowhere.db", "Expected MLflow's database at"),
     ],
 )
-def test_a_registry_that_is_not_there_is_one_line(uri, message, typed, config, tmp_path):
+def test_a_registry_that_is_not_there_is_one_line(uri, message, told, config, elsewhere, tmp_path):
     file = config(policy={}, **_PERFORMANCE)
-    done = typed("audit", "models:/m/1", "--config", file, MLFLOW_TRACKING_URI=uri, cwd=tmp_path)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    elsewhere(uri)
+    code, _, stderr = told("audit", "models:/m/1", "--config", file)
+    assert code == 2
+    assert message in stderr
+    assert len(stderr.splitlines()) == 1
     assert not list(tmp_path.glob("*.db"))
 
 
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A function that makes a URI MLflow's, and an empty folder the working one, for a test."""
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+
+    def go(uri):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+
+    yield go
+    mlflow.set_tracking_uri(before[0])
+    mlflow.set_registry_uri(before[1])
+
+
 @pytest.mark.parametrize("how", ["configured", "without"])
-def test_data_that_are_not_there_are_one_line(how, typed, config, prefect_api):
+def test_data_that_are_not_there_are_one_line(how, told, config, prefect_api):
     nowhere = {"kind": "npz", "path": "nowhere.npz"}
     file = config(data=nowhere, policy={}, **_PERFORMANCE)
     more = ["--without-prefect"] if how == "without" else []
-    server = {"PREFECT_API_URL": prefect_api} if how == "configured" else {}
-    done = typed("audit", "models:/m/1", "--config", file, *more, **server)
-    assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
+    server = prefect_api if how == "configured" else None
+    with temporary_settings({PREFECT_API_URL: server}):
+        code, stdout, stderr = told("audit", "models:/m/1", "--config", file, *more)
+    assert (code, stdout) == (2, "")
+    (line,) = stderr.splitlines()
     assert line.startswith("Expected a file at nowhere.npz")
 
 
@@ -89,8 +116,9 @@ def test_a_dry_run_counts_passes_and_records_nothing(typed, config):
     assert not list(Path(yaml.safe_load(file.read_text())["store"]).rglob("*.npz"))
 
 
-def test_the_schema_is_a_json_schema_that_names_every_check(typed):
-    schema = json.loads(typed("schema").stdout)
+def test_the_schema_is_a_json_schema_that_names_every_check(capsys):
+    assert flows.cli.main(["schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
     assert schema["type"] == "object"
     kinds = {d.get("properties", {}).get("kind", {}).get("const") for d in schema["$defs"].values()}
     assert {"performance", "random_fill", "progressive_fill", "digits", "folder"} <= kinds

@@ -7,15 +7,25 @@ import re
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlparse
 
 import mlflow
 import pytest
 import requests
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_SERVER_EPHEMERAL_ENABLED,
+    temporary_settings,
+)
 from processes import wait_until_unmarked
+
+from flows.terminal import temporary
+from flows.terminal.temporary import prefect_server
 
 _PERFORMANCE = {"checks": [{"kind": "performance"}]}
 _BOUNDS = itertools.count(0.0, 1e-4)
@@ -33,6 +43,7 @@ _COMMANDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "environment", "reason"),
     [
@@ -42,17 +53,11 @@ _COMMANDS = {
             "Prefect's temporary server ended with exit code 3 (sqlalchemy.exc.OperationalError: "
             "(sqlite3.OperationalError) unable to open database file)",
         ),
-        pytest.param(
-            "gate",
-            {"PREFECT_HOME": "/proc/nowhere"},
-            "Prefect's temporary server ended with",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
+        ("gate", {"PREFECT_HOME": "/proc/nowhere"}, "Prefect's temporary server ended with"),
+        (
             "sweep",
             {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "1"},
             "Prefect's temporary server did not start within 1 s",
-            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -71,17 +76,11 @@ def test_without_a_server_the_audit_goes_on_and_says_so(
     wait_until_unmarked(f"FILLBLANKS_TEST={tmp_path}")
 
 
-def test_temporary_servers_that_are_switched_off_are_not_started(tmp_path):
-    code = (
-        "from flows.terminal.console import show_progress\n"
-        "from flows.terminal.temporary import prefect_server\n"
-        "show_progress()\n"
-        "with prefect_server() as there:\n"
-        "    print(there)"
-    )
-    done = _python(code, tmp_path, PREFECT_SERVER_EPHEMERAL_ENABLED="false")
-    assert done.stdout == "False\n"
-    assert "switched off (PREFECT_SERVER_EPHEMERAL_ENABLED): going on without" in done.stderr
+def test_temporary_servers_that_are_switched_off_are_not_started(caplog):
+    off = {PREFECT_API_URL: None, PREFECT_SERVER_EPHEMERAL_ENABLED: False}
+    with temporary_settings(off), prefect_server() as there:
+        assert not there
+    assert "switched off (PREFECT_SERVER_EPHEMERAL_ENABLED): going on without" in caplog.text
 
 
 @pytest.mark.slow
@@ -156,27 +155,26 @@ def test_a_temporary_server_that_starts_in_two_minutes_is_waited_for(typed, conf
     wait_until_unmarked(f"FILLBLANKS_TEST={tmp_path}")
 
 
-def test_a_stranger_on_the_port_is_not_taken_for_the_server(tmp_path):
-    code = (
-        "import threading\n"
-        "from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer\n"
-        "from flows.terminal import console, temporary\n"
-        "class Stranger(BaseHTTPRequestHandler):\n"
-        "    def do_GET(self):\n"
-        "        self.send_response(200)\n"
-        "        self.end_headers()\n"
-        "    def log_message(self, *_):\n"
-        "        pass\n"
-        "stranger = ThreadingHTTPServer(('127.0.0.1', 0), Stranger)\n"
-        "threading.Thread(target=stranger.serve_forever, daemon=True).start()\n"
-        "temporary._free_port = lambda: stranger.server_port\n"
-        "console.show_progress()\n"
-        "with temporary.prefect_server() as there:\n"
-        "    print(there)"
-    )
-    done = _python(code, tmp_path)
-    assert done.stdout == "False\n", done.stderr
-    assert "Prefect's temporary server ended with exit code 1" in done.stderr
+class _Stranger(BaseHTTPRequestHandler):
+    """Answers every question as if all were well."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_stranger_on_the_port_is_not_taken_for_the_server(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Stranger) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        monkeypatch.setattr(temporary, "_free_port", lambda: stranger.server_port)
+        with temporary_settings({PREFECT_API_URL: None}), prefect_server() as there:
+            assert not there
+        stranger.shutdown()
+    assert "Prefect's temporary server ended with exit code 1" in caplog.text
 
 
 def test_events_go_to_a_server_of_the_user_alone(prefect_api, tmp_path):
@@ -207,20 +205,23 @@ def _events(api, wanted):
     return requests.post(f"{api}/events/filter", json=body, timeout=10).json()["events"]
 
 
+_WITHOUT_PREFECT = """
+import json, sys
+from flows.cli import main
+if __name__ == "__main__":
+    codes = [main(command) for command in json.loads(sys.argv[1])]
+    print([name for name in sys.modules if name.split(".")[0] == "prefect"])
+    sys.exit(max(codes))
+"""
+
+
 @pytest.fixture
 def plainly(typed):
-    """A function that runs a command without Prefect; returns the lines on stdout."""
-    code = (
-        "import sys\n"
-        "from flows.cli import main\n"
-        "if __name__ == '__main__':\n"
-        "    code = main([*sys.argv[1:], '--without-prefect'])\n"
-        "    print([name for name in sys.modules if name.split('.')[0] == 'prefect'])\n"
-        "    sys.exit(code)"
-    )
+    """A function that runs commands without Prefect; returns the lines on stdout."""
 
-    def run(*arguments):
-        done = typed("-c", code, *arguments, command=(sys.executable,))
+    def run(*commands):
+        given = [[*map(str, command), "--without-prefect"] for command in commands]
+        done = typed("-c", _WITHOUT_PREFECT, json.dumps(given), command=(sys.executable,))
         assert done.returncode == 0, done.stderr
         *lines, modules = done.stdout.splitlines()
         assert modules == "[]"
@@ -229,17 +230,22 @@ def plainly(typed):
     return run
 
 
-@pytest.mark.parametrize("command", ["gate", pytest.param("sweep", marks=pytest.mark.slow)])
-def test_without_prefect_means_that_it_is_not_imported(command, plainly, config):
+@pytest.mark.slow
+def test_without_prefect_means_that_it_is_not_imported(plainly, config):
     file = config(policy=_policy(), **_PERFORMANCE)
-    lines = plainly(*_COMMANDS[command], "--config", file)
-    assert _AUDITED[command] in "\n".join(lines)
+    later = config(file="later.yaml", policy=_policy(), **_PERFORMANCE)
+    lines = plainly(
+        (*_COMMANDS["gate"], "--config", file), (*_COMMANDS["sweep"], "--config", later)
+    )
+    told = "\n".join(lines)
+    assert _AUDITED["gate"] in told
+    assert _AUDITED["sweep"] in told
 
 
 @pytest.mark.slow
 def test_evidence_and_words_are_the_same_without_prefect(plainly, typed, config, prefect_api):
     file = config(policy=_policy(), experiment="same", **_PERFORMANCE)
-    plain = plainly(*_COMMANDS["audit"], "--config", file)
+    plain = plainly((*_COMMANDS["audit"], "--config", file))
     (file.parent / "store").rename(file.parent / "measured")  # so that the flow measures anew
     server = {"PREFECT_API_URL": prefect_api, "PREFECT_LOGGING_LEVEL": "CRITICAL"}
     flow = typed(*_COMMANDS["audit"], "--config", file, **server)
@@ -252,31 +258,38 @@ def test_evidence_and_words_are_the_same_without_prefect(plainly, typed, config,
     assert [ids.sub("RUN", line) for line in plain] == ids.sub("RUN", flow.stdout).splitlines()
 
 
-@pytest.mark.parametrize("named", ["variable", pytest.param("profile", marks=pytest.mark.slow)])
-def test_a_server_that_the_user_names_and_that_is_away_is_an_error(named, typed, config, tmp_path):
-    if named == "variable":
-        environment = {"PREFECT_API_URL": _NOBODY}
-    else:
-        environment = {"PREFECT_HOME": str(tmp_path)}
-        (tmp_path / "profiles.toml").write_text(
-            f'active = "ours"\n[profiles.ours]\nPREFECT_API_URL = "{_NOBODY}"\n'
-        )
+_AWAY = f"Expected a Prefect server at {_NOBODY}, got no answer (ConnectError"
+
+
+def test_a_server_that_the_user_names_and_that_is_away_is_an_error(told, config):
     file = config(policy=_policy(), **_PERFORMANCE)
-    done = typed("audit", "models:/m/1", "--config", file, **environment)
+    with temporary_settings({PREFECT_API_URL: _NOBODY}):
+        code, stdout, stderr = told("audit", "models:/m/1", "--config", file)
+    assert (code, stdout) == (2, "")
+    (line,) = stderr.splitlines()
+    assert line.startswith(_AWAY)
+
+
+@pytest.mark.slow
+def test_a_server_of_the_users_profile_that_is_away_is_an_error(typed, config, tmp_path):
+    (tmp_path / "profiles.toml").write_text(
+        f'active = "ours"\n[profiles.ours]\nPREFECT_API_URL = "{_NOBODY}"\n'
+    )
+    file = config(policy=_policy(), **_PERFORMANCE)
+    done = typed("audit", "models:/m/1", "--config", file, PREFECT_HOME=str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"Expected a Prefect server at {_NOBODY}, got no answer (ConnectError")
+    assert line.startswith(_AWAY)
 
 
-def test_a_gate_whose_prefect_server_is_away_is_undecided_in_every_form(typed, config):
+def test_a_gate_whose_prefect_server_is_away_is_undecided_in_every_form(told, config):
     file = config(policy=_policy(), **_PERFORMANCE)
-    done = typed(
-        *("gate", "models:/m/1", "--config", file, "--fresh", "--json"), PREFECT_API_URL=_NOBODY
-    )
-    decision = json.loads(done.stdout)
-    assert (done.returncode, decision["verdict"]) == (2, "undecided")
+    with temporary_settings({PREFECT_API_URL: _NOBODY}):
+        code, stdout, stderr = told("gate", "models:/m/1", "--config", file, "--fresh", "--json")
+    decision = json.loads(stdout)
+    assert (code, decision["verdict"]) == (2, "undecided")
     assert decision["reason"].startswith("Expected a Prefect server at")
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in stderr
 
 
 def _policy():
