@@ -1,8 +1,8 @@
 """The command line. It imports torch, MLflow and Prefect only if a command needs them."""
 
 import argparse
+import shlex
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,9 +21,12 @@ from flows.commands import (
     serve,
     sweep,
 )
-from flows.commands.common import EXIT
+from flows.commands.common import EXIT, HelpWithExample
+from flows.terminal.console import progress_shown
 from flows.terminal.environment import quieten
 from flows.terminal.interrupt import at_once_in_imports, leave
+from flows.terminal.output import complain, complain_of_a_crash
+from flows.terminal.streams import ERR, OUT
 from flows.terminal.told import told
 from flows.terminal.watch import watch
 
@@ -48,13 +51,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Ctrl-C ends the process with exit code 130. Errors are printed to stderr, none is raised.
     """
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        with at_once_in_imports():
+        options = _parser().parse_args(given)
+        typed = shlex.join(["fillblanks", *given]) if hasattr(options, "goes_on") else ""
+        with at_once_in_imports(typed):
             return _run(options)
     except KeyboardInterrupt:
         # By now the MLflow run is closed and the model's process has ended.
         leave()
+    finally:
+        OUT.flush()  # help was printed by argparse; its reader may have ended
+        ERR.flush()
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -63,27 +71,28 @@ def _run(options: argparse.Namespace) -> int:
     plain = getattr(options, "without_prefect", False)
     try:
         quieten(prefect_home=folder / "prefect" if folder and not plain else None)
-        if getattr(options, "runs_flows", False):
+        flows = getattr(options, "runs_flows", False)
+        if flows:
             watch()
-        result: int = options.command(options)
-        return result
+        with progress_shown("loading", lines=flows):
+            result: int = options.command(options)
+            return result
     except AuditError as error:
-        print(error, file=sys.stderr)
+        complain(str(error))
     except ModuleNotFoundError as error:
         if _is_ours(error.name):
-            traceback.print_exc()
+            complain_of_a_crash()
         else:
-            print(
+            complain(
                 f"Expected the package {error.name} to be installed, found none. Run "
-                "pip install 'fillblanks[audit]'.",
-                file=sys.stderr,
+                "pip install 'fillblanks[audit]'."
             )
     except Exception as error:
         # Python's own exit code would be 1, which means that the model failed.
         if line := told(error):
-            print(line, file=sys.stderr)
+            complain(line)
         else:
-            traceback.print_exc()
+            complain_of_a_crash()
     return EXIT["undecided"]
 
 
@@ -96,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="fillblanks",
         description="Audits image classifiers in an MLflow registry by asking them to fill in the "
         "blanks. The registry is the one that MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI name.",
+        epilog="example:\n  fillblanks audit models:/digits@champion --config audit.yaml",
+        formatter_class=HelpWithExample,
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     for command in _COMMANDS:

@@ -129,7 +129,8 @@ def told_in_log() -> Progress:
         nonlocal last
         if time.monotonic() - last > _SECONDS:
             last = time.monotonic()
-            log.log(_NOTICE, "looked at %s of %s files", f"{done:,}", f"{total:,}")
+            told = f"{done:,}", f"{total:,}"
+            log.log(_NOTICE, "looked at %s of %s files", *told, extra={"passing": True})
 
     return tell
 

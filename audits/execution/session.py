@@ -59,13 +59,14 @@ class Session:
         self._open = ExitStack()
         self._turn = threading.RLock()
         self._model = ModelInWorker(inputs, worker)
-        self._progress = Progress(str(self.model), self.config.passes(len(self.images)))
         self._units: dict[str, list[Unit]] = {}
         self._finished: dict[tuple[str, Unit], str] = {}
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             self.store = Store(self.config.store)
+            passes = self.config.passes(len(self.images))
+            self._progress = Progress(str(self.model), passes, self.store.folder)
             opening.callback(self._model.leave)
             here = self._model.open()
             self.setting = here if self._start is None else self._start.setting
@@ -148,14 +149,14 @@ class Session:
 
     def _finish(self, check: Check, unit: Unit) -> None:
         started = time.monotonic()
+        self._progress.begins(check.name, map(check.unit_passes, self.units(check)))
         key = self._stored(check, unit)
         seconds = None
         if key is None:
             key = self._measured(check, unit)
             seconds = time.monotonic() - started
         self._finished[check.name, unit] = key
-        told = f"{check.name} {unit.number + 1}/{len(self.units(check))}"
-        self._progress.finished(told, check.unit_passes(unit), seconds)
+        self._progress.finished(check.name, unit.number + 1, check.unit_passes(unit), seconds)
 
     def conclude(self, check: Check) -> Evidence:
         """Evidence from the parts of all units, kept in the store.
@@ -164,6 +165,7 @@ class Session:
         """
         with self._turn:
             evidence = self._concluded(check)
+            self._progress.concluded(check.name)
             if self._model.held is not None and not self._model.held.files:
                 self.inputs.expect_unchanged()
             return evidence

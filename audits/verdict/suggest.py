@@ -7,12 +7,13 @@ import yaml
 
 from audits.checks.base import Check
 from audits.config.policy import Condition, Policy
-from audits.errors import AuditError
+from audits.errors import AuditError, shortened
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
 from audits.verdict.decide import Word
 
 _STEP = 1000  # bounds are rounded to thousandths
+_LONGEST = 400  # characters of a comment
 
 
 def default_policy(checks: Sequence[Check], min_coverage: float) -> Policy:
@@ -70,7 +71,7 @@ def policy_from(word: Word, evidence: Sequence[Evidence], heading: Sequence[str]
             coverages.append(_below(found.coverage.estimate))
     if not any("{" in line for line in lines):
         raise AuditError("Expected evidence with figures to start a policy from, found none.")
-    head = [f"# {line}" for line in heading]
+    head = [f"# {shortened(line, _LONGEST)}" for line in heading]  # may have any name in it
     tail = [f"min_coverage: {max(min(coverages), Policy().min_coverage):g}"] if coverages else []
     text = "\n".join([*head, "conditions:", *lines, *tail]) + "\n"
     Policy.model_validate(yaml.safe_load(text), strict=False)

@@ -8,7 +8,8 @@ from typing import Any, Self
 from audits.config.audit import AuditConfig
 from audits.config.policy import Policy
 from audits.config.reading import parse_config
-from audits.errors import AuditError
+from audits.errors import AuditError, shortened
+from audits.evidence.evidence import Evidence
 from audits.models import registry
 from audits.models.registry import Resolved
 from audits.models.snapshot import files_anew, snapshot
@@ -25,6 +26,7 @@ from audits.workflows.resolved import pinned, today
 # Keys taken from a baseline's config, without trust_pickle_sha256 and served: a person who can
 # write to MLflow must not decide which pickles are loaded and which flavours are overlooked.
 _TAKEN = frozenset({"data", "checks", "preprocessing", "engine", "reference", "seed", "experiment"})
+_LONGEST = 4000  # characters of a cell of the summary
 log = logging.getLogger(__name__)
 
 
@@ -39,6 +41,7 @@ class Decision:
     page: str  # of the run, below the root of the MLflow UI; empty without a run
     reused: bool  # the audit was in MLflow already
     promotion: str = ""  # the move of the alias, in words; empty without a move
+    evidence: tuple[Evidence, ...] = ()  # of the audit
 
     @classmethod
     def impossible(cls, model: str, baseline: str | None, reason: str) -> Self:
@@ -143,9 +146,12 @@ def _decision(
     if found is not None:
         given = asked.policy, found.evidence, today(), found.questions, found.skipped
         verdict = with_isolation(decide(*given, asked.checks), found.isolation)
-        return Decision(model, asked.baseline, verdict, found.run_id, found.page, True)
-    result = audit(asked)
-    return Decision(model, asked.baseline, result.verdict, result.run_id, result.page, False)
+        run, evidence, reused = (found.run_id, found.page), tuple(found.evidence), True
+    else:
+        result = audit(asked)
+        run, evidence, reused = (result.run_id, result.page), result.evidence, False
+        verdict = result.verdict
+    return Decision(model, asked.baseline, verdict, *run, reused, evidence=evidence)
 
 
 def _expect_covered(verdict: Verdict, accept_partial: bool) -> None:
@@ -226,7 +232,8 @@ def _config_of(baseline: Resolved | None) -> dict[str, Any]:
 
 
 def _cell(text: str) -> str:
-    """Text for a cell of a Markdown table, with special characters escaped."""
+    """Text for a cell of a Markdown table: one line without control characters, and escaped."""
+    text = shortened(text, _LONGEST)
     for special in "\\`*_[]<>|":
         text = text.replace(special, f"\\{special}")
-    return " ".join(text.split())
+    return text

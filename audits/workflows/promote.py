@@ -9,6 +9,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 
 from audits.errors import AuditError, quoted
+from audits.execution.session import NOTICE
 from audits.models import registry
 from audits.models.registry import Resolved
 from audits.tracking.tags import PROMOTION_TAG
@@ -89,6 +90,8 @@ class Promotion:
             # The move may have succeeded though the reply was lost, so the alias is read again.
             if registry.version_of_alias(name, self.alias) != version:
                 raise AuditError(f"MLflow did not move {self.alias!r}: {error.message}") from error
+        # At once, whatever comes between this and the decision's own output.
+        log.log(NOTICE, "Promoted, %s", self)
         try:
             client.set_tag(run_id, PROMOTION_TAG, str(self))
         except MlflowException as error:

@@ -1,9 +1,18 @@
 """fillblanks audit: audits one model now."""
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flows.commands.common import EXIT, add_model, add_without_prefect, through_prefect, where
+from flows.commands.common import (
+    EXIT,
+    add_command,
+    add_model,
+    add_without_prefect,
+    say_run,
+    through_prefect,
+)
+from flows.terminal.text import clean
 
 if TYPE_CHECKING:
     from audits import AuditConfig, AuditResult
@@ -11,8 +20,10 @@ if TYPE_CHECKING:
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command `audit` and its options."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "audit",
+        example="models:/digits@champion --config audit.yaml",
         help="audit one model and record evidence and verdict in MLflow",
         description="Exit code: 0 passed, 1 failed, 2 undecided or could not run.",
     )
@@ -22,7 +33,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--dry-run", action="store_true", help="say what would be done, and how many passes"
     )
     add_without_prefect(parser)
-    parser.set_defaults(command=run, runs_flows=True)
+    parser.set_defaults(command=run, runs_flows=True, goes_on=True)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,24 +45,24 @@ def run(options: argparse.Namespace) -> int:
     from audits import read_config
     from audits.models.snapshot import snapshot
     from audits.workflows.preview import preview
-    from flows.terminal.console import show_progress
+    from flows.terminal.output import say
+    from flows.terminal.verdict import say_reason, show_verdict
 
     config = read_config(options.config, model=options.model)
     if options.dry_run:
-        print(preview(config))
+        say(preview(config))
         return 0
-    progress = show_progress()
     with snapshot():  # the registry is asked once
         result = _audited(config, options)
-    progress.done()
-    print(f"{result.model}: {result.verdict.told}. {result.verdict.reason}")
-    if not result.evaluation.refusal:
-        for judgement in result.verdict.judgements:
-            print(f"  {judgement}")
+    verdict = result.verdict
+    if result.evaluation.refusal:  # then no condition was looked at
+        verdict = replace(verdict, judgements=())
+    show_verdict(str(result.model), verdict, result.evidence, result.config.baseline)
     for evidence in result.evidence:
         if evidence.status == "not_applicable":
-            print(f"  {evidence.check} does not apply: {evidence.reason}")
-    print(f"Run {result.run_id} in {where(result.page)}")
+            say(f"{evidence.check} does not apply: {clean(evidence.reason, 1000)}")
+    say_run(result.run_id, result.page)
+    say_reason(verdict.told, verdict.reason)
     return EXIT[result.verdict.word]
 
 

@@ -1,18 +1,48 @@
 """Exit codes, options and texts that several commands share."""
 
 import argparse
+import re
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.terminal import display
 from flows.terminal.interrupt import always_raise
+from flows.terminal.output import say
 
 if TYPE_CHECKING:
     from audits.workflows.sweep import Wanted
 
+_UI = "http://127.0.0.1:5000"  # where `mlflow ui` answers, unless it is told otherwise
+_OPENS = "opening model and data"
 EXIT = {"passed": 0, "failed": 1, "undecided": 2}
+
+
+class HelpWithExample(argparse.HelpFormatter):
+    """Leaves the lines of an example as they are, so that they can be copied."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("example:") else super()._fill_text(text, width, indent)
+
+
+def add_command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    help: str,
+    example: str,
+    description: str | None = None,
+) -> argparse.ArgumentParser:
+    """Adds a command whose help ends with an example of it, `fillblanks <name> <example>`."""
+    return commands.add_parser(
+        name,
+        help=help,
+        description=description or f"{help[0].upper()}{help[1:]}.",
+        epilog=f"example:\n  fillblanks {name} {example}".rstrip(),
+        formatter_class=HelpWithExample,
+    )
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -55,12 +85,15 @@ def through_prefect(options: argparse.Namespace) -> Iterator[bool]:
     """
     if options.without_prefect:
         always_raise()
+        display.begin(_OPENS)
         yield False
         return
+    display.begin("loading Prefect and looking for its server")
     from flows.terminal.temporary import prefect_server
 
     with prefect_server() as there:
         always_raise()
+        display.begin(_OPENS)
         yield there
 
 
@@ -76,15 +109,31 @@ def given(text: str) -> str | None:
     return text or None
 
 
-def where(page: str) -> str:
-    """How a person opens `page`, a path below the root of the MLflow UI."""
+def say_run(run_id: str, page: str) -> None:
+    """Says how a person opens a run: its address, and the command that serves it if none does."""
     import mlflow
 
     uri = mlflow.get_tracking_uri()
-    if uri.startswith("http"):
-        return f"{uri.rstrip('/')}/{page}"
-    mlflow_command = Path(sys.executable).parent / "mlflow"
-    return f"{uri}, page {page} of: {mlflow_command} ui --backend-store-uri {uri}"
+    if not uri.startswith(("http", "databricks")):
+        command = Path(sys.executable).parent / "mlflow"
+        stored = shlex.quote(_without_password(uri))
+        say(f"To see the run: {command} ui --backend-store-uri {stored}")
+    say(f"Run {run_id} in {where(page)}")
+
+
+def where(page: str) -> str:
+    """The address of `page`, a path below the root of the MLflow UI."""
+    import mlflow
+
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith("databricks"):  # its pages are at an address that the URI does not name
+        return f"{uri}, page {page}"
+    root = _without_password(uri.rstrip("/")) if uri.startswith("http") else _UI
+    return f"{root}/{page}"
+
+
+def _without_password(uri: str) -> str:
+    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", uri)
 
 
 def _tag(text: str) -> tuple[str, str]:

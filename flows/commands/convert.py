@@ -2,14 +2,17 @@
 
 import argparse
 
-from flows.commands.common import add_model
+from flows.commands.common import add_command, add_model
 from flows.terminal.interrupt import always_raise
+from flows.terminal.output import say
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command `convert` and its options."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "convert",
+        example="models:/digits/3 --data photos/",
         help="register a model as a pt2, as a new version",
         description="Opens a model, exports it with torch.export, compares the logits of both on "
         "real images, and registers the pt2 as a new version. Exit code: 0 registered, 2 if not.",
@@ -41,5 +44,5 @@ def run(options: argparse.Namespace) -> int:
         values = {"model": options.model, "data": guessed(options.data), "checks": checks}
         config = parse_config(values)
     always_raise()
-    print(convert(config, options.name))
+    say(str(convert(config, options.name)))
     return 0

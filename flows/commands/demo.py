@@ -3,18 +3,23 @@
 import argparse
 from pathlib import Path
 
-from flows.commands.common import add_without_prefect, through_prefect
+from flows.commands.common import add_command, add_without_prefect, through_prefect
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command `demo` and its options."""
-    parser = commands.add_parser("demo", help="train two versions of a model and audit both")
+    parser = add_command(
+        commands,
+        "demo",
+        help="train two versions of a model and audit both",
+        example="--folder fillblanks-demo",
+    )
     parser.add_argument(
         "--folder", type=Path, required=True, help="where everything goes; delete it when done"
     )
     parser.add_argument("--seed", type=int, default=0, help="of training (default: %(default)s)")
     add_without_prefect(parser)
-    parser.set_defaults(command=run, runs_flows=True)
+    parser.set_defaults(command=run, runs_flows=True, goes_on=True)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -24,9 +29,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from audits import run_audit
     from flows.demo.story import demo
-    from flows.terminal.console import show_progress
 
-    show_progress()
     with through_prefect(options) as prefect:
         if prefect:
             from flows.audit import audited

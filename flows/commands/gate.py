@@ -2,20 +2,21 @@
 
 import argparse
 import json
-import sys
-import traceback
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from flows.commands.common import (
     EXIT,
+    add_command,
     add_model,
     add_without_prefect,
     given,
+    say_run,
     through_prefect,
-    where,
 )
+from flows.terminal.output import complain, complain_of_a_crash, say
+from flows.terminal.streams import OUT
 from flows.terminal.told import told
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command `gate` and its options."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "gate",
+        example="models:/digits/3 --baseline models:/digits@champion",
         help="decide whether a version may go out, compared with a baseline",
         description="Exit code: 0 passed, 1 failed, 2 undecided or could not run. The last line "
         "on stdout says which condition decided.",
@@ -56,7 +59,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help="append Markdown, as $GITHUB_STEP_SUMMARY takes it",
     )
     add_without_prefect(parser)
-    parser.set_defaults(command=run, runs_flows=True)
+    parser.set_defaults(command=run, runs_flows=True, goes_on=True)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,49 +70,54 @@ def run(options: argparse.Namespace) -> int:
     """
     from audits import AuditError
     from audits.workflows.gate import Decision
-    from flows.terminal.console import show_progress
 
     with ExitStack() as opened:
         summary = None
-        progress = show_progress()
         try:
             if options.summary:  # a bad path is found before the audit
                 summary = opened.enter_context(_opened(options.summary))
             decision = _decision(options)
         except AuditError as error:
-            progress.done()
-            print(error, file=sys.stderr)
+            complain(str(error))
             decision = Decision.impossible(options.model, options.baseline, str(error))
         except Exception as error:
             # The gate has not passed, and says so in every form that was asked for.
-            progress.done()
             line = told(error)
             if line:
-                print(line, file=sys.stderr)
+                complain(line)
             else:
-                traceback.print_exc()
+                complain_of_a_crash()
             reason = line or f"{type(error).__name__}: {error}"
             decision = Decision.impossible(options.model, options.baseline, reason)
-        progress.done()
         if summary:
             try:
                 summary.write(decision.to_markdown())
                 summary.flush()
             except OSError as error:  # the decision is printed all the same
-                print(f"The summary could not be written: {error}", file=sys.stderr)
-    if options.json:
-        print(json.dumps(decision.to_json()))
-        return EXIT[decision.verdict.word]
-    if decision.reused:
-        print(f"{decision.model} was audited before; nothing was measured.")
-    for judgement in decision.verdict.judgements:
-        print(f"  {judgement}")
-    if decision.page:
-        print(f"Run {decision.run_id} in {where(decision.page)}")
-    if decision.promotion:
-        print(f"Promoted, {decision.promotion}")
-    print(decision.line)
+                complain(f"The summary could not be written: {error}")
+    try:
+        _print(decision, as_json=options.json)
+    except OSError as error:  # a full disk, say: the decision is made, and may have moved an alias
+        complain(f"The decision could not be printed: {error}")
+    if OUT.lost:
+        complain(decision.line)
     return EXIT[decision.verdict.word]
+
+
+def _print(decision: "Decision", *, as_json: bool) -> None:
+    from flows.terminal.verdict import say_reason, show_verdict
+
+    if as_json:
+        say(json.dumps(decision.to_json()))
+        return
+    if decision.page:  # else no audit could be made, and the reason says all
+        show_verdict(str(decision.model), decision.verdict, decision.evidence, decision.baseline)
+        if decision.reused:
+            say(f"{decision.model} was audited before; nothing was measured.")
+        say_run(decision.run_id, decision.page)
+    if decision.promotion:
+        say(f"Promoted, {decision.promotion}")
+    say_reason(decision.verdict.told, decision.verdict.reason)
 
 
 def _opened(file: Path) -> TextIO:

@@ -2,11 +2,25 @@
 
 import argparse
 import json
+from typing import TYPE_CHECKING
+
+from flows.commands.common import add_command
+from flows.terminal.output import say, show, table
+from flows.terminal.text import clean
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from audits.tracking.history import Entry
+
+_LONGEST = 200  # characters of a reason; `--json` has all
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command `history` and its options."""
-    parser = commands.add_parser("history", help="list the audits of a registered model")
+    parser = add_command(
+        commands, "history", help="list the audits of a registered model", example="digits"
+    )
     parser.add_argument("name", help="of the registered model")
     parser.add_argument("--json", action="store_true", help="print one line of JSON an audit")
     parser.add_argument(
@@ -22,12 +36,21 @@ def run(options: argparse.Namespace) -> int:
     """
     from audits.tracking.history import history
 
-    for entry in history(options.name, options.experiment):
-        if options.json:
-            print(json.dumps(entry.to_json()))
-            continue
-        aliases = f" ({', '.join(entry.aliases)})" if entry.aliases else ""
-        print(f"{entry.began_at}  v{entry.version}{aliases}: {entry.told}  run {entry.run_id}")
-        if entry.reason:
-            print(f"    {entry.reason}")
+    entries = history(options.name, options.experiment)
+    if options.json:
+        for entry in entries:
+            say(json.dumps(entry.to_json()))
+    else:
+        show(table(("began (UTC)", "version", "verdict", "run, reason"), list(map(_row, entries))))
     return 0
+
+
+def _row(entry: "Entry") -> "tuple[str, str, Text, Text]":
+    from rich.text import Text
+
+    from flows.terminal.verdict import word
+
+    began = entry.began_at.replace("T", " ")[:16]  # to the minute
+    aliases = f" ({', '.join(entry.aliases)})" if entry.aliases else ""
+    last = Text(f"{entry.run_id}\n{clean(entry.reason, _LONGEST)}".rstrip())
+    return began, f"v{entry.version}{aliases}", word(entry.told), last

@@ -1,16 +1,18 @@
 """fillblanks init: writes a config that suits a model and its data."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from flows.commands.common import EXIT, add_model
+from flows.commands.common import EXIT, add_command, add_model
+from flows.terminal.output import complain, say
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command `init` and its options."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "init",
+        example="models:/digits@champion --data photos/ --minutes 10",
         help="write a config for a model and a data set",
         description="Opens and times the model, tries likely ways of feeding it, and writes a "
         "config with comments. Nothing is recorded. Exit code: 0 written; 2 if the model could not "
@@ -57,10 +59,10 @@ def run(options: argparse.Namespace) -> int:
             stream.write(text)
     except OSError as error:
         raise AuditError(f"Expected a place to write {output} to, got {error}") from error
-    print(f"Written to {output}. Read it, then run:")
-    print(f"fillblanks audit {options.model} --config {output} --dry-run")
+    say(f"Written to {output}. Read it, then run:")
+    say(f"fillblanks audit {options.model} --config {output} --dry-run")
     if refusal:
-        print(f"The model could not be opened: {refusal}", file=sys.stderr)
+        complain(f"The model could not be opened: {refusal}")
         return EXIT["undecided"]
     return 0
 

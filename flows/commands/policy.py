@@ -2,11 +2,16 @@
 
 import argparse
 
+from flows.commands.common import add_command
+from flows.terminal.output import say_as_it_is
+
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command `policy` and its options."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "policy",
+        example="--from models:/digits@champion > policy.yaml",
         help="print a policy, written from the audit of an accepted version",
         description="The margins come from the intervals of that audit. Read it, then keep it with "
         "your code.",
@@ -24,5 +29,5 @@ def run(options: argparse.Namespace) -> int:
     """
     from audits.workflows.policy import policy_of
 
-    print(policy_of(options.accepted), end="")
+    say_as_it_is(policy_of(options.accepted))
     return 0

@@ -3,11 +3,16 @@
 import argparse
 from pathlib import Path
 
+from flows.commands.common import add_command
+from flows.terminal.output import say
+
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command `prune` and its options."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "prune",
+        example="--days 30 --dry-run",
         help="delete finished units that no audit has used for a while",
         description="An audit that needs them again measures them again; MLflow is not touched.",
     )
@@ -33,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     store = Store(folder)
     old, kept = store.prune(options.days * 86_400, dry_run=options.dry_run)
     done = "would be deleted" if options.dry_run else "deleted"
-    print(f"{store.folder}: {old} {done}, {kept} kept")
+    say(f"In {store.folder}:\n  {old} {done}\n  {kept} kept")
     return 0
 
 

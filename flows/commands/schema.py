@@ -2,10 +2,15 @@
 
 import argparse
 
+from flows.commands.common import add_command
+from flows.terminal.output import say
+
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command `schema`."""
-    parser = commands.add_parser("schema", help="print the JSON schema of the config")
+    parser = add_command(
+        commands, "schema", help="print the JSON schema of the config", example="> schema.json"
+    )
     parser.set_defaults(command=run)
 
 
@@ -15,5 +20,5 @@ def run(_: argparse.Namespace) -> int:
 
     from audits import AuditConfig
 
-    print(json.dumps(AuditConfig.model_json_schema(), indent=2))
+    say(json.dumps(AuditConfig.model_json_schema(), indent=2))
     return 0

@@ -2,13 +2,15 @@
 
 import argparse
 
-from flows.commands.common import add_wanted, wanted
+from flows.commands.common import add_command, add_wanted, wanted
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command `serve` and its options."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "serve",
+        example='--config audit.yaml --cron "0 3 * * *"',
         help="serve sweep (scheduled) and audit (on demand) as Prefect deployments",
         description="Runs until it is stopped. Needs a Prefect server (PREFECT_API_URL).",
     )

@@ -3,17 +3,31 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from flows.commands.common import EXIT, add_wanted, add_without_prefect, through_prefect, wanted
+from flows.commands.common import (
+    EXIT,
+    add_command,
+    add_wanted,
+    add_without_prefect,
+    through_prefect,
+    wanted,
+)
+from flows.terminal.output import say, show, table
+from flows.terminal.text import clean
 
 if TYPE_CHECKING:
     from audits import AuditConfig
     from audits.workflows.candidates import Candidates
 
 
+_LONGEST = 400  # characters of a reason
+
+
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command `sweep` and its options."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "sweep",
+        example="--config audit.yaml --name digits --dry-run",
         help="audit every version of the registry that is due",
         description="Due is a version without a verified audit of today's digest. Exit code: 0 all "
         "passed, or nothing to audit; 1 any failed; 2 any undecided, refused or broken off.",
@@ -22,7 +36,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     add_wanted(parser)
     parser.add_argument("--dry-run", action="store_true", help="say which versions are due and why")
     add_without_prefect(parser)
-    parser.set_defaults(command=run, runs_flows=True)
+    parser.set_defaults(command=run, runs_flows=True, goes_on=True)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     from audits.workflows.possible import expect_place
     from audits.workflows.sweep import sweep_config, versions
     from audits.workflows.sweep_summary import NOTHING
-    from flows.terminal.console import show_progress
+    from flows.terminal.verdict import word
 
     which, values = wanted(options), read_mapping(options.config)
     named = which.name is not None
@@ -47,7 +61,6 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _dry_run(config, candidates(found, config, named=named))
     expect_place(config)  # else every version would say so
-    progress = show_progress()
     with through_prefect(options) as prefect:
         if prefect:
             from flows.sweep import swept
@@ -57,10 +70,10 @@ def run(options: argparse.Namespace) -> int:
             from audits.workflows.sweep_summary import audit_due
 
             summary = audit_due(config, candidates(found, config, named=named))
-    progress.done()
-    for row in summary.rows:
-        print(f"{row.model}: {row.done}, {row.verdict}. {row.why}")
-    print(summary)
+    if summary.rows:
+        rows = [(r.model, word(r.verdict), r.done, clean(r.why, _LONGEST)) for r in summary.rows]
+        show(table(("version", "verdict", "", "why"), rows))
+    say(str(summary))
     return EXIT["passed"] if summary.word == NOTHING else EXIT[summary.word]
 
 
@@ -73,22 +86,26 @@ def _dry_run(config: "AuditConfig", found: "Candidates") -> int:
 
     lookout = Lookout(config)
     code = 0
+    rows = []
     for one in found.rows:
         try:
             if one.unread:
                 raise AuditError(one.unread)
             if one.refused:
-                print(f"{one.uri}: refused, {one.refused}")
+                rows.append((one.uri, "refused", clean(one.refused, _LONGEST)))
                 code = EXIT["undecided"]
                 continue
             standing, why, _ = lookout.look_at(one.model, one.tags)
         except (AuditError, MlflowException, OSError) as error:  # the others can be looked at
-            print(f"{one.uri}: not known, {' '.join(str(error).split())}")
+            rows.append((one.uri, "not known", clean(error, _LONGEST)))
             code = EXIT["undecided"]
         else:
-            print(f"{one.uri}: {'due' if standing is None else 'not due'}, {why}")
+            due = "due" if standing is None else "not due"
+            rows.append((one.uri, due, clean(why, _LONGEST)))
+    if rows:
+        show(table(("version", "", "why"), rows))
     if not found.rows:
-        print(nothing_told(found.left_alone))
+        say(nothing_told(found.left_alone))
     elif found.told:
-        print(found.told)
+        say(found.told)
     return code

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import IO, cast
 
 import mlflow
 import numpy as np
@@ -20,8 +21,11 @@ from rich.table import Table
 
 from audits import AuditConfig, AuditResult, parse_config
 from audits.data.sources import Digits, load
+from audits.report.answer import answer
 from flows.demo.train import train
 from flows.terminal.console import show_progress
+from flows.terminal.streams import OUT
+from flows.terminal.verdict import word
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +55,8 @@ def demo(
     `audit` runs one audit. Returns each version's recipe and audit.
     """
     started = time.monotonic()
-    console, progress = Console(highlight=False), show_progress()
+    console = Console(file=cast("IO[str]", OUT), highlight=False, markup=False)
+    progress = show_progress()
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     uri = f"sqlite:///{folder / 'mlflow.db'}"
@@ -67,7 +72,8 @@ def demo(
     progress.done()
     console.print(_table(results))
     for _, result in results:
-        console.print(f"{result.model}: {result.verdict.reason}", soft_wrap=True)
+        told = answer(result.verdict, result.evidence)
+        console.print(f"{result.model}: {told.sentence}", soft_wrap=True)
     pictures = [_picture(result, folder) for _, result in results]
 
     client = mlflow.MlflowClient()
@@ -146,7 +152,7 @@ def _table(results: list[tuple[Recipe, AuditResult]]) -> Table:
             f"{metrics['performance/f1_macro'].value:.3f}",
             f"{consistency.value:.3f}\n{consistency.low:.3f} to {consistency.high:.3f}",
             f"{metrics['progressive_fill/accuracy_null'].value:.3f}",
-            result.verdict.word,
+            word(result.verdict.word),
         )
     return table
 

@@ -48,5 +48,6 @@ def train(
                 optimiser.step()
                 schedule.step()
             left = (time.monotonic() - started) / (epoch + 1) * (epochs - epoch - 1)
-            log.info("%s: epoch %d/%d, about %.0f s left", name, epoch + 1, epochs, left)
+            told = name, epoch + 1, epochs, left
+            log.info("%s: epoch %d/%d, about %.0f s left", *told, extra={"passing": True})
     return net.eval()

@@ -1,30 +1,41 @@
-"""The log in the terminal: progress on one line, warnings and errors on lines of their own."""
+"""The log of `audits` and `flows` in the terminal."""
 
 import logging
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flows.terminal import display
+from flows.terminal.text import clean
+
+_LONGEST = 2000  # characters of a line: a note of an audit may have several sentences
 
 
 class ProgressHandler(logging.Handler):
-    """Writes to stderr; on a terminal, INFO records take turns on one line."""
+    """Hands records to the display on stderr: steps of an audit, progress, and lines that stay.
 
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self._pending = 0
+    Records at level DEBUG are shown if they are steps, and no others.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = self.format(record)
-        if record.levelno > logging.INFO or not sys.stderr.isatty():
-            self.done()
-            print(text, file=sys.stderr, flush=True)
+        """Shows one record."""
+        step = getattr(record, "step", None)
+        if record.levelno < logging.INFO and step is None:
             return
-        print("\r" + text.ljust(self._pending), end="", file=sys.stderr, flush=True)
-        self._pending = len(text)
+        text = clean(self.format(record), _LONGEST)
+        shown = display.here()
+        if step is not None:
+            display.kept.take(step)
+            shown.step(step, text if record.levelno >= logging.INFO else "")
+        elif getattr(record, "passing", False):
+            shown.passing(text)
+        elif record.levelno > logging.INFO:
+            shown.line(text)
+        else:
+            shown.status(text)
 
     def done(self) -> None:
-        """Ends the line that progress is written on."""
-        if self._pending:
-            print("\r" + " " * self._pending + "\r", end="", file=sys.stderr, flush=True)
-            self._pending = 0
+        """Takes the progress away."""
+        display.clear()
 
 
 def show_progress() -> ProgressHandler:
@@ -33,9 +44,34 @@ def show_progress() -> ProgressHandler:
     May be called again: the new handler takes the place of the old.
     """
     handler = ProgressHandler()
-    for name in ("audits", "flows"):
-        logger = logging.getLogger(name)
+    for logger in _loggers():
         logger.handlers = [handler]
         logger.propagate = False
-        logger.setLevel(logging.INFO)
+        logger.setLevel(logging.DEBUG)
     return handler
+
+
+@contextmanager
+def progress_shown(begins: str, lines: bool) -> Iterator[None]:
+    """Shows the log inside, and leaves the loggers as they were.
+
+    On a terminal it begins with the text `begins` at once. Without a terminal, only warnings are
+    shown if `lines` is false.
+    """
+    before = [(logger, [*logger.handlers], logger.propagate, logger.level) for logger in _loggers()]
+    display.kept = display.Kept()
+    handler = show_progress()
+    if not lines and not display.on_terminal():
+        handler.setLevel(logging.WARNING)
+    display.begin(begins)
+    try:
+        yield
+    finally:
+        display.clear()
+        for logger, handlers, propagate, level in before:
+            logger.handlers, logger.propagate = handlers, propagate
+            logger.setLevel(level)
+
+
+def _loggers() -> list[logging.Logger]:
+    return [logging.getLogger(name) for name in ("audits", "flows")]

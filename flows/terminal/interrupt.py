@@ -2,26 +2,32 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from flows.terminal import display
+from flows.terminal.streams import ERR, OUT
+from flows.terminal.text import clean
 from flows.terminal.watch import watcher_pid
 
 _INTERRUPTED = 130  # the exit code that shells expect after SIGINT
+_typed = ""  # the command that goes on with an audit
 
 
 @contextmanager
-def at_once_in_imports() -> Iterator[None]:
+def at_once_in_imports(typed: str = "") -> Iterator[None]:
     """Inside, Ctrl-C during an import ends this process at once; elsewhere it raises as usual.
 
-    Libraries that are interrupted while they load swallow the exception, or abort. A handler that
-    is not Python's own, SIG_IGN of a command in the background too, is left as it is.
+    `typed` is the command that a person types to go on with what was begun; empty if nothing of it
+    is kept. Libraries that are interrupted while they load swallow the exception, or abort. A
+    handler that is not Python's own, SIG_IGN of a command in the background too, is left as it is.
     """
+    global _typed
+    _typed = typed
     own = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if own and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, _interrupted)
@@ -46,20 +52,33 @@ def _interrupted(_: int, frame: FrameType | None) -> None:
 
 
 def leave() -> NoReturn:
-    """Prints one line, ends our child processes, and ends this process with exit code 130.
+    """Ends our child processes, and ends this process with exit code 130.
 
-    Python's own way out would wait for Prefect's threads and the model's process. Python's resource
-    tracker, a process that outlives this one, gives back the semaphores; `quieten` keeps it from
-    warning about them.
+    One line says what is kept, and how to go on. Python's own way out would wait for Prefect's
+    threads and the model's process. Python's resource tracker, a process that outlives this one,
+    gives back the semaphores; `quieten` keeps it from warning about them.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    print("Interrupted. Finished units are kept; run it again to go on.", file=sys.stderr)
+    display.abandon()
+    ERR.write(f"{_told()}\n")
     for child in _children():
         if child != watcher_pid():  # the watcher ends whatever is left
             os.kill(child, signal.SIGTERM)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):
+        OUT.flush()
+    ERR.flush()
     os._exit(_INTERRUPTED)
+
+
+def _told() -> str:
+    kept = sum(display.kept.units.values())
+    if not _typed:
+        return "Interrupted."
+    again = f"To go on, run it again: {clean(_typed, 1000)}"
+    if not kept:
+        return f"Interrupted. No unit of work was finished. {again}"
+    units = "1 finished unit is" if kept == 1 else f"{kept} finished units are"
+    return f"Interrupted. {units} kept in {clean(display.kept.store)}. {again}"
 
 
 def _children() -> list[int]:

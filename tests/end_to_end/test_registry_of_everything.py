@@ -148,6 +148,21 @@ def asked(here, config, tmp_path):
     return lambda *options: here("sweep", "--config", file, *options)
 
 
+def _due(uri):
+    return f"{uri}  due  there is no complete audit that can be verified"
+
+
+def _rows(lines):
+    """The rows of a table as text: a line that begins with a space goes on with the row before."""
+    rows = []
+    for line in lines[2:]:
+        if line.startswith(" "):
+            rows[-1] += line
+        else:
+            rows.append(line)
+    return [" ".join(row.split()) for row in rows]
+
+
 def test_a_registry_with_nothing_to_audit_is_no_fault(
     registry, asked, config, tmp_path, prefect_api
 ):
@@ -164,12 +179,16 @@ def test_a_sweep_of_one_name_takes_what_others_leave_alone(registry, asked, tmp_
     of.register("unsigned", of.write(tmp_path / "m", **of.FOREIGN["unsigned"][1]))
     left = "nothing to audit; left alone: 1 pytorch without a signature\n"
     assert asked("--dry-run") == (0, left)
-    due = "models:/unsigned/1: due, there is no complete audit that can be verified\n"
-    assert asked("--dry-run", "--name", "unsigned") == (0, due)
+    code, out = asked("--dry-run", "--name", "unsigned")
+    assert (code, [row.rstrip() for row in out.splitlines()[2:]]) == (
+        0,
+        [_due("models:/unsigned/1")],
+    )
     for how in ((), ("--without-prefect",)):
         code, out = asked("--name", "unsigned", *how)
         assert code == 2  # its files cannot be copied
-        assert out.startswith("models:/unsigned/1: audited, undecided. Expected the files of")
+        row = "models:/unsigned/1  UNDECIDED  audited  Expected the files of"
+        assert out.splitlines()[2].startswith(row)
 
 
 def test_odd_and_unreachable_versions_do_not_stop_a_sweep(
@@ -206,15 +225,16 @@ def test_odd_and_unreachable_versions_do_not_stop_a_sweep(
     assert code == 2
     *lines, last = out.splitlines()
     assert last == "6 versions, 0 audited: 1 undecided, 5 error"
-    for line, (name, reason) in zip(lines, expected.items(), strict=True):
-        assert line.startswith(f"models:/{name}/1: skipped, ")
-        assert reason in line
+    for row, (name, reason) in zip(_rows(lines), expected.items(), strict=True):
+        word = "UNDECIDED" if name == "coded" else "error"
+        assert row.startswith(f"models:/{name}/1 {word} skipped ")
+        assert reason in row
     code, out = asked("--dry-run")
     assert code == 2  # as the sweep itself
-    for line, (name, reason) in zip(out.splitlines(), expected.items(), strict=True):
+    for row, (name, reason) in zip(_rows(out.splitlines()), expected.items(), strict=True):
         word = "refused" if name == "coded" else "not known"
-        assert line.startswith(f"models:/{name}/1: {word}, ")
-        assert reason in line
+        assert row.startswith(f"models:/{name}/1 {word} ")
+        assert reason in row
     for name in ("listed", "mixed", "away", "numbered"):
         result = run_audit(parse_config({**config, "model": f"models:/{name}/1"}))
         assert result.verdict.word == "undecided"
@@ -233,15 +253,17 @@ def named(shared_registry, register):
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_a_name_that_mlflow_accepts_is_swept_and_shown(name, named, here, config, tmp_path):
+def test_a_name_that_mlflow_accepts_is_swept_and_shown(
+    name, named, here, config, tmp_path, monkeypatch
+):
     file = tmp_path / "audit.yaml"
     file.write_text(yaml.safe_dump(config))
     swept = ["sweep", "--config", file, "--name", name]
     uri = f"models:/{name}/1"
-    assert here(*swept, "--dry-run") == (
-        0,
-        f"{uri}: due, there is no complete audit that can be verified\n",
-    )
+    monkeypatch.setenv("COLUMNS", "40")  # then each cell has lines of its own, also a long one
+    code, out = here(*swept, "--dry-run")
+    told = f"version: {uri} due why: there is no complete audit that can be verified"
+    assert (code, "".join(out.split())) == (0, "".join(told.split()))
     code, out = here(*swept, "--without-prefect")
     assert code == 0
     assert out.splitlines()[-1] == "1 versions, 1 audited: 1 passed in part"

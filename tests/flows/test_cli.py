@@ -28,7 +28,10 @@ def test_the_exit_code_is_the_verdict(policy, code, word, told, config):
     file = config(policy=policy, **_PERFORMANCE)
     got, stdout, stderr = told("audit", "models:/m/1", "--config", file, "--without-prefect")
     assert got == code, stderr
-    assert f"m v1: {word}." in stdout
+    first, *_, last = stdout.splitlines()
+    assert first.lower() == f"m v1: {word}"
+    assert first.split()[2].strip(",").isupper()
+    assert last.startswith(f"{word}: ")
     assert "Traceback" not in stderr
     assert "mlflow ui" in stdout
 
@@ -43,7 +46,9 @@ def test_a_command_that_is_typed_ends_with_that_code(
     # The command and its processes must not import packages from the working folder.
     done = typed("audit", "models:/m/1", "--config", file, cwd=impostors, **server)
     assert done.returncode == 1, done.stderr
-    assert "m v1: failed." in done.stdout
+    first, *_, last = done.stdout.splitlines()
+    assert first == "m v1: FAILED"
+    assert last.startswith("failed: ")
     assert "Traceback" not in done.stderr
     assert "without Prefect" not in done.stderr
     assert "mlflow ui" in done.stdout
@@ -162,4 +167,4 @@ def test_an_mlflow_project_runs_the_audit(typed, config, tmp_path, prefect_api):
         PREFECT_API_URL=prefect_api,
     )
     assert done.returncode == 0, done.stderr
-    assert "m v1: passed, in part." in done.stdout
+    assert "m v1: PASSED, in part\n" in done.stdout

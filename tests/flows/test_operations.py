@@ -34,9 +34,26 @@ def here(typed, prefect_api, monkeypatch, capsys):
 
     def run(*arguments):
         code = main([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
+        out, err = capsys.readouterr()
+        assert max(map(len, _table_lines(out)), default=0) <= 80
+        return code, out, err
 
     return run
+
+
+def _table_lines(out):
+    """The lines of stdout that belong to tables: an address and JSON are as long as they are."""
+    whole = (
+        "Run ",
+        "In ",
+        "To see the run: ",
+        "{",
+        "passed",
+        "failed",
+        "undecided",
+        "m v1 was audited",
+    )
+    return [line for line in out.splitlines() if not line.startswith(whole)]
 
 
 def _policy(least):
@@ -150,10 +167,12 @@ def test_history_compare_policy_and_prune_print_what_they_found(here, config, tm
     newest = json.loads(printed("history", "m", "--json").splitlines()[0])
     assert (newest["verdict"], newest["version"]) == ("passed", "1")
     assert newest["not_covered"].startswith("What the model has learnt was not judged (")
-    assert f"passed, in part  run {newest['run_id']}" in printed("history", "m")
+    assert f"  v1       PASSED, in part  {newest['run_id']}" in printed("history", "m")
     compared = printed("compare", "models:/m/1", newest["run_id"])
-    assert f"b: models:/m/1, passed, in part, run {newest['run_id']}\n" in compared
-    assert "performance/accuracy" in compared
+    assert f"b: models:/m/1, PASSED, in part, run {newest['run_id']}\n" in compared
+    rows = compared.splitlines()
+    figures = rows[rows.index(next(row for row in rows if row.startswith("performance/"))) + 1]
+    assert re.match(r"accuracy +[01]\.\d{3} +[01]\.\d{3} +\+0\.000 ", figures)
     code, _, stderr = here("policy", "--from", "models:/m/1")
     assert (code, "covers what the model has learnt, got a verdict passed" in stderr) == (2, True)
     store = yaml.safe_load(file.read_text())["store"]
@@ -165,7 +184,7 @@ def test_history_compare_policy_and_prune_print_what_they_found(here, config, tm
 def test_a_sweep_says_what_is_due_and_its_exit_code_is_the_worst_verdict(here, config):
     file = config(policy=_policy(0.999), **_PERFORMANCE)
     code, stdout, _ = here("sweep", "--config", file, "--name", "m", "--dry-run")
-    assert (code, "models:/m/1: due" in stdout) == (0, True)
+    assert (code, "models:/m/1  due  there is no" in stdout) == (0, True)
     code, stdout, stderr = here("sweep", "--config", file, "--name", "m")
     assert code == 1, stderr
     assert stdout.splitlines()[-1] == "1 versions, 1 audited: 1 failed"
@@ -173,7 +192,7 @@ def test_a_sweep_says_what_is_due_and_its_exit_code_is_the_worst_verdict(here, c
     file = config(data=nowhere, policy={}, **_PERFORMANCE)
     code, stdout, _ = here("sweep", "--config", file, "--name", "m", "--dry-run")
     assert code == 2
-    assert "models:/m/1: not known, Expected a file" in stdout
+    assert "models:/m/1  not known  Expected a file" in stdout
 
 
 def test_serving_needs_a_prefect_server(typed, config):

@@ -32,9 +32,9 @@ _BOUNDS = itertools.count(0.0, 1e-4)
 _NO_DATABASE = "sqlite+aiosqlite:////proc/nowhere/prefect.db"
 _NOBODY = "http://127.0.0.1:9/api"
 _AUDITED = {
-    "audit": "m v1: passed, in part.",
+    "audit": "m v1: PASSED, in part\n",
     "gate": "\npassed, in part: ",
-    "sweep": "m/1: audited, passed, in part.",
+    "sweep": "m/1  PASSED, in part  audited  ",
 }
 _COMMANDS = {
     "audit": ("audit", "models:/m/1"),

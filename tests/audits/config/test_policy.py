@@ -241,8 +241,9 @@ def test_the_default_policy_compares_and_has_no_bound_on_consistency():
 
 def test_a_policy_from_an_audit_passes_a_version_as_good_and_fails_a_worse_one():
     shown = _evidence(accuracy=(0.95, 0.93, 0.96), f1_macro=(0.94, 0.92, 0.955))
-    text = policy_from("passed", shown, ["From models:/m/1", "on digits"])
-    assert text.startswith("# From models:/m/1\n# on digits\nconditions:\n")
+    named = "on digits\nmin_coverage: 0.5\x1b"  # a name can hold anything
+    text = policy_from("passed", shown, ["From models:/m/1", named])
+    assert text.startswith("# From models:/m/1\n# on digits min_coverage: 0.5\nconditions:\n")
     policy = Policy.model_validate(yaml.safe_load(text), strict=False)
     assert {str(c) for c in policy.conditions} >= {
         "performance/accuracy >= 0.915",

@@ -230,7 +230,7 @@ def test_an_audit_without_isolation_says_so_wherever_its_verdict_is(without, cap
     file = tmp_path / "audit.yaml"
     file.write_text(json.dumps(config.model_dump(mode="json")))
     assert main(["audit", config.model, "--config", str(file), "--without-prefect"]) == 0
-    assert f": passed, in part. {WITHOUT}" in capsys.readouterr().out
+    assert f"\npassed, in part: {WITHOUT}" in capsys.readouterr().out
 
 
 def test_a_process_without_isolation_has_what_the_user_has(without, monkeypatch):

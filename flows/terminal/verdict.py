@@ -1,0 +1,79 @@
+"""The answer of an audit in a terminal: its word, its sentence, and a table of the conditions."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from flows.terminal.output import say, show, table, width
+from flows.terminal.streams import OUT
+from flows.terminal.text import clean, titled
+
+if TYPE_CHECKING:
+    from audits.evidence.evidence import Evidence
+    from audits.report.answer import Row
+    from audits.verdict.decide import Verdict
+
+_STYLES = {"passed": "bold green", "failed": "bold red", "undecided": "bold yellow"}
+_ONE_LINE = 35  # characters of an id; a longer one is broken behind the name of its check
+_LINES = 4  # of a terminal, that a reason takes at most
+
+
+def word(told: str) -> Text:
+    """A verdict in its colour: "FAILED", "PASSED, in part", "UNDECIDED"; others as they are."""
+    head, comma, rest = clean(told, 60).partition(",")
+    style = _STYLES.get(head)
+    return Text(f"{head.upper() if style else head}{comma}{rest}", style=style or "")
+
+
+def show_verdict(
+    model: str, verdict: "Verdict", evidence: "Sequence[Evidence]", baseline: str | None = None
+) -> None:
+    """Prints word, sentence and conditions of an audit.
+
+    `baseline` is the URI of the model that it was compared with. What a row of the table cannot
+    hold, why a condition was not judged and why it was waived, stands below the table.
+    """
+    from audits.report.answer import answer
+
+    given = answer(verdict, evidence)
+    show(Text.assemble(f"{clean(model, 80)}: ", word(given.word)))
+    show(Text(clean(given.sentence, 2000)))
+    if baseline is not None:
+        show(Text(_compared(model, evidence, baseline)))
+    if given.rows:
+        headings = ("condition", "needs", "measured", "outcome")
+        say()
+        show(table(headings, [_cells(row) for row in given.rows]))
+        say()
+    for row in given.rows:
+        if row.outcome in ("not_judged", "waived"):
+            show(Text(f"  {clean(row.judgement, 1000)}"))
+
+
+def say_reason(told: str, reason: str) -> None:
+    """Prints the reason of a verdict in one line; on a terminal, a long one loses its middle."""
+    longest = _LINES * width() if OUT.isatty() else 100_000
+    say(clean(f"{told}: {reason}", longest))
+
+
+def _compared(model: str, evidence: "Sequence[Evidence]", baseline: str) -> str:
+    drops = (metric.drop for one in evidence for metric in one.metrics.values())
+    was = "is" if any(drop is not None for drop in drops) else "could not be"
+    return f"{clean(model, 80)} {was} compared with {titled(baseline)}."
+
+
+def _cells(row: "Row") -> tuple[Text, Text, Text, Text]:
+    metric = clean(row.judgement.condition.judged_metric, 120)
+    if len(metric) > _ONE_LINE:
+        metric = metric.replace("/", "/\n", 1)
+    # The finding of a condition without a figure stands below the table.
+    measured = clean(row.measured, 80) if row.estimate is not None else "no figure"
+    style = {"passed": "green", "failed": "bold red"}.get(row.outcome, "yellow")
+    return (
+        Text.assemble(clean(row.title, 120), "\n", (metric, "dim")),
+        # In two lines, to leave room for the name of the condition.
+        Text(row.needs.replace("at least ", "at least\n").replace("at most ", "at most\n")),
+        Text(measured.replace(" (", "\n").rstrip(")")),
+        Text(clean(row.told, 60), style=style),
+    )
