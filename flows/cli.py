@@ -19,6 +19,7 @@ from flows.commands import (
     prune,
     schema,
     serve,
+    show,
     sweep,
 )
 from flows.commands.common import EXIT, HelpWithExample
@@ -40,6 +41,7 @@ _COMMANDS = (
     serve,
     history,
     compare,
+    show,
     prune,
     schema,
     demo,

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from audits.checks._cells import Variant, rows_of
+from audits.checks._fill import NULL
 from audits.checks._grids import heat_map, tiles
 from audits.checks._images import picture, slugs
 from audits.evidence.codec import Part
@@ -57,8 +58,8 @@ def grid_pictures(
     steps = zip(axes.steps, axes.captions, strict=True)
     for step, ((update, variant), caption) in enumerate(steps):
         chosen = {"update": update, **variant._asdict()}
-        values = [r["estimates"]["accuracy"].value for r in rows_of(rows, chosen)]
-        map_ = heat_map(np.reshape(values, (len(ratios), len(sizes))), ratios, sizes, caption)
+        lifts = [r["estimates"]["accuracy_lift"] for r in rows_of(rows, chosen)]
+        map_ = heat_map(lifts, ratios, sizes, f"better than {NULL.title} by\n{caption}")
         found.append(Picture(f"{check}/consistency", step, map_, caption, small=False))
         for label in shown:
             cells = [r["shown"][label] for r in rows_of(drawings, chosen)]

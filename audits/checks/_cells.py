@@ -59,6 +59,8 @@ def table_of_cells(rows: list[Row]) -> pd.DataFrame:
         axes = {name: value for name, value in row.items() if name != "estimates"}
         bounds = {"low": estimates["accuracy"].low, "high": estimates["accuracy"].high}
         values = {name: estimate.value for name, estimate in estimates.items()}
+        lift = estimates["accuracy_lift"]
+        values |= {"accuracy_lift_low": lift.low, "accuracy_lift_high": lift.high}
         axes["binarise"] = "none" if axes["binarise"] is None else str(axes["binarise"])
         first = {"accuracy": values["accuracy"], **bounds}
         flat.append({**axes, **first, **values, "images": estimates["accuracy"].n})

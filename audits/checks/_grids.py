@@ -5,23 +5,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audits.evidence.estimate import Estimate
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
 def heat_map(
-    values: np.ndarray, ratios: Sequence[float], sizes: Sequence[int], title: str
+    lifts: Sequence[Estimate], ratios: Sequence[float], sizes: Sequence[int], title: str
 ) -> np.ndarray:
-    """Shares (len(ratios), len(sizes)) as colours with their numbers: uint8 (H, W, 3)."""
+    """Lifts, row by row, as colours with their numbers and intervals: uint8 (H, W, 3)."""
     from matplotlib.figure import Figure
 
-    figure = Figure((1.6 + 0.9 * len(sizes), 1.4 + 0.6 * len(ratios)), layout="constrained")
+    figure = Figure((2.2 + 1.2 * len(sizes), 1.6 + 0.6 * len(ratios)), layout="constrained")
     axes = figure.add_subplot()
+    values = np.reshape([lift.value for lift in lifts], (len(ratios), len(sizes)))
     shown = axes.imshow(values, vmin=0, vmax=1, cmap="viridis", aspect="auto")
-    for (row, column), value in np.ndenumerate(values):
-        ink = "white" if value < 0.6 else "black"
-        axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink)
+    for place, lift in enumerate(lifts):
+        row, column = divmod(place, len(sizes))
+        ink = "white" if lift.value < 0.6 else "black"
+        told = f"{lift.value:+.2f}\n{lift.low:+.2f} to {lift.high:+.2f}"
+        axes.text(column, row, told, ha="center", va="center", color=ink, fontsize=8)
     axes.set_xticks(range(len(sizes)), [str(size) for size in sizes])
     axes.set_yticks(range(len(ratios)), [f"{ratio:g}" for ratio in ratios])
     _name(axes)

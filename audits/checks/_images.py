@@ -1,14 +1,15 @@
 """Tensors as pictures that a person can look at."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from audits.evidence.codec import Part
-from audits.evidence.evidence import Picture
+from audits.evidence.evidence import Picture, Seen
 from fillblanks import Fill
 
 _LONGEST = 80  # characters of a class name in file names and metric keys
@@ -64,17 +65,34 @@ def slugs(names: Sequence[str]) -> list[str]:
 
 
 def sliders(
-    parts: Sequence[Part], check: str, prefix: str, classes: Sequence[str], captions: Sequence[str]
+    parts: Sequence[Part],
+    check: str,
+    prefix: str,
+    classes: Sequence[str],
+    captions: Sequence[str],
+    seen: Callable[[int], Sequence[Seen | None]] | None = None,
 ) -> tuple[Picture, ...]:
-    """One slider for each class: the parts' `shown_label` (n,), `shown` (n, steps, H, W, 3)."""
+    """One slider for each class: the parts' `shown_label` (n,), `shown` (n, steps, H, W, 3).
+
+    `seen` says of a class what is seen in each step of its slider.
+    """
     keys = slugs(classes)
     shown = {
         label: steps
         for part in parts
         for label, steps in zip(part["shown_label"].tolist(), part["shown"], strict=True)
     }
-    return tuple(
-        Picture(f"{check}/{prefix}{keys[label]}", step, image, captions[step], title=keys[label])
-        for label in sorted(shown)
-        for step, image in enumerate(shown[label])
-    )
+    found = []
+    for label in sorted(shown):
+        key = f"{check}/{prefix}{keys[label]}"
+        about = seen(label) if seen else [None] * len(captions)
+        found += [
+            Picture(key, step, image, captions[step], title=keys[label], seen=about[step])
+            for step, image in enumerate(shown[label])
+        ]
+    return tuple(found)
+
+
+def class_in(table: pd.DataFrame, index: int, column: str) -> int:
+    """The class that a column of `Evidence.images` has for an image."""
+    return int(table[column].to_numpy()[table.index.get_indexer(pd.Index([index]))[0]])

@@ -60,6 +60,10 @@ class Ablation(Check):
 
     kind: Literal["ablation"] = "ablation"
     version: ClassVar[int] = 3
+    plain_name: ClassVar[str] = "Own drawings under other settings"
+    how_to_read: ClassVar[tuple[str, ...]] = (
+        "Drawings with other settings: how many points better they are recognised than their null.",
+    )
     asks_reference: ClassVar[bool] = False  # only `ask` does
     asks_at_the_end: ClassVar[bool] = True
     images: PositiveInt | None = Field(
@@ -155,8 +159,7 @@ class Ablation(Check):
 
     def unit_identity(self, unit: Unit) -> dict[str, Any]:
         # The unit's cell has the axes of the grid, and T is applied to the kept updates.
-        kept = {"kind", "samples", "average", "blank_value"}
-        return self.model_dump(mode="json", include=kept)
+        return self.model_dump(mode="json", include={"kind", "samples", "average", "blank_value"})
 
     def unit_images(self, audit: AuditContext) -> int:
         return max(self._images_of(cell, audit) for cell in self._cells(audit.shape))

@@ -47,6 +47,12 @@ class Check(Strict):
     the input gradient, the input gradient alone, logits, probabilities, or only the class that the
     model predicts. The check does not apply to models that give less."""
 
+    plain_name: ClassVar[str] = ""
+    """The heading of the check's section in the report, in plain words; "" for its name."""
+
+    how_to_read: ClassVar[tuple[str, ...]] = ()
+    """Sentences for people who do not know the check: what was done, and what its figures say."""
+
     legend: ClassVar[tuple[str, ...]] = ()
     """Sentences for people that say how to read the pictures of the check; () without pictures."""
 
@@ -106,6 +112,11 @@ class Check(Strict):
         chosen, shown = self.chosen(audit).tolist(), set(self._first_of_classes(audit))
         cuts = [tuple(chosen[at : at + size]) for at in range(0, len(chosen), size)]
         return [(cut, tuple(i for i in cut if i in shown)) for cut in cuts]
+
+    def shown_image(self, audit: AuditContext, label: int) -> int | None:
+        """Index of the image that pictures show of a class; None if they show none."""
+        found = self._first_of_classes(audit)
+        return next((i for i in found if audit.images.labels[i] == label), None)
 
     def _first_of_classes(self, audit: AuditContext) -> list[int]:
         order = audit.images.sampled_order(audit.seed)[: self.images]

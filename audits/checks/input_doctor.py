@@ -44,6 +44,12 @@ class InputDoctor(Check):
     version: ClassVar[int] = 1
     asks_reference: ClassVar[bool] = False
     needs: ClassVar[Needs] = "predictions"
+    plain_name: ClassVar[str] = "How images are fed to the model"
+    how_to_read: ClassVar[tuple[str, ...]] = (
+        "The same images are prepared in other likely ways: other channel order, range, size.",
+        "If another way is clearly better, images are probably fed wrongly, and the other figures "
+        "are about a model that nobody has.",
+    )
     images: PositiveInt | None = 64
     ignore: tuple[Name, ...] = Field(
         default=(), description="neighbours that are not tried, since the contract is known there"

@@ -9,11 +9,12 @@ import torch
 
 from audits.checks._fill import recognise
 from audits.checks._forms import columns_form
+from audits.checks._images import class_in, picture
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
 from audits.evidence.codec import Part
-from audits.evidence.evidence import Evidence
+from audits.evidence.evidence import Evidence, Picture, Seen
 from audits.evidence.f1 import scores
 from audits.evidence.metric import DefaultBounds, Metric, Pairing
 
@@ -29,6 +30,11 @@ class Performance(Check):
     version: ClassVar[int] = 3
     asks_reference: ClassVar[bool] = False
     needs: ClassVar[Needs] = "predictions"
+    plain_name: ClassVar[str] = "Real images"
+    how_to_read: ClassVar[tuple[str, ...]] = (
+        "The model names the class of each image as it is, without blanks.",
+        "These figures say how often the model is right. They do not say what it looks at.",
+    )
 
     def declared_metrics(self, reference: bool) -> dict[str, Metric]:
         return {
@@ -78,5 +84,16 @@ class Performance(Check):
             sentence=f"The model names {right:.1%} of {len(table)} images right.",
             metrics={name: declared[name].measured(e) for name, e in found.items()},
             images=table,
+            examples=self._examples(audit, table),
             passes=len(table),
         )
+
+    def _examples(self, audit: AuditContext, table: pd.DataFrame) -> tuple[Picture, ...]:
+        """An image of each class that pictures show, with the class that the model predicts."""
+        found = []
+        for index in self._first_of_classes(audit):
+            label, predicted = int(audit.images.labels[index]), class_in(table, index, "predicted")
+            image = picture(audit.images.tensor([index])[0])
+            seen = Seen("image", index, label, predicted)
+            found.append(Picture(f"{self.name}/{label}", 0, image, "image", seen=seen))
+        return tuple(found)

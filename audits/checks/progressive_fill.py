@@ -1,9 +1,11 @@
 """ProgressiveFill: fills images in steps (section 4.2), then asks the model for them (4.3)."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from pydantic import Field
 
@@ -21,7 +23,7 @@ from audits.checks._fill import (
     told_against_null,
 )
 from audits.checks._forms import columns_form, recognised_form, shown_form
-from audits.checks._images import picture, sliders
+from audits.checks._images import class_in, picture, sliders
 from audits.checks._trials import (
     MOVED,
     UNMOVED_NULL,
@@ -32,7 +34,7 @@ from audits.checks._trials import (
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
 from audits.evidence.codec import Part
-from audits.evidence.evidence import Evidence
+from audits.evidence.evidence import Evidence, Seen
 from audits.evidence.f1 import scores
 from audits.evidence.intervals import proportion
 from audits.evidence.metric import Metric
@@ -57,6 +59,15 @@ class ProgressiveFill(FillCheck):
 
     kind: Literal["progressive_fill"] = "progressive_fill"
     version: ClassVar[int] = 4
+    plain_name: ClassVar[str] = "Images that the model fills in wholly"
+    how_to_read: ClassVar[tuple[str, ...]] = (
+        "A part of the image is blanked and filled in from the model's own update, then the next "
+        "part, until the model has drawn every pixel. It is then asked to name the result.",
+        "An image counts as a miss if it is not named as its true class, and also if its first "
+        "masked version is not.",
+        "The null is the same pixels at random places: a model that names these as often has not "
+        "learnt a shape.",
+    )
     legend: ClassVar[tuple[str, ...]] = ("One image a class.",)
     groups: Annotated[int, Field(ge=2)] = 4
     step_label: StepLabel = "step"
@@ -184,7 +195,24 @@ class ProgressiveFill(FillCheck):
             ),
             metrics=metrics,
             images=table,
-            pictures=sliders(parts, self.name, "", audit.classes, self.captions()),
+            pictures=sliders(
+                parts,
+                self.name,
+                "",
+                audit.classes,
+                self.captions(),
+                partial(self._seen, audit, table),
+            ),
             legend=self.legend,
             passes=self.passes(len(table)),
         )
+
+    def _seen(self, audit: AuditContext, table: pd.DataFrame, label: int) -> list[Seen | None]:
+        """What each step of a class's slider shows: first it masked, last it wholly filled."""
+        index = self.shown_image(audit, label)
+        if index is None or index not in table.index:
+            return [None] * (self.groups + 1)
+        read_as = class_in(table, index, "filled")
+        between = [None] * (self.groups - 1)
+        masked = Seen("masked", index, label, class_in(table, index, "first"))
+        return [masked, *between, Seen("filled", index, label, read_as)]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor
 
 from audits.checks._fill import (
     FILL_BOUNDS,
@@ -25,7 +26,9 @@ from audits.checks._fill import (
     told_against_null,
 )
 from audits.checks._forms import columns_form, recognised_form, shown_form
-from audits.checks._images import fill_pictures, picture, sliders
+from audits.checks._images import fill_pictures
+from audits.checks._nearest import nearest_examples
+from audits.checks._random_pictures import CAPTIONS, class_sliders
 from audits.checks._trials import (
     PrototypeTrials,
     noise_form,
@@ -36,7 +39,7 @@ from audits.checks._trials import (
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
 from audits.evidence.codec import Part
-from audits.evidence.evidence import Evidence, Picture
+from audits.evidence.evidence import Evidence
 from audits.evidence.intervals import bounded_mean, mean, proportion
 from audits.evidence.metric import Metric
 from audits.strict import Ratio, Share
@@ -72,6 +75,15 @@ class RandomFill(FillCheck):
 
     kind: Literal["random_fill"] = "random_fill"
     version: ClassVar[int] = 5
+    plain_name: ClassVar[str] = "The model's own drawings"
+    how_to_read: ClassVar[tuple[str, ...]] = (
+        "Random parts of the image are blanked many times. The drawing is what the model, on "
+        "average, would put into the blanks; it is then asked to name its own drawing.",
+        "Draws count only if the model names the masked image right. An image of which no draw "
+        "counts has no drawing and is a miss.",
+        "The null is the same pixels at random places: a model that names these as often has not "
+        "learnt a shape. An image with its blanks filled is mostly the original and proves little.",
+    )
     legend: ClassVar[tuple[str, ...]] = (
         "One image a class.",
         "In updates, red pixels should become brighter and blue ones darker for the class to "
@@ -129,7 +141,7 @@ class RandomFill(FillCheck):
         }
 
     def captions(self) -> tuple[str, ...]:
-        return ("image", "masked", "update", "prototype", "composite", "class mean")
+        return CAPTIONS
 
     def impossible(self, shape: tuple[int, int, int]) -> str:
         return self.no_masks(shape, lambda patches: blank_count(self.mask_ratio, patches))
@@ -250,6 +262,9 @@ class RandomFill(FillCheck):
             **PrototypeTrials.measured(table),
             **{name: declared[name].measured(estimate) for name, estimate in others.items()},
         }
+        pictures = class_sliders(
+            self.name, audit, parts, table, partial(self.shown_image, audit), self._prototype
+        )
         return Evidence(
             check=self.name,
             sentence=(
@@ -258,7 +273,8 @@ class RandomFill(FillCheck):
             ),
             metrics=metrics,
             images=table,
-            pictures=self._sliders(audit, parts),
+            pictures=pictures,
+            examples=nearest_examples(audit, self.name, self.chosen(audit), pictures),
             legend=self.legend,
             passes=int(table[["drawn", "noise_drawn"]].to_numpy().sum())
             * least_passes(self.update),
@@ -271,25 +287,6 @@ class RandomFill(FillCheck):
             complete |= table["stability"] >= 1 - self.tolerance
         return complete.to_numpy()
 
-    def _sliders(self, audit: AuditContext, parts: Sequence[Part]) -> tuple[Picture, ...]:
-        # The last step of each slider is the prototype of its class, from the mean update.
-        sums: dict[int, np.ndarray] = {}
-        for part in parts:
-            for label, update in zip(part["class"].tolist(), part["class_update"], strict=True):
-                sums[label] = sums.get(label, 0) + update
-        result = []
-        for part in parts:
-            last = [self._class_mean(sums.get(c), part) for c in part["shown_label"].tolist()]
-            if last:
-                shown = np.concatenate([part["shown"], np.stack(last)[:, None]], axis=1)
-                result.append({"shown_label": part["shown_label"], "shown": shown})
-        return sliders(result, self.name, "class_", audit.classes, self.captions())
-
-    def _class_mean(self, update: np.ndarray | None, part: Part) -> np.ndarray:
-        if update is None:
-            return picture(torch.full((1, *part["shown"].shape[2:4]), torch.nan))
-        values = torch.from_numpy(update)[None]
-        blank = torch.ones_like(values[:, :1], dtype=torch.bool)
-        return picture(
-            threshold(values, blank, normalise=self.normalise, binarise=self.binarise)[0]
-        )
+    def _prototype(self, update: Tensor) -> Tensor:
+        everywhere = torch.ones_like(update[:, :1], dtype=torch.bool)
+        return threshold(update, everywhere, normalise=self.normalise, binarise=self.binarise)

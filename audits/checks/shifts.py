@@ -37,6 +37,12 @@ class Shifts(Check):
     version: ClassVar[int] = 1
     asks_reference: ClassVar[bool] = False
     needs: ClassVar[Needs] = "predictions"
+    plain_name: ClassVar[str] = "Moved images"
+    how_to_read: ClassVar[tuple[str, ...]] = (
+        "Each image is moved by a few pixels and named again.",
+        "A model that knows these very pictures by heart loses its accuracy; a good one hardly "
+        "does.",
+    )
     pixels: PositiveInt | None = Field(
         default=None,
         description="largest shift along each axis; default 1 for each 28 pixels of the shorter "

@@ -1,5 +1,6 @@
 """Evidence as JSON for MLflow, and as a part in the store, so that a check concludes only once."""
 
+import hashlib
 import io
 import json
 import math
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
-from audits.evidence.evidence import Evidence, Picture
+from audits.evidence.evidence import Evidence, Picture, Seen
 from audits.evidence.metric import Metric
 
 SCHEMA_VERSION = 4
@@ -19,6 +20,7 @@ SCHEMA_VERSION = 4
 Part = dict[str, np.ndarray]
 """The measurements of one unit: small named arrays of numbers or text, without Python objects."""
 
+_BESIDE = ("drawing", "filled", "class")  # what a later audit shows beside its own pictures
 _METRIC = TypeAdapter(Metric)
 _PLAIN = ("check", "status", "reason", "detail", "sentence", "legend", "questions", "passes")
 
@@ -33,7 +35,28 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
             for name, table in evidence.tables.items()
         },
         "pictures": len(evidence.pictures),
+        "shown": [_shown(p) for p in evidence.pictures if p.seen and p.seen.shows in _BESIDE],
     }
+
+
+def _shown(picture: Picture) -> dict[str, Any]:
+    """The words of a picture, and its pixels' shape and sha256."""
+    pixels = np.ascontiguousarray(picture.image)
+    return {
+        "key": picture.key,
+        "step": picture.step,
+        "caption": picture.caption,
+        "title": picture.title,
+        "seen": list(picture.seen or ()),
+        "shape": list(pixels.shape),
+        "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
+    }
+
+
+def is_picture(pixels: np.ndarray, shown: dict[str, Any]) -> bool:
+    """Whether these are the pixels of a picture that `to_json` has described."""
+    same = list(pixels.shape) == shown["shape"] and pixels.dtype == np.uint8
+    return same and hashlib.sha256(pixels.tobytes()).hexdigest() == shown["sha256"]
 
 
 def metrics_to_json(metrics: dict[str, Metric]) -> dict[str, Any]:
@@ -57,10 +80,13 @@ def from_json(values: dict[str, Any], images: pd.DataFrame | None) -> Evidence:
 def to_part(evidence: Evidence) -> Part:
     """The evidence as arrays: pictures as they are, tables as Parquet, all else as JSON."""
     words = to_json(evidence)
-    words["pictures"] = [[p.key, p.step, p.caption, p.small, p.title] for p in evidence.pictures]
+    shown = {"pictures": evidence.pictures, "examples": evidence.examples}
+    for kind, pictures in shown.items():
+        words[kind] = [[p.key, p.step, p.caption, p.small, p.title, p.seen] for p in pictures]
     words["tables"] = list(evidence.tables)
     part = {"words": _array(json.dumps(words).encode())}
-    part |= {f"picture {n}": picture.image for n, picture in enumerate(evidence.pictures)}
+    for kind, pictures in shown.items():
+        part |= {f"{kind} {n}": picture.image for n, picture in enumerate(pictures)}
     part |= {f"table {name}": _parquet(table) for name, table in evidence.tables.items()}
     if evidence.images is not None:
         part["images"] = _parquet(evidence.images)
@@ -73,14 +99,17 @@ def from_part(part: Part) -> Evidence:
     Raises KeyError, TypeError or ValueError for a part of another shape.
     """
     words = json.loads(part["words"].tobytes())
-    pictures = tuple(
-        Picture(key, step, part[f"picture {n}"], caption, small, title)
-        for n, (key, step, caption, small, title) in enumerate(words.pop("pictures"))
+    pictures, examples = (
+        tuple(
+            Picture(key, step, part[f"{kind} {n}"], caption, small, title, seen and Seen(*seen))
+            for n, (key, step, caption, small, title, seen) in enumerate(words.pop(kind))
+        )
+        for kind in ("pictures", "examples")
     )
     tables = {name: _table(part[f"table {name}"]) for name in words.pop("tables")}
     images = _table(part["images"]) if "images" in part else None
     found = from_json({**words, "tables": {}}, images)
-    return found.model_copy(update={"tables": tables, "pictures": pictures})
+    return found.model_copy(update={"tables": tables, "pictures": pictures, "examples": examples})
 
 
 def _metric(values: dict[str, Any]) -> Metric:

@@ -1,7 +1,7 @@
 """Evidence: all findings of one check about a model."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,22 @@ from audits.evidence.estimate import Estimate
 from audits.evidence.metric import Metric, named_figures
 
 Status = Literal["ok", "error", "not_applicable"]
+
+
+Shows = Literal["image", "masked", "update", "drawing", "blanks", "class", "filled", "nearest"]
+"""What a picture shows: the image; it masked; the update; the model's own drawing of the image; the
+image with its blanks filled; the drawing of the whole class; the image wholly filled in; the real
+image that is nearest to the drawing of the class."""
+
+
+class Seen(NamedTuple):
+    """What a picture shows, of which image, and the class that the model sees in it."""
+
+    shows: Shows
+    image: int | None  # its index in the data set; None for a whole class
+    label: int  # the true class, or the class that is drawn
+    read_as: int | None = None  # predicted class, -1 for none, None if the model was not asked
+    missing: str = ""  # why there is nothing to see: "no draw accepted"
 
 
 @dataclass(frozen=True)
@@ -23,6 +39,7 @@ class Picture:
     caption: str  # name of this step; the same for all keys of a check
     small: bool = True  # can be seen in the contact sheet, whose cells are small
     title: str = ""  # the slider's name for people; "" for the last part of its key
+    seen: Seen | None = None  # of the picture of a class or of one of its images
 
     @property
     def name(self) -> str:
@@ -43,6 +60,7 @@ class Evidence(BaseModel):
     images: pd.DataFrame | None = None  # a row for each image, indexed by the image's index
     tables: dict[str, pd.DataFrame] = {}  # other tables, by name
     pictures: tuple[Picture, ...] = ()
+    examples: tuple[Picture, ...] = ()  # further pictures for the report alone, each with `seen`
     legend: tuple[str, ...] = ()  # sentences that say how to read the pictures
     questions: tuple[str, ...] = ()  # that must be settled before any verdict but undecided
     passes: int = 0  # images that went through the model for this check

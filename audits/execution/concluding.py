@@ -57,7 +57,7 @@ def concluded(check: Check, audit: AuditContext, parts: Sequence[Part]) -> Part:
             f"Expected Evidence from conclude of {check.name}, got {type(evidence).__name__}."
         )
     try:
-        for picture in evidence.pictures:
+        for picture in (*evidence.pictures, *evidence.examples):
             _expect_picture(picture)
         return to_part(evidence)
     except Exception as error:  # whatever another package's check has put in there

@@ -1,102 +1,167 @@
 """report.html: the whole audit on one self-contained page."""
 
 import base64
+import hashlib
+import math
+import re
 from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from itertools import accumulate
 from typing import NamedTuple
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import Image
 
 from audits.evidence.evidence import Evidence
-from audits.evidence.metric import Figure, Metric, MetricUnit, named_figures
-from audits.report.contact_sheet import png
+from audits.report.answer import Row, answer
+from audits.report.audited import Audited
+from audits.report.beside import beside
+from audits.report.classes import class_table, columns
+from audits.report.confusion import matrices
+from audits.report.pictures import Tile, class_name, shown, tile
+from audits.report.sections import section
+from audits.report.strips import WIDTH, Strip, strip
+from audits.report.text import finalized, middle
 from audits.verdict.decide import Verdict
 
+_LINES_FIRST = 13  # of conditions on the first screen; the other conditions are folded
+_LINE = 40  # characters
+_METAS = 3  # meta elements of a page: character set, security policy, viewport
+_SENTENCE = 330  # characters on the first screen; the whole reason stands below
 
-def report(
-    title: str,
-    verdict: Verdict,
-    evidence: list[Evidence],
-    notes: list[str],
-    sheet: bytes | None,
-    contract: Sequence[tuple[str, str, str]] = (),
-) -> str:
-    """The page as HTML, with its pictures inside and without scripts.
 
-    `sheet` is a PNG, `contract` the fields of the model's input as (name, value, source).
+def report(audited: Audited, verdict: Verdict, evidence: Sequence[Evidence]) -> str:
+    """The page as HTML: pictures are inside, nothing is loaded, and it reads well without scripts.
+
+    Its content security policy forbids all scripts but the page's own, which sorts tables.
     """
-    environment = Environment(
-        loader=PackageLoader("audits.report"), autoescape=True, undefined=StrictUndefined
-    )
-    return environment.get_template("report.html").render(
-        title=title,
+    found = answer(verdict, evidence)
+    judged = {row.judgement.condition.metric for row in found.rows}
+    checks = {check.name: check for check in audited.checks}
+    rows = [_Condition(row, _title(row), strip(row), _beside(row)) for row in found.rows]
+    return page(
+        "report.html",
+        audited=audited,
+        answer=found,
+        sentence=middle(found.sentence, _SENTENCE),
         verdict=verdict,
-        evidence=evidence,
-        notes=notes,
-        contract=contract,
-        sheet=_inline(sheet) if sheet else None,
-        legend=list(dict.fromkeys(line for e in evidence for line in e.legend)),
-        large={e.check: _large(e) for e in evidence},
-        figures={e.check: _figures(e) for e in evidence},
-        tables={e.check: [_html(t) for t in e.tables.values()] for e in evidence},
+        conditions=rows[: (first := _fitting(rows))],
+        more_conditions=rows[first:],
+        columns=columns(evidence, audited.classes),
+        classes=class_table(evidence, audited.classes),
+        matrices=matrices(evidence, audited.classes),
+        prototypes=_prototypes(evidence, audited.classes),
+        beside=beside(evidence, audited.classes, audited.baseline),
+        sections=[section(e, checks.get(e.check), audited.classes, judged) for e in evidence],
+        not_run=[one for one in evidence if one.status != "ok"],
+        strip_width=WIDTH,
     )
 
 
-class _Figure(NamedTuple):
-    """One row of a check's table."""
+def page(template: str, **content: object) -> str:
+    """A page from a template of this package, with the shared style, script and security policy."""
+    environment = Environment(
+        loader=PackageLoader("audits.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=finalized,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["middle"] = middle
+    style, script = _shared("style.css"), _shared("sort.js")
+    return environment.get_template(template).render(
+        opening=Markup(opening()), style=Markup(style), script=Markup(script), **content
+    )
 
-    name: str  # as policies and MLflow have it
+
+def opening() -> str:
+    """The first lines of every page, up to its content security policy.
+
+    A browser obeys the policy whatever follows: nothing is loaded, and no script but the page's own
+    is run.
+    """
+    policy = (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{_script_digest()}'; form-action 'none'; base-uri 'none'"
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    )
+
+
+def _script_digest() -> str:
+    return base64.b64encode(hashlib.sha256(_shared("sort.js").encode()).digest()).decode()
+
+
+def made_safe(page: str) -> str:
+    """A page of any release under the security policy of this one.
+
+    Raises ValueError if it does not begin as such pages do, or could send the reader elsewhere.
+    """
+    begins = re.compile(
+        re.escape(opening()).replace(re.escape(_script_digest()), "[0-9A-Za-z+/=]+")
+    )
+    found = begins.match(page)
+    if found is None or page.lower().count("<meta") != _METAS:
+        raise ValueError("it does not begin as the reports of this project do")
+    return opening() + page[found.end() :]
+
+
+@cache
+def _shared(name: str) -> str:
+    return files("audits.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+class _Condition(NamedTuple):
+    """A row of the first screen."""
+
+    row: Row
     title: str
-    value: str
-    interval: str
-    n: int
+    strip: Strip | None
+    beside: str  # behind the bound, if not the metric's own value is judged
 
 
-def _figures(evidence: Evidence) -> list[_Figure]:
-    """Every figure of a check, in words and in its unit."""
+def _fitting(rows: Sequence[_Condition]) -> int:
+    """How many conditions find room on the first screen, at least one."""
+    lines = accumulate(
+        max(2, 1 + math.ceil(len(one.title) / _LINE)) + bool(one.row.judgement.waiver)
+        for one in rows
+    )
+    return max(1, sum(total <= _LINES_FIRST for total in lines))
+
+
+def _title(row: Row) -> str:
+    """The name of the metric alone: the bound says which of its figures is judged."""
+    return row.metric.title if row.metric else row.title
+
+
+def _beside(row: Row) -> str:
+    told = {
+        "lift": "above the null",
+        "drop": "below the baseline",
+        "null": "for the null",
+    }
+    return told.get(row.figure, "")
+
+
+class _Prototype(NamedTuple):
+    """The drawing of a class beside the real image that is nearest to it."""
+
+    name: str
+    drawing: Tile
+    nearest: Tile | None
+
+
+def _prototypes(evidence: Sequence[Evidence], classes: Sequence[str]) -> list[_Prototype]:
+    nearest = shown(evidence, "nearest")
     return [
-        _Figure(
-            name,
-            _title(evidence.metrics[named.metric], named.figure),
-            _number(named.estimate.value, evidence.metrics[named.metric].unit),
-            " to ".join(
-                _number(end, evidence.metrics[named.metric].unit)
-                for end in (named.estimate.low, named.estimate.high)
-            ),
-            named.estimate.n,
+        _Prototype(
+            class_name(label, classes),
+            tile(picture, classes),
+            tile(nearest[label], classes) if label in nearest else None,
         )
-        for name, named in named_figures(evidence.metrics).items()
-        if named.estimate is not None
+        for label, picture in sorted(shown(evidence, "class").items())
     ]
-
-
-def _title(metric: Metric, figure: Figure) -> str:
-    if figure == "null" and metric.null is not None:
-        return f"its null: {metric.null.title}"
-    beside = {"lift": "better than its null by", "drop": "worse than the baseline by"}
-    return beside.get(figure, metric.title)
-
-
-def _number(value: float, unit: MetricUnit) -> str:
-    return f"{value:,.1f}" if unit == "count" else f"{value:.3f}"
-
-
-def _inline(image: bytes) -> str:
-    return base64.b64encode(image).decode()
-
-
-def _large(evidence: Evidence) -> list[tuple[str, str]]:
-    """Captions and base64 PNG of the pictures that are too large for the contact sheet."""
-    return [
-        (f"{p.key.rsplit('/', 1)[-1]}: {p.caption}", _inline(png(Image.fromarray(p.image))))
-        for p in evidence.pictures
-        if not p.small
-    ]
-
-
-def _html(table: pd.DataFrame) -> Markup:
-    # pandas escapes the contents of the table.
-    text = table.to_html(index=False, border=0, float_format=lambda x: f"{x:.3f}", na_rep="")
-    return Markup(text)

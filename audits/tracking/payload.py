@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import platform
 from dataclasses import replace
-from importlib.metadata import version
 
 import pandas as pd
 
@@ -13,6 +11,7 @@ from audits.evidence.codec import SCHEMA_VERSION, to_json
 from audits.evidence.evidence import Evidence
 from audits.report import contact_sheet
 from audits.report.html import report
+from audits.tracking.audited import audited_of, versions
 from audits.tracking.upload import Payload
 from audits.verdict.result import AuditResult
 
@@ -24,14 +23,7 @@ def payload_of(result: AuditResult) -> Payload:
     title = f"{model}: {verdict.told}{unisolated}"
     sheet = contact_sheet.contact_sheet(evidence, title)
     sheet_png = contact_sheet.png(sheet) if sheet else None
-    page = report(
-        str(model),
-        verdict,
-        list(evidence),
-        list(result.notes),
-        sheet_png,
-        result.evaluation.contract,
-    )
+    page = report(audited_of(result), verdict, evidence)
     files: dict[str, bytes] = {}
     if (table := _per_image(evidence)) is not None:
         files["predictions.parquet"] = table.to_parquet()
@@ -104,10 +96,7 @@ def _evidence_json(result: AuditResult, files: dict[str, bytes]) -> bytes:
             for field, value, source in evaluation.contract
         ],
         "questions": evaluation.questions,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("fillblanks", "torch", "scikit-learn", "mlflow")},
-        },
+        "versions": versions(),
         "notes": result.notes,
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         "checks": [to_json(evidence) for evidence in result.evidence],

@@ -158,7 +158,7 @@ def read(run: Run) -> PastAudit:
         raise NotVerified(f"expected a finished run, its status is {run.info.status}")
     if run.info.lifecycle_stage != "active":
         raise NotVerified("the run was deleted")
-    raw = _artifact(run_id, "evidence.json")
+    raw = artifact(run_id, "evidence.json")
     if _sha256(raw) != tags.get(HASH_TAG):
         raise NotVerified("its evidence.json is not the one that was logged")
     try:
@@ -175,7 +175,7 @@ def _parsed(run: Run, raw: bytes) -> PastAudit:
         raise NotVerified("its tags name another digest than its evidence")
     table = None
     if (wanted := content["files"].get("predictions.parquet")) is not None:
-        parquet = _artifact(run_id, "predictions.parquet")
+        parquet = artifact(run_id, "predictions.parquet")
         if _sha256(parquet) != wanted:
             raise NotVerified("its predictions.parquet is not the one that was logged")
         table = pd.read_parquet(io.BytesIO(parquet))
@@ -210,7 +210,8 @@ def _described(evidence: Sequence[Evidence], config: dict[str, Any]) -> tuple[Ev
     return tuple(map(described, evidence))
 
 
-def _artifact(run_id: str, name: str) -> bytes:
+def artifact(run_id: str, name: str) -> bytes:
+    """A file of a run, unverified. Raises NotVerified if it cannot be read."""
     with tempfile.TemporaryDirectory(prefix="fillblanks-") as folder:
         try:
             path = mlflow.MlflowClient().download_artifacts(run_id, name, folder)

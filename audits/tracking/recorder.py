@@ -33,6 +33,7 @@ from audits.tracking.tags import (
     MODEL_TAG,
     NOT_COVERED_TAG,
     REASON_TAG,
+    REPORT_TAG,
     VERDICT_TAG,
 )
 from audits.tracking.upload import Payload, read_back, upload
@@ -140,6 +141,7 @@ class Recorder:
         sha256 = hashlib.sha256(payload.files["evidence.json"]).hexdigest()
         tags = {
             HASH_TAG: sha256,
+            REPORT_TAG: hashlib.sha256(payload.files["report.html"]).hexdigest(),
             VERDICT_TAG: word,
             REASON_TAG: reason[:_LONGEST_REASON],
         }

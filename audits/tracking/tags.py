@@ -14,4 +14,5 @@ NOT_COVERED_TAG = "audit.not_covered"  # of a verdict in part: the sentence that
 DIGEST_TAG = "audit.digest"  # sha256 of everything that decides the verdict
 INPUTS_TAG = "audit.figures"  # digest of the inputs, which decide the figures
 HASH_TAG = "audit.evidence_sha256"
+REPORT_TAG = "audit.report_sha256"
 PROMOTION_TAG = "audit.promotion"

@@ -16,6 +16,7 @@ from audits.execution.worker import Worker
 from audits.models import registry
 from audits.models.snapshot import snapshot
 from audits.tracking import reader
+from audits.tracking.past_pictures import with_pictures
 from audits.tracking.payload import payload_of
 from audits.tracking.recorder import Recorder
 from audits.tracking.tags import INPUTS_TAG
@@ -117,6 +118,6 @@ def _evaluate_baseline(
 
     def known(inputs: AuditInputs) -> list[Evidence] | None:
         found = reader.find(own.experiment, **{INPUTS_TAG: inputs.digest})
-        return [without_drops(one) for one in found.evidence] if found else None
+        return [without_drops(one) for one in with_pictures(found)] if found else None
 
     return evaluate(own, model, images, worker, executor, known)

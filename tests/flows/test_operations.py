@@ -181,6 +181,35 @@ def test_history_compare_policy_and_prune_print_what_they_found(here, config, tm
     assert (code, "Expected a store at" in stderr) == (2, True)
 
 
+def test_show_writes_the_report_of_an_audit_and_an_index_of_the_registry(here, config, tmp_path):
+    file = config(policy=_policy(0.0), **_PERFORMANCE)
+    assert here("audit", "models:/m/1", "--config", file)[0] == 0
+    page, index = tmp_path / "page.html", tmp_path / "index.html"
+    code, stdout, _ = here("show", "models:/m/1", "--output", page)
+    assert (code, stdout) == (0, f"{page}\n")
+    assert "PASSED, IN PART" in page.read_text()
+    code, _, stderr = here("show", "models:/m/1", "--output", page)
+    assert (code, "found one. Give --force to replace it." in stderr) == (2, True)
+    code, stdout, _ = here("show", "--sweep", "--output", index)
+    assert (code, stdout) == (0, f"{index}\n")
+    assert "performance/accuracy" in index.read_text()
+
+    run_id = mlflow.search_runs(experiment_names=["audits"])["run_id"][0]
+    assert here("show", run_id, "--output", page, "--force")[0] == 0
+    own = page.read_bytes()
+    page.write_bytes(own.replace(b"PASSED", b"FAILED"))
+    artifacts = tmp_path / "report.html"
+    artifacts.write_bytes(page.read_bytes())
+    mlflow.MlflowClient().log_artifact(run_id, str(artifacts))
+    code, _, stderr = here("show", run_id, "--output", page, "--force")
+    assert (code, "its report.html is not the one that was logged" in stderr) == (2, True)
+    mlflow.MlflowClient().delete_tag(run_id, "audit.report_sha256")
+    code, _, stderr = here("show", run_id, "--output", page, "--force")
+    assert (code, "of an older release" in stderr) == (2, True)
+    with pytest.raises(SystemExit, match="2"):
+        here("show", "models:/m/1", "--sweep")
+
+
 def test_a_sweep_says_what_is_due_and_its_exit_code_is_the_worst_verdict(here, config):
     file = config(policy=_policy(0.999), **_PERFORMANCE)
     code, stdout, _ = here("sweep", "--config", file, "--name", "m", "--dry-run")

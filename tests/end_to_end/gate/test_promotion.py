@@ -159,7 +159,7 @@ def test_a_version_that_passed_in_part_is_promoted_only_if_the_user_accepts_that
     description = version(SIMILAR).description
     assert description.startswith("<!-- fillblanks audit: begin -->\n**Audit: passed, in part.** ")
     report = mlflow.artifacts.load_text(f"runs:/{alone.run_id}/report.html")
-    assert '<span class="word passed">passed, in part</span>' in report
+    assert '<span class="word passed">✓ PASSED, IN PART</span>' in report
     evidence = mlflow.artifacts.load_dict(f"runs:/{alone.run_id}/evidence.json")
     assert evidence["verdict"]["not_covered"] == gap
     assert [e.told for e in history("digits", "audits") if e.run_id == alone.run_id] == [

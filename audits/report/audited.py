@@ -1,0 +1,37 @@
+"""Audited: all that the report says about an audit beside its verdict and its evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from audits.checks.base import Check
+from audits.evidence.evidence import Evidence
+
+
+@dataclass(frozen=True)
+class BaselineShown:
+    """The baseline of an audit, as the report shows it."""
+
+    title: str  # "models:/digits/1"
+    evidence: Sequence[Evidence] = ()
+    classes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Audited:
+    """The model, the data, the run, and all that is needed to repeat the audit."""
+
+    title: str  # "digits v2"
+    uri: str = ""  # "models:/digits/2"
+    date: str = ""  # "2026-11-26"
+    data: str = ""  # the name of the data set
+    images: int = 0  # in the data set
+    run_id: str = ""
+    run_url: str = ""  # "" if MLflow has no address that a browser could open
+    without_isolation: bool = False
+    classes: Sequence[str] = ()  # in the order of the model's logits
+    baseline: BaselineShown | None = None
+    checks: Sequence[Check] = ()
+    notes: Sequence[str] = ()
+    contract: Sequence[tuple[str, str, str]] = ()  # fields of the input: name, value, source
+    config: str = ""  # YAML
+    repeat: Sequence[tuple[str, str]] = ()  # versions and digests by their name

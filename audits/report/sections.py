@@ -1,0 +1,65 @@
+"""Sections of the page: one a check, with how to read it, its figures, tables and pictures."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from audits.checks.base import Check
+from audits.evidence.evidence import Evidence, Picture
+from audits.report.figures import Figures, figures
+from audits.report.pictures import SHOWN, Tile, class_name, large, tile
+from audits.report.tables import Shown, in_words
+
+
+class Slider(NamedTuple):
+    """The small pictures of one class, step by step, with the names of the steps."""
+
+    name: str
+    steps: tuple[tuple[str, Tile], ...]
+
+
+class Section(NamedTuple):
+    """One check."""
+
+    evidence: Evidence
+    heading: str
+    how_to_read: tuple[str, ...]
+    figures: Figures
+    tables: tuple[Shown, ...]
+    sliders: tuple[Slider, ...]
+    large: tuple[Tile, ...]
+
+
+def section(
+    evidence: Evidence, check: Check | None, classes: Sequence[str], judged: Iterable[str]
+) -> Section:
+    """The section of a check; `check` is None if the config does not have it."""
+    return Section(
+        evidence,
+        heading=(check.plain_name if check else "") or evidence.check.replace("_", " "),
+        how_to_read=check.how_to_read if check else (),
+        figures=figures(evidence, judged),
+        tables=tuple(in_words(name, table) for name, table in evidence.tables.items()),
+        sliders=_sliders([p for p in evidence.pictures if p.small], classes),
+        large=tuple(large(picture) for picture in evidence.pictures if not picture.small),
+    )
+
+
+def _sliders(pictures: Sequence[Picture], classes: Sequence[str]) -> tuple[Slider, ...]:
+    found: dict[str, list[Picture]] = {}
+    for picture in pictures:
+        found.setdefault(picture.key, []).append(picture)
+    return tuple(
+        Slider(
+            _name(own, classes),
+            tuple(
+                (p.caption if p.seen is None else SHOWN[p.seen.shows], tile(p, classes))
+                for p in own
+            ),
+        )
+        for own in found.values()
+    )
+
+
+def _name(pictures: Sequence[Picture], classes: Sequence[str]) -> str:
+    labels = [p.seen.label for p in pictures if p.seen is not None]
+    return class_name(labels[0], classes) if labels else pictures[0].name

@@ -1,0 +1,19 @@
+for (const table of document.querySelectorAll("table.sortable")) {
+  table.querySelectorAll("thead th").forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") !== "descending";
+      for (const other of table.querySelectorAll("thead th")) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const value = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
+      const body = table.tBodies[0];
+      const rows = [...body.rows].sort((a, b) =>
+        value(a).localeCompare(value(b), undefined, { numeric: true }));
+      if (down) rows.reverse();
+      body.append(...rows);
+    });
+  });
+}

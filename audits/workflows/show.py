@@ -1,0 +1,114 @@
+"""The report of an audit in MLflow, and an index page of a registry, both verified and safe."""
+
+import hashlib
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import groupby
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from PIL import Image
+
+from audits.errors import AuditError
+from audits.models import registry, server
+from audits.report.answer import answer
+from audits.report.html import made_safe
+from audits.report.index import Indexed, Past, index
+from audits.report.pictures import data_uri
+from audits.tracking import reader
+from audits.tracking.audited import page_url, without_secrets
+from audits.tracking.past_verdict import verdict_of
+from audits.tracking.reader import NotVerified, PastAudit
+from audits.tracking.tags import AUDIT_TAG, REPORT_TAG
+from audits.workflows.compare import audit_of
+
+_AT_ONCE = 8  # questions to MLflow
+_VERSIONS = 10  # of a model, in its trend
+_THUMBNAIL = (400, 260)
+_MOST_PIXELS = 50_000_000  # of a contact sheet
+
+
+def report_of(name: str) -> str:
+    """The report of a run id, or of the standing audit of a model's URI.
+
+    Its evidence is verified, and the page must be the one that the audit wrote. Raises AuditError.
+    """
+    audit = audit_of(name)
+    wanted = mlflow.get_run(audit.run_id).data.tags.get(REPORT_TAG)
+    if wanted is None:
+        raise AuditError(
+            f"Expected a run with the hash of its report, got {audit.run_id} of an older release. "
+            "Audit the version again, or open report.html in the MLflow UI."
+        )
+    try:
+        raw = reader.artifact(audit.run_id, "report.html")
+        if hashlib.sha256(raw).hexdigest() != wanted:
+            raise NotVerified("its report.html is not the one that was logged")
+        return made_safe(raw.decode())
+    except (NotVerified, ValueError) as error:
+        raise AuditError(
+            f"Expected the report that audit {audit.run_id} wrote, but {error}. Audit the version "
+            "again."
+        ) from error
+
+
+def index_of_registry() -> str:
+    """The index page of all registered models: those with audits, and names of the others."""
+    server.expect_registry()
+    found, without = [], []
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for name, versions in groupby(registry.all_versions(), key=lambda one: one.name):
+            audited = [one for one in versions if AUDIT_TAG in one.tags]
+            shown = audited[-_VERSIONS:]
+            audits = list(pool.map(_standing, shown))
+            model = _indexed(name, shown, audits, len(audited) - len(shown))
+            if model is None:
+                without.append(name)
+            else:
+                found.append(model)
+    place = without_secrets(mlflow.get_registry_uri())
+    return index(found, without, place, datetime.now(UTC).date().isoformat())
+
+
+def _standing(version: ModelVersion) -> PastAudit | None:
+    return reader.standing_by_tags(registry.pinned(version), version.tags)
+
+
+def _indexed(
+    name: str, versions: Sequence[ModelVersion], audits: Sequence[PastAudit | None], left: int
+) -> Indexed | None:
+    """The row of a model; None if none of its audits can be verified."""
+    pairs = list(zip(versions, audits, strict=True))
+    known = [(str(version.version), audit) for version, audit in pairs if audit is not None]
+    if not known:
+        return None
+    _, newest = known[-1]
+    return Indexed(
+        name,
+        answer(verdict_of(newest), newest.evidence),
+        [Past(number, audit.word, audit.evidence) for number, audit in known],
+        left,
+        [str(version.version) for version, audit in pairs if audit is None],
+        _thumbnail(newest.run_id),
+        page_url(mlflow.get_tracking_uri(), newest.page),
+        newest.run_id,
+    )
+
+
+def _thumbnail(run_id: str) -> str:
+    """The contact sheet of a run, made small, as a data URI; "" if the run has none."""
+    try:
+        raw = reader.artifact(run_id, "contact_sheet.png")
+    except NotVerified:
+        return ""
+    try:
+        with Image.open(io.BytesIO(raw), formats=["PNG"]) as sheet:
+            if sheet.width * sheet.height > _MOST_PIXELS:
+                return ""
+            small = sheet.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # not a whole PNG
+        return ""
+    small.thumbnail(_THUMBNAIL, Image.Resampling.LANCZOS)
+    return data_uri(small)

@@ -1,0 +1,50 @@
+"""fillblanks show: writes the report of an audit, or an index page of the registry, to a file."""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command `show` and its options."""
+    parser = commands.add_parser(
+        "show", help="write the report of an audit, or of a whole registry, to a file"
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "audit", nargs="?", help="models:/..., for the standing audit of a model, or a run id"
+    )
+    what.add_argument(
+        "--sweep", action="store_true", help="an index page of all models of the registry"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where the page goes (default: a new temporary folder)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the page and prints its path; returns 0.
+
+    Raises AuditError if the audit is not found or cannot be verified, or the file not be written.
+    """
+    from audits.errors import AuditError
+    from audits.workflows.show import index_of_registry, report_of
+
+    path: Path | None = options.output
+    if path is not None and path.exists() and not options.force:
+        raise AuditError(f"Expected no file at {path}, found one. Give --force to replace it.")
+    page = index_of_registry() if options.sweep else report_of(options.audit)
+    path = path or Path(tempfile.mkdtemp(prefix="fillblanks-")) / "report.html"
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise AuditError(
+            f"Expected to write {path}, got {error.strerror}. Give another --output."
+        ) from error
+    print(path.resolve())
+    return 0

@@ -1,0 +1,261 @@
+"""The report in a browser: first screen, sandbox, print, narrow, dark, and accessibility.
+
+Screenshots are kept in build/screenshots, to be looked at.
+"""
+
+import shutil
+from collections.abc import Iterator
+from datetime import date
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pytest
+import reports
+
+from audits.report.answer import answer
+from audits.report.html import report
+from audits.report.index import Indexed, Past, index
+from audits.verdict.decide import decide
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+WIDE, NARROW = (1280, 800), (400, 800)
+SHOTS = Path(__file__).parents[3] / "build" / "screenshots"
+
+
+def _page(evidence, classes=reports.DIGITS, **fields) -> str:
+    verdict = decide(reports.POLICY, evidence, date(2026, 11, 26))
+    return report(reports.audited(classes, **fields), verdict, evidence)
+
+
+def _evidence(classes, right=0.4):
+    return [
+        reports.performed(classes),
+        reports.drawn(classes, right),
+        reports.filled(classes),
+    ]
+
+
+def _index() -> str:
+    models = []
+    for name, shares in (("digits", (0.2, 0.9)), ("signs", (0.8, 0.7, 0.3))):
+        versions, given = [], []
+        for number, share in enumerate(shares, 1):
+            given = _evidence(reports.DIGITS, share)
+            verdict = decide(reports.POLICY, given, date(2026, 11, 26))
+            versions.append(Past(str(number), verdict.word, given))
+        picture = given[0].examples[0].image
+        models.append(
+            Indexed(name, answer(verdict, given), versions, 3, ["1"], reports.inline(picture))
+        )
+    return index(models, ["bare", "<b>evil</b>"], "sqlite:///mlflow.db", "2026-11-26")
+
+
+PAGES = {
+    "failed": lambda: _page(_evidence(reports.DIGITS)),
+    "passed": lambda: _page(_evidence(reports.DIGITS, 0.95)),
+    "ablation": lambda: _page(
+        [*_evidence(reports.DIGITS), reports.ablated(), reports.broken()], baseline=True
+    ),
+    "many_classes": lambda: _page(
+        _evidence(reports.LONG), reports.LONG, title="a-long-name-" * 900 + " v12"
+    ),
+    "black_box": lambda: _page([reports.performed(reports.DIGITS), reports.broken()]),
+    "index": _index,
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory) -> dict[str, Path]:
+    """The pages as files."""
+    folder = tmp_path_factory.mktemp("pages")
+    found = {name: folder / f"{name}.html" for name in PAGES}
+    for name, path in found.items():
+        path.write_text(PAGES[name](), encoding="utf-8")
+    return found
+
+
+class _Opened:
+    """A page in a browser, with what its console said and what it asked for."""
+
+    def __init__(self, browser, path, size=WIDE, **context):
+        width, height = size
+        viewport = {"width": width, "height": height}
+        self.context = browser.new_context(viewport=viewport, **context)
+        self.page = self.context.new_page()
+        self.said, self.asked = [], []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(path.as_uri())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+
+    def keep(self, name):
+        """Keeps a screenshot of the window."""
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def _loaded(page) -> list[bool]:
+    return page.evaluate("[...document.images].map(i => i.complete && i.naturalWidth > 0)")
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_says_nothing_in_the_console_and_loads_nothing(browser, paths, name, scheme):
+    with _Opened(browser, paths[name], color_scheme=scheme) as opened:
+        assert opened.said == []
+        assert [url for url in opened.asked if not url.startswith("data:")] == [
+            paths[name].as_uri()
+        ]
+        assert all(_loaded(opened.page))
+        opened.keep(f"{name}-{scheme}")
+
+
+FIRST = {
+    "model and word": ".title",
+    "date, data, n, run, baseline": ".facts",
+    "sentence": ".sentence",
+    "conditions with strips": "table.conditions",
+    "strip": "svg.strip",
+    "classes": ".columns",
+}
+
+
+@pytest.mark.parametrize("name", ["failed", "passed", "ablation", "many_classes"])
+def test_six_things_are_on_the_first_screen(browser, paths, name):
+    with _Opened(browser, paths[name]) as opened:
+        for what, where in FIRST.items():
+            box = opened.page.locator(where).first.bounding_box()
+            assert box is not None, what
+            assert box["width"] > 0, what
+            assert box["x"] + box["width"] <= WIDE[0], what
+            assert box["y"] + box["height"] <= WIDE[1], what
+        shown = opened.page.inner_text("header")
+        for part in ("2026-11-26", "digits (test)", "n = ", "Baseline", "01234567 in MLflow"):
+            assert part in shown
+        word = "PASSED" if name == "passed" else "FAILED"
+        undecided = "UNDECIDED"
+        assert word in shown or undecided in shown
+        strips = opened.page.locator("table.conditions").first.locator("tbody tr svg.strip")
+        assert (
+            strips.count()
+            == opened.page.locator("table.conditions").first.locator("tbody tr").count()
+        )
+
+
+def test_a_sandboxed_frame_shows_the_page(browser, paths, tmp_path):
+    inside = escape(paths["failed"].read_text(encoding="utf-8"), quote=True)
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f'<iframe sandbox="" style="width:1200px;height:700px" srcdoc="{inside}"></iframe>',
+        encoding="utf-8",
+    )
+    with _Opened(browser, frame) as opened:
+        content = opened.page.frames[1]
+        assert "FAILED" in content.inner_text(".word")
+        assert content.locator(".columns img").first.bounding_box()["width"] > 50
+        # Without scripts nothing is missing: tables are there, only not sortable.
+        assert content.locator("table.sortable tbody tr").count() >= 10
+        opened.keep("failed-sandboxed")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_narrow_screen_needs_no_sideways_scrolling(browser, paths, name):
+    with _Opened(browser, paths[name], NARROW) as opened:
+        opened.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        assert opened.page.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
+        opened.keep(f"{name}-narrow")
+
+
+def test_a_printed_page_keeps_its_badge_and_repeats_the_heads_of_tables(browser, paths):
+    with _Opened(browser, paths["ablation"]) as opened:
+        opened.page.emulate_media(media="print")
+        styles = opened.page.evaluate(
+            "[getComputedStyle(document.querySelector('.word')).printColorAdjust,"
+            " getComputedStyle(document.querySelector('.word')).borderTopWidth,"
+            " getComputedStyle(document.querySelector('thead')).display]"
+        )
+        assert styles == ["exact", "3px", "table-header-group"]
+        opened.page.set_viewport_size({"width": 718, "height": 1000})  # A4 less its margins
+        assert opened.page.evaluate("document.documentElement.scrollWidth") <= 718
+        printed = opened.page.pdf(format="A4", print_background=False)
+        assert printed.startswith(b"%PDF")
+        assert printed.count(b"/Type /Page\n") > 2
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        (SHOTS / "ablation.pdf").write_bytes(printed)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["failed", "ablation", "many_classes", "black_box", "index"])
+def test_axe_finds_nothing_of_moderate_or_worse(browser, paths, name, scheme):
+    # axe itself is a script, which the page's own policy would forbid.
+    with _Opened(browser, paths[name], color_scheme=scheme, bypass_csp=True) as opened:
+        opened.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        found = axe.Axe().run(opened.page).response
+        assert len(found["passes"]) > 10
+        worse = [v for v in found["violations"] if v["impact"] != "minor"]
+        assert [(v["id"], v["nodes"][0]["html"]) for v in worse] == []
+
+
+def test_the_keyboard_reaches_and_scrolls_the_table_of_an_ablation(browser, paths):
+    with _Opened(browser, paths["ablation"], NARROW) as opened:
+        region = opened.page.get_by_role("region", name="Own drawings under other settings: cells")
+        region.focus()
+        assert region.evaluate("e => e === document.activeElement && e.scrollWidth > e.clientWidth")
+        for _ in range(5):
+            opened.page.keyboard.press("ArrowRight")
+        opened.page.wait_for_function("document.activeElement.scrollLeft > 0")
+
+
+def test_a_click_on_a_head_sorts_the_table_of_classes(browser, paths):
+    with _Opened(browser, paths["failed"]) as opened:
+        table = opened.page.locator("table.bars").first
+
+        def column():
+            return [
+                float(v)
+                for v in table.locator("tbody tr td:nth-of-type(1)").evaluate_all(
+                    "cells => cells.map(c => c.dataset.value)"
+                )
+            ]
+
+        before = column()
+        table.get_by_role("button", name="images named right").click()
+        assert column() == sorted(before, reverse=True)
+        table.get_by_role("button", name="images named right").click()
+        assert column() == sorted(before)
+        assert table.locator("th[aria-sort=ascending]").count() == 1
+
+
+def test_in_grey_an_outcome_is_still_told_by_word_and_form(browser, paths):
+    with _Opened(browser, paths["failed"]) as opened:
+        words = opened.page.locator("td.outcome").all_inner_texts()
+        assert {word.split()[0] for word in words} == {"✗", "✓", "?"}
+        forms = opened.page.locator("table.conditions svg.strip .dot").evaluate_all(
+            "dots => dots.map(d => d.tagName)"
+        )
+        assert set(forms) == {"rect", "circle", "path"}
+        borders = opened.page.locator(".columns .tile").evaluate_all(
+            "tiles => tiles.map(t => getComputedStyle(t).borderTopStyle)"
+        )
+        assert {"solid", "dashed"} <= set(borders)
+        opened.page.add_style_tag(content="html { filter: grayscale(1); }")
+        opened.keep("failed-grey")
