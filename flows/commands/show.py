@@ -4,11 +4,17 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from flows.commands.common import add_command
+from flows.terminal.output import say
+
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command `show` and its options."""
-    parser = commands.add_parser(
-        "show", help="write the report of an audit, or of a whole registry, to a file"
+    parser = add_command(
+        commands,
+        "show",
+        help="write the report of an audit, or of a whole registry, to a file",
+        example="models:/digits/2 --output report.html",
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
@@ -46,5 +52,5 @@ def run(options: argparse.Namespace) -> int:
         raise AuditError(
             f"Expected to write {path}, got {error.strerror}. Give another --output."
         ) from error
-    print(path.resolve())
+    say(str(path.resolve()))
     return 0
