@@ -7,6 +7,7 @@ numbers, never models or tensors.
 from collections.abc import Sequence
 from typing import Any
 
+import mlflow
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
@@ -17,6 +18,7 @@ from audits.checks.context import Unit
 from audits.evidence.evidence import Evidence
 from audits.execution import fork_server
 from audits.execution.session import Session
+from flows.artifacts import ProgressShown, show
 from flows.events import announce
 from flows.outcome import not_passed, outcome_of
 
@@ -25,10 +27,10 @@ from flows.outcome import not_passed, outcome_of
 def audit(model: str, config: AuditConfig | dict[str, Any]) -> AuditResult | State[Any]:
     """Audits `model` (models:/...) by `config`: an AuditConfig, or plain values from a deployment.
 
-    Returns an AuditResult if the verdict is `passed`, else a state of type FAILED that has the
-    verdict as its name and the reason as its message. Emits an event `fillblanks.audit.<verdict>`
-    to a server that the user has configured. Raises AuditError if the config is bad, or if model or
-    data are not found.
+    Returns an AuditResult if the verdict is `passed`, else a state that has the verdict as its name
+    and the reason as its message: `Failed`, or `Undecided` of type CANCELLED. Emits an event
+    `fillblanks.audit.<verdict>` to a server that the user has configured. Artifacts show progress
+    and answer. Raises AuditError if the config is bad, or if model or data are not found.
     """
     parsed = (
         config.model_copy(update={"model": model})
@@ -37,6 +39,7 @@ def audit(model: str, config: AuditConfig | dict[str, Any]) -> AuditResult | Sta
     )
     result = run_audit(parsed, executor=Tasks())
     announce(result)
+    show(result, mlflow.get_tracking_uri())
     verdict = result.verdict
     if verdict.word == "passed":
         return result
@@ -52,15 +55,22 @@ def audited(config: AuditConfig) -> AuditResult:
 
 
 class Tasks:
-    """The executor of the flow: one task a unit, one after the other, and one a conclusion."""
+    """The executor of the flow: one task a unit, one after the other, and one a conclusion.
+
+    The first session is of the audited model, the other one of its baseline.
+    """
+
+    def __init__(self) -> None:
+        self._sessions: list[tuple[Session, ProgressShown]] = []
 
     def map_units(self, session: Session, check: Check, units: Sequence[Unit]) -> None:
         """Runs a task for each unit, until one fails."""
         numbered = {unit.number: unit for unit in units}
+        title, progress = self._of(session)
 
         @task(
             name="measure",
-            task_run_name=check.name + " {unit}",
+            task_run_name=_literal(f"{title}: {check.name} ") + "{unit}",
             cache_policy=NO_CACHE,
             persist_result=False,
         )
@@ -69,13 +79,15 @@ class Tasks:
 
         for number in numbered:
             measure(number)
+            progress.finished(check.unit_passes(numbered[number]))
 
     def conclude(self, session: Session, check: Check) -> Evidence:
         """Runs the task that concludes from all parts of a check."""
+        title, _ = self._of(session)
 
         @task(
             name="conclude",
-            task_run_name=check.name + " conclusion",
+            task_run_name=_literal(f"{title}: {check.name} conclusion"),
             cache_policy=NO_CACHE,
             persist_result=False,
         )
@@ -83,3 +95,18 @@ class Tasks:
             return session.conclude(check)
 
         return conclude()
+
+    def _of(self, session: Session) -> tuple[str, ProgressShown]:
+        """The title of the session's model, and its progress."""
+        known = [one for one, _ in self._sessions]
+        baseline = bool(known) and session is not known[0]
+        title = f"baseline {session.model}" if baseline else str(session.model)
+        if session not in known:
+            passes = session.config.passes(len(session.images))
+            self._sessions.append((session, ProgressShown(session.model.uri, title, passes)))
+        return title, next(progress for one, progress in self._sessions if one is session)
+
+
+def _literal(name: str) -> str:
+    """The name as a template of Prefect, which fills in what stands in braces."""
+    return name.replace("{", "{{").replace("}", "}}")

@@ -27,8 +27,9 @@ def gate(
     """Decides whether `model` may go out; see `audits.workflows.gate.gate` for the parameters.
 
     `config` is an AuditConfig or its plain values, `policy` is plain values. Returns a Decision if
-    its verdict is `passed`, else a state of type FAILED that has the verdict as its name and the
-    reason as its message. Raises AuditError if something is not found.
+    its verdict is `passed`, else a state that has the verdict as its name and the reason as its
+    message (`Failed`, or `Undecided` of type CANCELLED). Raises AuditError if something is not
+    found.
     """
     decision = audits.workflows.gate.gate(
         model,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from prefect.client.schemas.objects import State
-from prefect.states import Failed
+from prefect.states import Cancelled, Failed
 
 
 class NotPassed(Exception):
@@ -18,8 +18,13 @@ class NotPassed(Exception):
 
 
 def not_passed(word: str, message: str, outcome: object) -> State[Any]:
-    """A state of type FAILED, named after the verdict, whose message is the reason."""
-    return Failed(name=word.capitalize(), message=message, data=NotPassed(message, outcome))
+    """A state that is named after the verdict, and whose message is the reason.
+
+    `Failed` is of type FAILED. `Undecided` is of type CANCELLED: the model may be good, and Prefect
+    shows the run in grey, not in red.
+    """
+    state = Failed if word == "failed" else Cancelled
+    return state(name=word.capitalize(), message=message, data=NotPassed(message, outcome))
 
 
 def outcome_of(state: State[Any]) -> Any:

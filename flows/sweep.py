@@ -29,8 +29,8 @@ def sweep(
     versions down; a version must have all of them. An audit that breaks off does not stop the
     others. What is no image classifier is left alone. The summary is also a table artifact
     `audit-sweep`. Returns the Summary if every verdict, new or standing, is `passed`, or if every
-    version is left alone; else a state of type FAILED with the summary as its message. Raises
-    AuditError if the config is bad or no version is found.
+    version is left alone; else a state `Failed`, or `Undecided` of type CANCELLED, with the summary
+    as its message. Raises AuditError if the config is bad or no version is found.
     """
     found = versions(Wanted(name, alias, tags))
     parsed = sweep_config(config, found)

@@ -12,6 +12,7 @@ from audits.evidence.codec import Part
 from audits.evidence.evidence import Picture, Seen
 from fillblanks import Fill
 
+MISSING = (255, 205, 205)  # the colour of pixels that are not a number
 _LONGEST = 80  # characters of a class name in file names and metric keys
 
 
@@ -20,7 +21,7 @@ def picture(image: Tensor) -> np.ndarray:
     values = image.expand(3, -1, -1).permute(1, 2, 0).double().numpy()
     missing = np.isnan(values).any(axis=2)
     result = (np.nan_to_num(values).clip(0, 1) * 255).round().astype(np.uint8)
-    result[missing] = (255, 205, 205)
+    result[missing] = MISSING
     return result
 
 

@@ -76,10 +76,14 @@ class Row:
 
     @property
     def against(self) -> str:
-        """The null with its name, or empty: "6 %, the same pixels at random places"."""
+        """The null with its name, or empty: "6 %, the same pixels at random places".
+
+        Without the name beside a lift, whose title has it.
+        """
         if self.null is None or self.figure == "drop":
             return ""
-        return f"{number(self.null.value, self._unit)}, {self.null_title}"
+        value = number(self.null.value, self._unit)
+        return value if self.figure == "lift" else f"{value}, {self.null_title}"
 
     @property
     def null_title(self) -> str:

@@ -1,14 +1,27 @@
-"""The contact sheet: all small pictures of an audit on one wide picture."""
+"""The contact sheet: all small pictures of an audit on one picture that needs no magnifier."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from audits.evidence.evidence import Evidence, Picture
+from audits.report.lettering import (
+    INK,
+    LABEL,
+    LINE,
+    PALE,
+    fitted,
+    font,
+    is_missing,
+    missing_cell,
+)
 
-_CELL, _GAP, _MARGIN, _LABEL, _HEAD = 72, 4, 16, 96, 44
+WIDTH = 900
+_CELL, _GAP, _MARGIN, _LABELS = 72, 4, 12, 108
+_TITLE, _HEAD = 20, 26
+_COLUMNS = (WIDTH - 2 * _MARGIN - _LABELS) // (_CELL + _GAP)
 _SMALLEST_SIDE = 224
 
 
@@ -26,57 +39,71 @@ def png(image: Image.Image) -> bytes:
 
 
 def contact_sheet(evidence: Sequence[Evidence], title: str) -> Image.Image | None:
-    """Blocks side by side, one for each check: a column for each slider, a row for each step.
+    """Blocks below each other, one for each check: a column for each slider, a row for each step.
 
+    It is 900 pixels wide; sliders that find no room there go on in a block of their own below.
     None if no check has small pictures.
     """
     small = {e.check: [p for p in e.pictures if p.small] for e in evidence}
-    blocks = [_block(check, pictures) for check, pictures in small.items() if pictures]
+    blocks = [
+        block for check, pictures in small.items() if pictures for block in _blocks(check, pictures)
+    ]
     if not blocks:
         return None
-    height = max(b.height for b in blocks) + _HEAD + _MARGIN
-    room = sum(b.width for b in blocks) + _MARGIN * (len(blocks) + 1)
-    title_width = round(_font(18).getlength(title)) + 2 * _MARGIN
-    # Wider than high also for a few classes, since MLflow shows it in a wide pane.
-    sheet = Image.new("RGB", (max(room, title_width, 3 * height // 2), height), "white")
-    ImageDraw.Draw(sheet).text((_MARGIN, _GAP * 3), title, fill="black", font=_font(18))
-    at = _MARGIN
+    height = _TITLE + 3 * _MARGIN + sum(block.height + _MARGIN for block in blocks)
+    sheet = Image.new("RGB", (WIDTH, height), "white")
+    draw = ImageDraw.Draw(sheet)
+    shown = fitted(" ".join(title.split()), WIDTH - 2 * _MARGIN, _TITLE)
+    draw.text((_MARGIN, _MARGIN), shown, fill=INK, font=font(_TITLE))
+    top = _TITLE + 2 * _MARGIN + _MARGIN // 2
     for block in blocks:
-        sheet.paste(block, (at, _HEAD))
-        at += block.width + _MARGIN
+        sheet.paste(block, (_MARGIN, top))
+        top += block.height + _MARGIN
     return sheet
 
 
-def _block(check: str, pictures: Sequence[Picture]) -> Image.Image:
-    keys = list(dict.fromkeys(p.key for p in pictures))
+def cell(image: np.ndarray, side: int = _CELL) -> Image.Image:
+    """The picture in a square cell, framed, whole and in its proportions.
+
+    If it stands for nothing, because the model accepted no draw, the cell says so.
+    """
+    if is_missing(image):
+        framed = missing_cell(side)
+    else:
+        source = Image.fromarray(image).convert("RGB")
+        small = max(source.size) <= side
+        resample = Image.Resampling.NEAREST if small else Image.Resampling.BOX
+        framed = ImageOps.pad(source, (side, side), method=resample, color="white")
+    ImageDraw.Draw(framed).rectangle((0, 0, side - 1, side - 1), outline=LINE)
+    return framed
+
+
+def _blocks(check: str, pictures: Sequence[Picture]) -> Iterator[Image.Image]:
+    keys = list(dict.fromkeys(picture.key for picture in pictures))
+    for at in range(0, len(keys), _COLUMNS):
+        part = keys[at : at + _COLUMNS]
+        numbers = f", {at + 1} to {at + len(part)} of {len(keys)}" if len(keys) > _COLUMNS else ""
+        yield _block(check + numbers, part, pictures)
+
+
+def _block(heading: str, keys: Sequence[str], pictures: Sequence[Picture]) -> Image.Image:
     names = {p.key: p.name for p in pictures}
     steps = {p.step: p.caption for p in pictures}
-    size = (_LABEL + len(keys) * (_CELL + _GAP), _HEAD + len(steps) * (_CELL + _GAP))
+    images = {(p.key, p.step): p.image for p in pictures}
+    size = (WIDTH - 2 * _MARGIN, 2 * _HEAD + len(steps) * (_CELL + _GAP))
     block = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(block)
-    draw.text((0, 0), check, fill="black", font=_font(15))
+    draw.text((0, 0), fitted(heading, size[0]), fill=INK, font=font())
     for column, key in enumerate(keys):
-        draw.text(
-            (_LABEL + column * (_CELL + _GAP), 22), names[key][:11], fill="dimgray", font=_font(13)
-        )
+        shown = fitted(names[key], _CELL)
+        left = _LABELS + column * (_CELL + _GAP) + (_CELL - font().getlength(shown)) / 2
+        draw.text((left, _HEAD), shown, fill=PALE, font=font())
     for row, step in enumerate(sorted(steps)):
-        top = _HEAD + row * (_CELL + _GAP)
-        draw.text((0, top + _CELL // 2 - 8), steps[step], fill="dimgray", font=_font(13))
-        for picture in pictures:
-            if picture.step == step:
-                left = _LABEL + keys.index(picture.key) * (_CELL + _GAP)
-                block.paste(_cell(picture.image), (left, top))
-                draw.rectangle((left, top, left + _CELL - 1, top + _CELL - 1), outline="lightgray")
+        top = 2 * _HEAD + row * (_CELL + _GAP)
+        label = fitted(steps[step], _LABELS - _GAP)
+        draw.text((0, top + (_CELL - LABEL) // 2), label, fill=PALE, font=font())
+        for column, key in enumerate(keys):
+            if (key, step) in images:
+                left = _LABELS + column * (_CELL + _GAP)
+                block.paste(cell(images[key, step]), (left, top))
     return block
-
-
-def _cell(image: np.ndarray) -> Image.Image:
-    """The picture in a square cell, whole and in its proportions."""
-    source = Image.fromarray(image).convert("RGB")
-    small = max(source.size) <= _CELL
-    resample = Image.Resampling.NEAREST if small else Image.Resampling.BOX
-    return ImageOps.pad(source, (_CELL, _CELL), method=resample, color="white")
-
-
-def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size)

@@ -1,83 +1,90 @@
-"""Pictures of a past audit, read from its run and compared with the hashes in its evidence.json."""
+"""Pictures that a later audit shows beside its own: pictures.npz of a run, and how it is read."""
 
+import hashlib
 import io
 import logging
-import re
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import mlflow
 import numpy as np
-from mlflow.exceptions import MlflowException
-from PIL import Image
 
-from audits.evidence.codec import is_picture
+from audits.evidence.codec import is_picture, to_json
 from audits.evidence.evidence import Evidence, Picture, Seen
 from audits.tracking.reader import NotVerified, PastAudit, artifact
 
 log = logging.getLogger(__name__)
 
-# MLflow's names of images: a slash of the key is ~ or #, and between the parts is + or %.
-_NAME = re.compile(r"images/(?P<key>[^+%]+)[+%]step[+%](?P<step>\d+)[+%]timestamp[^/]*\.png")
-_LONGEST_SIDE = 20_000
+FILE = "pictures.npz"
+_MOST_BYTES = 256 << 20  # of all pictures
+
+
+def pictures_file(evidence: Sequence[Evidence]) -> bytes | None:
+    """The pictures that evidence.json describes under `shown`, as they are; None without any."""
+    found = {}
+    for one in evidence:
+        pictures = {(picture.key, picture.step): picture.image for picture in one.pictures}
+        for shown in to_json(one)["shown"]:
+            found[_name(shown)] = pictures[shown["key"], shown["step"]]
+    if not found:
+        return None
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **found)
+    return buffer.getvalue()
 
 
 def with_pictures(audit: PastAudit) -> tuple[Evidence, ...]:
     """The evidence with the pictures that stand beside those of a later audit.
 
     A picture that cannot be read, or has another hash than the evidence says, is left out. Audits
-    of older releases have no hashes.
+    of older releases have no pictures.
     """
     shown = {one["check"]: one.get("shown", []) for one in audit.content["checks"]}
     if not any(shown.values()):
         return audit.evidence
     try:
-        names = _names(audit.run_id)
-    except MlflowException as error:
+        pixels = _pixels(audit)
+    except NotVerified as error:
         log.warning("The pictures of run %s are not used: %s", audit.run_id, error)
         return audit.evidence
     return tuple(
-        one.model_copy(update={"pictures": _pictures(audit.run_id, shown[one.check], names)})
+        one.model_copy(update={"pictures": _pictures(audit.run_id, shown[one.check], pixels)})
         for one in audit.evidence
     )
 
 
-def _names(run_id: str) -> dict[tuple[str, int], str]:
-    """The path of each image of a run, by key and step."""
-    found = {}
-    for one in mlflow.MlflowClient().list_artifacts(run_id, "images"):
-        if match := _NAME.fullmatch(one.path):
-            found[re.sub("[~#]", "/", match["key"]), int(match["step"])] = one.path
-    return found
+def _name(shown: Mapping[str, Any]) -> str:
+    """A name without characters of others: keys are made from class names."""
+    return hashlib.sha256(f"{shown['key']} {shown['step']}".encode()).hexdigest()
+
+
+def _pixels(audit: PastAudit) -> dict[str, np.ndarray]:
+    """All arrays of the file. Raises NotVerified unless it is the file that was logged."""
+    raw = artifact(audit.run_id, FILE)
+    if hashlib.sha256(raw).hexdigest() != audit.content["files"].get(FILE):
+        raise NotVerified(f"its {FILE} is not the one that was logged")
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
+                raise NotVerified(f"its {FILE} is too large")
+        with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise NotVerified(f"its {FILE} cannot be read: {error}") from error
 
 
 def _pictures(
-    run_id: str, shown: list[dict[str, Any]], names: Mapping[tuple[str, int], str]
+    run_id: str, shown: Sequence[dict[str, Any]], pixels: Mapping[str, np.ndarray]
 ) -> tuple[Picture, ...]:
     found = []
     for one in shown:
         try:
-            path = names[one["key"], one["step"]]
-            image = _pixels(artifact(run_id, path), one)
+            image = pixels[_name(one)]
+            if not is_picture(image, one):
+                raise NotVerified("it is not the one that was logged")
             seen = Seen(*one["seen"])
             words = {"caption": one["caption"], "title": one["title"], "seen": seen}
             found.append(Picture(one["key"], one["step"], image, **words))
         except (KeyError, TypeError, NotVerified) as error:
             log.warning("A picture of run %s is not used: %s", run_id, error)
     return tuple(found)
-
-
-def _pixels(raw: bytes, shown: dict[str, Any]) -> np.ndarray:
-    """The pixels as they were before they were enlarged for MLflow. Raises NotVerified."""
-    try:
-        with Image.open(io.BytesIO(raw), formats=["PNG"]) as image:
-            if max(image.size) > _LONGEST_SIDE:
-                raise NotVerified("it is too large")
-            large = np.asarray(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise NotVerified(f"it is no PNG: {error}") from error
-    factor = max(1, large.shape[0] // shown["shape"][0])
-    small = np.ascontiguousarray(large[::factor, ::factor])
-    if not is_picture(small, shown):
-        raise NotVerified("it is not the one that was logged")
-    return small

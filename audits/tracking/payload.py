@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from dataclasses import replace
 
 import pandas as pd
 
@@ -10,14 +9,20 @@ from audits.config.reading import dump_config
 from audits.evidence.codec import SCHEMA_VERSION, to_json
 from audits.evidence.evidence import Evidence
 from audits.report import contact_sheet
+from audits.report.cards import class_table, sliders
 from audits.report.html import report
+from audits.report.strip import strip
 from audits.tracking.audited import audited_of, versions
+from audits.tracking.deciding import deciding_metrics
+from audits.tracking.parameters import parameters
+from audits.tracking.past_pictures import FILE as PICTURES
+from audits.tracking.past_pictures import pictures_file
 from audits.tracking.upload import Payload
 from audits.verdict.result import AuditResult
 
 
 def payload_of(result: AuditResult) -> Payload:
-    """Metrics, pictures and files of an audit's run."""
+    """Metrics, parameters, pictures and files of an audit's run."""
     model, verdict, evidence = result.model, result.verdict, result.evidence
     unisolated = ", without isolation" if result.config.isolation == "none" else ""
     title = f"{model}: {verdict.told}{unisolated}"
@@ -27,6 +32,8 @@ def payload_of(result: AuditResult) -> Payload:
     files: dict[str, bytes] = {}
     if (table := _per_image(evidence)) is not None:
         files["predictions.parquet"] = table.to_parquet()
+    if (shown := pictures_file(evidence)) is not None:
+        files[PICTURES] = shown
     files |= {
         "evidence.json": _evidence_json(result, files),
         "audit.yaml": dump_config(result.config).encode(),
@@ -34,30 +41,23 @@ def payload_of(result: AuditResult) -> Payload:
     }
     if sheet_png:
         files["contact_sheet.png"] = sheet_png
+    if (worst := strip(evidence, result.evaluation.classes)) is not None:
+        files["strip.png"] = contact_sheet.png(worst)
     files |= {
         f"{one.check}_{name}.csv": table.to_csv(index=False).encode()
         for one in evidence
         for name, table in one.tables.items()
     }
-    metrics = {
-        name: estimate.value
-        for one in evidence
-        for name, estimate in one.named_estimates.items()
-        if estimate.finite
-    }
-    pictures = [
-        replace(picture, image=contact_sheet.enlarge(picture.image))
-        for one in evidence
-        for picture in one.pictures
-    ]
     return Payload(
         result=result,
-        metrics=metrics,
+        metrics=deciding_metrics(result),
+        parameters=parameters(result),
         cost={
             "cost/seconds": result.seconds,
             "cost/passes": float(sum(e.passes for e in evidence)),
         },
-        pictures=tuple(pictures),
+        pictures=sliders(evidence),
+        classes=class_table(evidence, result.evaluation.classes),
         files=files,
     )
 

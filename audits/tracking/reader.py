@@ -26,7 +26,14 @@ from audits.evidence.codec import from_json
 from audits.evidence.evidence import Evidence
 from audits.models import registry
 from audits.models.registry import Resolved
-from audits.tracking.tags import AUDIT_TAG, DIGEST_TAG, HASH_TAG, INPUTS_TAG, VERDICT_TAG
+from audits.tracking.tags import (
+    DIGEST_TAG,
+    HASH_TAG,
+    INPUTS_TAG,
+    OLD_TAG,
+    RUN_TAG,
+    VERDICT_TAG,
+)
 from audits.verdict.decide import Word, told
 
 log = logging.getLogger(__name__)
@@ -98,8 +105,7 @@ def standing(model: Resolved) -> PastAudit | None:
 
 def standing_by_tags(model: Resolved, tags: Mapping[str, str]) -> PastAudit | None:
     """As `standing`, for a version whose tags are known."""
-    tag = audit_tag(tags)
-    if (run_id := run_of(tag)) is None:
+    if (run_id := run_of(tags)) is None:
         return None
     try:
         audit = read(mlflow.get_run(run_id))
@@ -109,23 +115,30 @@ def standing_by_tags(model: Resolved, tags: Mapping[str, str]) -> PastAudit | No
     if not audit.whole or audit.content["model"]["uri"] != model.uri:
         return None
     # The audit writes the tag with the word last; before that the audit is unfinished.
-    said = {tag.get("verdict"), tags.get(VERDICT_TAG)}
+    said = {tags.get(VERDICT_TAG)}
+    if old := old_tag(tags):
+        said.add(old["verdict"])
     return audit if said == {audit.word} else None
 
 
-def audit_tag(tags: Mapping[str, str]) -> dict[str, Any]:
-    """The content of a version's `audit` tag among its tags; empty if it is no JSON mapping."""
+def run_of(tags: Mapping[str, str]) -> str | None:
+    """The run that a version's tags name; None if they name none or two, or if that is no run id.
+
+    Releases before `audit.run` named it in the tag `audit`.
+    """
+    named = {tags.get(RUN_TAG), old_tag(tags).get("run_id")} - {None}
+    run_id = named.pop() if len(named) == 1 else None
+    return run_id if isinstance(run_id, str) and RUN_ID.fullmatch(run_id) else None
+
+
+def old_tag(tags: Mapping[str, str]) -> dict[str, Any]:
+    """What an older release wrote in the tag `audit`; empty if it did not write that tag."""
     try:
-        value = json.loads(tags.get(AUDIT_TAG, "{}"))
+        value = json.loads(tags.get(OLD_TAG, "{}"))
     except (ValueError, RecursionError):
         return {}
-    return value if isinstance(value, dict) else {}
-
-
-def run_of(tag: dict[str, Any]) -> str | None:
-    """The run that an `audit` tag names; None if that is no run id."""
-    run_id = tag.get("run_id")
-    return run_id if isinstance(run_id, str) and RUN_ID.fullmatch(run_id) else None
+    ours = isinstance(value, dict) and isinstance(value.get("verdict"), str)
+    return value if ours else {}
 
 
 def find(experiment: str, **tags: str) -> PastAudit | None:

@@ -1,16 +1,16 @@
 """Evidence and verdict -> MLflow, in an order in which a failed upload never leaves `passed`.
 
-The tags say `running`; everything is logged synchronously; the run is read back and must be
-complete; only then the tags say the verdict. An error before that leaves `undecided`.
+The tags name the run and say `running`; everything is logged synchronously; the run is read back
+and must be complete; only then the tags say the verdict. An error before that leaves `undecided`.
 """
 
 import hashlib
 import json
 import logging
 import os
-import re
-import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlparse
@@ -18,31 +18,37 @@ from urllib.parse import urlparse
 import mlflow
 from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from audits.errors import AuditError
 from audits.models import registry, server
 from audits.models.registry import Resolved
+from audits.report.markdown import block, first_line
 from audits.tracking import reader
+from audits.tracking.description import with_block
+from audits.tracking.model_tag import tell_versions
 from audits.tracking.tags import (
     ALIASES_TAG,
-    AUDIT_TAG,
+    COLOUR_TAG,
+    DATE_TAG,
     DIGEST_TAG,
     HASH_TAG,
     INPUTS_TAG,
     MODEL_TAG,
     NOT_COVERED_TAG,
+    OLD_TAG,
     REASON_TAG,
     REPORT_TAG,
+    RUN_TAG,
     VERDICT_TAG,
 )
 from audits.tracking.upload import Payload, read_back, upload
 
 log = logging.getLogger(__name__)
 
-_BEGIN, _END = "<!-- fillblanks audit: begin -->", "<!-- fillblanks audit: end -->"
 _LONGEST_REASON = 2000
-_BLOCK = re.compile(rf"\n*{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
+# Their brightness differs too, so that the colour-blind and a print in grey tell them apart.
+_COLOURS = {"passed": "#009e73", "failed": "#b2182b", "undecided": "#f0b429"}
 
 
 class OvertakenError(AuditError):
@@ -76,9 +82,12 @@ class Recorder:
         with ExitStack() as opening:
             opening.push(self.__exit__)
             self._end_stale_runs()
-            self._tag(AUDIT_TAG, _tag_json("running", self.run_id))
+            self._tag(RUN_TAG, self.run_id)
             self._tag(VERDICT_TAG, "running")
-            self._describe("running", "The audit has begun.")
+            self._tag(DATE_TAG, _today().isoformat())
+            self._drop_old_tag()
+            self._describe(lambda longest: self._begun("running", "The audit has begun."))
+            tell_versions(self._model)
             opening.pop_all()
         return self
 
@@ -102,6 +111,7 @@ class Recorder:
         undo = [
             lambda: self._client.set_tag(self.run_id, REASON_TAG, reason[:_LONGEST_REASON]),
             lambda: self._client.set_tag(self.run_id, VERDICT_TAG, "undecided"),
+            lambda: self._mark_run("undecided", first_line("undecided", _today(), reason)),
             lambda: self._client.set_terminated(self.run_id, "FAILED"),
         ]
         undo.append(lambda: self._withdraw(reason))
@@ -114,13 +124,17 @@ class Recorder:
 
     def _withdraw(self, reason: str) -> None:
         """Marks the version as `undecided`, or with the verdict of another audit that has begun."""
-        standing = reader.audit_tag(registry.tags_of(self._model))
-        if standing.get("run_id") == self.run_id:
+        standing = reader.run_of(registry.tags_of(self._model))
+        if standing == self.run_id:
             self._tag(VERDICT_TAG, "undecided")
-            self._tag(AUDIT_TAG, _tag_json("undecided", self.run_id, reason))
-            self._describe("undecided", reason)
-        elif self._said:
-            self._tag(VERDICT_TAG, str(standing.get("verdict", "running")))
+            self._tag(DATE_TAG, _today().isoformat())
+            self._describe(lambda longest: self._begun("undecided", reason))
+        elif self._said and standing is not None:
+            run = self._client.get_run(standing)
+            done = run.info.status != "RUNNING"
+            said = run.data.tags.get(VERDICT_TAG, "undecided") if done else "running"
+            self._tag(VERDICT_TAG, said)
+        tell_versions(self._model)
 
     @property
     def page(self) -> str:
@@ -137,7 +151,7 @@ class Recorder:
         read_back(self.run_id, payload)
         self._expect_own_tag()
         result = payload.result
-        word, reason = result.verdict.word, result.verdict.reason
+        word, reason, today = result.verdict.word, result.verdict.reason, _today()
         sha256 = hashlib.sha256(payload.files["evidence.json"]).hexdigest()
         tags = {
             HASH_TAG: sha256,
@@ -151,21 +165,18 @@ class Recorder:
             tags |= {DIGEST_TAG: result.digest, INPUTS_TAG: result.inputs_digest}
         for name, value in tags.items():
             self._client.set_tag(self.run_id, name, value)
+        self._mark_run(word, block(result, today))
         self._client.set_terminated(self.run_id, "FINISHED")
-        details = {
-            "digest": result.digest,
-            "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "evidence_sha256": sha256,
-        }
         self._expect_own_tag()
-        self._describe(result.verdict.told, reason)
-        self._tag(AUDIT_TAG, _tag_json(word, self.run_id, reason, **details))
+        self._describe(lambda longest: block(result, today, longest=longest))
+        self._tag(DATE_TAG, today.isoformat())
         self._expect_own_tag()
-        # The last tag: readers take an audit as unfinished until both tags have its verdict.
+        # The last tag: readers take an audit as unfinished until this tag has its verdict.
         self._said = True
         self._tag(VERDICT_TAG, word)
         self._expect_own_tag()
         self._finished = True
+        tell_versions(self._model)
 
     def _end_stale_runs(self) -> None:
         """Ends the runs of earlier audits of this version that were killed before they finished.
@@ -180,7 +191,7 @@ class Recorder:
             if run.data.tags.get(MODEL_TAG) == self._model.uri
         }
         tags = registry.tags_of(self._model)
-        unsaid = reader.run_of(reader.audit_tag(tags))
+        unsaid = reader.run_of(tags)
         if unsaid and tags.get(VERDICT_TAG) == "running":
             # It may have finished, or be in another experiment, but no tag has its verdict.
             try:
@@ -196,7 +207,7 @@ class Recorder:
             self._client.set_terminated(run_id, "KILLED")
 
     def _expect_own_tag(self) -> None:
-        run_id = reader.audit_tag(registry.tags_of(self._model)).get("run_id")
+        run_id = reader.run_of(registry.tags_of(self._model))
         if run_id != self.run_id:
             raise OvertakenError(
                 f"Expected to be the only audit of {self._model}, but another one (run {run_id}) "
@@ -210,29 +221,35 @@ class Recorder:
         elif self._model.model_id is not None:
             self._client.set_logged_model_tags(self._model.model_id, {key: value})
 
-    def _describe(self, word: str, reason: str) -> None:
+    def _drop_old_tag(self) -> None:
+        """Removes the tag of an older release, which would name another run for ever."""
+        if not reader.old_tag(registry.tags_of(self._model)):
+            return
+        if self._model.version is not None:
+            self._client.delete_model_version_tag(self._model.name, self._model.version, OLD_TAG)
+        elif self._model.model_id is not None:
+            self._client.delete_logged_model_tag(self._model.model_id, OLD_TAG)
+
+    def _mark_run(self, word: str, note: str) -> None:
+        """Gives the run its colour in charts, and the note that stands first on its page."""
+        self._client.set_tag(self.run_id, MLFLOW_RUN_NOTE, note)
+        self._client.set_tag(self.run_id, COLOUR_TAG, _COLOURS[word])
+
+    def _begun(self, word: str, reason: str) -> str:
+        """The block of an audit that has no result."""
+        return f"{first_line(word, _today(), reason)}\n\n[Run]({self.page})"
+
+    def _describe(self, own: Callable[[int], str]) -> None:
         """Rewrites the block of the version's description that belongs to the audit."""
         if self._model.version is None:
             return
-        version = self._client.get_model_version(self._model.name, self._model.version)
-        own = _BLOCK.sub("", version.description or "")
-        block = (
-            f"{_BEGIN}\n**Audit: {word}.** {_markdown(reason[:_LONGEST_REASON])}\n\n"
-            f"[Evidence and pictures]({self.page})\n{_END}"
-        )
-        self._client.update_model_version(
-            self._model.name, self._model.version, f"{own}\n\n{block}" if own else block
-        )
+        name, version = self._model.name, self._model.version
+        before = self._client.get_model_version(name, version).description or ""
+        self._client.update_model_version(name, version, with_block(before, own))
 
 
-def _tag_json(verdict: str, run_id: str, reason: str = "", **details: str | None) -> str:
-    # MLflow keeps 5,000 characters of a tag; evidence.json has the whole reason.
-    values = {"verdict": verdict, "run_id": run_id, **details, "reason": reason[:_LONGEST_REASON]}
-    return json.dumps(values)
-
-
-def _markdown(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>])", r"\\\1", text)
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 def _experiment(client: mlflow.MlflowClient, name: str) -> Experiment:

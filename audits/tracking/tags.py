@@ -4,7 +4,12 @@
 VERDICT_TAG = "audit.verdict"  # one word
 
 # Of the version.
-AUDIT_TAG = "audit"  # one JSON value: verdict, run, digest, when, reason, hash of evidence.json
+RUN_TAG = "audit.run"  # the run of the newest audit; it has the evidence
+DATE_TAG = "audit.date"  # of the verdict, in UTC
+OLD_TAG = "audit"  # of releases before the three above: JSON with verdict, run and more
+
+# Of the registered model.
+VERSIONS_TAG = "audit"  # "v3 passed, v2 failed"; short, since the list of models cuts it
 
 # Of the run.
 MODEL_TAG = "audit.model"  # URI of the version
@@ -16,3 +21,4 @@ INPUTS_TAG = "audit.figures"  # digest of the inputs, which decide the figures
 HASH_TAG = "audit.evidence_sha256"
 REPORT_TAG = "audit.report_sha256"
 PROMOTION_TAG = "audit.promotion"
+COLOUR_TAG = "mlflow.runColor"  # of the run in MLflow's charts; MLflow's own tag

@@ -2,16 +2,20 @@
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric
+import numpy as np
+import pandas as pd
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param
 
 from audits.evidence.evidence import Picture
 from audits.verdict.result import AuditResult
+
+_TABLE, _TABLE_IMAGES = "classes.json", "table_images/classes"  # the second by MLflow
 
 
 class RecordingError(RuntimeError):
@@ -20,12 +24,14 @@ class RecordingError(RuntimeError):
 
 @dataclass(frozen=True)
 class Payload:
-    """Metrics, pictures and files of one audit's run, and the result that they were made from."""
+    """All that one audit's run holds, and the result that it was made from."""
 
     result: AuditResult
     metrics: Mapping[str, float]  # finite values only
+    parameters: Mapping[str, str]
     cost: Mapping[str, float]
     pictures: tuple[Picture, ...]
+    classes: Mapping[str, Sequence[object]]  # columns of a table; arrays are pictures
     files: Mapping[str, bytes]  # artifacts by name; evidence.json is among them
 
 
@@ -46,15 +52,23 @@ def upload(run_id: str, model_id: str | None, payload: Payload) -> None:
     linked = {**data, "model_id": model_id, "run_id": run_id} if model_id else data
     metrics = [Metric(k, v, now, 0, **linked) for k, v in payload.metrics.items()]
     metrics += [Metric(k, v, now, 0) for k, v in payload.cost.items()]
-    client.log_batch(run_id, metrics=metrics, synchronous=True)
+    params = [Param(name, value) for name, value in payload.parameters.items()]
+    client.log_batch(run_id, metrics=metrics, params=params, synchronous=True)
     for picture in payload.pictures:
         client.log_image(
             run_id, picture.image, key=picture.key, step=picture.step, synchronous=True
         )
+    if payload.classes:
+        cells = {name: [*map(_table_cell, column)] for name, column in payload.classes.items()}
+        client.log_table(run_id, pd.DataFrame(cells), _TABLE)
     with tempfile.TemporaryDirectory(prefix="fillblanks-") as folder:
         for name, content in payload.files.items():
             (Path(folder) / name).write_bytes(content)
         client.log_artifacts(run_id, folder)
+
+
+def _table_cell(value: object) -> object:
+    return mlflow.Image(value) if isinstance(value, np.ndarray) else value
 
 
 def read_back(run_id: str, payload: Payload) -> None:
@@ -63,13 +77,16 @@ def read_back(run_id: str, payload: Payload) -> None:
     run = client.get_run(run_id)
     wanted = {**payload.metrics, **payload.cost}
     missing = [k for k, v in wanted.items() if run.data.metrics.get(k) != v]
+    missing += [k for k, v in payload.parameters.items() if run.data.params.get(k) != v]
     stored = {a.path for a in client.list_artifacts(run_id)}
     missing += [name for name in payload.files if name not in stored]
-    if payload.pictures:
+    missing += [_TABLE] if payload.classes and _TABLE not in stored else []
+    cells = sum(isinstance(c, np.ndarray) for column in payload.classes.values() for c in column)
+    for place, wanted_images in (("images", len(payload.pictures)), (_TABLE_IMAGES, cells)):
         # Each picture is stored twice, as png and as webp.
-        images = len(client.list_artifacts(run_id, "images"))
-        if images != 2 * len(payload.pictures):
-            missing.append(f"{2 * len(payload.pictures) - images} image files")
+        found = len(client.list_artifacts(run_id, place)) if wanted_images else 0
+        if found != 2 * wanted_images:
+            missing.append(f"{2 * wanted_images - found} files in {place}")
     with tempfile.TemporaryDirectory(prefix="fillblanks-") as folder:
         if "evidence.json" in stored:
             copy = Path(client.download_artifacts(run_id, "evidence.json", folder))

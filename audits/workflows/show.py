@@ -21,7 +21,7 @@ from audits.tracking import reader
 from audits.tracking.audited import page_url, without_secrets
 from audits.tracking.past_verdict import verdict_of
 from audits.tracking.reader import NotVerified, PastAudit
-from audits.tracking.tags import AUDIT_TAG, REPORT_TAG
+from audits.tracking.tags import OLD_TAG, REPORT_TAG, RUN_TAG
 from audits.workflows.compare import audit_of
 
 _AT_ONCE = 8  # questions to MLflow
@@ -60,7 +60,7 @@ def index_of_registry() -> str:
     found, without = [], []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for name, versions in groupby(registry.all_versions(), key=lambda one: one.name):
-            audited = [one for one in versions if AUDIT_TAG in one.tags]
+            audited = [one for one in versions if {RUN_TAG, OLD_TAG} & one.tags.keys()]
             shown = audited[-_VERSIONS:]
             audits = list(pool.map(_standing, shown))
             model = _indexed(name, shown, audits, len(audited) - len(shown))

@@ -75,14 +75,14 @@ def test_a_model_that_does_not_fit_is_undecided_with_one_line(
     assert "\n" not in result.verdict.reason
     run = mlflow.get_run(result.run_id)
     assert run.info.status == "FINISHED"
-    assert json.loads(_tags("1")["audit"])["reason"] == result.verdict.reason
+    assert run.data.tags["audit.reason"] == result.verdict.reason
 
 
 def test_an_upload_that_fails_leaves_no_passed(registry, register, demo_config, tmp_path):
     uri, _ = register(ResNet(), "m")
     client = mlflow.MlflowClient()
     client.set_model_version_tag("m", "1", "audit.verdict", "passed")
-    client.set_model_version_tag("m", "1", "audit", json.dumps({"verdict": "passed"}))
+    client.set_model_version_tag("m", "1", "audit.run", "0" * 32)
     client.update_model_version("m", "1", "Our best model.")
     blocked = tmp_path / "a file, no folder"
     blocked.touch()
@@ -94,9 +94,11 @@ def test_an_upload_that_fails_leaves_no_passed(registry, register, demo_config, 
 
     tags = _tags("1")
     assert tags["audit.verdict"] == "undecided"
-    assert json.loads(tags["audit"])["verdict"] == "undecided"
     (run,) = mlflow.search_runs(experiment_names=["audits"], output_format="list")
     assert run.info.status == "FAILED"
+    assert tags["audit.run"] == run.info.run_id
+    assert run.data.tags["mlflow.note.content"].startswith("Audit undecided, ")
+    assert client.get_registered_model("m").tags["audit"] == "v1 undecided"
     description = client.get_model_version("m", "1").description
     assert description.startswith("Our best model.")
     assert "passed" not in description
@@ -110,8 +112,9 @@ def test_the_description_keeps_its_words_and_one_block_of_ours(registry, registe
     for _ in range(2):
         run_audit(config)
     description = client.get_model_version("m", "1").description
-    assert description.startswith("Our best model.\n\n<!--")
-    assert description.count("Audit:") == 1
+    assert description.startswith("Our best model.\n\nAudit undecided, ")
+    assert description.endswith("\n\n<!-- fillblanks audit -->")
+    assert description.count("Audit ") == description.count("<!--") == 1
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """MLflow holds the right verdict if audits overlap or are interrupted, or their data change."""
 
-import json
-
 import mlflow
 import numpy as np
 import pytest
@@ -10,6 +8,8 @@ from child_calls import forget_the_data
 from executors import Each
 
 from audits import parse_config, run_audit
+from audits.models.registry import resolve
+from audits.tracking import reader
 from audits.tracking.recorder import OvertakenError
 from flows.demo.network import ResNet
 
@@ -44,8 +44,8 @@ def test_of_two_audits_at_once_the_later_one_stands_and_the_other_says_so(config
         run_audit(parse_config(config), executor=Each(overtaken))
     tags = _version().tags
     assert tags["audit.verdict"] == later[0].verdict.word == "failed"
-    assert json.loads(tags["audit"])["run_id"] == later[0].run_id
-    assert "passed" not in _version().description
+    assert tags["audit.run"] == later[0].run_id
+    assert "Audit passed" not in _version().description
 
 
 def test_an_audit_that_is_interrupted_after_it_was_overtaken_leaves_the_others_verdict(config):
@@ -58,8 +58,8 @@ def test_an_audit_that_is_interrupted_after_it_was_overtaken_leaves_the_others_v
     with pytest.raises(KeyboardInterrupt):
         run_audit(parse_config(config), executor=Each(interrupted))
     tags = _version().tags
-    assert tags["audit.verdict"] == json.loads(tags["audit"])["verdict"] == "passed"
-    assert json.loads(tags["audit"])["run_id"] == later[0].run_id
+    assert tags["audit.verdict"] == "passed"
+    assert tags["audit.run"] == later[0].run_id
     assert "interrupted" not in _version().description
 
 
@@ -75,7 +75,8 @@ def test_a_finished_run_of_which_the_version_was_not_told_is_ended_by_the_next(c
 def test_a_tag_that_somebody_wrote_does_not_stop_an_audit(tag, config):
     mlflow.MlflowClient().set_model_version_tag("m", "1", "audit", tag)
     assert run_audit(parse_config(config)).verdict.word == "passed"
-    assert json.loads(_version().tags["audit"])["verdict"] == "passed"
+    assert _version().tags["audit.verdict"] == "passed"
+    assert reader.standing(resolve(config["model"])) is not None
 
 
 def test_an_interrupted_audit_is_undecided_and_keeps_its_reason(config):
@@ -85,8 +86,9 @@ def test_an_interrupted_audit_is_undecided_and_keeps_its_reason(config):
     with pytest.raises(KeyboardInterrupt):
         run_audit(parse_config(config), executor=Each(interrupted))
     assert _version().tags["audit.verdict"] == "undecided"
-    assert "interrupted" in json.loads(_version().tags["audit"])["reason"]
+    assert "interrupted" in _version().description
     (run,) = mlflow.search_runs(experiment_names=["audits"], output_format="list")
+    assert "interrupted" in run.data.tags["audit.reason"]
     assert run.info.status == "FAILED"
 
 

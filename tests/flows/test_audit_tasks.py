@@ -42,5 +42,5 @@ def test_no_task_is_started_after_a_unit_of_its_check_has_failed(
     assert [evidence.status for evidence in result.evidence] == ["error", "ok"]
     assert result.evidence[0].reason.startswith("unit 0 (")
     assert "RuntimeError: It broke." in result.evidence[0].reason
-    names = ["performance 0", "performance conclusion", "progressive_fill 0"]
+    names = ["m v1: performance 0", "m v1: performance conclusion", "m v1: progressive_fill 0"]
     assert _names(before, len(names)) == names

@@ -1,6 +1,7 @@
 """Pictures show the values of tensors, and the contact sheet shows all small pictures."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from PIL import Image
 
 from audits.checks._images import picture, signed_picture, sliders
 from audits.evidence.evidence import Evidence, Picture
-from audits.report.contact_sheet import contact_sheet, enlarge, png
+from audits.report.contact_sheet import cell, contact_sheet, enlarge, png
+from audits.report.lettering import fitted, font
 
 WHITE = (255, 255, 255)
 
@@ -42,9 +44,8 @@ def _place(sheet, colour):
     return tuple(int(side) for side in box)
 
 
-def test_the_sheet_has_a_column_a_slider_and_a_row_a_step_side_by_side():
+def test_the_sheet_has_a_column_a_slider_and_a_row_a_step_in_blocks_below_each_other():
     sheet = contact_sheet([_evidence(0, 10, 6), _evidence(1, 10, 5)], "digits v3: passed")
-    assert sheet.width > sheet.height
     places = {
         (block, column, row): _place(sheet, _colour(block, column, row))
         for block, rows in ((0, 6), (1, 5))
@@ -54,19 +55,52 @@ def test_the_sheet_has_a_column_a_slider_and_a_row_a_step_side_by_side():
     for (block, column, row), (left, top, right, bottom) in places.items():
         assert right - left > 60
         assert bottom - top > 60
-        assert (left, right) == places[block, column, 0][::2]
-        assert (top, bottom) == places[0, 0, row][1::2]
+        assert (left, right) == places[0, column, 0][::2]
+        assert (top, bottom) == places[block, 0, row][1::2]
         if column:
             assert left > places[block, column - 1, row][2]
         if row:
             assert top > places[block, column, row - 1][3]
-    assert places[1, 0, 0][0] > places[0, 9, 0][2]
+    assert places[1, 0, 0][1] > places[0, 0, 5][3]
 
 
-@pytest.mark.parametrize("classes", [1, 2, 3, 10])
-def test_the_sheet_is_wider_than_high_however_few_the_classes(classes):
-    sheet = contact_sheet([_evidence(0, classes, 6), _evidence(1, classes, 5)], "m v1")
-    assert sheet.width > sheet.height
+@pytest.mark.parametrize("classes", [1, 3, 10, 12])
+def test_the_sheet_is_as_wide_as_mlflow_shows_it_however_many_the_classes(classes):
+    sheet = contact_sheet([_evidence(0, classes, 6), _evidence(1, classes, 5)], "m v1" * 100)
+    assert sheet.width == 900
+    for column in range(classes):
+        assert _place(sheet, _colour(0, column, 0))[2] < 900
+
+
+def test_columns_that_find_no_room_go_on_below():
+    sheet = contact_sheet([_evidence(0, 12, 2)], "m v1")
+    first, last = (_place(sheet, _colour(0, column, 0)) for column in (1, 11))
+    assert last[0] == first[0]
+    assert last[1] > _place(sheet, _colour(0, 1, 1))[3]
+
+
+def test_a_long_name_loses_its_middle_and_keeps_both_ends():
+    name = "".join(map(chr, range(97, 123))) * 400
+    cut = fitted(name, 72)
+    assert re.fullmatch(r"a.*…z|ab?.*…y?z", cut)
+    assert font().getlength(cut) <= 72
+    assert fitted("cat", 72) == "cat"
+    assert fitted("cat", 1) == "…"
+    assert fitted("a\nb\u202e", 72) == "a b"
+
+
+def test_no_draw_accepted_is_told_by_a_hatch_and_not_by_a_colour():
+    image = picture(torch.full((1, 8, 8), torch.nan))
+    one = Evidence(check="c", sentence="A.", pictures=(Picture("c/a", 0, image, "image"),))
+    sheet = contact_sheet([one], "")
+    assert not (np.asarray(sheet) == (255, 205, 205)).all(axis=2).any()
+    bare = contact_sheet([_evidence(0, 1, 1)], "")
+    assert sheet.size == bare.size
+    assert cell(image).tobytes() != cell(np.full((8, 8, 3), 255, np.uint8)).tobytes()
+    partly = image.copy()
+    partly[0, 0] = 0
+    kept = cell(partly)
+    assert (np.asarray(kept) == (255, 205, 205)).all(axis=2).any()
 
 
 def test_a_pictures_pixels_are_on_the_sheet_unblurred():

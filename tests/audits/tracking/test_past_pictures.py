@@ -1,18 +1,19 @@
 """Pictures of a past audit are taken from its run only if they are those that it logged."""
 
+import hashlib
+
 import mlflow
 import numpy as np
 import pytest
 
 from audits.evidence.codec import to_json
 from audits.evidence.evidence import Evidence, Picture, Seen
-from audits.report.contact_sheet import enlarge
-from audits.tracking.past_pictures import with_pictures
+from audits.tracking.past_pictures import FILE, pictures_file, with_pictures
 from audits.tracking.reader import PastAudit
 
 
 @pytest.fixture
-def audit(registry):
+def audit(registry, tmp_path):
     """An audit with pictures of two classes in MLflow."""
     rng = np.random.default_rng(0)
     pictures = tuple(
@@ -28,13 +29,12 @@ def audit(registry):
         for step, (shows, caption) in enumerate((("image", "image"), ("drawing", "prototype")))
     )
     evidence = Evidence(check="fill", sentence="s", pictures=pictures)
-    client = mlflow.MlflowClient()
+    (tmp_path / FILE).write_bytes(pictures_file([evidence]))
     with mlflow.start_run() as run:
-        for one in pictures:
-            image = enlarge(one.image)
-            client.log_image(run.info.run_id, image, key=one.key, step=one.step, synchronous=True)
+        mlflow.log_artifact(str(tmp_path / FILE))
     bare = evidence.model_copy(update={"pictures": ()})
-    content = {"checks": [to_json(evidence)]}
+    sha256 = hashlib.sha256((tmp_path / FILE).read_bytes()).hexdigest()
+    content = {"checks": [to_json(evidence)], "files": {FILE: sha256}}
     return evidence, PastAudit(run.info.run_id, "page", content, (bare,))
 
 
@@ -60,6 +60,12 @@ def test_a_picture_that_was_changed_is_left_out(audit):
     first["sha256"] = "0" * 64
     (found,) = with_pictures(past)
     assert [p.seen.label for p in found.pictures] == [1]
+
+
+def test_another_file_is_not_read(audit):
+    _, past = audit
+    past.content["files"][FILE] = "0" * 64
+    assert with_pictures(past) == past.evidence
 
 
 def test_an_audit_of_an_older_release_has_no_pictures(audit):

@@ -127,11 +127,58 @@ def test_a_tag_alone_is_never_believed(tag, config):
         client.set_model_version_tag("digits", "2", name, before.get(name, ""))
 
 
-def test_the_audit_of_another_version_is_not_ones_own(config):
+@pytest.mark.parametrize("named", ["0123456789abcdef0123456789abcdef", "passed", "", "../evil"])
+def test_a_tag_that_names_no_run_of_ours_is_never_believed(named, config):
+    client = mlflow.MlflowClient()
+    before = version(WORSE).tags
+    for name, value in (("audit.run", named), ("audit.verdict", "passed")):
+        client.set_model_version_tag("digits", "2", name, value)
+    assert reader.standing(resolve(WORSE)) is None
+    with pytest.raises(AuditNeeded):
+        ask(config(WORSE), audit=never)
+    for name in ("audit.run", "audit.verdict"):
+        client.delete_model_version_tag("digits", "2", name)
+        if name in before:
+            client.set_model_version_tag("digits", "2", name, before[name])
+
+
+@pytest.mark.parametrize("verdict", ["failed", "running", "undecided", "", "PASSED"])
+def test_a_word_that_is_not_the_runs_is_no_standing_audit(verdict, config):
+    ask(config(SIMILAR))
+    client = mlflow.MlflowClient()
+    assert reader.standing(resolve(SIMILAR)) is not None
+    client.set_model_version_tag("digits", "3", "audit.verdict", verdict)
+    assert reader.standing(resolve(SIMILAR)) is None
+    client.set_model_version_tag("digits", "3", "audit.verdict", "passed")
+
+
+def test_an_audit_that_an_older_release_recorded_stands(config):
     run_id = ask(config(SIMILAR)).run_id
     client = mlflow.MlflowClient()
     tag = json.dumps({"verdict": "passed", "run_id": run_id})
-    client.set_model_version_tag("digits", "2", "audit", tag)
+    client.delete_model_version_tag("digits", "3", "audit.run")
+    assert reader.standing(resolve(SIMILAR)) is None
+    try:
+        for told, stands in ((tag, True), (tag.replace("passed", "failed"), False)):
+            client.set_model_version_tag("digits", "3", "audit", told)
+            found = reader.standing(resolve(SIMILAR))
+            assert (found is not None) is stands
+        # Two tags that name two runs: which of them is newer nobody knows.
+        client.set_model_version_tag("digits", "3", "audit.run", "0" * 32)
+        client.set_model_version_tag("digits", "3", "audit", tag)
+        assert reader.standing(resolve(SIMILAR)) is None
+        again = ask(config(SIMILAR), fresh=True)
+        assert "audit" not in version(SIMILAR).tags
+        assert reader.standing(resolve(SIMILAR)).run_id == again.run_id
+    finally:
+        client.set_model_version_tag("digits", "3", "audit.run", run_id)
+
+
+def test_the_audit_of_another_version_is_not_ones_own(config):
+    run_id = ask(config(SIMILAR)).run_id
+    client = mlflow.MlflowClient()
+    client.set_model_version_tag("digits", "2", "audit.run", run_id)
+    client.set_model_version_tag("digits", "2", "audit.verdict", "passed")
     assert reader.standing(resolve(WORSE)) is None
 
 

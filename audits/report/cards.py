@@ -1,0 +1,81 @@
+"""Pictures for MLflow's cards: sliders that begin with the answer, and a table of classes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from audits.evidence.evidence import Evidence, Picture
+from audits.report.contact_sheet import cell, enlarge
+from audits.report.lettering import INK, PALE, fitted, font
+from audits.report.strip import DRAWN, stages, titles_of, worst_first
+
+# A card of MLflow has room for the upper three quarters of a square, and makes all else a square.
+_WIDTH, _SIDE, _HEAD = 320, 200, 32
+_SIZE = 20  # of words, in pixels; a card makes the picture smaller
+_TABLE_CELL = 112
+
+
+def sliders(evidence: Sequence[Evidence]) -> tuple[Picture, ...]:
+    """All pictures; small ones have their stage drawn in, and sliders begin with the answer.
+
+    MLflow shows step 0 first. So step 0 is what the model drew, or the last step of a check of
+    another package; the steps follow in their order.
+    """
+    found: list[Picture] = []
+    for one in evidence:
+        for _, group in groupby(one.pictures, key=lambda picture: picture.key):
+            steps = sorted(group, key=lambda picture: picture.step)
+            if not all(picture.small for picture in steps):
+                found += [replace(p, image=enlarge(p.image)) for p in steps]
+                continue
+            drawn = [picture for picture in steps if picture.caption in DRAWN]
+            found.append(_card([*steps, *drawn][-1], 0, "answer"))
+            found += [
+                _card(picture, n + 1, f"{n + 1}/{len(steps)}") for n, picture in enumerate(steps)
+            ]
+    return tuple(found)
+
+
+def class_table(evidence: Sequence[Evidence], classes: Sequence[str]) -> dict[str, list[object]]:
+    """Columns of a table with a row for each class that is shown, the worst first.
+
+    Cells are names, pictures (uint8 (H, W, 3)) and how many images were recognised. Empty without
+    pictures.
+    """
+    shown = stages(evidence, classes)
+    if not shown:
+        return {}
+    titles = worst_first(shown)
+    named = titles_of(classes)
+    nothing = np.asarray(cell(np.full((1, 1, 3), 255, np.uint8), _TABLE_CELL))
+    columns: dict[str, list[object]] = {"class": [named.get(title, title) for title in titles]}
+    for stage in shown:
+        columns[stage.label] = [
+            np.asarray(cell(stage.pictures[title], _TABLE_CELL))
+            if title in stage.pictures
+            else nothing
+            for title in titles
+        ]
+        if stage.counts:
+            counts = [stage.counts.get(title) for title in titles]
+            columns[f"{stage.label} recognised"] = [
+                f"{count.images} of {count.of}" if count else "" for count in counts
+            ]
+    return columns
+
+
+def _card(picture: Picture, step: int, position: str) -> Picture:
+    """The picture on a card with its class, its stage and its position in the slider."""
+    card = Image.new("RGB", (_WIDTH, _WIDTH), "white")
+    draw = ImageDraw.Draw(card)
+    stage = f": {fitted(DRAWN.get(picture.caption, picture.caption), _WIDTH // 2, _SIZE)}"
+    room = _WIDTH - 16 - font(_SIZE).getlength(f"{stage}  {position}")
+    top = (_HEAD - _SIZE) // 2 - 2
+    draw.text((8, top), fitted(picture.name, room, _SIZE) + stage, fill=INK, font=font(_SIZE))
+    right = _WIDTH - 8 - font(_SIZE).getlength(position)
+    draw.text((right, top), position, fill=PALE, font=font(_SIZE))
+    card.paste(cell(picture.image, _SIDE), ((_WIDTH - _SIDE) // 2, _HEAD))
+    return replace(picture, image=np.asarray(card), step=step)

@@ -1,0 +1,44 @@
+"""The tag of a registered model that tells the verdicts of its newest versions."""
+
+import logging
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from audits.errors import shortened
+from audits.models import registry
+from audits.models.registry import Resolved
+from audits.tracking.tags import VERDICT_TAG, VERSIONS_TAG
+
+log = logging.getLogger(__name__)
+
+_WORD = 20  # characters of a verdict, which anybody may have written
+_TOLD = 6  # versions in the tag
+_LOOKED_AT = 100  # newest versions
+
+
+def tell_versions(model: Resolved) -> None:
+    """Writes "v3 passed, v2 failed" as the tag of the registered model.
+
+    It is for people alone, so a registry that refuses it does not change the audit.
+    """
+    if model.version is None:
+        return
+    client = mlflow.MlflowClient()
+    try:
+        newest = client.search_model_versions(
+            registry.matching("name", model.name),
+            max_results=_LOOKED_AT,
+            order_by=["version_number DESC"],
+        )
+        told = [
+            f"v{version.version} {shortened(version.tags[VERDICT_TAG], _WORD)}"
+            for version in newest
+            if version.name == model.name and VERDICT_TAG in version.tags
+        ]
+        if told:
+            more = ", and older ones" if len(told) > _TOLD or newest.token else ""
+            value = ", ".join(told[:_TOLD]) + more
+            client.set_registered_model_tag(model.name, VERSIONS_TAG, value)
+    except (MlflowException, OSError) as error:
+        log.warning("The tag %s of %s was not written: %s", VERSIONS_TAG, model.name, error)
