@@ -1,16 +1,11 @@
 """Checks that MLflow answers, before it is used, and words its errors."""
 
 from functools import cache
-from pathlib import Path
 
 import mlflow
 from mlflow.exceptions import MlflowException
-from mlflow.store.db.utils import create_sqlalchemy_engine
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
-from sqlalchemy import inspect
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from audits.errors import AuditError
 
@@ -67,7 +62,9 @@ def _expect_mlflow(uri: str, variable: str) -> None:
     if kind in ("http", "https"):
         _expect_server(uri, variable)
     elif kind in _DATABASES:
-        _expect_database(_parsed(uri, variable), uri, variable)
+        from audits.models.database import expect_database  # a worker never needs it
+
+        expect_database(uri, variable)
     elif kind not in _DATABRICKS:
         _expect_client(uri, variable)
 
@@ -101,38 +98,6 @@ def _expect_server(uri: str, variable: str) -> None:
         raise AuditError(f"{expected} an answer that is not MLflow's. {cure}")
 
 
-def _expect_database(url: URL, uri: str, variable: str) -> None:
-    if url.get_backend_name() == "sqlite":
-        _expect_sqlite(url, uri, variable)
-        return
-    try:
-        url.get_dialect().import_dbapi()
-    except ImportError as error:
-        raise AuditError(
-            f"Expected a driver for the database {url.render_as_string()}, found none ({error}). "
-            f"Install it, or correct {variable}."
-        ) from error
-
-
-def _expect_sqlite(url: URL, uri: str, variable: str) -> None:
-    database = Path((url.database or "").removeprefix("file:"))  # as SQLite's own URIs begin
-    expected, cure = f"Expected MLflow's database at {database.absolute()}", f"Set {variable}."
-    if not database.is_file():
-        raise AuditError(f"{expected}, found none. {cure}")
-    try:
-        # MLflow's own connection, with the settings that the URI names, as how long to wait.
-        engine = create_sqlalchemy_engine(uri)
-        try:
-            known = inspect(engine).has_table("alembic_version")  # made with the first table
-        finally:
-            engine.dispose()
-    except (SQLAlchemyError, TypeError, ValueError) as error:
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())
-        raise AuditError(f"{expected}, but it cannot be read: {reason}. {cure}") from error
-    if not known:
-        raise AuditError(f"{expected}, got a file without its tables. {cure}")
-
-
 def _expect_client(uri: str, variable: str) -> None:
     """For URIs of every other kind: MLflow says itself whether it knows them."""
     try:
@@ -142,10 +107,3 @@ def _expect_client(uri: str, variable: str) -> None:
             f"Expected {variable} to name an MLflow server or database, got {uri!r}: "
             f"{error.message}"
         ) from error
-
-
-def _parsed(uri: str, variable: str) -> URL:
-    try:
-        return make_url(uri)
-    except (ArgumentError, ValueError) as error:
-        raise AuditError(f"Expected {variable} to name a database, got {uri!r}: {error}") from error

@@ -64,6 +64,18 @@ class Greedy(Backward):
         torch.zeros(len(gradient), self.mib, 1 << 20, dtype=torch.uint8)
 
 
+class Wide(nn.Module):
+    """Computes little and needs much memory: about 0.6 MiB an image for each of two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(1, 200, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+        self.head = nn.Linear(200, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layers(x).flatten(1))
+
+
 class Broken(Backward):
     """Raises `error`; if `error` is None, never answers."""
 

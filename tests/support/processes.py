@@ -21,6 +21,20 @@ def wait_until_gone(group: int, seconds: float = 30) -> None:
     pytest.fail("processes of the group outlived their leader")
 
 
+def wait_until_ended(pid: int, seconds: float = 20) -> None:
+    """Waits until the process has ended, reaped or not; else kills it and fails the test."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+                return
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    pytest.fail(f"process {pid} lives on")
+
+
 def marked(entry: str) -> dict[int, str]:
     """Processes with `entry` (NAME=value) in their environment: ids and command lines."""
     found = {}

@@ -1,11 +1,13 @@
-"""Fixtures for the tests of execution: configs of registered networks, and a thread count."""
+"""Fixtures for the tests of execution: configs of registered networks, threads, containers."""
 
 import os
 
 import pytest
 import torch
+from containers import NoEngine, containers, make_docker, remove_image
 
 from audits import parse_config
+from audits.execution import docker
 from audits.execution.worker import Worker
 
 _LEAST = {"data": {"kind": "digits"}, "device": "cpu"}
@@ -30,3 +32,25 @@ def other_threads():
         pytest.skip("one core has one thread")
     with Worker() as worker:
         return 2 if worker.call(torch.get_num_threads, seconds=60) == 1 else 1
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    """A folder with the command docker; the tests are skipped if there is no engine."""
+    folder = tmp_path_factory.mktemp("bin")
+    try:
+        make_docker(folder)
+    except NoEngine as error:
+        pytest.skip(f"no containers here: {error}")
+    yield folder
+    remove_image(folder)
+
+
+@pytest.fixture
+def in_path(engine, monkeypatch, tmp_path):
+    """The same folder, in PATH; asserts that no container is left."""
+    monkeypatch.setenv("PATH", f"{engine}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    docker.expect_available.cache_clear()
+    yield engine
+    assert containers(engine) == [], "containers are left behind"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
+from sessions import evaluated
 from simple_nets import logistic
 
 from audits import parse_config, run_audit
@@ -22,8 +23,8 @@ SIGNATURE = ModelSignature(
 )
 CHECKS = [
     {"kind": "performance"},
-    {"kind": "random_fill", "images": 20, "samples": 4},
-    {"kind": "progressive_fill", "images": 20},
+    {"kind": "random_fill", "images": 8, "samples": 4},
+    {"kind": "progressive_fill", "images": 8},
 ]
 
 
@@ -42,8 +43,8 @@ def figures(result):
 
 
 def audited(config):
-    result = run_audit(config)
-    assert result.evaluation.refusal == ""
+    result = evaluated(config)
+    assert result.refusal == ""
     return result
 
 
@@ -73,13 +74,14 @@ def test_figures_are_those_of_the_plain_logits(kind, pickled, net, config_of, pl
     result = audited(config_of(kind(net), CHECKS, pickled=pickled, signature=SIGNATURE))
     assert figures(result) == pytest.approx(plain_figures, abs=1e-6)
     assert any(note.startswith("The model") for note in result.notes)
-    assert result.evaluation.setting["model"]["outputs"] != asdict(Form())
+    assert result.setting["model"]["outputs"] != asdict(Form())
 
 
 @pytest.mark.parametrize("kind", [nets.Detached, nets.Classes, nets.Box])
 def test_a_check_that_cannot_run_blocks_none_that_can(kind, net, config_of, plain_figures):
     config = config_of(kind(net), CHECKS, engine={"precision": "bfloat16"})
-    result = audited(config)
+    result = run_audit(config)
+    assert result.evaluation.refusal == ""
     performance, *fills = result.evidence
     assert performance.status == "ok"
     wanted = {name: v for name, v in plain_figures.items() if name.startswith("performance/")}
@@ -103,7 +105,7 @@ def test_a_reference_needs_to_give_predictions_alone(net, config_of, register, p
     found = figures(result)
     assert found["random_fill/prototype_reference_accuracy"] > 0
     assert {name: found[name] for name in plain_figures} == pytest.approx(plain_figures, abs=1e-6)
-    assert result.evaluation.setting["reference"]["outputs"]["scale"] == "classes"
+    assert result.setting["reference"]["outputs"]["scale"] == "classes"
 
 
 def test_a_setting_survives_json_and_sentences_change_no_key():

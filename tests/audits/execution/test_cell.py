@@ -14,9 +14,10 @@ import pandas as pd
 import prying_net
 import pytest
 from PIL import Image
+from sessions import evaluated
 from simple_nets import Linear, logistic
 
-from audits import AuditError, parse_config, run_audit
+from audits import AuditError, parse_config
 from audits.data import sources
 from audits.execution.cell import Cell, Held, Inside, held
 from audits.execution.child import Job, open_model, run
@@ -110,7 +111,7 @@ def test_a_variable_from_before_the_start_is_nowhere_in_the_process(tmp_path):
 
 
 def test_evidence_says_what_the_process_lost(config_of, told):
-    notes = run_audit(config_of(logistic(), CHECKS)).notes
+    notes = evaluated(config_of(logistic(), CHECKS)).notes
     (note,) = [note for note in notes if "may run any code" in note]
     assert note.startswith("The model may run any code, which the auditor has allowed. Its process")
     assert ("no network" in note) == told.network
@@ -119,7 +120,7 @@ def test_evidence_says_what_the_process_lost(config_of, told):
 
 def test_a_model_that_should_run_no_code_has_a_cell_too(config_of, told):
     config = config_of(logistic(), CHECKS, pickled=False)
-    (note,) = [note for note in run_audit(config).notes if "taken for hostile" in note]
+    (note,) = [note for note in evaluated(config).notes if "taken for hostile" in note]
     assert ("no other processes" in note) == (told.others and told.processes)
 
 
@@ -163,7 +164,7 @@ def test_a_path_below_the_home_is_found_in_the_cell(config_of, monkeypatch, tmp_
     data = {"kind": "npz", "path": "~/own.npz"}
     net = logistic()
     assert isinstance(net, Linear)
-    result = run_audit(config_of(net, CHECKS, data=data))
+    result = evaluated(config_of(net, CHECKS, data=data))
     assert result.evidence[0].status == "ok"
 
 
@@ -182,7 +183,7 @@ def test_a_layout_of_the_datasets_library_is_read_in_the_cell(config_of, told, t
     figures = []
     for path in (tmp_path, tmp_path / "table"):
         data = {"kind": "huggingface", "path": str(path)}
-        result = run_audit(config_of(logistic(), CHECKS, data=data))
+        result = evaluated(config_of(logistic(), CHECKS, data=data))
         assert result.evidence[0].status == "ok", result.evidence[0].reason
         assert any("no network" in note for note in result.notes)
         figures.append(result.evidence[0].metrics)
@@ -219,7 +220,7 @@ def test_data_that_are_elsewhere_are_copied_before_and_need_no_network(
         Image.new("L", (28, 28), 20 * label).save(folder / "a.png")
     with mlflow.start_run() as run:
         mlflow.log_artifacts(str(tmp_path / "photos"), "photos")
-    result = run_audit(
+    result = evaluated(
         parse_config(
             {
                 "model": uri,

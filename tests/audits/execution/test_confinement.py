@@ -244,6 +244,7 @@ own, way, place = sys.argv[1:]
 if __name__ == "__main__":
     said, writing = Pipe(duplex=False)
     life, line = Pipe(duplex=False)
+    fork_server.PRELOADED[:] = ["numpy"]
     context = fork_server.context() if way == "forked" else get_context("spawn")
     process = context.Process(target=hostile.clings_in, args=(writing, life, own, place))
     process.start()

@@ -8,14 +8,13 @@ import sys
 import time
 from dataclasses import asdict
 
-import child_calls
 import hostile
 import hostile_files
 import mlflow
 import numpy as np
 import prying_net
 import pytest
-from containers import IMAGE, NoEngine, containers, make_docker, remove_image
+from containers import IMAGE, containers
 from simple_nets import logistic
 
 from audits import AuditError, run_audit
@@ -24,34 +23,13 @@ from audits.execution import docker
 from audits.execution.cell import Cell, Held, held
 from audits.execution.inputs import AuditInputs
 from audits.execution.session import Session
-from audits.execution.worker import Worker, WorkerFailure
+from audits.execution.worker import Worker
 from audits.models import registry
 from audits.verdict.isolation import WITHOUT
 from flows.cli import main
 
 CHECKS = [{"kind": "performance", "images": 10}]
 CONTAINED = Cell("0", "It runs code.", isolation="docker", image=IMAGE)
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory):
-    """A folder with the command docker; the tests are skipped if there is no engine."""
-    folder = tmp_path_factory.mktemp("bin")
-    try:
-        make_docker(folder)
-    except NoEngine as error:
-        pytest.skip(f"no containers here: {error}")
-    yield folder
-    remove_image(folder)
-
-
-@pytest.fixture
-def in_path(engine, monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", f"{engine}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.chdir(tmp_path)
-    docker.expect_available.cache_clear()
-    yield engine
-    assert containers(engine) == [], "containers are left behind"
 
 
 def test_docker_and_the_cell_inside_leave_nothing(in_path):
@@ -80,24 +58,6 @@ def test_hostile_code_gets_nowhere_in_a_container(in_path, tmp_path):
             found = worker.call(function, *args, seconds=120, cell=CONTAINED)
             assert found == [], function.__name__
         assert worker.call(hostile.becomes, seconds=120, cell=CONTAINED) == "refused"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("function", "reason"),
-    [
-        (child_calls.sleep_through_sigterm, "it took more than 0.5 s and was stopped"),
-        (child_calls.leave, "the process that held the model died (exit code 3)"),
-        (child_calls.segfault, "the process that held the model died (signal 11)"),
-    ],
-)
-def test_the_end_of_a_process_in_a_container_is_told_as_out_of_it(function, reason, in_path):
-    with Worker() as worker:
-        assert worker.call(child_calls.double, 2, seconds=120, cell=CONTAINED) == 4
-        with pytest.raises(WorkerFailure) as failure:
-            worker.call(function, seconds=0.5, cell=CONTAINED)
-        assert failure.value.reason == reason
-        assert worker.call(child_calls.double, 2, seconds=120, cell=CONTAINED) == 4
 
 
 _PARENT = """

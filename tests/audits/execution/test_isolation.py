@@ -9,7 +9,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-import child_calls
 import hostile
 import hostile_files
 import mlflow
@@ -68,24 +67,6 @@ def test_bubblewrap_alone_hides_files_servers_and_processes(tmp_path):
         abstract.listen()
         servers = (tcp.getsockname()[1], 9, "/nowhere", f"fillblanks-{os.getpid()}")
         assert not {"TCP", "abstract"} & set(confined(hostile.connects, *servers, **alone))
-
-
-@needs_bubblewrap
-@pytest.mark.parametrize(
-    ("function", "reason"),
-    [
-        (child_calls.sleep_through_sigterm, "it took more than 0.5 s and was stopped"),
-        (child_calls.leave, "the process that held the model died (exit code 3)"),
-        (child_calls.segfault, "the process that held the model died (signal 11)"),
-    ],
-)
-def test_the_end_of_a_process_in_bubblewrap_is_told_as_out_of_it(function, reason):
-    with Worker() as worker:
-        assert worker.call(child_calls.double, 2, seconds=120, cell=WRAPPED) == 4
-        with pytest.raises(WorkerFailure) as failure:
-            worker.call(function, seconds=0.5, cell=WRAPPED)
-        assert failure.value.reason == reason
-        assert worker.call(child_calls.double, 2, seconds=120, cell=WRAPPED) == 4
 
 
 _PARENT = """

@@ -7,6 +7,7 @@ import mlflow
 import planned_nets
 import pytest
 import torch
+from executors import Each
 from sessions import open_session
 
 from audits import AuditError, parse_config, run_audit
@@ -15,7 +16,6 @@ from audits.data.sources import Digits
 from audits.execution.tuning import Planned
 from audits.workflows.preview import preview
 from fillblanks import Plan, default_plan
-from flows.demo.network import ResNet
 
 SHRUNK = "Memory was too short for 16 images in a pass; the audit went on with 8."
 PERFORMANCE, FILL = {"kind": "performance"}, {"kind": "random_fill"}
@@ -114,14 +114,13 @@ def test_a_long_audit_is_tuned_once(config_of):
 
 
 def test_a_model_that_cannot_be_tuned_is_audited_all_the_same(config_of):
-    config = config_of(_fitted(planned_nets.Dying()), [MANY])
+    few = {**FEW, "label": "few"}
+    config = config_of(_fitted(planned_nets.Dying()), [MANY, few])
     with open_session(config) as session:
         assert session.plan == default_plan(1, 28, 28)
         (note,) = _notes(session)
         assert "Tuning failed: the process that held the model died (exit code 3" in note
-        session.measure(
-            session.check("random_fill"), session.units(session.check("random_fill"))[0]
-        )
+        _measure(session, "few")
 
 
 def test_a_precision_that_was_reduced_by_hand_is_compared_in_a_short_audit_too(config_of):
@@ -231,14 +230,13 @@ def test_a_chunk_that_is_too_large_is_halved_while_tuning(config_of):
 
 
 def test_memory_that_is_really_limited_makes_the_chunk_smaller(config_of):
-    config = config_of(
-        ResNet(), [FEW], pickled=False, engine={"chunk": 2048}, limits={"memory_gib": 2.0}
-    )
+    net, engine, limits = planned_nets.Wide(), {"chunk": 1024}, {"memory_gib": 2.0}
+    config = config_of(net, [FEW], pickled=False, engine=engine, limits=limits)
     with open_session(config) as session:
         _measure(session, "random_fill")
         chunks = [plan.chunk for plan in session.plans.all]
-        assert 64 < chunks[-1] < 2048
-        assert chunks == [2048 >> i for i in range(len(chunks))]
+        assert 64 < chunks[-1] < 1024
+        assert chunks == [1024 >> i for i in range(len(chunks))]
         assert len(_notes(session)) == len(chunks) - 1
         assert session.conclude(session.check("random_fill")).status == "ok"
 
@@ -266,10 +264,15 @@ def test_where_not_one_pass_fits_the_evidence_is_a_line_that_says_what_to_turn_d
     net, limits, message, config_of
 ):
     config = config_of(net, [PERFORMANCE, FEW], engine={"chunk": 1, "block": 1}, limits=limits)
-    result = run_audit(config)
+    units = []
+
+    def measure(session, check, unit):
+        units.append(unit)
+        session.measure(check, unit)
+
+    result = run_audit(config, executor=Each(measure))
     assert [e.status for e in result.evidence] == ["ok", "error"]
-    with open_session(config) as session:
-        (unit,) = session.units(session.check("random_fill"))
-    assert result.evidence[1].reason == f"{unit}: {message}"
+    assert len(units) == 2
+    assert result.evidence[1].reason == f"{units[1]}: {message}"
     assert result.verdict.word == "undecided"
     assert _plan_files(config.store) == {}

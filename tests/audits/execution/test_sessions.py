@@ -7,7 +7,7 @@ import pytest
 from bad_checks import FAULTS, Bad
 from executors import Each, Threads
 from nets import Crashing
-from sessions import open_session
+from sessions import evaluated, open_session
 
 from audits import run_audit
 from audits.execution import child
@@ -115,7 +115,7 @@ def test_a_unit_that_fails_is_named_and_no_other_is_started(config_of):
     assert failure.value.reason.startswith(f"{units[1]}: ")
     assert "Traceback" in failure.value.detail
     assert len(units) > 1
-    result = run_audit(config, executor=Each(measure))
+    result = evaluated(config, Each(measure))
     assert started == ["progressive_fill", "performance"]
     assert [e.status for e in result.evidence] == ["error", "ok"]
     assert result.evidence[0].reason == f"{units[0]}: RuntimeError: It broke."
@@ -129,8 +129,8 @@ def _same_evidence(one, other):
     ]
     for mine, others in zip(one.evidence, other.evidence, strict=True):
         assert mine.images.equals(others.images)
-    assert one.evaluation.setting == other.evaluation.setting
-    assert one.evaluation.notes == other.evaluation.notes
+    assert one.setting == other.setting
+    assert one.notes == other.notes
 
 
 @pytest.mark.parametrize("net", [planned_nets.Linear(), planned_nets.Narrow(rows=8)])
@@ -141,12 +141,12 @@ def test_units_in_threads_give_the_same_evidence(net, config_of, tmp_path):
     with open_session(config) as session:
         assert len(session.units(session.check("progressive_fill"))) > 1
     apart = config.model_copy(update={"store": str(tmp_path / "apart")})
-    _same_evidence(run_audit(config, executor=Threads()), run_audit(apart))
+    _same_evidence(evaluated(config, Threads()), evaluated(apart))
 
 
 _TOLD = {
-    "none": "Expected Evidence from conclude of bad, got NoneType.",
-    "a dict": "Expected Evidence from conclude of bad, got dict.",
+    "none": "Expected Evidence from conclude of {}, got NoneType.",
+    "a dict": "Expected Evidence from conclude of {}, got dict.",
     "picture is a list": "TypeError: Expected an array as picture 'a', got list.",
     "picture of floats": "Expected uint8 (H, W) or (H, W, 3) as picture 'a', got float64 (2, 2).",
     "numpy number": "TypeError: Object of type float32 is not JSON serializable.",
@@ -154,14 +154,17 @@ _TOLD = {
 
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # the check is not registered
-@pytest.mark.parametrize("fault", FAULTS)
-def test_bad_evidence_of_a_check_is_its_error_and_the_next_check_goes_on(fault, config_of):
+def test_bad_evidence_of_a_check_is_its_error_and_the_next_check_goes_on(config_of):
     config = config_of(planned_nets.Linear(), [PERFORMANCE])
-    config = config.model_copy(update={"checks": (Bad(fault=fault), *config.checks)})
-    result = run_audit(config)
-    assert [e.status for e in result.evidence] == ["error", "ok"]
-    reason = result.evidence[0].reason
-    assert "bad" in reason
-    assert "\n" not in reason
-    assert _TOLD.get(fault, "Expected evidence of bad that can be ") in reason
-    assert run_audit(config).evidence[0].reason == reason, "bad evidence was kept"
+    bad = tuple(Bad(fault=fault, label=f"bad_{number}") for number, fault in enumerate(FAULTS))
+    config = config.model_copy(update={"checks": (*bad, *config.checks)})
+    result, again = evaluated(config), evaluated(config)
+    assert [e.status for e in result.evidence] == ["error"] * len(FAULTS) + ["ok"]
+    found = zip(FAULTS, bad, result.evidence[:-1], again.evidence[:-1], strict=True)
+    for fault, check, evidence, repeated in found:
+        assert evidence.check == check.name
+        assert check.name in evidence.reason
+        assert "\n" not in evidence.reason
+        told = _TOLD.get(fault, "Expected evidence of {} that can be ")
+        assert told.format(check.name) in evidence.reason, fault
+        assert repeated.reason == evidence.reason, "bad evidence was kept"

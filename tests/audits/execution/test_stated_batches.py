@@ -1,9 +1,13 @@
 """The batch that an archive states sets the chunk of an audit's plan."""
 
+import shutil
+from contextlib import suppress
+
 import mlflow
 import numpy as np
 import pytest
 import torch
+from mlflow.exceptions import MlflowException
 from planned_nets import Linear
 from sessions import open_session
 from torch.export import Dim
@@ -16,28 +20,38 @@ _CHECKS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A network, and its model's folder."""
+    torch.manual_seed(0)
+    net, folder = Linear().eval(), tmp_path_factory.mktemp("saved") / "model"
+    mlflow.pytorch.save_model(
+        net,
+        str(folder),
+        input_example=np.zeros((2, 1, 28, 28), np.float32),
+        metadata={"classes": [str(n) for n in range(10)], "mean": [0.3], "std": [0.35]},
+        pip_requirements=["torch"],
+    )
+    return net, folder
+
+
 @pytest.fixture
-def session_of(registry, tmp_path):
+def session_of(shared_registry, saved, tmp_path):
     """Opens a session of a network that is exported for a batch."""
 
     def open_it(batch, **engine):
-        torch.manual_seed(0)
-        net, folder = Linear().eval(), tmp_path / "model"
-        mlflow.pytorch.save_model(
-            net,
-            str(folder),
-            input_example=np.zeros((2, 1, 28, 28), np.float32),
-            metadata={"classes": [str(n) for n in range(10)], "mean": [0.3], "std": [0.35]},
-            pip_requirements=["torch"],
-        )
+        net, folder = saved[0], tmp_path / "model"
+        shutil.copytree(saved[1], folder)
         example = (torch.zeros(4, 1, 28, 28),)
         program = torch.export.export(net, example, dynamic_shapes=({0: batch},))
         torch.export.save(program, str(folder / "data" / "model.pt2"))
         client = mlflow.MlflowClient()
-        client.create_registered_model("m")
-        client.create_model_version("m", folder.as_uri())
+        with suppress(MlflowException):  # of an earlier test
+            client.create_registered_model("m")
+        version = client.create_model_version("m", folder.as_uri()).version
         config = {"data": {"kind": "digits"}, "checks": _CHECKS, "store": str(tmp_path / "store")}
-        return open_session(parse_config({**config, "model": "models:/m/1", "engine": engine}))
+        config |= {"model": f"models:/m/{version}", "engine": engine}
+        return open_session(parse_config(config))
 
     return open_it
 

@@ -1,16 +1,17 @@
 """Another process measures units of an audit by its ticket, with any number of threads."""
 
 import json
-from concurrent.futures import ProcessPoolExecutor
+import pickle
+from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import planned_nets
 import pytest
 import torch
-from sessions import open_session
+from sessions import evaluated, open_session
 
-from audits import AuditError, run_audit
+from audits import AuditError, parse_config, run_audit
 from audits.execution import tickets
 from audits.execution.executors import InProcess
 
@@ -32,6 +33,18 @@ class Elsewhere(InProcess):
     def map_units(self, session, check, units):
         ticket, numbers = tickets.ticket_of(session), [unit.number for unit in units]
         self._processes.submit(tickets.measure_units, ticket, check.name, numbers).result()
+
+
+class Here:
+    """Runs in this process; an error comes back as from another process, by its pickle."""
+
+    def submit(self, function, *args):
+        future = Future()
+        try:
+            future.set_result(function(*args))
+        except Exception as error:
+            future.set_exception(pickle.loads(pickle.dumps(error)))
+        return future
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +86,25 @@ def test_the_session_elsewhere_is_closed_with_its_batch(others, config_of):
         assert session.conclude(session.check("performance")).status == "ok"
 
 
-def test_a_unit_that_fails_elsewhere_is_named(others, config_of):
+@pytest.mark.parametrize("where", ["here", pytest.param("another process", marks=pytest.mark.slow)])
+def test_a_unit_that_fails_elsewhere_is_named(where, request, config_of):
+    processes = Here() if where == "here" else request.getfixturevalue("others")
     config = config_of(planned_nets.Broken(RuntimeError("It broke.")), [FEW])
-    (evidence,) = run_audit(config, executor=Elsewhere(others)).evidence
+    (evidence,) = evaluated(config, Elsewhere(processes)).evidence
     assert evidence.status == "error"
-    with open_session(config) as session:
-        (unit,) = session.units(session.check("random_fill"))
-    assert evidence.reason == f"{unit}: RuntimeError: It broke."
+    assert evidence.reason == "unit 0 (20 images from 4): RuntimeError: It broke."
     assert "Traceback" in evidence.detail
+
+
+@pytest.fixture(scope="module")
+def begun(shared_registry, register, tmp_path_factory):
+    """The config of an audit, with an empty store, and the ticket of its session."""
+    uri, sha256 = register(planned_nets.Linear(), "begun", pickled=True)
+    values = {"model": uri, "trust_pickle_sha256": sha256, "data": {"kind": "digits"}}
+    store = str(tmp_path_factory.mktemp("store"))
+    config = parse_config({**values, "checks": CHECKS, "device": "cpu", "store": store})
+    with open_session(config) as session:
+        return config, tickets.ticket_of(session)
 
 
 @pytest.mark.parametrize(
@@ -92,10 +116,8 @@ def test_a_unit_that_fails_elsewhere_is_named(others, config_of):
         ({"torch": "1.0"}, "Expected float32 on cpu with torch 1.0, as where the audit began"),
     ],
 )
-def test_a_ticket_of_other_inputs_or_another_device_is_refused(changed, message, config_of):
-    config = config_of(planned_nets.Linear(), CHECKS)
-    with open_session(config) as session:
-        ticket = json.loads(tickets.ticket_of(session))
+def test_a_ticket_of_other_inputs_or_another_device_is_refused(changed, message, begun):
+    config, ticket = begun[0], json.loads(begun[1])
     for name, value in changed.items():
         place = ticket if name in ticket else ticket["start"]["setting"]
         assert place[name] != value
@@ -105,10 +127,8 @@ def test_a_ticket_of_other_inputs_or_another_device_is_refused(changed, message,
     assert _kept(config) == set()
 
 
-def test_the_plan_travels_with_the_ticket(config_of):
-    config = config_of(planned_nets.Linear(), CHECKS)
-    with open_session(config) as session:
-        ticket = json.loads(tickets.ticket_of(session))
+def test_the_plan_travels_with_the_ticket(begun):
+    ticket = json.loads(begun[1])
     ticket["start"]["plan"]["chunk"] = 8
     with tickets.opened(json.dumps(ticket)) as session:
         assert session.plan.chunk == 8

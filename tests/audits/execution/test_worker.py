@@ -1,36 +1,21 @@
 """If a model hangs or crashes, the caller gets an error and the next call a new process."""
 
 import os
-import resource
-import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import child_calls
+import few_files
 import numpy as np
 import pytest
+from processes import wait_until_ended
 
 from audits.execution.cell import Held
 from audits.execution.worker import Worker, WorkerFailure
 from fillblanks import Plan
-
-
-def _wait_until_gone(pid):
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        status = Path(f"/proc/{pid}/stat")
-        try:
-            if status.read_text().rsplit(")", 1)[1].split()[0] == "Z":
-                return
-        except FileNotFoundError:
-            return
-        time.sleep(0.1)
-    os.kill(pid, signal.SIGKILL)
-    pytest.fail(f"process {pid} lives on")
 
 
 def test_a_result_comes_back_from_another_process_that_stays(worker):
@@ -57,7 +42,7 @@ def test_a_call_that_hangs_or_crashes_is_a_failure_and_the_next_one_works(functi
     with pytest.raises(WorkerFailure) as failure:
         worker.call(function, seconds=0.5)
     assert failure.value.reason == str(failure.value) == reason
-    _wait_until_gone(pid)
+    wait_until_ended(pid)
     assert worker.call(os.getpid, seconds=60) != pid
 
 
@@ -172,7 +157,7 @@ def test_stop_ends_the_call_of_another_thread(tmp_path):
         with pytest.raises(WorkerFailure, match="ended during the call"):
             call.result(timeout=60)
         assert waiting.result(timeout=60) != pid
-        _wait_until_gone(pid)
+        wait_until_ended(pid)
 
 
 def test_leaving_the_context_ends_the_calls_of_other_threads_and_refuses_new_ones(tmp_path):
@@ -186,44 +171,20 @@ def test_leaving_the_context_ends_the_calls_of_other_threads_and_refuses_new_one
             worker.call(os.getpid, seconds=60)
 
 
-@contextmanager
-def _room_for_files(count):
-    """Lets this process open `count` files and no more."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = [os.dup(0) for _ in range(200)]  # more than the gaps between open descriptors
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(free) + 1, before[1]))
-    for descriptor in free[:count]:
-        os.close(descriptor)
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-        for descriptor in free[count:]:
-            os.close(descriptor)
-
-
-@pytest.mark.parametrize("files", [0, 3, 6, 8])
-def test_a_process_that_cannot_be_started_is_a_failure_and_the_next_one_can(files):
-    with Worker() as worker:
-        worker.call(os.getpid, seconds=60)  # late imports need files, too
-        worker.stop()
-        with _room_for_files(files), pytest.raises(WorkerFailure) as failure:
-            worker.call(os.getpid, seconds=60)
-        assert failure.value.reason.startswith("the process for the model did not start: ")
-        assert "\n" not in failure.value.reason
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                assert worker.call(child_calls.double, 2, seconds=60) == 4
-                return
-            except WorkerFailure:  # a fork server dies if it could not start a process
-                assert time.monotonic() < deadline
+def test_a_process_that_cannot_be_started_is_a_failure_and_the_next_one_can():
+    """The program tries each number of files that it may open."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, few_files.__file__]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert done.stdout.split() == ["0", "3", "6", "8"], done.stderr
 
 
 def test_leaving_the_context_ends_the_process():
     with Worker() as worker:
         pid = worker.call(os.getpid, seconds=60)
-    _wait_until_gone(pid)
+    wait_until_ended(pid)
 
 
 def test_leaving_by_an_error_ends_the_process_too():
@@ -235,25 +196,29 @@ def test_leaving_by_an_error_ends_the_process_too():
     pids = []
     with pytest.raises(ZeroDivisionError):
         leave_by_error()
-    _wait_until_gone(pids[0])
+    wait_until_ended(pids[0])
 
 
 _PARENT = """
 import os, threading
 import child_calls
+from audits.execution import fork_server
 from audits.execution.worker import Worker
+fork_server.PRELOADED[:] = ["torch"]
+LONG = {"seconds": 3600}
 if __name__ == "__main__":
-    with Worker() as worker:
-        print(worker.call(os.getpid, seconds=60), flush=True)
-        threading.Timer(1, print, ["calling"], {{"flush": True}}).start()
-        worker.call(child_calls.{call}, seconds=3600)
+    with Worker() as one, Worker() as other:
+        print(*(worker.call(os.getpid, seconds=60) for worker in (one, other)), flush=True)
+        threading.Timer(1, print, ["calling"], {"flush": True}).start()
+        threading.Thread(target=one.call, args=(child_calls.sleep,), kwargs=LONG).start()
+        other.call(child_calls.spin_in_c, **LONG)
 """
 
 
-@pytest.mark.parametrize("call", ["sleep", "spin_in_c"])
-def test_the_process_ends_with_its_parent_even_when_that_is_killed(call, tmp_path):
+def test_the_processes_end_with_their_parent_even_when_that_is_killed(tmp_path):
+    """One process sleeps, the other spins in C."""
     script = tmp_path / "parent.py"
-    script.write_text(_PARENT.format(call=call))
+    script.write_text(_PARENT)
     path = os.pathsep.join(filter(None, sys.path))
     with subprocess.Popen(
         [sys.executable, str(script)],
@@ -262,9 +227,11 @@ def test_the_process_ends_with_its_parent_even_when_that_is_killed(call, tmp_pat
         env={**os.environ, "PYTHONPATH": path},
     ) as parent:
         try:
-            pid = int(parent.stdout.readline())
+            pids = [int(word) for word in parent.stdout.readline().split()]
             assert parent.stdout.readline() == "calling\n"
-            assert Path(f"/proc/{pid}").exists()
+            assert len(set(pids)) == 2
+            assert all(Path(f"/proc/{pid}").exists() for pid in pids)
         finally:
             parent.kill()
-    _wait_until_gone(pid)
+    for pid in pids:
+        wait_until_ended(pid)

@@ -134,7 +134,7 @@ def test_it_finds_a_plan_and_tells_what_it_tried(trained, blobs):
 )
 def test_what_is_fixed_is_not_tried(classifier, images, fixed):
     rest = {"chunk": 24} if "block" not in fixed else {}
-    found = tune(classifier, images, fixed={**rest, **fixed}, **OPTIONS)
+    found = tune(classifier, images, fixed={**rest, **fixed}, draws=16, patch_size=3)
     for name, value in fixed.items():
         assert getattr(found.plan, name) == value
         # Reduced precision is compared with full precision.
@@ -152,7 +152,7 @@ def test_all_that_can_be_fixed_leaves_one_trial(classifier, images):
 
 def test_the_answer_of_the_plan_is_that_of_float64(classifier, blobs):
     images, labels = blobs[0][:16], blobs[1][:16]
-    found = tune(classifier, images, labels, **OPTIONS)
+    found = tune(classifier, images, labels, fixed={"chunk": 32}, **OPTIONS)
     options = {"samples": 64, "max_draws": 64, "patch_size": 3}
     reference = Plan(32, precision="float64")
     one, other = (

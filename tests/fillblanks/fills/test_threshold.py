@@ -21,10 +21,10 @@ every_option = [
     pytest.mark.parametrize("binarise", BINARISE),
 ]
 # Subnormal values are left out, since their ratios are not exact.
-updates = arrays.arrays(np.float64, SHAPE, elements=st.floats(-1e3, 1e3), fill=st.nothing()).map(
-    lambda values: torch.from_numpy(np.where(np.abs(values) > 1e-30, values, 0.0))
-)
-blanks = arrays.arrays(np.bool_, (2, 1, 5, 7)).map(torch.from_numpy)
+updates = arrays.arrays(
+    np.float64, (2, 2, 3, 5), elements=st.floats(-1e3, 1e3), fill=st.nothing()
+).map(lambda values: torch.from_numpy(np.where(np.abs(values) > 1e-30, values, 0.0)))
+blanks = arrays.arrays(np.bool_, (2, 1, 3, 5)).map(torch.from_numpy)
 
 
 def every(test):

@@ -49,14 +49,29 @@ def _export(net, file, dynamo=True, dynamic=True, shape=(2, 3, 8, 8)):
     return onnx.load(str(file))
 
 
+@pytest.fixture(scope="module")
+def exported_bytes(net, tmp_path_factory):
+    file = tmp_path_factory.mktemp("exported") / "net.onnx"
+    return _export(net, file).SerializeToString()
+
+
+@pytest.fixture
+def exported(exported_bytes):
+    """The network as torch exports it by default, for any batch."""
+    return onnx.load_model_from_string(exported_bytes)
+
+
 def _save(model, folder, **arguments):
     mlflow.onnx.save_model(model, str(folder), pip_requirements=["onnx"], **arguments)
     return folder
 
 
 @pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "legacy"])
-def test_an_export_of_torch_has_gradients_and_needs_no_trust(dynamo, net, tmp_path, loaded):
-    folder = _save(_export(net, tmp_path / "net.onnx", dynamo), tmp_path / "model")
+def test_an_export_of_torch_has_gradients_and_needs_no_trust(
+    dynamo, net, exported, tmp_path, loaded
+):
+    model = exported if dynamo else _export(net, tmp_path / "net.onnx", dynamo=False)
+    folder = _save(model, tmp_path / "model")
     files = inspect(folder, Preprocessing())
     assert not files.trusted
     contract = files.contract
@@ -72,10 +87,10 @@ def test_an_export_of_torch_has_gradients_and_needs_no_trust(dynamo, net, tmp_pa
 
 
 def test_the_first_images_are_compared_and_a_wrong_conversion_is_given_up(
-    net, tmp_path, loaded, monkeypatch
+    net, exported, tmp_path, loaded, monkeypatch
 ):
     """A conversion that is right for random inputs and wrong for the audit's own images."""
-    folder = _save(_export(net, tmp_path / "net.onnx"), tmp_path / "model")
+    folder = _save(exported, tmp_path / "model")
     files = inspect(folder, Preprocessing())
 
     class Wrong(nn.Module):
@@ -91,8 +106,8 @@ def test_the_first_images_are_compared_and_a_wrong_conversion_is_given_up(
     assert not graph(grey.requires_grad_()).requires_grad
 
 
-def test_a_conversion_that_fails_leaves_a_black_box(net, tmp_path, loaded, monkeypatch):
-    folder = _save(_export(net, tmp_path / "net.onnx"), tmp_path / "model")
+def test_a_conversion_that_fails_leaves_a_black_box(net, exported, tmp_path, loaded, monkeypatch):
+    folder = _save(exported, tmp_path / "model")
 
     def refuse(model, output):
         raise Unconvertible("no converter")
@@ -154,8 +169,7 @@ def test_a_classifier_of_scikit_learn_gives_its_probabilities(
     np.testing.assert_allclose(answer, model.predict_proba(rows[1]), atol=1e-5)
 
 
-def test_weights_in_files_of_their_own_decide_the_digest_and_stay_inside(net, tmp_path):
-    exported = _export(net, tmp_path / "net.onnx")
+def test_weights_in_files_of_their_own_decide_the_digest_and_stay_inside(exported, tmp_path):
     folder = tmp_path / "model"
     _save(exported, folder, save_as_external_data=True, size_threshold=0, location="weights.bin")
     before = inspect(folder, Preprocessing()).digest
@@ -178,8 +192,8 @@ def _change(folder, change):
     file.write_bytes(model.SerializeToString())
 
 
-def test_graphs_that_cannot_be_audited_are_refused_in_one_line(net, tmp_path):
-    folder = _save(_export(net, tmp_path / "net.onnx"), tmp_path / "model")
+def test_graphs_that_cannot_be_audited_are_refused_in_one_line(exported, tmp_path):
+    folder = _save(exported, tmp_path / "model")
     good = (folder / "model.onnx").read_bytes()
 
     def custom(model):
