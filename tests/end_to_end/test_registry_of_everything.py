@@ -1,62 +1,33 @@
-"""A sweep of a registry of everything touches image classifiers alone, whatever their names are."""
+"""A sweep of a registry of everything touches image classifiers alone."""
 
-import json
-import os
-import unicodedata
 from pathlib import Path
 
 import described as of
 import mlflow
 import pytest
 import yaml
+from commands import commands
 from mlflow import MlflowClient
 from servers import mlflow_server
-from simple_nets import logistic
 
 from audits import AuditError, parse_config
-from audits.models.registry import resolve
 from audits.workflows.audit import run_audit
 from audits.workflows.candidates import candidates
 from audits.workflows.sweep import Wanted, sweep_config, versions
 from audits.workflows.sweep_summary import audit_due
-from flows.cli import main
 from flows.sweep import sweep
 
 _CODED = {"flavour": "pytorch", "inputs": of.tensor(-1, 3, 64, 64), "entry": {"code": "code"}}
-NAMES = [
-    "someone@example.org",
-    "a@b@c",
-    "both ' and \"",
-    "'",
-    "back\\",
-    unicodedata.normalize("NFC", "café"),
-    unicodedata.normalize("NFD", "café"),
-    "v1.2.3",
-    " spaces at both ends ",
-    "100 %",
-    "%20",
-    "a+b",
-    "a#b",
-    "a?b=c",
-    "a_b",
-    "axb",
-    "latest",
-    "m-" + "0" * 32,
-    "1",
-    "日本語 🙂",
-    "[a]*",
-    "x" * 250,
-]
+_CONFIG = {
+    "data": {"kind": "digits"},
+    "checks": [{"kind": "performance"}],
+    "policy": {"conditions": [{"metric": "performance/accuracy", "min": 0.0}]},
+}
 
 
 @pytest.fixture
 def config(tmp_path):
-    return {
-        "data": {"kind": "digits"},
-        "checks": [{"kind": "performance"}],
-        "policy": {"conditions": [{"metric": "performance/accuracy", "min": 0.0}]},
-        "store": str(tmp_path / "store"),
-    }
+    return {**_CONFIG, "store": str(tmp_path / "store")}
 
 
 def _everything():
@@ -124,20 +95,9 @@ def test_a_single_audit_of_a_foreign_model_is_one_line_and_records_nothing(
 
 
 @pytest.fixture
-def here(monkeypatch, capsys):
-    """Runs a command in this process; returns its exit code and stdout, and keeps its stderr."""
-    variables = dict(os.environ)
-    monkeypatch.setattr("flows.cli.watch", lambda: None)  # it would end this process's children
-
-    def run(*arguments):
-        capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        out, run.stderr = capsys.readouterr()
-        return code, out
-
-    yield run
-    os.environ.clear()  # commands set variables
-    os.environ.update(variables)
+def here():
+    with commands() as run:
+        yield run
 
 
 @pytest.fixture
@@ -145,7 +105,7 @@ def asked(here, config, tmp_path):
     """Sweeps the whole registry by the command; returns its exit code and stdout."""
     file = tmp_path / "audit.yaml"
     file.write_text(yaml.safe_dump(config))
-    return lambda *options: here("sweep", "--config", file, *options)
+    return lambda *options: here("sweep", "--config", file, *options)[:2]
 
 
 def _due(uri):
@@ -239,46 +199,6 @@ def test_odd_and_unreachable_versions_do_not_stop_a_sweep(
         result = run_audit(parse_config({**config, "model": f"models:/{name}/1"}))
         assert result.verdict.word == "undecided"
         assert "Expected" in result.verdict.reason
-
-
-@pytest.fixture(scope="module")
-def named(shared_registry, register):
-    """One model under every name, and a sweep of all of them."""
-    source = resolve(register(logistic(), "plain")[0])
-    client = MlflowClient()
-    for name in NAMES:
-        client.create_registered_model(name)
-        client.create_model_version(name, f"models:/{source.model_id}")
-        client.set_registered_model_alias(name, "champion", "1")
-
-
-@pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_a_name_that_mlflow_accepts_is_swept_and_shown(
-    name, named, here, config, tmp_path, monkeypatch
-):
-    file = tmp_path / "audit.yaml"
-    file.write_text(yaml.safe_dump(config))
-    swept = ["sweep", "--config", file, "--name", name]
-    uri = f"models:/{name}/1"
-    monkeypatch.setenv("COLUMNS", "40")  # then each cell has lines of its own, also a long one
-    code, out = here(*swept, "--dry-run")
-    told = f"version: {uri} due why: there is no complete audit that can be verified"
-    assert (code, "".join(out.split())) == (0, "".join(told.split()))
-    code, out = here(*swept, "--without-prefect")
-    assert code == 0
-    assert out.splitlines()[-1] == "1 versions, 1 audited: 1 passed in part"
-    code, out = here("history", name, "--json")
-    (entry,) = map(json.loads, out.splitlines())
-    assert (code, entry["verdict"], entry["version"]) == (0, "passed", "1")
-    assert entry["aliases"] == ["champion"]
-    code, out = here("gate", f"models:/{name}@champion", "--config", file, "--without-prefect")
-    assert code == 0
-    assert f"{name.strip()} v1 was audited before; nothing was measured." in out
-    code, out = here("policy", "--from", f"models:/{name}@champion")
-    assert (code, out) == (2, "")  # the audit is found, and covers a part alone
-    assert "the config has no check of it" in here.stderr
-    tags = MlflowClient().get_model_version(name, "1").tags
-    assert tags["audit.verdict"] == "passed"
 
 
 @pytest.mark.slow

@@ -16,6 +16,10 @@ def _is_grey(pixels: Tensor) -> Tensor:
     return (pixels > 0.01) & (pixels < 0.99)
 
 
+def _bytes(pixels: Tensor) -> Tensor:
+    return (pixels * 255).round()
+
+
 class KnowsThePictures(nn.Module):
     """Right for the pictures that it was given, masked and filled in too; else never.
 
@@ -25,13 +29,18 @@ class KnowsThePictures(nn.Module):
     def __init__(self, net: nn.Module, pictures: Tensor):
         super().__init__()
         self.net = net
-        self.register_buffer("pictures", pictures.flatten(1))
+        pixels = pictures.flatten(1)
+        # Bytes compare fast. Pixels that are not grey are 255 here and 0 in an image: none match.
+        self.register_buffer("known", torch.where(_is_grey(pixels), _bytes(pixels), 255).byte())
 
     def forward(self, x: Tensor) -> Tensor:
         pixels = _pixels(x).flatten(1)
         grey = _is_grey(pixels)
-        same = ((pixels[:, None] - self.pictures[None]).abs() < 0.002) & grey[:, None]
-        share = same.sum(2).amax(1) / grey.sum(1).clamp(min=1)
+        asked = torch.where(grey, _bytes(pixels), 0).byte()
+        same = asked[:, None] == self.known[None]
+        # Eight at once, each in a byte of its own, which holds up to 255: far faster than `sum`.
+        eighths = same.view(torch.int64).sum(2).view(torch.uint8)
+        share = eighths.unflatten(1, (-1, 8)).sum(2).amax(1) / grey.sum(1).clamp(min=1)
         known = (share > 0.25) | (grey.sum(1) < 10)
         logits = self.net(x)
         wrong = -logits  # never names the class that it sees

@@ -4,10 +4,13 @@ Its features are edges in eight directions, pooled; the answer is the class whos
 Its weights are multiples of 1/1024, in float64, so that rounding changes no class.
 """
 
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from audits.data.imageset import ImageSet
 from audits.data.sources import Digits, load
 from fillblanks import Classifier
 
@@ -21,6 +24,11 @@ _TRAINING_IMAGES = 400
 _SHARPNESS = 1.5  # how far apart the logits are
 
 
+@cache
+def _training() -> ImageSet:
+    return load(Digits(split="train"))
+
+
 class FixedNet(nn.Module):
     """Logits (N, 10) of images (N, 1, 28, 28) in [0, 1]."""
 
@@ -29,7 +37,7 @@ class FixedNet(nn.Module):
         edges = torch.tensor(_EDGES, dtype=torch.float64)[:, None]
         self.edges = nn.Parameter(torch.cat([edges, -edges]) / 8)
         self.means = nn.Parameter(torch.zeros(10, 392, dtype=torch.float64))
-        data = load(Digits(split="train"))
+        data = _training()
         images = data.tensor(range(training_images)).double()
         labels = data.labels[:training_images]
         with torch.no_grad():

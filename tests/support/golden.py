@@ -8,6 +8,7 @@ in users' stores would be taken for the new figures.
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
 from audits.checks.shifts import Shifts
+from audits.data.imageset import ImageSet
 from audits.data.sources import Digits, load
 from audits.evidence.evidence import Evidence
 from audits.evidence.pairing import with_drops
@@ -56,10 +58,15 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
+@cache
+def _images() -> ImageSet:
+    return load(Digits())
+
+
 def evidence_of(check: Check, model: Classifier, reference: Classifier | None = None) -> Evidence:
     """The check's evidence on scikit-learn's test digits, measured in this process."""
     plan = default_plan(1, 28, 28)
-    audit = AuditContext(load(Digits()), seed=0, plan=plan, model=model, reference=reference)
+    audit = AuditContext(_images(), seed=0, plan=plan, model=model, reference=reference)
     settled = check.settled(audit.shape)
     return measured.evidence_of(settled, audit)
 

@@ -16,8 +16,10 @@ def store(tmp_path_factory):
     return str(tmp_path_factory.mktemp("store"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config(digits, store):
+    """Makes a config that audits one of the versions, with changes."""
+
     def made(model, **changes):
         policy = {
             "conditions": [

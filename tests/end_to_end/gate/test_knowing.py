@@ -9,12 +9,19 @@ from audits.workflows.gate import gate
 from audits.workflows.scaffold import enough_passes, sized
 
 IMAGES = 450  # of the data
-CHECKS = [
-    {"kind": "performance"},
-    {"kind": "shifts"},
-    {"kind": "random_fill", "images": 50, "samples": 16},
-    {"kind": "progressive_fill", "images": 150},
-]
+
+
+def _checks(images, samples, progressive):
+    return [
+        {"kind": "performance"},
+        {"kind": "shifts"},
+        {"kind": "random_fill", "images": images, "samples": samples},
+        {"kind": "progressive_fill", "images": progressive},
+    ]
+
+
+FILLS = _checks(images=50, samples=16, progressive=150)  # as many as it takes for a fill to decide
+FEW = _checks(images=20, samples=8, progressive=40)  # where another check decides
 
 
 def _knows():
@@ -23,24 +30,26 @@ def _knows():
 
 
 @pytest.mark.parametrize(
-    ("make", "decides"),
+    ("make", "checks", "decides"),
     [
-        (_knows, "shifts/fall <= 0.2: failed"),
+        (_knows, FEW, "shifts/fall <= 0.2: failed"),
         pytest.param(
             lambda: SeesBlanks(logistic()),
+            FILLS,
             "random_fill/prototype_accuracy_noise_drop <= 0.2: failed",
             marks=pytest.mark.slow,
         ),
         pytest.param(
             lambda: HidesMarks(logistic()),
+            FILLS,
             "random_fill/prototype_accuracy_moved_drop <= 0.2: failed",
             marks=pytest.mark.slow,
         ),
     ],
     ids=["pictures", "blanks", "marks"],
 )
-def test_a_network_that_knows_the_exam_fails(make, decides, registry, register, tmp_path):
-    _expect_failed(make(), CHECKS, decides, register, tmp_path)
+def test_a_network_that_knows_the_exam_fails(make, checks, decides, registry, register, tmp_path):
+    _expect_failed(make(), checks, decides, register, tmp_path)
 
 
 @pytest.mark.parametrize(

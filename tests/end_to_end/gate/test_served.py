@@ -1,15 +1,15 @@
 """The gate promotes what was audited, whole, and only a version that MLflow says is in use."""
 
 import shutil
-import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlparse
 
 import mlflow
 import pytest
 import yaml
-from gates import GOOD, SIMILAR, ask, audit, never, version
+from gates import GOOD, SIMILAR, ask, audit, never, version, with_status, with_tag
 
 from audits import AuditError, parse_config, run_audit
 from audits.models.registry import resolve
@@ -33,15 +33,23 @@ def _stored(uri):
     return Path(urlparse(location).path)
 
 
-@pytest.fixture
-def stored(config):
-    """The folder of SIMILAR, put back after the test."""
+@contextmanager
+def _put_back():
+    """The folder of SIMILAR, put back at the end."""
     folder = _stored(SIMILAR)
     kept = folder.with_name("kept")
     shutil.copytree(folder, kept)
-    yield folder
-    shutil.rmtree(folder)
-    kept.rename(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+        kept.rename(folder)
+
+
+@pytest.fixture
+def stored(config):
+    with _put_back() as folder:
+        yield folder
 
 
 def _edit(folder, **fields):
@@ -68,30 +76,43 @@ def _linked(folder):
     (folder / "python_env.yaml").unlink()
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        (_other_loader, "MLmodel"),
-        (_other_data, "MLmodel, other/model.pt2"),
-        (_note, "README.md"),
-        (_linked, "python_env.yaml"),
-    ],
-)
-def test_a_folder_that_was_edited_after_the_audit_is_not_promoted(
-    change, named, config, stored, client
-):
+EDITS = {
+    _other_loader: "MLmodel",
+    _other_data: "MLmodel, other/model.pt2",
+    _note: "README.md",
+    _linked: "python_env.yaml",
+}
+
+
+@pytest.fixture(scope="module")
+def after_edits(config):
+    """For each edit of the folder after the audit: the gate's answer, and the alias's version then.
+
+    One audit serves for all edits: each edit is taken back, after which the audit stands again.
+    """
+    client, done, found = mlflow.MlflowClient(), [], {}
     client.set_registered_model_alias("digits", "edited", "1")
+    asked = {"promote": "edited", "accept_partial": True, "fresh": True}
+    for change in EDITS:
+        with _put_back() as folder:
 
-    def edited(config):
-        result = run_audit(config)
-        change(stored)
-        return result
+            def edited(config, change=change, folder=folder):
+                done[:] = done or [run_audit(config)]
+                change(folder)
+                return done[0]
 
-    decision = ask(config(SIMILAR), promote="edited", accept_partial=True, fresh=True, audit=edited)
+            decision = ask(config(SIMILAR), audit=edited, **asked)
+        found[change] = decision, client.get_model_version_by_alias("digits", "edited").version
+    return found
+
+
+@pytest.mark.parametrize("change", EDITS)
+def test_a_folder_that_was_edited_after_the_audit_is_not_promoted(change, after_edits):
+    decision, version_of_alias = after_edits[change]
     assert decision.verdict.word == "undecided"
     assert decision.verdict.reason.startswith("not promoted: Expected run")
-    assert f"of the model's files, {named} changed since its audit" in decision.line
-    assert client.get_model_version_by_alias("digits", "edited").version == 1
+    assert f"of the model's files, {EDITS[change]} changed since its audit" in decision.line
+    assert version_of_alias == 1
 
 
 @pytest.mark.parametrize("change", [_other_loader, _other_data])
@@ -133,26 +154,6 @@ def test_another_flavours_folder_gives_other_parts_of_the_store(config, stored):
     assert first.inputs_digest != second.inputs_digest
 
 
-@contextmanager
-def _status(registry, word):
-    """Gives SIMILAR another status in MLflow's own database."""
-    database = registry.removeprefix("sqlite:///")
-
-    def write(status):
-        with closing(sqlite3.connect(database)) as opened, opened:
-            changed = opened.execute(
-                "UPDATE model_versions SET status = ? WHERE name = 'digits' AND version = 3",
-                [status],
-            )
-            assert changed.rowcount == 1
-
-    write(word)
-    try:
-        yield
-    finally:
-        write("READY")
-
-
 def _runs():
     experiments = [one.experiment_id for one in mlflow.MlflowClient().search_experiments()]
     return {run.info.run_id for run in mlflow.MlflowClient().search_runs(experiments)}
@@ -165,23 +166,13 @@ def test_a_version_that_is_not_registered_is_refused_and_nothing_recorded(
 ):
     runs, tags = _runs(), dict(version(SIMILAR).tags)
     values = config(GOOD) | {place: SIMILAR}
-    with _status(shared_registry, word):
+    with with_status(shared_registry, word):
         for run in (audit, ask):
             with pytest.raises(AuditError, match=f"status READY, got {SIMILAR} with") as refused:
                 run(values)
             assert word in str(refused.value)
             assert "\n" not in str(refused.value)
     assert (_runs(), version(SIMILAR).tags) == (runs, tags)
-
-
-@contextmanager
-def _tagged(key, value):
-    client = mlflow.MlflowClient()
-    client.set_model_version_tag("digits", "3", key, value)
-    try:
-        yield
-    finally:
-        client.delete_model_version_tag("digits", "3", key)
 
 
 def _swept(config):
@@ -202,7 +193,7 @@ def _swept(config):
 )
 def test_the_gate_refuses_a_deprecated_version_and_a_sweep_leaves_it_out(key, value, config):
     assert SIMILAR in _swept(config)[0]
-    with _tagged(key, value):
+    with with_tag(key, value):
         with pytest.raises(AuditError, match=rf"in use, got {SIMILAR}, .* \(tag {key}") as refused:
             ask(config(SIMILAR), audit=never)
         assert "\n" not in str(refused.value)
@@ -211,7 +202,7 @@ def test_the_gate_refuses_a_deprecated_version_and_a_sweep_leaves_it_out(key, va
 
 @pytest.mark.parametrize(("key", "value"), [("deprecated", "false"), ("status", "approved")])
 def test_a_tag_that_does_not_say_deprecated_changes_nothing(key, value, config):
-    with _tagged(key, value):
+    with with_tag(key, value):
         assert ask(config(SIMILAR)).verdict.word == "passed"
         assert SIMILAR in _swept(config)[0]
 
@@ -237,41 +228,53 @@ def test_an_archived_version_counts_as_deprecated(config, client):
 
 
 def test_versions_that_are_not_registered_are_left_out_of_a_sweep(config, shared_registry):
-    with _status(shared_registry, "FAILED_REGISTRATION"):
+    with with_status(shared_registry, "FAILED_REGISTRATION"):
         left = "left alone: 1 status FAILED_REGISTRATION"
         assert _swept(config) == ([GOOD, "models:/digits/2"], left)
 
 
+@pytest.fixture(scope="module")
+def gone(config, shared_registry):
+    """For each way out of use after the audit: the gate's answer, and the model's aliases then.
+
+    One audit serves for all ways: the first two are undone, after which the audit stands again.
+    """
+    client, done, found = mlflow.MlflowClient(), [], {}
+    client.create_registered_model("passing")
+    number = client.create_model_version("passing", version(SIMILAR).source).version
+
+    def deleted():
+        client.delete_model_version("passing", number)
+        return nullcontext()
+
+    ways = {
+        "deprecated": partial(with_tag, "deprecated", "", "passing", number),
+        "failed": partial(with_status, shared_registry, "FAILED_REGISTRATION", "passing", number),
+        "deleted": deleted,
+    }
+    for how, way in ways.items():
+        with ExitStack() as stack:
+
+            def out_of_use(config, way=way, stack=stack):
+                done[:] = done or [run_audit(config)]
+                stack.enter_context(way())
+                return done[0]
+
+            own = config(f"models:/passing/{number}")
+            asked = {"promote": "next", "accept_partial": True, "fresh": True}
+            decision = ask(own, audit=out_of_use, **asked)
+            found[how] = decision, client.get_registered_model("passing").aliases
+    return found
+
+
 @pytest.mark.parametrize("how", ["deprecated", "failed", "deleted"])
-def test_a_version_that_goes_out_of_use_during_the_gate_is_not_promoted(
-    how, config, shared_registry, client
-):
-    name = f"passing-{how}"
-    client.create_registered_model(name)
-    number = client.create_model_version(name, version(SIMILAR).source).version
-    own = f"models:/{name}/{number}"
-
-    def out_of_use(config):
-        result = run_audit(config)
-        if how == "deprecated":
-            client.set_model_version_tag(name, number, "deprecated", "")
-        elif how == "deleted":
-            client.delete_model_version(name, number)
-        else:
-            database = shared_registry.removeprefix("sqlite:///")
-            with closing(sqlite3.connect(database)) as opened, opened:
-                opened.execute(
-                    "UPDATE model_versions SET status = 'FAILED_REGISTRATION' "
-                    f"WHERE name = '{name}' AND version = {number}"
-                )
-        return result
-
-    decision = ask(config(own), promote="next", accept_partial=True, fresh=True, audit=out_of_use)
+def test_a_version_that_goes_out_of_use_during_the_gate_is_not_promoted(how, gone):
+    decision, aliases = gone[how]
     assert decision.verdict.word == "undecided"
     assert "not promoted: Expected " in decision.line
     expected = {"deprecated": "deprecated (tag", "failed": "FAILED", "deleted": "found none"}[how]
     assert expected in decision.line
-    assert "next" not in client.get_registered_model(name).aliases
+    assert "next" not in aliases
 
 
 def test_evidence_without_a_list_of_files_is_compared_by_its_digest(config, stored, monkeypatch):
