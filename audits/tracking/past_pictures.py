@@ -2,9 +2,10 @@
 
 import hashlib
 import io
+import itertools
 import logging
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,15 +22,14 @@ _MOST_BYTES = 256 << 20  # of all pictures
 
 def pictures_file(evidence: Sequence[Evidence]) -> bytes | None:
     """The pictures that evidence.json describes under `shown`, as they are; None without any."""
-    found = {}
+    found = []
     for one in evidence:
         pictures = {(picture.key, picture.step): picture.image for picture in one.pictures}
-        for shown in to_json(one)["shown"]:
-            found[_name(shown)] = pictures[shown["key"], shown["step"]]
+        found += [pictures[shown["key"], shown["step"]] for shown in to_json(one)["shown"]]
     if not found:
         return None
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **found)
+    np.savez_compressed(buffer, *found)  # named arr_0, arr_1, ...
     return buffer.getvalue()
 
 
@@ -47,15 +47,15 @@ def with_pictures(audit: PastAudit) -> tuple[Evidence, ...]:
     except NotVerified as error:
         log.warning("The pictures of run %s are not used: %s", audit.run_id, error)
         return audit.evidence
+    places = itertools.count()
+    found = {
+        check: [(one, pixels.get(f"arr_{next(places)}")) for one in words]
+        for check, words in shown.items()
+    }
     return tuple(
-        one.model_copy(update={"pictures": _pictures(audit.run_id, shown[one.check], pixels)})
+        one.model_copy(update={"pictures": _pictures(audit.run_id, found[one.check])})
         for one in audit.evidence
     )
-
-
-def _name(shown: Mapping[str, Any]) -> str:
-    """A name without characters of others: keys are made from class names."""
-    return hashlib.sha256(f"{shown['key']} {shown['step']}".encode()).hexdigest()
 
 
 def _pixels(audit: PastAudit) -> dict[str, np.ndarray]:
@@ -74,13 +74,12 @@ def _pixels(audit: PastAudit) -> dict[str, np.ndarray]:
 
 
 def _pictures(
-    run_id: str, shown: Sequence[dict[str, Any]], pixels: Mapping[str, np.ndarray]
+    run_id: str, shown: Sequence[tuple[dict[str, Any], np.ndarray | None]]
 ) -> tuple[Picture, ...]:
     found = []
-    for one in shown:
+    for one, image in shown:
         try:
-            image = pixels[_name(one)]
-            if not is_picture(image, one):
+            if image is None or not is_picture(image, one):
                 raise NotVerified("it is not the one that was logged")
             seen = Seen(*one["seen"])
             words = {"caption": one["caption"], "title": one["title"], "seen": seen}

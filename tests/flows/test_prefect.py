@@ -7,10 +7,8 @@ import re
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -19,13 +17,9 @@ import pytest
 import requests
 from prefect.settings import (
     PREFECT_API_URL,
-    PREFECT_SERVER_EPHEMERAL_ENABLED,
     temporary_settings,
 )
 from processes import wait_until_unmarked
-
-from flows.terminal import temporary
-from flows.terminal.temporary import prefect_server
 
 _PERFORMANCE = {"checks": [{"kind": "performance"}]}
 _BOUNDS = itertools.count(0.0, 1e-4)
@@ -74,13 +68,6 @@ def test_without_a_server_the_audit_goes_on_and_says_so(
     assert "Traceback" not in done.stderr
     assert _AUDITED[command] in done.stdout
     wait_until_unmarked(f"FILLBLANKS_TEST={tmp_path}")
-
-
-def test_temporary_servers_that_are_switched_off_are_not_started(caplog):
-    off = {PREFECT_API_URL: None, PREFECT_SERVER_EPHEMERAL_ENABLED: False}
-    with temporary_settings(off), prefect_server() as there:
-        assert not there
-    assert "switched off (PREFECT_SERVER_EPHEMERAL_ENABLED): going on without" in caplog.text
 
 
 @pytest.mark.slow
@@ -153,28 +140,6 @@ def test_a_temporary_server_that_starts_in_two_minutes_is_waited_for(typed, conf
         runs = database.execute("SELECT name, state_type FROM flow_run").fetchall()
     assert runs == [("audit models:/m/1", "COMPLETED")]
     wait_until_unmarked(f"FILLBLANKS_TEST={tmp_path}")
-
-
-class _Stranger(BaseHTTPRequestHandler):
-    """Answers every question as if all were well."""
-
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-def test_a_stranger_on_the_port_is_not_taken_for_the_server(tmp_path, monkeypatch, caplog):
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Stranger) as stranger:
-        threading.Thread(target=stranger.serve_forever, daemon=True).start()
-        monkeypatch.setattr(temporary, "_free_port", lambda: stranger.server_port)
-        with temporary_settings({PREFECT_API_URL: None}), prefect_server() as there:
-            assert not there
-        stranger.shutdown()
-    assert "Prefect's temporary server ended with exit code 1" in caplog.text
 
 
 def test_events_go_to_a_server_of_the_user_alone(prefect_api, tmp_path):

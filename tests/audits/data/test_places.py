@@ -286,10 +286,8 @@ def test_a_data_set_that_a_run_has_logged_is_read_from_its_source(registry, memo
     table = tmp_path / "own" / "t.csv"
     with mlflow.start_run() as run:
         for name, source in {"table": str(table), "photos": str(table.parent / "photos")}.items():
-            logged = mlflow.data.from_pandas(pd.read_csv(table), source=source, name=name)
-            mlflow.log_input(logged, context="test")
-        unknown = mlflow.data.from_pandas(pd.read_csv(table), name="unknown")
-        mlflow.log_input(unknown, context="test")
+            mlflow.log_input(mlflow.data.from_pandas(pd.read_csv(table), source, name=name), "test")
+        mlflow.log_input(mlflow.data.from_pandas(pd.read_csv(table), name="unknown"), "test")
     for name in ("table", "photos"):
         config = MlflowDataset(run=run.info.run_id, dataset=name)
         assert _pixels(load(config)) == _wanted()
