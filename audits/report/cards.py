@@ -10,16 +10,17 @@ from PIL import Image, ImageDraw
 from audits.evidence.evidence import Evidence, Picture
 from audits.report.contact_sheet import cell, enlarge
 from audits.report.lettering import INK, PALE, fitted, font
+from audits.report.pictures import read_as
 from audits.report.strip import DRAWN, stages, titles_of, worst_first
 
 # A card of MLflow has room for the upper three quarters of a square, and makes all else a square.
-_WIDTH, _SIDE, _HEAD = 320, 200, 32
+_WIDTH, _SIDE, _HEAD = 320, 176, 32
 _SIZE = 20  # of words, in pixels; a card makes the picture smaller
 _TABLE_CELL = 112
 
 
-def sliders(evidence: Sequence[Evidence]) -> tuple[Picture, ...]:
-    """All pictures; small ones have their stage drawn in, and sliders begin with the answer.
+def sliders(evidence: Sequence[Evidence], classes: Sequence[str]) -> tuple[Picture, ...]:
+    """All pictures; small ones have stage and reading drawn in; sliders begin with the answer.
 
     MLflow shows step 0 first. So step 0 is what the model drew, or the last step of a check of
     another package; the steps follow in their order.
@@ -32,9 +33,10 @@ def sliders(evidence: Sequence[Evidence]) -> tuple[Picture, ...]:
                 found += [replace(p, image=enlarge(p.image)) for p in steps]
                 continue
             drawn = [picture for picture in steps if picture.caption in DRAWN]
-            found.append(_card([*steps, *drawn][-1], 0, "answer"))
+            found.append(_card([*steps, *drawn][-1], classes, 0, "answer"))
             found += [
-                _card(picture, n + 1, f"{n + 1}/{len(steps)}") for n, picture in enumerate(steps)
+                _card(picture, classes, n + 1, f"{n + 1}/{len(steps)}")
+                for n, picture in enumerate(steps)
             ]
     return tuple(found)
 
@@ -67,8 +69,8 @@ def class_table(evidence: Sequence[Evidence], classes: Sequence[str]) -> dict[st
     return columns
 
 
-def _card(picture: Picture, step: int, position: str) -> Picture:
-    """The picture on a card with its class, its stage and its position in the slider."""
+def _card(picture: Picture, classes: Sequence[str], step: int, position: str) -> Picture:
+    """The picture on a card with its class, stage, position in the slider, and reading."""
     card = Image.new("RGB", (_WIDTH, _WIDTH), "white")
     draw = ImageDraw.Draw(card)
     stage = f": {fitted(DRAWN.get(picture.caption, picture.caption), _WIDTH // 2, _SIZE)}"
@@ -78,4 +80,7 @@ def _card(picture: Picture, step: int, position: str) -> Picture:
     right = _WIDTH - 8 - font(_SIZE).getlength(position)
     draw.text((right, top), position, fill=PALE, font=font(_SIZE))
     card.paste(cell(picture.image, _SIDE), ((_WIDTH - _SIDE) // 2, _HEAD))
+    reading = fitted(read_as(picture, classes), _WIDTH - 16, _SIZE)
+    left = (_WIDTH - font(_SIZE).getlength(reading)) // 2
+    draw.text((left, _HEAD + _SIDE + 2), reading, fill=INK, font=font(_SIZE))
     return replace(picture, image=np.asarray(card), step=step)

@@ -85,6 +85,15 @@ def tile(picture: Picture, classes: Sequence[str], read_as: int | None = None) -
     return Tile(alt, source(picture.image), reading=reading, right=right, title=alt)
 
 
+def read_as(picture: Picture, classes: Sequence[str]) -> str:
+    """The class that the model sees in a picture: "read as 8, wrong"; empty if nobody asked it."""
+    seen = picture.seen
+    if seen is None or seen.read_as is None or seen.missing:
+        return ""
+    word = "right" if seen.read_as == seen.label else "wrong"
+    return f"read as {class_name(seen.read_as, classes)}, {word}"
+
+
 def class_name(label: int, classes: Sequence[str]) -> str:
     """The name of a class; a number without a name is told as one, -1 as no class."""
     if label < 0:

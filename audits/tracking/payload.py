@@ -56,7 +56,7 @@ def payload_of(result: AuditResult) -> Payload:
             "cost/seconds": result.seconds,
             "cost/passes": float(sum(e.passes for e in evidence)),
         },
-        pictures=sliders(evidence),
+        pictures=sliders(evidence, result.evaluation.classes),
         classes=class_table(evidence, result.evaluation.classes),
         files=files,
     )

@@ -1,10 +1,12 @@
 """Sliders begin with the answer, their pictures say their stage, and classes have a table."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from audits.evidence.evidence import Evidence, Picture
+from audits.evidence.evidence import Evidence, Picture, Seen
 from audits.evidence.metric import Metric, Null, Pairing
 from audits.report.cards import class_table, sliders
 from audits.report.contact_sheet import enlarge
@@ -38,14 +40,14 @@ def _evidence(captions, small=True, names=("a", "b")):
     [(["image", "prototype", "composite"], 1), (["masked", "filled 100%"], 1), (["x", "y"], 1)],
 )
 def test_step_0_is_the_answer_and_the_steps_follow_in_order(captions, answer):
-    found = sliders([_evidence(captions)])
+    found = sliders([_evidence(captions)], ["a", "b"])
     assert [picture.key for picture in found] == sorted(picture.key for picture in found)
     for label, name in enumerate("ab"):
         shown = [picture for picture in found if picture.key == f"fill/{name}"]
         assert [picture.step for picture in shown] == list(range(len(captions) + 1))
         for picture, step in zip(shown, [answer, *range(len(captions))], strict=True):
             seen = (picture.image == _colour(label, step)).all(axis=2)
-            assert seen.sum() > 150 * 150
+            assert seen.sum() > 170 * 170
             # MLflow's cards cut off the lowest quarter of a square.
             assert picture.image.shape[0] == picture.image.shape[1]
             assert np.nonzero(seen)[0].max() < 0.75 * len(picture.image)
@@ -53,7 +55,7 @@ def test_step_0_is_the_answer_and_the_steps_follow_in_order(captions, answer):
 
 def test_the_stage_is_drawn_above_the_picture_also_of_a_long_name():
     head = [
-        sliders([_evidence([caption], names=[name])])[0].image[:32]
+        sliders([_evidence([caption], names=[name])], [name])[0].image[:32]
         for caption, name in (("prototype", "a"), ("composite", "a"), ("prototype", "x" * 10_000))
     ]
     assert all((part < 100).any() for part in head)
@@ -62,9 +64,23 @@ def test_the_stage_is_drawn_above_the_picture_also_of_a_long_name():
     assert (head[2][:, -6:] == 255).all()
 
 
+def test_the_reading_is_drawn_below_the_picture_if_the_model_was_asked():
+    evidence = _evidence(["prototype"], names=["a"])
+    (asked,) = evidence.pictures
+    below = []
+    for seen in (None, Seen("drawing", 0, 0, 0), Seen("drawing", 0, 0, 1)):
+        one = evidence.model_copy(update={"pictures": (replace(asked, seen=seen),)})
+        card = sliders([one], ["a", "b"])[0].image
+        below.append(card[32 + 176 : 240])
+        assert (card[240:] == 255).all()
+    assert (below[0] == 255).all()
+    assert all((part < 100).any() for part in below[1:])
+    assert not np.array_equal(below[1], below[2])
+
+
 def test_large_pictures_stay_as_they_are():
     evidence = _evidence(["x", "y"], small=False)
-    found = sliders([evidence])
+    found = sliders([evidence], ["a", "b"])
     assert [(p.key, p.step) for p in found] == [(p.key, p.step) for p in evidence.pictures]
     for shown, given in zip(found, evidence.pictures, strict=True):
         assert np.array_equal(shown.image, enlarge(given.image))
