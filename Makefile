@@ -20,7 +20,7 @@ test-slow: .venv/installed
 # Twenty kills, an outage of a minute, and 2,000 random changes of archives, where the tests have
 # three, ten seconds, and 100.
 soak: .venv/installed
-	FILLBLANKS_EXAMPLES=soak FILLBLANKS_FUZZ=2000 $(BIN)/python -m pytest tests/hostile/test_fuzz.py
+	FILLBLANKS_EXAMPLES=soak FILLBLANKS_FUZZ=2000 $(BIN)/python -m pytest tests/hostile/test_fuzz.py tests/hostile/test_records.py
 	FILLBLANKS_KILLS=20 FILLBLANKS_AWAY=60 $(BIN)/python -m pytest \
 		tests/end_to_end/test_kills.py tests/end_to_end/test_outage.py
 

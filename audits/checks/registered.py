@@ -47,6 +47,11 @@ def check_classes() -> tuple[type[Check], ...]:
     return _OURS + tuple(found)
 
 
+def is_ours(kind: object) -> bool:
+    """Whether a check of this kind is one of this package."""
+    return any(kind in _kinds(check) for check in _OURS)
+
+
 def _loaded(point: EntryPoint) -> type[Check]:
     try:
         check = point.load()

@@ -1,5 +1,6 @@
 """Policy: the conditions under which a model may go out, and waivers of them."""
 
+from collections import Counter
 from datetime import date
 from typing import Self
 
@@ -81,18 +82,18 @@ class Policy(Strict):
 
     @model_validator(mode="after")
     def _names_are_clear(self) -> Self:
-        conditions = [str(condition) for condition in self.conditions]
-        for name in conditions:
-            if conditions.count(name) > 1:
+        conditions = Counter(str(condition) for condition in self.conditions)
+        for name, count in conditions.items():
+            if count > 1:
                 raise ValueError(f"two conditions are {name!r}; keep one")
-        waived = [waiver.condition for waiver in self.waivers]
-        for name in waived:
+        waived = Counter(waiver.condition for waiver in self.waivers)
+        for name, count in waived.items():
             if name not in conditions:
                 raise ValueError(
                     f"a waiver names the condition {name!r}, which the policy does not have; it "
                     f"has: {', '.join(conditions) or 'none'}"
                 )
-            if waived.count(name) > 1:
+            if count > 1:
                 raise ValueError(f"two waivers name the condition {name!r}; keep one")
         return self
 

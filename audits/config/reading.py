@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,9 +14,15 @@ from audits.checks.base import Check
 from audits.config.audit import AnyCheck, AuditConfig
 from audits.config.policy import Policy
 from audits.errors import AuditError
+from audits.models.texts import excess
 from audits.strict import Strict, known_keys
 
 _Kind = TypeVar("_Kind", bound=Strict)
+_BYTES = 2 << 20  # 20,000 classes with long names have 1 MiB
+_VALUES = 100_000  # of YAML, those that an alias repeats counted each time
+_DEPTH = 50
+_DIGITS = 1_000
+_TOLD = 10  # mistakes; of others only the number is told
 _CHECK: TypeAdapter[Check] = TypeAdapter(AnyCheck)
 
 
@@ -41,34 +47,63 @@ def parse_policy(data: dict[str, Any], origin: str = "policy") -> Policy:
 def read_mapping(path: str | Path) -> dict[str, Any]:
     """The top-level keys of a YAML file. Raises AuditError."""
     try:
-        data = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        text = _text(Path(path))
+        # A text that is not read to its end is not parsed either.
+        too_much = "too large" if text is None else excess(text, _UniqueKeys, _VALUES, _DEPTH)
+        data = None if too_much else yaml.load(text or "", Loader=_UniqueKeys)
     except FileNotFoundError:
         raise AuditError(f"Expected a YAML file at {path}, found none.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise AuditError(f"Expected a UTF-8 text file at {path}: {error}") from error
-    except RecursionError:
-        raise AuditError(
-            f"Expected YAML in {path}, got brackets or mappings that are too deep, one inside the "
-            "other. Write it flatter."
-        ) from None
     except (yaml.YAMLError, ValueError) as error:  # a ValueError: 2024-13-45 is no date, say
         raise AuditError(f"Expected YAML in {path}, got: {error}") from error
+    if too_much == "contains itself":
+        raise AuditError(f"Expected YAML in {path} without values that contain themselves.")
+    if too_much == "too large":
+        raise AuditError(
+            f"Expected YAML in {path} of at most {_BYTES >> 20} MiB, {_VALUES:,} values (aliases "
+            f"written out) and {_DEPTH} levels, got YAML that is too large or too deep. Write it "
+            "shorter or flatter."
+        )
     if not isinstance(data, dict):
         raise AuditError(f"Expected a mapping in {path}, got {type(data).__name__}.")
     return data
+
+
+def _text(file: Path) -> str | None:
+    """The text of a file; None if it is too large."""
+    with file.open("rb") as stream:
+        found = stream.read(_BYTES + 1)
+    return found.decode("utf-8") if len(found) <= _BYTES else None
 
 
 class _UniqueKeys(yaml.SafeLoader):
     """Refuses a key that is twice in a mapping: YAML would silently take the later one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                continue  # which is refused below
+            if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", node.start_mark
                 )
+            seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_number(self, node: yaml.ScalarNode) -> float:
+        if len(node.value) > _DIGITS:  # one in base 60, 1:1:1, takes the square of them
+            raise yaml.constructor.ConstructorError(
+                None, None, f"a number has more than {_DIGITS} digits", node.start_mark
+            )
+        whole = node.tag.endswith("int")
+        return self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)
+
+
+for _number in ("int", "float"):
+    _UniqueKeys.add_constructor(f"tag:yaml.org,2002:{_number}", _UniqueKeys.construct_number)
 
 
 def parse_config(data: dict[str, Any], origin: str = "config") -> AuditConfig:
@@ -80,7 +115,10 @@ def _parsed(kind: type[_Kind], data: dict[str, Any], origin: str) -> _Kind:
     try:
         return kind.model_validate_json(json.dumps(data, allow_nan=False, default=_date))
     except ValidationError as error:
-        lines = [f"{origin}: {_place(e['loc'])}{_message(e, kind)}" for e in error.errors()]
+        lines = [
+            f"{origin}: {_place(e['loc'])}{_message(e, kind) if n < _TOLD else e['msg']}"
+            for n, e in enumerate(error.errors())
+        ]
         raise AuditError(*lines) from None
     except (TypeError, ValueError) as error:
         raise AuditError(f"{origin}: expected plain YAML values, got: {error}") from error

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, PositiveInt, model_validator
@@ -19,6 +19,9 @@ Bits = Annotated[int, Field(ge=9, le=16)]
 
 class DataKind(Strict):
     """A kind of data set: its fields are what a config may set."""
+
+    # Whether its images come with a library, so that no field names a file, a folder or a server.
+    comes_with_a_library: ClassVar[bool] = False
 
     secret: bool = Field(
         default=False,

@@ -30,6 +30,8 @@ _TELLING = (
     *("size", "ETag", "etag", "md5Hash", "generation", "mtime", "LastModified"),
     *("last_modified", "updated", "created"),
 )
+_SYSTEM = ("/proc", "/sys", "/dev")
+_SHARED_MEMORY = "/dev/shm"  # holds ordinary files
 _Listing = list[tuple[str, str]]  # a file's path and what the place says about it
 
 _made: dict[str, str] = {}  # copies of this process, by place
@@ -104,7 +106,7 @@ def files_at(places: Sequence[str]) -> list[Path | AuditError]:
     far = [place for place in places if not is_here(place)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         copies = dict(zip(far, pool.map(_file_or_error, far), strict=True))
-    return [copies[place] if place in copies else _here(place) for place in places]
+    return [copies[place] if place in copies else _here_or_error(place) for place in places]
 
 
 def is_here(place: str) -> bool:
@@ -121,6 +123,17 @@ def beside(table: str, file: str) -> str:
     return f"{table.rpartition('/')[0]}/{file}"
 
 
+def expect_ordinary(path: Path) -> None:
+    """Raises AuditError for a path to what the kernel tells (/proc, /sys) and to devices (/dev)."""
+    for found in (Path(os.path.abspath(path)), Path(os.path.realpath(path))):
+        below = [system for system in _SYSTEM if found.is_relative_to(system)]
+        if below and not found.is_relative_to(_SHARED_MEMORY):
+            raise AuditError(
+                f"Expected data in ordinary files, got {path}, which is below {below[0]}. Copy the "
+                "images elsewhere."
+            )
+
+
 def _file_or_error(place: str) -> Path | AuditError:
     try:
         return file_at(place)
@@ -128,8 +141,18 @@ def _file_or_error(place: str) -> Path | AuditError:
         return error
 
 
+def _here_or_error(place: str) -> Path | AuditError:
+    try:
+        return _here(place)
+    except AuditError as error:
+        return error
+
+
 def _here(place: str) -> Path:
-    return Path(place.removeprefix("file://")).expanduser()
+    """The path of this machine. Raises AuditError as `expect_ordinary`."""
+    path = Path(place.removeprefix("file://")).expanduser()
+    expect_ordinary(path)
+    return path
 
 
 def _file_system(place: str) -> tuple[Any, str]:
@@ -140,6 +163,10 @@ def _file_system(place: str) -> tuple[Any, str]:
         package = str(known.get("class", "")).partition(".")[0]
         cure = f" Do pip install {package}." if package not in ("", "fsspec") else ""
         raise AuditError(f"Expected a package that reads {place}: {error}.{cure}") from error
+    for part in place.split("::"):  # of one file system in another
+        protocol, _, path = part.rpartition("://")
+        if protocol in ("", "file", "local"):
+            expect_ordinary(Path(path))
     files.invalidate_cache()  # this process may have listed the place before its files changed
     return files, str(root)
 

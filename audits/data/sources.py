@@ -1,6 +1,6 @@
 """The kinds of data set that a config can name. A new kind is a file in `kinds` and a line here."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field
 
@@ -30,6 +30,7 @@ __all__ = [
     "Npz",
     "Table",
     "Torchvision",
+    "comes_with_a_library",
     "load",
 ]
 
@@ -40,3 +41,9 @@ def load(config: DataKind) -> ImageSet:
     Raises AuditError if the two do not agree.
     """
     return sampled(config.load(), config)
+
+
+def comes_with_a_library(kind: object) -> bool:
+    """Whether data of this kind come with a library: no field names a file, folder or server."""
+    kinds = get_args(get_args(AnyData)[0])
+    return kind in [one.model_fields["kind"].default for one in kinds if one.comes_with_a_library]

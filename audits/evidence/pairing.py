@@ -13,6 +13,8 @@ from audits.evidence.f1 import paired_f1_difference
 from audits.evidence.intervals import paired_difference, paired_mean_difference
 from audits.evidence.metric import Pairing
 
+_MOST_CLASSES = 1 << 31  # a network may predict classes that have no name
+
 
 def with_drops(
     evidence: Evidence,
@@ -35,6 +37,10 @@ def with_drops(
     for metric in evidence.metrics.values():
         if metric.pairing is not None:
             _expect_values(evidence.check, metric.pairing, ours, theirs)
+    for table, names in ((ours, classes), (theirs, baseline_classes)):
+        _expect_classes(evidence.check, "label", table, len(names))
+        for column in _class_columns(evidence):
+            _expect_classes(evidence.check, column, table, _MOST_CLASSES)
     theirs = _in_order(theirs, _class_columns(evidence), baseline_classes, classes)
     # In a table of all checks, columns of a check that saw a sample are of floats.
     ours = ours.astype(dict.fromkeys(("label", *_class_columns(evidence)), int))
@@ -71,12 +77,8 @@ def can_be_paired(evidence: Evidence) -> bool:
 def _expect_values(check: str, pairing: Pairing, *tables: pd.DataFrame) -> None:
     """Raises AuditError unless each image has a value that the pairing can use."""
     for table in tables:
-        if pairing.column not in table:
-            raise AuditError(
-                f"Expected a column {pairing.column!r} for each image in {check}, found "
-                f"{', '.join(map(str, table.columns))}."
-            )
-        values = table[pairing.column].to_numpy(dtype=float)
+        _expect_column(check, pairing.column, table)
+        values = _numbers(table, pairing.column)
         usable = np.isfinite(values)
         if pairing.statistic == "mean":
             usable &= (values >= pairing.low) & (values <= pairing.high)
@@ -88,6 +90,31 @@ def _expect_values(check: str, pairing: Pairing, *tables: pd.DataFrame) -> None:
                 f"Expected {wanted} for each image in column {pairing.column!r} of {check}, got "
                 f"{values[~usable][0]:g}."
             )
+
+
+def _expect_classes(check: str, column: str, table: pd.DataFrame, classes: int) -> None:
+    """Raises AuditError unless the column holds numbers of classes, or -1 for none."""
+    _expect_column(check, column, table)
+    values = _numbers(table, column)
+    usable = (values >= -1) & (values < classes) & (values == np.floor(values))
+    if not usable.all():
+        raise AuditError(
+            f"Expected numbers of classes from -1 to {classes - 1} in column {column!r} of "
+            f"{check}, got {values[~usable][0]:g}."
+        )
+
+
+def _expect_column(check: str, column: str, table: pd.DataFrame) -> None:
+    if column not in table:
+        raise AuditError(
+            f"Expected a column {column!r} for each image in {check}, found {few(table.columns)}."
+        )
+
+
+def _numbers(table: pd.DataFrame, column: str) -> np.ndarray:
+    """The column as floats; NaN for what is no number."""
+    values = pd.to_numeric(table[column], errors="coerce")
+    return values.to_numpy(dtype=float, na_value=np.nan)
 
 
 def _below(pairing: Pairing, ours: pd.DataFrame, theirs: pd.DataFrame) -> Estimate:
@@ -124,7 +151,8 @@ def _in_order(
 
     labels = renumbered("label")
     if (labels < 0).any():
-        missing = have[int(table["label"].to_numpy(int)[labels < 0][0])]
+        given = int(table["label"].to_numpy(int)[labels < 0][0])
+        missing = have[given] if given >= 0 else "-1"
         raise AuditError(
             f"Expected a baseline of the classes {few(want)}, got one that calls a class of the "
             f"images {quoted(missing)}."

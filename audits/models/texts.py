@@ -7,7 +7,7 @@ and values first.
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from mlflow.exceptions import MlflowException
@@ -102,13 +102,30 @@ _COUNTING: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def _expect_bounded(text: str) -> None:
     """Raises ModelRefused if YAML is too deep, or too large once its aliases are written out."""
+    found = excess(text, _COUNTING, _VALUES, _DEPTH)
+    if found == "contains itself":
+        raise ModelRefused(f"Expected an {MLMODEL} without values that contain themselves.")
+    if found == "too large":
+        raise ModelRefused(
+            f"Expected an {MLMODEL} of at most {_VALUES:,} values, aliases written out, and "
+            f"{_DEPTH} levels, got more. Log the model again."
+        )
+
+
+def excess(
+    text: str, loader: Any, most_values: int, most_levels: int
+) -> Literal["contains itself", "too large"] | None:
+    """Why YAML must not be built; None if it may. Aliases count as if they were written out.
+
+    Only events of the parser of `loader` are looked at. Raises yaml.YAMLError.
+    """
     sizes: dict[str, int] = {}  # values below each anchor
     open_: list[tuple[str | None, int]] = []  # anchors of open collections, values before them
     values = 0
-    for event in yaml.parse(text, Loader=_COUNTING):
+    for event in yaml.parse(text, Loader=loader):
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise ModelRefused(f"Expected an {MLMODEL} without values that contain themselves.")
+                return "contains itself"
             values += sizes[event.anchor]
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, before = open_.pop()
@@ -120,8 +137,6 @@ def _expect_bounded(text: str) -> None:
             elif event.anchor is not None:
                 sizes[event.anchor] = 1
             values += 1
-        if values > _VALUES or len(open_) > _DEPTH:
-            raise ModelRefused(
-                f"Expected an {MLMODEL} of at most {_VALUES:,} values, aliases written out, and "
-                f"{_DEPTH} levels, got more. Log the model again."
-            )
+        if values > most_values or len(open_) > most_levels:
+            return "too large"
+    return None

@@ -5,19 +5,37 @@ import io
 import itertools
 import logging
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from audits.evidence.codec import is_picture, to_json
-from audits.evidence.evidence import Evidence, Picture, Seen
+from audits.evidence.evidence import Evidence, Picture, Seen, Shows
 from audits.tracking.reader import NotVerified, PastAudit, artifact
 
 log = logging.getLogger(__name__)
 
 FILE = "pictures.npz"
 _MOST_BYTES = 256 << 20  # of all pictures
+
+
+class _Shown(BaseModel):
+    """One picture as evidence.json describes it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    step: int
+    caption: str
+    title: str
+    seen: tuple[Shows, int | None, int, int | None, str]
+    shape: list[int]
+    sha256: str
+
+
+_SHOWN = TypeAdapter(list[_Shown])
 
 
 def pictures_file(evidence: Sequence[Evidence]) -> bytes | None:
@@ -39,12 +57,12 @@ def with_pictures(audit: PastAudit) -> tuple[Evidence, ...]:
     A picture that cannot be read, or has another hash than the evidence says, is left out. Audits
     of older releases have no pictures.
     """
-    shown = {one["check"]: one.get("shown", []) for one in audit.content["checks"]}
-    if not any(shown.values()):
-        return audit.evidence
     try:
+        shown = {one["check"]: _SHOWN.validate_python(_said(one)) for one in audit.content.checks}
+        if not any(shown.values()):
+            return audit.evidence
         pixels = _pixels(audit)
-    except NotVerified as error:
+    except (NotVerified, ValidationError) as error:
         log.warning("The pictures of run %s are not used: %s", audit.run_id, error)
         return audit.evidence
     places = itertools.count()
@@ -58,10 +76,14 @@ def with_pictures(audit: PastAudit) -> tuple[Evidence, ...]:
     )
 
 
+def _said(check: Mapping[str, Any]) -> Any:
+    return [] if "shown" not in check else check["shown"]
+
+
 def _pixels(audit: PastAudit) -> dict[str, np.ndarray]:
     """All arrays of the file. Raises NotVerified unless it is the file that was logged."""
     raw = artifact(audit.run_id, FILE)
-    if hashlib.sha256(raw).hexdigest() != audit.content["files"].get(FILE):
+    if hashlib.sha256(raw).hexdigest() != audit.content.files.get(FILE):
         raise NotVerified(f"its {FILE} is not the one that was logged")
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
@@ -74,16 +96,13 @@ def _pixels(audit: PastAudit) -> dict[str, np.ndarray]:
 
 
 def _pictures(
-    run_id: str, shown: Sequence[tuple[dict[str, Any], np.ndarray | None]]
+    run_id: str, shown: Sequence[tuple[_Shown, np.ndarray | None]]
 ) -> tuple[Picture, ...]:
     found = []
     for one, image in shown:
-        try:
-            if image is None or not is_picture(image, one):
-                raise NotVerified("it is not the one that was logged")
-            seen = Seen(*one["seen"])
-            words = {"caption": one["caption"], "title": one["title"], "seen": seen}
-            found.append(Picture(one["key"], one["step"], image, **words))
-        except (KeyError, TypeError, NotVerified) as error:
-            log.warning("A picture of run %s is not used: %s", run_id, error)
+        if image is None or not is_picture(image, one.model_dump()):
+            log.warning("A picture of run %s is not the one that was logged", run_id)
+            continue
+        words = {"caption": one.caption, "title": one.title, "seen": Seen(*one.seen)}
+        found.append(Picture(one.key, one.step, image, **words))
     return tuple(found)

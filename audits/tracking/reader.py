@@ -13,19 +13,22 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pandas as pd
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from pyarrow import ArrowException
+from pyarrow.parquet import ParquetFile
 
-from audits.config.reading import parse_checks
-from audits.evidence import migrations
+from audits.config.isolation import Isolation
+from audits.errors import shortened
 from audits.evidence.codec import from_json
+from audits.evidence.declaration import faults_in
 from audits.evidence.evidence import Evidence
 from audits.models import registry
 from audits.models.registry import Resolved
+from audits.tracking.content import UNREADABLE, Content, content_of
 from audits.tracking.tags import (
     DIGEST_TAG,
     HASH_TAG,
@@ -39,6 +42,8 @@ from audits.verdict.decide import Word, told
 log = logging.getLogger(__name__)
 
 RUN_ID = re.compile("[0-9a-f]{32}")
+_CELLS = 50_000_000  # of predictions.parquet: figures of all images
+_LONGEST_REASON = 300
 
 
 @dataclass(frozen=True)
@@ -47,46 +52,43 @@ class PastAudit:
 
     run_id: str
     page: str  # of the run, below the root of the MLflow UI
-    content: dict[str, Any]  # of evidence.json
+    content: Content  # of evidence.json
     evidence: tuple[Evidence, ...]  # without pictures
 
     @property
     def word(self) -> Word:
         """The verdict as it was recorded."""
-        word: Word = self.content["verdict"]["word"]
-        return word
+        return self.content.verdict.word
 
     @property
     def told(self) -> str:
         """The verdict for people; of a `passed` also whether it covers only a part."""
-        return told(self.word, self.content["verdict"].get("not_covered"))  # older ones lack it
+        return told(self.word, self.content.verdict.not_covered)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the model's logits."""
-        return tuple(self.content["model"]["classes"])
+        return self.content.model.classes
 
     @property
     def model_files(self) -> dict[str, str] | None:
         """The sha256 of each file of the model, by its relative path; None in older evidence."""
-        files: dict[str, str] | None = self.content["model"].get("files")
-        return files
+        return self.content.model.files
 
     @property
     def questions(self) -> tuple[str, ...]:
         """Sentences about facts of the model's input that nobody had named."""
-        return tuple(self.content["questions"])
+        return self.content.questions
 
     @property
     def skipped(self) -> tuple[str, ...]:
         """Sentences about images that were left out."""
-        return tuple(self.content["data"]["skipped"])
+        return self.content.data.skipped
 
     @property
-    def isolation(self) -> str:
+    def isolation(self) -> Isolation:
         """The isolation of the model's process, as the config named it."""
-        named: str = self.content["config"].get("isolation", "process")  # older audits had a cell
-        return named
+        return self.content.config.isolation
 
     @property
     def whole(self) -> bool:
@@ -112,7 +114,7 @@ def standing_by_tags(model: Resolved, tags: Mapping[str, str]) -> PastAudit | No
     except (NotVerified, MlflowException) as error:
         log.warning("The audit that %s names is not used: %s", model, error)
         return None
-    if not audit.whole or audit.content["model"]["uri"] != model.uri:
+    if not audit.whole or audit.content.model.uri != model.uri:
         return None
     # The audit writes the tag with the word last; before that the audit is unfinished.
     said = {tags.get(VERDICT_TAG)}
@@ -128,17 +130,18 @@ def run_of(tags: Mapping[str, str]) -> str | None:
     """
     named = {tags.get(RUN_TAG), old_tag(tags).get("run_id")} - {None}
     run_id = named.pop() if len(named) == 1 else None
-    return run_id if isinstance(run_id, str) and RUN_ID.fullmatch(run_id) else None
+    return run_id if run_id and RUN_ID.fullmatch(run_id) else None
 
 
-def old_tag(tags: Mapping[str, str]) -> dict[str, Any]:
+def old_tag(tags: Mapping[str, str]) -> dict[str, str]:
     """What an older release wrote in the tag `audit`; empty if it did not write that tag."""
     try:
         value = json.loads(tags.get(OLD_TAG, "{}"))
     except (ValueError, RecursionError):
         return {}
-    ours = isinstance(value, dict) and isinstance(value.get("verdict"), str)
-    return value if ours else {}
+    if not isinstance(value, dict) or not isinstance(value.get("verdict"), str):
+        return {}
+    return {name: text for name, text in value.items() if isinstance(text, str)}
 
 
 def find(experiment: str, **tags: str) -> PastAudit | None:
@@ -176,40 +179,53 @@ def read(run: Run) -> PastAudit:
         raise NotVerified("its evidence.json is not the one that was logged")
     try:
         return _parsed(run, raw)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise NotVerified(f"its evidence cannot be read: {error!r}") from error
+    except (*UNREADABLE, OSError, ArrowException) as error:
+        reason = shortened(f"{type(error).__name__}: {error}", _LONGEST_REASON)
+        raise NotVerified(f"its evidence cannot be read: {reason}") from error
 
 
 def _parsed(run: Run, raw: bytes) -> PastAudit:
     tags, run_id = run.data.tags, run.info.run_id
-    said = json.loads(raw)
-    content = migrations.upgraded(said)
-    if (content["digest"], content["figures"]) != (tags.get(DIGEST_TAG), tags.get(INPUTS_TAG)):
+    content, is_older = content_of(raw)
+    if (content.digest, content.figures) != (tags.get(DIGEST_TAG), tags.get(INPUTS_TAG)):
         raise NotVerified("its tags name another digest than its evidence")
     table = None
-    if (wanted := content["files"].get("predictions.parquet")) is not None:
+    if (wanted := content.files.get("predictions.parquet")) is not None:
         parquet = artifact(run_id, "predictions.parquet")
         if _sha256(parquet) != wanted:
             raise NotVerified("its predictions.parquet is not the one that was logged")
-        table = pd.read_parquet(io.BytesIO(parquet))
+        table = _table(parquet)
     evidence = tuple(
-        from_json(values, _images(table, values["check"])) for values in content["checks"]
+        from_json(values, _images(table, values["check"])) for values in content.checks
     )
-    if content is not said:  # an older schema has no descriptions of metrics
-        evidence = _described(evidence, content["config"])
+    if is_older:  # an older schema has no descriptions of metrics
+        evidence = _described(evidence, content)
+    _expect_sensible(evidence)
     page = f"#/experiments/{run.info.experiment_id}/runs/{run_id}"
     return PastAudit(run_id, page, content, evidence)
 
 
-def _described(evidence: Sequence[Evidence], config: dict[str, Any]) -> tuple[Evidence, ...]:
+def _expect_sensible(evidence: Sequence[Evidence]) -> None:
+    """Raises ValueError if two checks have one name, or if metrics are described as none can be."""
+    checks = [one.check for one in evidence]
+    if len(set(checks)) < len(checks) or any("/" in name for name in checks):
+        raise ValueError(f"expected names of checks that differ, without a slash, got {checks}")
+    names = [*checks, *(name for one in evidence for name in one.metrics)]
+    if odd := [name for name in names if not name.isprintable()]:
+        raise ValueError(f"expected names of printable characters, got {odd}")
+    if faults := [fault for one in evidence for fault in faults_in(one.metrics)]:
+        raise ValueError(faults[0])
+
+
+def _described(evidence: Sequence[Evidence], content: Content) -> tuple[Evidence, ...]:
     """The evidence with the descriptions that checks of today give to metrics of the same name.
 
     Metrics of a check that is not known any more stay as they are.
     """
-    reference = config["reference"] is not None
+    reference = content.config.reference is not None
     declared = {
         name: check.declared_metrics(reference)
-        for name, check in parse_checks(config["checks"]).items()
+        for name, check in content.config.known_checks.items()
     }
 
     def described(one: Evidence) -> Evidence:
@@ -236,6 +252,17 @@ def artifact(run_id: str, name: str) -> bytes:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _table(parquet: bytes) -> pd.DataFrame:
+    """The table of all images. Raises ValueError if it would be too large for memory."""
+    facts = ParquetFile(io.BytesIO(parquet)).metadata
+    if facts.num_rows * facts.num_columns > _CELLS:
+        raise ValueError(f"expected at most {_CELLS:,} figures of images, got more")
+    table = pd.read_parquet(io.BytesIO(parquet))
+    if not table.columns.is_unique:
+        raise ValueError("expected columns that differ in predictions.parquet")
+    return table
 
 
 def _images(table: pd.DataFrame | None, check: str) -> pd.DataFrame | None:

@@ -1,17 +1,20 @@
 """Policies to start from: the default one, or one from the evidence of an accepted version."""
 
+import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 import yaml
 
 from audits.checks.base import Check
 from audits.config.policy import Condition, Policy
-from audits.errors import AuditError, shortened
+from audits.errors import AuditError, one_line, shortened
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
 from audits.verdict.decide import Word
 
+_PLAIN = re.compile(r"[\w./-]+")  # of a record, a name may be anything
 _STEP = 1000  # bounds are rounded to thousandths
 _LONGEST = 400  # characters of a comment
 
@@ -85,7 +88,7 @@ def _conditions(evidence: Evidence) -> Iterator[str]:
             continue
         name = f"{evidence.check}/{metric_name}"
         if lift is not None and not (lift.finite and lift.low > 0):
-            yield f"  # {name} is left out: it was no better than its null."
+            yield f"  # {one_line(name)} is left out: it was no better than its null."
             continue
         if metric.better == "lower":
             yield _line(name, "max", _above(estimate), estimate)
@@ -98,7 +101,8 @@ def _conditions(evidence: Evidence) -> Iterator[str]:
 
 
 def _line(metric: str, bound: str, value: float, shown: Estimate) -> str:
-    return f"  - {{metric: {metric}, {bound}: {value:g}}}  # {shown}"
+    named = metric if _PLAIN.fullmatch(metric) else json.dumps(metric, ensure_ascii=False)
+    return f"  - {{metric: {named}, {bound}: {value:g}}}  # {shown}"
 
 
 def _below(estimate: Estimate) -> float:

@@ -4,7 +4,6 @@ import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
 
-from audits.config.reading import parse_checks
 from audits.errors import AuditError
 from audits.evidence.estimate import Estimate
 from audits.evidence.pairing import can_be_paired, with_drops, without_drops
@@ -50,12 +49,12 @@ def _estimates(audit: PastAudit) -> dict[str, Estimate]:
 
 def _drops(a: PastAudit, b: PastAudit) -> dict[str, Estimate]:
     """b minus a by metric, if both audits have the same check on the same images."""
-    same = ("data", "digest"), ("config", "seed")
-    if any(a.content[part][name] != b.content[part][name] for part, name in same):
+    ours, others = a.content, b.content
+    if (ours.data.digest, ours.config.seed) != (others.data.digest, others.config.seed):
         return {}
-    other_checks = parse_checks(b.content["config"]["checks"])
+    other_checks = others.config.known_checks
     theirs = {one.check: one for one in b.evidence}
-    checks = parse_checks(a.content["config"]["checks"])
+    checks = ours.config.known_checks
     found: dict[str, Estimate] = {}
     for own in a.evidence:
         other, check = theirs.get(own.check), checks.get(own.check)

@@ -80,7 +80,7 @@ class Lookout:
             digest = audit_digest(config, figures, self._baseline_digest(config))
         except AuditError as error:
             return Due(None, f"the baseline cannot be opened: {error}")
-        if found.content["digest"] != digest:
+        if found.content.digest != digest:
             return Due(None, "model, data, checks, baseline or policy are not those of its audit")
         policy, checks = self._config.policy, self._config.checks
         verdict = decide(policy, found.evidence, today(), found.questions, checks=checks)
@@ -98,11 +98,13 @@ class Lookout:
         data = self._config.data
         if not data.secret or data.sample_seed is not None:
             return self._config
-        recorded = audit.content["config"]["data"]
+        recorded = audit.content.config.data
         # An audit that repeats a sample, or was made before there were samples, has drawn none.
-        if not audit.content["data"].get("drawn") or recorded["sample"] != data.sample:
+        if not audit.content.data.drawn or recorded.sample != data.sample:
             return None
-        drawn = data.model_copy(update={"sample_seed": recorded["sample_seed"]})
+        if recorded.sample_seed is None:
+            return None
+        drawn = data.model_copy(update={"sample_seed": recorded.sample_seed})
         return self._config.model_copy(update={"data": drawn})
 
     @cached_property

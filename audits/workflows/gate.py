@@ -13,7 +13,6 @@ from audits.evidence.evidence import Evidence
 from audits.models import registry
 from audits.models.registry import Resolved
 from audits.models.snapshot import files_anew, snapshot
-from audits.tracking import reader
 from audits.verdict.decide import Verdict, decide
 from audits.verdict.isolation import with_isolation
 from audits.verdict.result import AuditResult
@@ -21,11 +20,9 @@ from audits.verdict.suggest import default_policy
 from audits.workflows.audit import run_audit
 from audits.workflows.freshness import due
 from audits.workflows.promote import Promotion
+from audits.workflows.recorded import config_of
 from audits.workflows.resolved import pinned, today
 
-# Keys taken from a baseline's config, without trust_pickle_sha256 and served: a person who can
-# write to MLflow must not decide which pickles are loaded and which flavours are overlooked.
-_TAKEN = frozenset({"data", "checks", "preprocessing", "engine", "reference", "seed", "experiment"})
 _LONGEST = 4000  # characters of a cell of the summary
 log = logging.getLogger(__name__)
 
@@ -106,7 +103,8 @@ def gate(
     """Decides on `model`, compared with `baseline`, and may promote it.
 
     `config` is an AuditConfig or its plain values; without it, the settings that decide the figures
-    are those of the baseline's standing audit. Without `policy` the config's policy is taken, or
+    are those of the baseline's standing audit, if its data come with a library and its checks with
+    this package. Without `policy` the config's policy is taken, or
     the default policy if the config's has no conditions. A version that is deprecated or not yet
     registered is refused. The standing audit of the version is used
     if a new audit would come out the same, unless `fresh`. The alias `promote` is moved last and
@@ -186,7 +184,7 @@ def _asked(
         asked = config.model_copy(update=resolved)
         asked = asked if policy is None else asked.with_policy(policy)
     else:
-        values = (dict(config) if config is not None else _config_of(compared)) | resolved
+        values = (dict(config) if config is not None else _recorded(compared)) | resolved
         if policy is not None:
             values["policy"] = policy.model_dump(mode="json")
         asked = parse_config(values)
@@ -206,29 +204,13 @@ def _asked(
     return asked
 
 
-def _config_of(baseline: Resolved | None) -> dict[str, Any]:
-    """The keys of the baseline's config that decide the figures; none of them grants trust."""
+def _recorded(baseline: Resolved | None) -> dict[str, Any]:
     if baseline is None:
         raise AuditError(
             "Expected a config, or a baseline whose audit has one; got neither. Give --config or "
             "--baseline."
         )
-    found = reader.standing(baseline)
-    if found is None:
-        raise AuditError(
-            f"Expected an audit of {baseline} whose config can be taken, found none that can be "
-            "verified. Audit it, or give --config."
-        )
-    taken = {k: v for k, v in found.content["config"].items() if k in _TAKEN}
-    # The seed of the baseline's secret sample: what is drawn for this audit must be new.
-    (taken.get("data") or {}).pop("sample_seed", None)
-    # A person who can write to MLflow must not name a file that is read and told here.
-    if (taken.get("preprocessing") or {}).get("classes_file"):
-        raise AuditError(
-            f"Expected class names in the config of the audit of {baseline}, got a classes_file. "
-            "Give --config."
-        )
-    return taken
+    return config_of(baseline)
 
 
 def _cell(text: str) -> str:

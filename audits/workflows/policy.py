@@ -1,11 +1,9 @@
 """A policy to start from, written from the audit of a version that was accepted."""
 
-import json
 from collections.abc import Sequence
 
 from audits.checks.base import Check
-from audits.config.policy import Condition, Policy
-from audits.config.reading import parse_checks
+from audits.config.policy import Condition
 from audits.errors import AuditError
 from audits.models import registry
 from audits.tracking import reader
@@ -35,13 +33,13 @@ def _expect_covered(uri: str, audit: PastAudit) -> None:
 
     Other audits need at least figures of it: conditions are written from them.
     """
-    checks = tuple(parse_checks(audit.content["config"]["checks"]).values())
+    checks = tuple(audit.content.config.known_checks.values())
     judged: list[Condition] = []
     if audit.word == "passed":
-        said = audit.content["verdict"]["conditions"]
-        decided = [c["condition"] for c in said if c["outcome"] != "not_judged" and not c["waiver"]]
-        policy = Policy.model_validate_json(json.dumps(audit.content["config"]["policy"]))
-        judged = [condition for condition in policy.conditions if str(condition) in decided]
+        said = audit.content.verdict.conditions
+        decided = [c.condition for c in said if c.outcome != "not_judged" and not c.waiver]
+        conditions = audit.content.config.parsed_policy.conditions
+        judged = [condition for condition in conditions if str(condition) in decided]
     elif _has_figures(audit, checks):
         return
     if gap := not_covered(judged, audit.evidence, checks):
@@ -59,8 +57,8 @@ def _has_figures(audit: PastAudit, checks: Sequence[Check]) -> bool:
 
 
 def _heading(audit: PastAudit) -> tuple[str, str]:
-    model, images = audit.content["model"], audit.content["data"]
+    images = audit.content.data
     return (
-        f"From the audit of {model['uri']} (verdict {audit.word}, run {audit.run_id})",
-        f"on {images['name']}, {images['images']} images. Behind each bound: the measured value.",
+        f"From the audit of {audit.content.model.uri} (verdict {audit.word}, run {audit.run_id})",
+        f"on {images.name}, {images.images} images. Behind each bound: the measured value.",
     )

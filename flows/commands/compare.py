@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
     audits = {name: audit_of(getattr(options, name)) for name in ("a", "b")}
     for name, audit in audits.items():
-        uri = clean(audit.content["model"]["uri"])
+        uri = clean(audit.content.model.uri)
         show(Text.assemble(f"{name}: {uri}, ", word(audit.told), f", run {audit.run_id}"))
     found = compare(audits["a"], audits["b"])
     rows: list[list[Text]] = []

@@ -1,10 +1,10 @@
 """Digits: the data set that comes with scikit-learn."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from PIL import Image
-from pydantic import PositiveInt
+from pydantic import Field
 
 from audits.data.built import DataKind, of_arrays
 from audits.data.imageset import ImageSet
@@ -15,9 +15,10 @@ _TEST_IMAGES = 450
 class Digits(DataKind):
     """scikit-learn's 1,797 handwritten digits, enlarged from 8x8, in a fixed train / test split."""
 
+    comes_with_a_library: ClassVar[bool] = True
     kind: Literal["digits"] = "digits"
     split: Literal["train", "test"] = "test"
-    size: PositiveInt = 28
+    size: int = Field(default=28, ge=1, le=1024)
 
     def load(self) -> ImageSet:
         from sklearn.datasets import load_digits

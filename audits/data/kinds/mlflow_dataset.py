@@ -19,7 +19,8 @@ _TABLES = (".csv", ".parquet", ".pq")
 class MlflowDataset(OfFiles):
     """The source of a data set that a run has logged (`mlflow.log_input`): a table or a folder.
 
-    A source that ends in .csv or .parquet is read as by `csv`, any other as by `folder`.
+    A source that ends in .csv or .parquet is read as by `csv`, any other as by `folder`. Who writes
+    runs decides on the source, so an error does not tell what stands there.
     """
 
     kind: Literal["mlflow"] = "mlflow"
@@ -30,7 +31,15 @@ class MlflowDataset(OfFiles):
     split: str | None = Field(default=None, description="of a folder, as in `folder`")
 
     def load(self) -> ImageSet:
-        return self.settled().load()
+        found = self.settled()
+        try:
+            return found.load()
+        except AuditError:
+            raise AuditError(
+                f"Expected data that can be read at {quoted(found.path)}, the source of "
+                f"{quoted(self.dataset)} in run {self.run}. To see why they cannot, name the place "
+                f"in your own config: data: {{kind: {found.kind}, path: ...}}."
+            ) from None
 
     def settled(self) -> Csv | Folder:
         """The table or the folder that the data set's source names. Raises AuditError."""
@@ -47,20 +56,34 @@ class MlflowDataset(OfFiles):
             inputs = mlflow.MlflowClient().get_run(self.run).inputs
         except MlflowException as error:
             raise AuditError(f"Expected the run {self.run}, found none: {error.message}") from error
-        logged = {
-            one.dataset.name: one.dataset for one in (inputs.dataset_inputs if inputs else [])
-        }
-        if self.dataset not in logged:
+        logged = [one.dataset for one in (inputs.dataset_inputs if inputs else [])]
+        sources = {(one.source_type, one.source) for one in logged if one.name == self.dataset}
+        if not sources:
+            names = sorted({one.name for one in logged})
             raise AuditError(
                 f"Expected a data set {quoted(self.dataset)} among those of run {self.run}, found: "
-                f"{few(sorted(logged)) or 'none'}."
+                f"{few(names) or 'none'}."
             )
-        found = logged[self.dataset]
-        said = json.loads(found.source or "{}")
-        place = said.get("uri") or said.get("url")
-        if not isinstance(place, str):
+        if len(sources) > 1:
+            raise AuditError(
+                f"Expected one data set {quoted(self.dataset)} in run {self.run}, got several with "
+                "different sources. Name the files themselves under data."
+            )
+        ((kind, source),) = sources
+        place = _place(source)
+        if place is None:
             raise AuditError(
                 f"Expected a data set whose source is a file or a folder, got a source of type "
-                f"{found.source_type}. Name the files themselves under data."
+                f"{quoted(kind)}. Name the files themselves under data."
             )
         return place
+
+
+def _place(source: str | None) -> str | None:
+    """The place in the source of a data set, which is JSON; None if it has none."""
+    try:
+        said = json.loads(source or "{}")
+    except (ValueError, RecursionError):
+        return None
+    place = (said.get("uri") or said.get("url")) if isinstance(said, dict) else None
+    return place if isinstance(place, str) else None

@@ -7,6 +7,7 @@ import numpy as np
 
 from audits.data.built import DataKind, of_arrays
 from audits.data.imageset import ImageSet
+from audits.data.places import expect_ordinary
 from audits.errors import AuditError
 
 
@@ -23,6 +24,7 @@ class Torchvision(DataKind):
         from torchvision import datasets
 
         root = Path(self.root).expanduser()
+        expect_ordinary(root)
         try:
             found = getattr(datasets, self.dataset)(
                 str(root), train=self.split == "train", download=self.download

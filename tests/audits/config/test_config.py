@@ -178,6 +178,12 @@ def test_every_mistake_is_told_on_a_line_of_its_own():
     assert len(str(refused.value).splitlines()) == 3
 
 
+def _aliases(levels):
+    """Lists of ten aliases of the list before, which hold 10 ** levels values."""
+    lines = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, levels)]
+    return "\n".join(["a0: &a0 [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]", *lines]).encode()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -188,6 +194,15 @@ def test_every_mistake_is_told_on_a_line_of_its_own():
         (b"seed: !!python/object/apply:os.getpid []", "Expected YAML in .*, got: "),
         (b"model: 2024-01-01 10:00:00", "expected plain YAML values"),
         (b"model: \xff\xfe", "Expected a UTF-8 text file at"),
+        (_aliases(7), r"100,000 values \(aliases written out\) and 50 levels, got"),
+        (_aliases(60), r"100,000 values \(aliases written out\) and 50 levels, got"),
+        (b"a: " + b"[" * 51 + b"]" * 51, "too large or too deep"),
+        (b"checks: &a [*a]", "without values that contain themselves"),
+        (b"# " + b"x" * (2 << 20), "of at most 2 MiB, .*, got YAML that is too large"),
+        (b"seed: " + b":".join([b"1"] * 60_000), "a number has more than 1000 digits"),
+        (b"seed: " + b"9" * 1_001, "a number has more than 1000 digits"),
+        (b"{[1]: 2}", "found unhashable key"),
+        (b"seed: 1\nseed: 2", "the key 'seed' stands twice"),
     ],
 )
 def test_a_file_that_is_no_config_is_refused_in_one_line(content, message, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from audits.evidence.codec import to_json
 from audits.evidence.evidence import Evidence, Picture, Seen
+from audits.tracking.content import Content
 from audits.tracking.past_pictures import FILE, pictures_file, with_pictures
 from audits.tracking.reader import PastAudit
 
@@ -34,7 +35,7 @@ def audit(registry, tmp_path):
         mlflow.log_artifact(str(tmp_path / FILE))
     bare = evidence.model_copy(update={"pictures": ()})
     sha256 = hashlib.sha256((tmp_path / FILE).read_bytes()).hexdigest()
-    content = {"checks": [to_json(evidence)], "files": {FILE: sha256}}
+    content = Content.model_construct(checks=(to_json(evidence),), files={FILE: sha256})
     return evidence, PastAudit(run.info.run_id, "page", content, (bare,))
 
 
@@ -56,7 +57,7 @@ def test_the_very_pixels_come_back_with_their_words(audit):
 
 def test_a_picture_that_was_changed_is_left_out(audit):
     _, past = audit
-    first = past.content["checks"][0]["shown"][0]
+    first = past.content.checks[0]["shown"][0]
     first["sha256"] = "0" * 64
     (found,) = with_pictures(past)
     assert [p.seen.label for p in found.pictures] == [1]
@@ -64,11 +65,18 @@ def test_a_picture_that_was_changed_is_left_out(audit):
 
 def test_another_file_is_not_read(audit):
     _, past = audit
-    past.content["files"][FILE] = "0" * 64
+    past.content.files[FILE] = "0" * 64
     assert with_pictures(past) == past.evidence
 
 
 def test_an_audit_of_an_older_release_has_no_pictures(audit):
     _, past = audit
-    del past.content["checks"][0]["shown"]
+    del past.content.checks[0]["shown"]
     assert with_pictures(past) == past.evidence
+
+
+def test_words_of_another_shape_are_not_used(audit):
+    _, past = audit
+    for shown in (5, [7], [{"key": "k"}], [{**past.content.checks[0]["shown"][0], "seen": [1]}]):
+        past.content.checks[0]["shown"] = shown
+        assert with_pictures(past) == past.evidence

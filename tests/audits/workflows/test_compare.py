@@ -1,15 +1,18 @@
 """Two audits are compared by figures, and in pairs if both saw the same images."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric, Pairing
+from audits.tracking.content import content_of
 from audits.tracking.reader import PastAudit
 from audits.workflows.compare import compare
 
-CONFIG = {"seed": 0, "checks": [{"kind": "performance"}], "reference": None}
+SCHEMA_2 = Path(__file__).parents[2] / "support" / "schema_2"
 
 
 def _audit(error, better="lower", seed=0):
@@ -24,11 +27,10 @@ def _audit(error, better="lower", seed=0):
     }
     images = pd.DataFrame({"label": [0.0, 1.0, 0.0], "error": error})
     evidence = Evidence(check="performance", sentence="", metrics=metrics, images=images)
-    content = {
-        "config": {**CONFIG, "seed": seed},
-        "data": {"digest": "d"},
-        "model": {"classes": ["a", "b"]},
-    }
+    content, _ = content_of((SCHEMA_2 / "evidence.json").read_bytes())
+    config = content.config.model_copy(update={"seed": seed})
+    model = content.model.model_copy(update={"classes": ("a", "b")})
+    content = content.model_copy(update={"config": config, "model": model})
     return PastAudit("run", "page", content, (evidence,))
 
 

@@ -55,13 +55,19 @@ def test_an_audit_whose_tags_do_not_say_its_verdict_yet_is_due(config):
 
 
 def test_what_gives_trust_is_not_taken_from_the_baselines_audit(config):
-    own = {"trust_pickle_sha256": "0" * 64, "limits": {"unit_seconds": 7.0}, "seed": 5}
+    own = {
+        "trust_pickle_sha256": "0" * 64,
+        "limits": {"unit_seconds": 7.0},
+        "experiment": "elsewhere",
+        "seed": 5,
+    }
     audit(config(GOOD, baseline=None, policy={}, **own))
     asked = _asked(SIMILAR, baseline=GOOD)
     assert (asked.seed, asked.baseline) == (5, GOOD)
     assert asked.trust_pickle_sha256 == ()
     assert asked.limits.unit_seconds != 7.0
     assert asked.store != config(GOOD)["store"]
+    assert asked.experiment == "audits"
 
 
 def test_the_default_policy_keeps_the_coverage_that_was_asked_for(config):

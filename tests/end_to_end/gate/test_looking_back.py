@@ -33,7 +33,8 @@ def test_compare_puts_two_audits_side_by_side_in_pairs(config):
     drop = second.evidence[0].estimates["accuracy_drop"]
     assert row["b - a, paired"].startswith(f"{-drop.value:+.3f}")
     for part, name in (("data", "digest"), ("config", "seed")):
-        content = {**b.content, part: {**b.content[part], name: "another"}}
+        changed = getattr(b.content, part).model_copy(update={name: "another"})
+        content = b.content.model_copy(update={part: changed})
         table = compare(a, replace(b, content=content))
         assert set(table["b - a, paired"]) == {""}
     with pytest.raises(AuditError, match="Expected the run of a whole audit"):

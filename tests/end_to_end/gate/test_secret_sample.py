@@ -15,7 +15,13 @@ SECRET = {"kind": "digits", "secret": True, "sample": 200}
 
 
 def _seed(run_id):
-    return reader.read(mlflow.get_run(run_id)).content["config"]["data"]["sample_seed"]
+    return reader.read(mlflow.get_run(run_id)).content.config.data.sample_seed
+
+
+def _notes(run_id):
+    return mlflow.artifacts.load_dict(f"{mlflow.get_run(run_id).info.artifact_uri}/evidence.json")[
+        "notes"
+    ]
 
 
 def test_both_models_are_measured_on_one_sample_that_is_new_each_time(config):
@@ -23,9 +29,9 @@ def test_both_models_are_measured_on_one_sample_that_is_new_each_time(config):
     first, second = (ask(secret, fresh=True) for _ in range(2))
     assert _seed(first.run_id) != _seed(second.run_id)
     one, other = (reader.read(mlflow.get_run(run.run_id)) for run in (first, second))
-    assert one.content["data"]["digest"] != other.content["data"]["digest"]
-    assert one.content["data"]["images"] == 200
-    assert any("secret sample, drawn for this audit" in note for note in one.content["notes"])
+    assert one.content.data.digest != other.content.data.digest
+    assert one.content.data.images == 200
+    assert any("secret sample, drawn for this audit" in note for note in _notes(first.run_id))
     # The drop is paired, which takes the same images of both models.
     assert one.evidence[0].metrics["accuracy"].drop.n == 200
 
@@ -57,7 +63,7 @@ def test_a_seed_repeats_an_audit_that_is_no_secret_one_then(config):
 
 def test_the_sample_of_the_baselines_audit_is_not_taken_over(config):
     audit(config(GOOD, baseline=None, policy={}, data=SECRET))
-    assert reader.standing(resolve(GOOD)).content["config"]["data"]["sample_seed"] is not None
+    assert reader.standing(resolve(GOOD)).content.config.data.sample_seed is not None
     with pytest.raises(AuditNeeded) as needed:
         gate(SIMILAR, baseline=GOOD, audit=never, fresh=True)
     data = needed.value.args[0].data

@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlparse
@@ -280,7 +281,8 @@ def test_a_version_that_goes_out_of_use_during_the_gate_is_not_promoted(how, gon
 def test_evidence_without_a_list_of_files_is_compared_by_its_digest(config, stored, monkeypatch):
     result = audit(config(SIMILAR))
     found = reader.standing(resolve(SIMILAR))
-    del found.content["model"]["files"]
+    model = found.content.model.model_copy(update={"files": None})
+    found = replace(found, content=found.content.model_copy(update={"model": model}))
     monkeypatch.setattr(reader, "standing_by_tags", lambda model, tags: found)
     asked = pinned(parse_config(config(SIMILAR)))
     assert due(asked).audit.run_id == result.run_id
