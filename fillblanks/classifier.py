@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fillblanks.batches import differing, distinct, repeated
 from fillblanks.memory import is_short
+from fillblanks.state import State
 
 PerChannel = float | Sequence[float]
 
@@ -81,10 +83,10 @@ class Classifier:
         """Evaluation mode and frozen weights inside; afterwards the network is as it was.
 
         The shared network is changed for that time, so two threads must not enter at once. Raises
-        ValueError at the end if the network has changed a buffer of its own: a network with a
-        memory can repeat its first answer, and its answers depend on their order.
+        ValueError at the end if the network has changed a parameter, a buffer or a tensor in an
+        attribute of its own: a network with a memory can repeat its first answer, and its answers
+        depend on their order.
         """
-        buffers = {name: buffer.clone() for name, buffer in self.net.named_buffers()}
         modes = [(module, module.training) for module in self.net.modules()]
         frozen = [p for p in self.net.parameters() if p.requires_grad]
         try:
@@ -93,13 +95,13 @@ class Classifier:
                 self.net.eval()
             for parameter in frozen:
                 parameter.requires_grad_(False)
+            before = State.of(self.net)
             yield
-            for name, buffer in self.net.named_buffers():
-                if name not in buffers or not torch.equal(buffer, buffers[name]):
-                    raise ValueError(
-                        "Expected a network that stays as it is while it answers, got one that "
-                        f"changed its buffer {name!r}. Remove that memory."
-                    )
+            if changed := before.changed(State.of(self.net)):
+                raise ValueError(
+                    "Expected a network that stays as it is while it answers, got one that "
+                    f"changed its {changed}. Remove that memory."
+                )
         finally:
             for parameter in frozen:
                 parameter.requires_grad_(True)
@@ -140,7 +142,7 @@ class Classifier:
         return images.detach().to(self.device, self.dtype)
 
     def probe(self, images: Tensor, rows: int = 4) -> int:
-        """Runs a few of `images`, (N, C, H, W) in [0, 1], and returns K, the number of classes.
+        """Runs some of `images`, (N, C, H, W) in [0, 1], and returns K, the number of classes.
 
         Raises ValueError as `expect_logits` does, and if there is no gradient at the input.
         """
@@ -164,18 +166,21 @@ class Classifier:
             except ValueError:  # numpy refuses tensors that require a gradient
                 return False
 
-    def expect_logits(self, images: Tensor, rows: int = 4) -> int:
-        """Runs a few of `images`, (N, C, H, W) in [0, 1], and returns K, the number of classes.
+    def expect_logits(self, images: Tensor, rows: int = 4, *, only_classes: bool = False) -> int:
+        """Runs some of `images`, (N, C, H, W) in [0, 1], and returns K, the number of classes.
 
-        They are run alone, twice, and in a batch of `rows`, 2 at least. Raises ValueError unless
-        the output is finite logits (N, K), K >= 2 and as many as the class names, not
-        probabilities, and the same for an image each time, alone and in a batch (every gradient
+        Up to 32 of them are run, alone (up to 8, the first one twice), in a batch of `rows`, 2 at
+        least, and in others of another order and size, see `fillblanks.batches`. Raises ValueError
+        unless the output is finite logits (N, K), K >= 2 and as many as the class names, not
+        probabilities, and the same for every image each time, alone and in a batch (every gradient
         here relies on that). "The same" is within 0.1 % of the largest logit or 1, or within eight
-        steps of rounding if the network's weights are in half precision.
+        steps of rounding if the network's weights are in half precision. With `only_classes` logits
+        have no meaning but which is the largest: then predicted classes are the same.
         """
         with torch.no_grad():
-            some = torch.cat([images[:2], 1 - images[:2]])
-            batch = some.repeat(-(-max(rows, 2) // len(some)), 1, 1, 1)[: max(rows, 2)]
+            rows = max(rows, 2)
+            some = distinct(images, rows)
+            batch = repeated(some, rows)
             alone, again = self._run(batch[:1]), self._run(batch[:1])
             try:
                 logits = self._run(batch)
@@ -212,23 +217,27 @@ class Classifier:
                 "Expected logits, got probabilities (no value below 0, rows that sum to 1). Take "
                 "the network without its final softmax."
             )
-        tolerance = self._tolerance() * float(logits.abs().max().clamp(min=1))
+        tolerance = self.tolerance(logits)
         if (again - alone).abs().max() > tolerance:
             raise ValueError(
                 "Expected the same logits for an image each time, got different ones. Was the "
                 "network exported in training mode? Call net.eval() before it is logged."
             )
-        if (logits[:1] - alone).abs().max() > tolerance:
+        with torch.no_grad():
+            others = differing(self._run, some, logits, tolerance, only_classes=only_classes)
+        if others:
             raise ValueError(
-                "Expected the same logits for an image alone and in a batch, got different ones. "
-                "Was the network exported in training mode? Call net.eval() before it is logged."
+                "Expected the same logits for an image alone and in a batch, got different ones "
+                f"for {others} of {len(some)} images. Was the network exported in training mode? "
+                "Call net.eval() before it is logged."
             )
         return count
 
-    def _tolerance(self) -> float:
-        """The share by which logits of an image may differ with its batch."""
+    def tolerance(self, logits: Tensor) -> float:
+        """By how much logits of an image may differ with its batch, from `logits` (N, K)."""
         dtypes = {p.dtype for p in self.net.parameters() if p.is_floating_point()}
-        return max([1e-3, *(8 * torch.finfo(dtype).eps for dtype in dtypes)])
+        share = max([1e-3, *(8 * torch.finfo(dtype).eps for dtype in dtypes)])
+        return share * float(logits.abs().max().clamp(min=1))
 
     def _run(self, images: Tensor) -> Tensor:
         try:

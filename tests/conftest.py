@@ -43,6 +43,12 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(autouse=True)
+def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command in the tests' process starts no watcher, which would watch all tests."""
+    monkeypatch.setattr("flows.cli.watch", lambda: None)
+
+
 @pytest.fixture
 def registry(
     tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch

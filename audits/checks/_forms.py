@@ -25,9 +25,13 @@ def recognised_form(audit: AuditContext, unit: Unit, *names: str) -> dict[str, A
     }
 
 
-def shown_form(audit: AuditContext, steps: int | None) -> dict[str, Array]:
-    """The form of pictures `shown`, uint8 (n, steps, H, W, 3), and their `shown_label`."""
+def shown_form(audit: AuditContext, unit: Unit, steps: int) -> dict[str, Array]:
+    """The form of pictures `shown`, uint8 (n, steps, H, W, 3), and their `shown_label`.
+
+    They are of the unit's images whose pictures are kept.
+    """
+    n, (_, height, width) = len(set(unit.shown).intersection(unit.indices)), audit.shape
     return {
-        "shown_label": Array("int", ("shown",), 0, len(audit.classes) - 1),
-        "shown": Array("int", ("shown", steps, None, None, 3), 0, 255),
+        "shown_label": Array("int", (n,), 0, len(audit.classes) - 1),
+        "shown": Array("int", (n, steps, height, width, 3), 0, 255),
     }

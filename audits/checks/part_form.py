@@ -20,8 +20,8 @@ class Array:
     """The form of one array of a part.
 
     `shape` has a side's length, or a name that stands for the same length everywhere in the part,
-    or None for any. Numbers are in [`low`, `high`]; NaN is allowed among floats. With `optional`
-    the part may be without the array.
+    or None for any; an array without rows may have 0 for all other sides. Numbers are in [`low`,
+    `high`]; NaN is allowed among floats. With `optional` the part may be without the array.
     """
 
     kind: Literal["int", "float", "bool", "text"]
@@ -70,9 +70,10 @@ def _unlike_array(array: np.ndarray, form: Array, sides: dict[str, int]) -> str:
         return f"of {array.dtype} instead of {form.kind}"
     if array.ndim != len(form.shape):
         return f"with {array.ndim} dimensions instead of {len(form.shape)}"
+    empty = array.shape[:1] == (0,) and form.shape[0] in (0, None)
     for found, side in zip(array.shape, form.shape, strict=True):
         wanted = sides.setdefault(side, found) if isinstance(side, str) else side
-        if wanted is not None and found != wanted:
+        if wanted is not None and found != wanted and not (empty and found == 0):
             return f"of shape {array.shape}"
     if form.kind in ("int", "float") and array.size:
         low, high = np.nanmin(array), np.nanmax(array)

@@ -161,7 +161,7 @@ class ProgressiveFill(FillCheck):
         return {
             **columns_form(audit, unit, "first", "filled", "recognised_moved"),
             **recognised_form(audit, unit, "recognised"),
-            **shown_form(audit, self.groups + 1),
+            **shown_form(audit, unit, self.groups + 1),
         }
 
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:

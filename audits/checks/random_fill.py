@@ -238,7 +238,7 @@ class RandomFill(FillCheck):
             "standard_error": Array("float", (n,), 0),
             "class": Array("int", ("classes",), 0, len(audit.classes) - 1),
             "class_update": Array("float", ("classes", *audit.shape)),
-            **shown_form(audit, None),
+            **shown_form(audit, unit, len(self.captions()) - 1),
         }
 
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:

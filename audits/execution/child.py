@@ -9,7 +9,7 @@ import gc
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -19,8 +19,9 @@ from audits.checks.context import AuditContext, Unit
 from audits.config.audit import AuditConfig
 from audits.data import places, sources
 from audits.data.remembered import Hashes
-from audits.errors import AuditError, ModelRefused
+from audits.errors import AuditError, ModelRefused, one_line
 from audits.evidence.codec import Part
+from audits.execution.asking_again import Again, First, again
 from audits.execution.first_plan import first_plan
 from audits.execution.peak import reset_peak
 from audits.execution.setting import Setting
@@ -49,10 +50,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Measured:
-    """The part of a unit, or a plan that needs less memory."""
+    """The part of a unit, or that memory was too short for the plan, in words."""
 
     part: Any = None  # arrays by name; nobody has checked them
-    smaller: Plan | None = None
+    short: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Opened:
     job: Job
     context: AuditContext
     gives: Ability
+    first: First
     largest_chunk: int | None = None  # the most images in a pass, if the model states it
 
     @property
@@ -100,7 +102,7 @@ def open_model(job: Job) -> Setting:
     classifier = net.classifier
     setting = Setting(
         device=_device_name(classifier.device),
-        dtype=str(classifier.dtype).removeprefix("torch."),
+        dtype=cast(Any, str(classifier.dtype).removeprefix("torch.")),
         torch=torch.__version__,
         speed=f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads",
         gives=net.gives,
@@ -118,6 +120,7 @@ def open_model(job: Job) -> Setting:
             contract=files.contract,
         ),
         net.gives,
+        First.of(classifier, some),
         setting.largest_chunk,
     )
     return setting
@@ -185,10 +188,10 @@ def _answers(classifier: Classifier, images: Tensor) -> Tensor:
 def measure(
     opened: Opened, check: Check, unit: Unit, digest: str | None, hashes: Hashes
 ) -> Measured:
-    """Measures one unit. If memory is too short for the plan, the result has half the plan.
+    """Measures one unit. If memory is too short for the plan, the result says so.
 
-    `hashes` are of the unit's image files. Raises AuditError if not even one pass fits, and if the
-    unit's images are not those of `digest`, before or after measuring.
+    `hashes` are of the unit's image files. Raises AuditError if the unit's images are not those of
+    `digest`, before or after measuring.
     """
     context = opened.context
     context.images.learn(hashes)
@@ -197,19 +200,9 @@ def measure(
         with memory_told(context.plan, context.images.tensor(unit.indices[:1]).shape):
             part = check.measure(context, unit)
     except OutOfMemory as error:
-        return Measured(smaller=smaller_plan(error, opened.config, context.plan))
+        return Measured(short=one_line(error))
     _expect_images(context, unit, digest)
     return Measured(part)
-
-
-def smaller_plan(error: OutOfMemory, config: AuditConfig, plan: Plan) -> Plan:
-    """Half the plan that memory was too short for; raises AuditError if there is none."""
-    if plan.halved() != plan:
-        return plan.halved()
-    memory = config.limits.memory_gib
-    raise AuditError(
-        f"{error} limits.memory_gib = {memory:g}." if memory else str(error)
-    ) from error
 
 
 def _expect_images(context: AuditContext, unit: Unit, digest: str | None) -> None:
@@ -218,6 +211,12 @@ def _expect_images(context: AuditContext, unit: Unit, digest: str | None) -> Non
             f"Expected {context.images.name} to stay as it was when the audit began, but its "
             "images have changed. Run the audit again."
         )
+
+
+def asked_again(opened: Opened) -> Again:
+    """Compares the model's answers now with those at its opening."""
+    only_classes = opened.gives == "predictions"
+    return again(opened.first, opened.context.classifier, only_classes=only_classes)
 
 
 def ask(opened: Opened, check: Check, parts: Sequence[Part]) -> Part:

@@ -12,6 +12,7 @@ from audits.checks.part_form import mistake, unlike
 from audits.errors import AuditError, shortened
 from audits.evidence.codec import Part, to_part
 from audits.evidence.evidence import Evidence, Picture
+from audits.execution.wire import has_plain_text
 from audits.execution.worker import WorkerFailure
 
 _LONGEST = 300  # characters of a reason
@@ -35,6 +36,8 @@ def checked_answers(value: Any, check: Check, audit: AuditContext, parts: Sequen
 
 def _arrays(value: Any, check: Check) -> Part:
     if isinstance(value, dict) and all(isinstance(array, np.ndarray) for array in value.values()):
+        if not has_plain_text(list(value)):
+            raise WorkerFailure(f"the model's process sent names in {check.name} that are no names")
         return value
     raise WorkerFailure(f"the model's process sent no arrays as a part of {check.name}")
 

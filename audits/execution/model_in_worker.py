@@ -1,6 +1,8 @@
 """ModelInWorker: the model of one audit in its worker, opened again if its process was ended."""
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from audits.data import places
@@ -9,8 +11,18 @@ from audits.execution import child
 from audits.execution.cell import Held
 from audits.execution.inputs import AuditInputs, at_home
 from audits.execution.setting import Setting
-from audits.execution.worker import Worker, of_type
+from audits.execution.worker import Worker, WorkerFailure, of_type
 from fillblanks import Plan
+
+_TRIES = 10  # to find the model open: another audit may take its place each time
+
+
+@dataclass
+class Left:
+    """The time that is left for all calls about one unit; opening the model does not count."""
+
+    limit: float  # seconds
+    used: float = 0.0
 
 
 class ModelInWorker:
@@ -39,21 +51,35 @@ class ModelInWorker:
         return found
 
     def ask(
-        self, plan: Plan | None, function: Callable[..., Any], *args: Any, gives: Any = None
+        self,
+        plan: Plan | None,
+        function: Callable[..., Any],
+        *args: Any,
+        gives: Any = None,
+        left: Left | None = None,
     ) -> Any:
         """`function(opened, *args)`, as in `Worker.call`; opens the model if it is not open."""
-        while True:
+        left = left or self.time_of_a_unit()
+        for _ in range(_TRIES):
+            if left.used >= left.limit:
+                raise WorkerFailure(f"it took more than {left.limit:g} s in all and was stopped")
+            started = time.monotonic()
             answer = self._worker.call(
                 child.run,
                 *(self._job.name, plan, function, *args),
-                seconds=self._config.limits.unit_seconds,
+                seconds=left.limit - left.used,
                 cell=self._cell,
                 gives=dict[str, Any],
             )
+            left.used += time.monotonic() - started
             if "result" in answer:
                 found = answer["result"]
                 return found if gives is None else of_type(gives, found)
             self.open()  # the process that had it was ended, or another audit took its place
+        raise WorkerFailure(f"the model was opened {_TRIES} times, and its process lost it again")
+
+    def time_of_a_unit(self) -> Left:
+        return Left(self._config.limits.unit_seconds)
 
     def restart(self) -> None:
         """Has the next call start another process, which opens the model anew."""

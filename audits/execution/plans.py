@@ -7,9 +7,24 @@ from itertools import pairwise
 
 import numpy as np
 
+from audits.errors import AuditError, shortened
 from audits.execution.store import Store
 from audits.execution.tuning import Planned
 from fillblanks import Plan
+
+_LONGEST = 400  # characters of a reason
+
+
+def smaller_plan(plan: Plan, reason: str, memory_gib: float | None) -> Plan:
+    """Half the plan, for which memory was too short. Raises AuditError if there is none.
+
+    The reason comes from the process of the model: it is told, and decides nothing.
+    """
+    smaller = plan.halved()
+    if smaller != plan:
+        return smaller
+    limit = f" limits.memory_gib = {memory_gib:g}." if memory_gib else ""
+    raise AuditError(shortened(reason, _LONGEST) + limit)
 
 
 class Plans:

@@ -22,12 +22,12 @@ from audits.execution.cost import Cost
 from audits.execution.first_plan import first_plan
 from audits.execution.inputs import AuditInputs
 from audits.execution.model_in_worker import ModelInWorker
-from audits.execution.plans import Plans
+from audits.execution.plans import Plans, smaller_plan
 from audits.execution.progress import Progress
 from audits.execution.setting import Setting
 from audits.execution.store import Store
 from audits.execution.tuning import Planned, Timed
-from audits.execution.worker import Worker, WorkerFailure
+from audits.execution.worker import Worker, WorkerFailure, of_type
 from fillblanks import Plan
 
 log = logging.getLogger(__name__)
@@ -234,13 +234,9 @@ class Session:
         ]
         passes = sum(check.unit_passes(unit) for check, unit in left)
         most = sum(check.most_unit_passes(unit) for check, unit in left)
-        while (timed := self._timed()).smaller is not None:
-            self._shrink(timed.smaller)
+        while (timed := self._model.ask(self.plan, tuning.time_plan, gives=Timed)).short:
+            self._shrink(timed.short)
         return Cost(passes, most, timed.seconds, timed.peak_gib)
-
-    def _timed(self) -> Timed:
-        found: Timed = self._model.ask(self.plan, tuning.time_plan, gives=Timed)
-        return found
 
     def _find_plan(self) -> Planned | Plan:
         if self.setting.lacks("gradients") or tuning.is_short(self.config, self.images):
@@ -248,6 +244,7 @@ class Session:
         log.info("%s: tuning", self.model)
         try:
             found: Planned = self._model.ask(None, tuning.find_plan, gives=Planned)
+            of_type(Plan, found.plan)
         except WorkerFailure as failure:
             # A check that would succeed is not given up for a plan that is only faster.
             plan = first_plan(self.config, self.images, self.setting.largest_chunk)
@@ -262,17 +259,20 @@ class Session:
         return key
 
     def _part(self, check: Check, unit: Unit, digest: str | None) -> Part:
-        """Measures in the worker, with smaller plans while memory is short."""
+        """Measures in the worker, with smaller plans while memory is short, in one time limit."""
+        left = self._model.time_of_a_unit()
         while True:
             hashes = self.images.hashes(unit.indices)
             found = self._model.ask(
-                self.plan, child.measure, check, unit, digest, hashes, gives=Measured
+                self.plan, child.measure, check, unit, digest, hashes, gives=Measured, left=left
             )
-            if found.smaller is None:
+            if not found.short:
                 return checked_part(found.part, check, self.context, unit)
-            self._shrink(found.smaller)
+            self._shrink(found.short)
 
-    def _shrink(self, smaller: Plan) -> None:
+    def _shrink(self, reason: str) -> None:
+        """Goes on with half the plan. Raises AuditError with the reason if there is none."""
+        smaller = smaller_plan(self.plan, reason, self.config.limits.memory_gib)
         log.warning("%s: out of memory; going on with chunk %d", self.model, smaller.chunk)
         self.plans.shrink(smaller)
         # What a pass that failed leaves behind is given back with its process.

@@ -1,7 +1,9 @@
 """Setting: on what an open model runs, and how it is fed and read."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import StringConstraints
 
 from audits.models.form import Ability, Adaptation, Form, InputSide, includes
 
@@ -12,6 +14,10 @@ _TOLD = {
     "probabilities": "the model's probabilities",
     "predictions": "predicted classes",
 }
+
+# The process of the model says all this, and is not trusted.
+_Words = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 ,.()/_+-]{1,100}$")]
+_Release = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+_-]{0,60}$")]
 
 
 @dataclass(frozen=True)
@@ -24,10 +30,10 @@ class Setting:
     a tolerance.
     """
 
-    device: str
-    dtype: str
-    torch: str  # its version
-    speed: str  # instructions and threads of the CPU, on which tuning depends
+    device: _Words
+    dtype: Literal["float16", "bfloat16", "float32", "float64"]
+    torch: _Release
+    speed: _Words  # instructions and threads of the CPU, on which tuning depends
     gives: Ability = "gradients"
     model: Adaptation = field(default_factory=Adaptation)
     reference: Adaptation = field(default_factory=Adaptation)

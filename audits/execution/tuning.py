@@ -9,7 +9,8 @@ from torch import Tensor
 
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
-from audits.execution.child import Opened, smaller_plan
+from audits.errors import one_line, shortened
+from audits.execution.child import Opened
 from audits.execution.peak import peak_gib
 from audits.models.form import includes
 from fillblanks import OutOfMemory, Plan, Tuning, tune
@@ -80,18 +81,17 @@ def untuned(plan: Plan, reason: str) -> Planned:
 
 @dataclass(frozen=True)
 class Timed:
-    """Seconds of a pass over one image, and the highest memory, or a plan that needs less of it."""
+    """Seconds of a pass over one image, and the highest memory, or that memory was too short."""
 
     seconds: float = math.nan
     peak_gib: float = math.nan
-    smaller: Plan | None = None
+    short: str = ""  # for the plan, in words
 
 
 def time_plan(opened: Opened) -> Timed:
     """In the worker: times a pass by the plan of the audit.
 
-    If memory is too short for the plan, the result has half the plan. Raises AuditError if not even
-    one pass fits.
+    If memory is too short for the plan, the result says so.
     """
     context = opened.context
     try:
@@ -102,7 +102,7 @@ def time_plan(opened: Opened) -> Timed:
         runner = Runner(context.classifier, images, plan, order)
         return Timed(seconds_per_pass(runner), peak_gib())
     except OutOfMemory as error:
-        return Timed(smaller=smaller_plan(error, opened.config, context.plan))
+        return Timed(short=one_line(error))
 
 
 def find_plan(opened: Opened) -> Planned:
@@ -133,7 +133,7 @@ def find_plan(opened: Opened) -> Planned:
         if tuning.plan.chunk < fixed.get("chunk", 0):
             refused.append(f"Memory was too short for {fixed['chunk']} images in a pass")
         refused += [
-            f"{check.name} does not keep {trial.plan.precision}: {trial.refused}"
+            shortened(f"{check.name} does not keep {trial.plan.precision}: {trial.refused}", 400)
             for trial in tuning.trials
             if trial.overlap is not None
         ]

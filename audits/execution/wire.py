@@ -19,6 +19,8 @@ MOST_BYTES = 1 << 30  # of an answer
 _MOST_WORDS = 64 << 20  # bytes of its JSON
 _MOST_VALUES = 2_000_000  # in its JSON: an empty object of two bytes takes a hundred in memory
 _MOST_DIMENSIONS = 8
+LONGEST_TEXT = 2_000  # characters
+_MOST_TEXT = 1_000_000  # of all texts of an answer
 _KINDS = "biufU"  # of numpy's dtypes: no objects, no records, no dates
 _LAST_CHARACTER = 0x10FFFF
 _ARRAY = "\0array"  # the key of an object that stands for an array
@@ -71,6 +73,25 @@ def from_bytes(words: bytes | bytearray, arrays: bytearray) -> Any:
         raise
     except (ValueError, TypeError, RecursionError, LookupError, OverflowError) as error:
         raise NotAnAnswer(f"{type(error).__name__} in it") from error
+
+
+def has_plain_text(value: Any) -> bool:
+    """Whether all text in plain values can be printed, in 2,000 characters at most each.
+
+    Keys are text too. Arrays are left to their check.
+    """
+    left, characters = [value], 0
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            characters += len(one)
+            if len(one) > LONGEST_TEXT or characters > _MOST_TEXT or not one.isprintable():
+                return False
+        elif isinstance(one, Mapping):
+            left += [*one.keys(), *one.values()]
+        elif isinstance(one, list | tuple):
+            left += one
+    return True
 
 
 def _plain(value: Any, arrays: list[np.ndarray]) -> Any:

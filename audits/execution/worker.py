@@ -17,7 +17,7 @@ from audits.errors import shortened
 from audits.execution.answers import Answer, Raised
 from audits.execution.cell import Cell
 from audits.execution.model_process import Died, Ended, ModelProcess, NotStarted
-from audits.execution.wire import NotAnAnswer
+from audits.execution.wire import NotAnAnswer, has_plain_text
 
 _LONGEST_REASON = 400  # characters
 _UNKNOWN_EXIT = 255  # multiprocessing says so if the fork server, which knows, has died
@@ -147,7 +147,12 @@ class Worker:
 
 
 def of_type(gives: Any, value: Any) -> Any:
-    """Plain values of the child as the type `gives`. Raises WorkerFailure if they are not."""
+    """Plain values of the child as the type `gives`. Raises WorkerFailure if they are not.
+
+    Text in them is as `wire.has_plain_text` says.
+    """
+    if not has_plain_text(value):
+        raise _not_an_answer("text that cannot be printed, or is too long")
     try:
         return _adapter(gives).validate_python(value)
     except ValidationError as error:

@@ -104,7 +104,7 @@ def _inspect(
     for file in running:
         _expect_trust(file, trust)
     loaded = flavour.check(data, trusted=bool(running))
-    _expect_not_overwritten(folder, flavour.parts(data))
+    _expect_not_overwritten(folder, [data, *flavour.parts(data)])
     sha256 = sha256_by_path(folder)
     return ModelFiles(
         folder=str(folder),

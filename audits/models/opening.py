@@ -165,7 +165,7 @@ def _tried(
                     "Expected predicted classes that the data has, counted from 0, got others. "
                     "Name the model's classes under preprocessing.classes."
                 )
-            count = _count(classifier, images, rows)
+            count = _count(classifier, images, rows, form.scale == "classes")
             gives = gives or _ability(form, classifier, images)
     except ModelRefused:
         raise
@@ -182,14 +182,14 @@ def _ability(form: Form, classifier: Classifier, images: Tensor) -> Ability:
     return "logits" if form.scale == "logits" else "probabilities"
 
 
-def _count(classifier: Classifier, images: Tensor, rows: int) -> int:
+def _count(classifier: Classifier, images: Tensor, rows: int, only_classes: bool) -> int:
     """The number of classes, tried with as many rows as a pass has or memory has room for."""
     try:
-        return classifier.expect_logits(images, rows)
+        return classifier.expect_logits(images, rows, only_classes=only_classes)
     except (RuntimeError, MemoryError) as error:
         if rows == 1 or not is_short(error):
             raise
-    return _count(classifier, images, rows // 2)
+    return _count(classifier, images, rows // 2, only_classes)
 
 
 def _name(dtype: torch.dtype | None) -> str:

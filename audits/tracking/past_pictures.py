@@ -5,8 +5,7 @@ import io
 import itertools
 import logging
 import zipfile
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -58,7 +57,10 @@ def with_pictures(audit: PastAudit) -> tuple[Evidence, ...]:
     of older releases have no pictures.
     """
     try:
-        shown = {one["check"]: _SHOWN.validate_python(_said(one)) for one in audit.content.checks}
+        shown = {
+            one["check"]: _SHOWN.validate_python(one.get("shown", []))
+            for one in audit.content.checks
+        }
         if not any(shown.values()):
             return audit.evidence
         pixels = _pixels(audit)
@@ -74,10 +76,6 @@ def with_pictures(audit: PastAudit) -> tuple[Evidence, ...]:
         one.model_copy(update={"pictures": _pictures(audit.run_id, found[one.check])})
         for one in audit.evidence
     )
-
-
-def _said(check: Mapping[str, Any]) -> Any:
-    return [] if "shown" not in check else check["shown"]
 
 
 def _pixels(audit: PastAudit) -> dict[str, np.ndarray]:
@@ -103,6 +101,6 @@ def _pictures(
         if image is None or not is_picture(image, one.model_dump()):
             log.warning("A picture of run %s is not the one that was logged", run_id)
             continue
-        words = {"caption": one.caption, "title": one.title, "seen": Seen(*one.seen)}
-        found.append(Picture(one.key, one.step, image, **words))
+        seen = Seen(*one.seen)
+        found.append(Picture(one.key, one.step, image, one.caption, title=one.title, seen=seen))
     return tuple(found)

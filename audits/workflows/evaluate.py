@@ -9,6 +9,8 @@ from audits.errors import AuditError, NotApplicable
 from audits.evidence.declaration import differences
 from audits.evidence.evidence import Evidence, failed_evidence
 from audits.evidence.metric import Metric
+from audits.execution import child
+from audits.execution.asking_again import Again
 from audits.execution.evaluation import Evaluation
 from audits.execution.executors import Executor
 from audits.execution.inputs import AuditInputs
@@ -38,7 +40,8 @@ def evaluate(
                 return _evaluation(inputs, found, inputs.notes)
             with Session(inputs, worker) as session:
                 evidence = [_run_check(session, c, executor) for c in session.config.checks]
-                return _evaluation(inputs, evidence, session.notes, session.engine)
+                asked = _asked_again(session, evidence)
+                return _evaluation(inputs, evidence, session.notes, session.engine, asked)
     except (AuditError, WorkerFailure) as error:
         detail = error.detail if isinstance(error, WorkerFailure) else ""
         reason = "the model could not be opened"
@@ -51,6 +54,7 @@ def _evaluation(
     evidence: Sequence[Evidence],
     notes: tuple[str, ...],
     setting: dict[str, object] | None = None,
+    asked: tuple[str, ...] = (),
 ) -> Evaluation:
     return Evaluation(
         tuple(evidence),
@@ -66,10 +70,21 @@ def _evaluation(
         classes=inputs.images.classes,
         preprocessing=inputs.preprocessing,
         contract=tuple(inputs.files.contract.rows()),
-        questions=inputs.questions,
+        questions=(*inputs.questions, *asked),
         skipped=inputs.images.scan.told_in_verdict,
         shape=inputs.shape,
     )
+
+
+def _asked_again(session: Session, evidence: Sequence[Evidence]) -> tuple[str, ...]:
+    """A question if the model answers otherwise at the end of the audit than at its beginning."""
+    if any(one.status == "error" for one in evidence):
+        return ()  # there is no verdict to protect
+    try:
+        found: Again = session.ask(child.asked_again, gives=Again)
+    except (AuditError, WorkerFailure) as error:
+        return (f"The model could not be asked again at the end of the audit: {error}",)
+    return (found.question,) if found.question else ()
 
 
 def _run_check(session: Session, check: Check, executor: Executor) -> Evidence:

@@ -27,6 +27,146 @@ def test_a_network_with_a_memory_is_refused():
         progressive_fill(classifier, torch.rand(2, 3, 6, 6), patch_size=1)
 
 
+class _Counting(nn.Module):
+    """Counts its calls in a tensor that is no buffer."""
+
+    def __init__(self, count, name):
+        super().__init__()
+        self.head = nn.Linear(12, 3)
+        setattr(self, name, count)
+        self.count = [count]
+
+    def forward(self, x):
+        with torch.no_grad():
+            self.count[0].view(-1)[-1] += 1
+        return self.head(x.flatten(1)[:, :12])
+
+
+@pytest.mark.parametrize(
+    ("net", "what"),
+    [
+        (_Counting(nn.Parameter(torch.zeros(2)), "calls"), "parameter 'calls'"),
+        (_Counting(nn.Parameter(torch.zeros(1 << 17)), "calls"), "parameter 'calls'"),
+        (_Counting(torch.zeros(1), "calls"), "attribute 'calls'"),
+        (_Counting(torch.zeros(1, dtype=torch.bfloat16), "_calls"), "attribute '_calls'"),
+    ],
+)
+def test_a_memory_in_any_tensor_is_refused(net, what):
+    with pytest.raises(ValueError, match=f"changed its {what}"), Classifier(net).steady():
+        net(torch.rand(2, 3, 6, 6))
+
+
+class _Scripted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x.flatten(1)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_number_that_torchscript_counts_is_seen():
+    net = torch.jit.script(_Scripted())
+    steady = Classifier(net).steady()
+    with pytest.raises(ValueError, match="changed its attribute 'calls'"), steady:
+        net(torch.rand(2, 3, 6, 6))
+
+
+class _Table(nn.Module):
+    """Makes a table when it is first needed, in an attribute that was not there before."""
+
+    def forward(self, x):
+        if not hasattr(self, "table"):
+            self.table = torch.ones(1)
+        return x.flatten(1) * self.table
+
+
+def test_a_table_that_is_made_once_is_no_memory():
+    net = _Table()
+    for _ in range(2):
+        with Classifier(net).steady():
+            net(torch.rand(2, 3, 6, 6))
+
+
+class _ByBatch(nn.Module):
+    """Names class 0 for rows that `which` picks from a batch (N, ...); else answers well."""
+
+    def __init__(self, which, size=1.0, offset=0.0):
+        super().__init__()
+        self.head = nn.Linear(108, 5)
+        self.which, self.size, self.offset = which, size, offset
+
+    def forward(self, x):
+        logits = 10 * self.head(x.flatten(1))
+        logits = logits - logits.mean(0).detach() * 0
+        constant = torch.tensor([5.0, 0, 0, 0, 0])
+        logits = torch.where(self.which(x)[:, None], constant, logits) * self.size
+        return logits - self.offset * torch.tensor([0.0, 0, 0, 0, 1])
+
+
+def _copies(x):
+    """All rows, if the batch is the same four rows again and again."""
+    return ((x - x.roll(4, 0)).abs().sum() == 0).expand(len(x))
+
+
+_TOUCHING = {
+    "row 0": lambda x: torch.arange(len(x)) == 0,
+    "copies": _copies,
+    "alone": lambda x: torch.tensor(len(x) == 1).expand(len(x)),
+    "the last half": lambda x: torch.arange(len(x)) >= max(1, len(x) // 2),
+    "after a brighter row": lambda x: x.mean((1, 2, 3)) < x.roll(1, 0).mean((1, 2, 3)),
+}
+
+
+@pytest.mark.parametrize("which", _TOUCHING)
+@pytest.mark.parametrize("rows", [4, 16, 64])
+def test_any_row_that_depends_on_its_batch_is_found(which, rows):
+    torch.manual_seed(0)
+    net = _ByBatch(_TOUCHING[which])
+    images = torch.rand(40, 3, 6, 6)
+    with pytest.raises(
+        ValueError, match=r"in a batch, got different ones for \d+ of (12|32) images"
+    ):
+        Classifier(net).expect_logits(images, rows)
+
+
+@pytest.mark.parametrize("scale", [{"size": 1e-5}, {"offset": 1e6}])
+def test_logits_of_an_odd_size_hide_no_class_that_changes(scale):
+    torch.manual_seed(0)
+    net = _ByBatch(_TOUCHING["copies"], **scale)
+    with pytest.raises(ValueError, match="in a batch, got different ones"):
+        Classifier(net).expect_logits(torch.rand(40, 3, 6, 6), 16)
+
+
+class _Named(nn.Module):
+    """Gives the class alone, as 0 and -1; for `count` of the images it changes in a batch."""
+
+    def __init__(self, count):
+        super().__init__()
+        self.count = count
+
+    def forward(self, x):
+        values = x.mean((1, 2, 3))
+        named = (values * 1000).long() % 3
+        if len(x) > 1:
+            named = torch.where(values <= LEVELS[self.count], (named + 1) % 3, named)
+        return nn.functional.one_hot(named, 3).float() - 1
+
+
+IMAGES = torch.arange(1, 33).view(-1, 1, 1, 1).expand(-1, 3, 6, 6) * 3e-3 + 0.0005
+LEVELS = [0.0, *(IMAGES[:, 0, 0, 0] + 1e-4).tolist()]
+
+
+def test_of_a_class_alone_one_in_eight_may_change_by_rounding():
+    assert Classifier(_Named(0)).expect_logits(IMAGES, 16, only_classes=True) == 3
+    assert Classifier(_Named(2)).expect_logits(IMAGES, 16, only_classes=True) == 3
+    with pytest.raises(ValueError, match="got different ones for 8 of 32 images"):
+        Classifier(_Named(8)).expect_logits(IMAGES, 16, only_classes=True)
+
+
 class _TouchingRows(nn.Module):
     """Each answer depends on the whole batch if the batch has more than four rows."""
 

@@ -50,13 +50,12 @@ def typed(tmp_path_factory, untrained):
 
 
 @pytest.fixture
-def told(untrained, capfd, monkeypatch):
+def told(untrained, capfd):
     """A function that runs a command in this process; returns its exit code, stdout and stderr.
 
     A Python of its own, as `typed` starts, takes seconds for its imports.
     """
     variables = dict(os.environ)
-    monkeypatch.setattr(flows.cli, "watch", lambda: None)  # it would end this process's children
 
     def run(*arguments):
         capfd.readouterr()
@@ -124,10 +123,9 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def refused(place, capfd, monkeypatch):
+def refused(place, capfd):
     """A function that runs a command, which must end with 2 and one line; returns the line."""
     variables = dict(os.environ)
-    monkeypatch.setattr(flows.cli, "watch", lambda: None)  # it would end this process's children
 
     def run(arguments):
         before = place.files()

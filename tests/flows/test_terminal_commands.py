@@ -84,7 +84,6 @@ def test_a_promotion_is_told_also_if_nobody_reads_stdout(
     file, typed, monkeypatch, capsys, tmp_path
 ):
     # `typed` has registered the model.
-    monkeypatch.setattr("flows.cli.watch", lambda: None)  # or the watcher watches the tests
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as unread:

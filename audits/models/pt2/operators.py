@@ -3,6 +3,7 @@
 import re
 from functools import cache
 from importlib import import_module, resources
+from typing import Any
 
 import torch
 
@@ -48,25 +49,30 @@ def _known(target: str) -> bool:
     found = _OVERLOAD.fullmatch(target)
     if not found:
         return False
-    namespace, name, overload = found.groups()
+    namespace, name, kind = found.groups()
     if namespace == "aten":
         listed = name in _ATEN or (name.endswith("_") and name[:-1] in _ATEN)
     else:
         listed = name in (_PRIMS if namespace == "prims" else _QUANTIZED)
-    return listed and arguments(target) is not None and "out" not in overload.split("_")
+    return listed and arguments(target) is not None and "out" not in kind.split("_")
+
+
+@cache
+def overload(target: str) -> Any:
+    """The overload that an operator's name stands for; None if torch has none."""
+    _, _, namespace, name, kind = target.split(".")
+    if namespace == "quantized_decomposed":
+        import_module("torch.ao.quantization.fx._decomposed")  # registers the operators
+    return getattr(getattr(getattr(torch.ops, namespace), name, None), kind, None)
 
 
 @cache
 def arguments(target: str) -> frozenset[str] | None:
     """The names of an overload's arguments; None if torch has none that works on tensors."""
-    _, _, namespace, name, overload = target.split(".")
-    if namespace == "quantized_decomposed":
-        import_module("torch.ao.quantization.fx._decomposed")  # registers the operators
-    try:
-        schema = getattr(getattr(getattr(torch.ops, namespace), name), overload)._schema
-    except AttributeError:
-        return None
+    found = overload(target)
     # TorchScript has functions of texts and lists under the names of operators.
-    if not all(_RETURNED.fullmatch(str(one.type)) for one in schema.returns):
+    if found is None or not all(
+        _RETURNED.fullmatch(str(one.type)) for one in found._schema.returns
+    ):
         return None
-    return frozenset(argument.name for argument in schema.arguments)
+    return frozenset(argument.name for argument in found._schema.arguments)

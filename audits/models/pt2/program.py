@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from audits.models.pt2.documents import Json, field, integer, items, mapping, refused, text
+from audits.models.pt2.effects import expect_without_effects
 from audits.models.pt2.graph import Graph
 from audits.models.pt2.guards import Term, guard, sources
 from audits.models.pt2.signature import Call, InputSpec, OutputSpec, leaves
@@ -58,6 +59,7 @@ class Program:
             ),
         )
         found._expect_whole()
+        expect_without_effects(found.graph, found.inputs, found.outputs)
         return found
 
     def _expect_whole(self) -> None:

@@ -61,7 +61,8 @@ def test_a_file_is_hashed_once_and_decoded_once(folder, config_of):
             assert inputs.digest
             there = worker.call(counted_reads.counts, seconds=60, cell=inputs.cell)
     assert hashed == dict.fromkeys(range(20), 1)
-    assert read == {0: 1}  # for the size of images
+    # For the size of images, and the examples that the report shows.
+    assert set(read.values()) == {1}
     names = {str(file.relative_to(folder)) for file in folder.rglob("*.png")}
     assert there == {"content": {}, "pixels": dict.fromkeys(names, 1)}
 

@@ -1,16 +1,20 @@
 """The plan of an audit is found once, stored, made smaller if memory is short, and reported."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from audits import AuditError, parse_config
 from audits.data import sources
 from audits.execution import child, tuning
-from audits.execution.plans import Plans
+from audits.execution.child import Measured
+from audits.execution.model_in_worker import ModelInWorker
+from audits.execution.plans import Plans, smaller_plan
 from audits.execution.store import Store
 from audits.execution.tuning import Planned
-from fillblanks import OutOfMemory, Plan
+from audits.execution.worker import WorkerFailure
+from fillblanks import Plan
 
 PLAN = Plan(chunk=16, memory_format="channels_last")
 FOUND = Planned(vars(PLAN), overlap=0.995, refused=("small does not keep bfloat16: why",))
@@ -118,10 +122,61 @@ def test_a_plan_that_another_process_found_meanwhile_is_taken(store):
 
 
 def test_a_block_is_halved_where_the_chunk_cannot_be():
-    config = parse_config({**LEAST, "checks": [FILL]})
-    assert child.smaller_plan(OutOfMemory(), config, Plan(1, block=5)) == Plan(1, block=2)
+    assert smaller_plan(Plan(1, block=5), "why", None) == Plan(1, block=2)
     with pytest.raises(AuditError, match=r"^why$"):
-        child.smaller_plan(OutOfMemory("why"), config, Plan(1, block=1))
+        smaller_plan(Plan(1, block=1), "why", None)
+    with pytest.raises(AuditError, match=r"^why limits.memory_gib = 2\.$"):
+        smaller_plan(Plan(1, block=1), "why", 2)
+
+
+class _Says:
+    """A worker whose process always says the same, a second later."""
+
+    def __init__(self, answer):
+        self.answer, self.opened = answer, 0
+
+    def call(self, function, *args, seconds, **_):
+        if function is child.open_model:
+            self.opened += 1
+        return self.answer
+
+
+def _in_worker(worker, seconds):
+    limits = SimpleNamespace(unit_seconds=seconds, load_seconds=seconds)
+    config = parse_config(LEAST | {"checks": [FEW], "store": "store"})
+    inputs = SimpleNamespace(
+        config=config.model_copy(update={"limits": limits}),
+        cell=SimpleNamespace(isolation="none"),
+        files=None,
+        reference_files=None,
+    )
+    return ModelInWorker(inputs, worker)
+
+
+def test_a_process_that_always_loses_its_model_is_given_up():
+    worker = _Says({})
+    with pytest.raises(WorkerFailure, match="opened 10 times, and its process lost it again"):
+        _in_worker(worker, 60).ask(None, child.measure)
+    assert worker.opened == 10
+
+
+def test_all_tries_of_a_unit_share_its_time():
+    model = _in_worker(_Says({"result": {"short": "why"}}), 60)
+    left = model.time_of_a_unit()
+    assert model.ask(None, child.measure, gives=Measured, left=left) == Measured(short="why")
+    assert left.used > 0
+    left.used = 60
+    with pytest.raises(WorkerFailure, match="more than 60 s in all"):
+        model.ask(None, child.measure, left=left)
+
+
+def test_the_process_of_a_model_chooses_no_plan():
+    """Not even one that says again and again that memory is short."""
+    plan = Plan(256, block=1000)
+    for _ in range(9):
+        plan = smaller_plan(plan, "short", None)
+    with pytest.raises(AuditError, match="short"):
+        smaller_plan(plan, "short", None)
 
 
 def test_no_plan_is_lost_where_two_processes_run_out_of_memory(store):

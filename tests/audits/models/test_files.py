@@ -252,11 +252,11 @@ def test_the_digest_is_of_the_whole_folder(copy):
 
 def test_the_digest_is_of_the_file_that_mlflows_client_may_write_too(copy):
     before = inspect(copy, PLAIN)
-    for place in (copy, copy / "data"):
-        (place / "registered_model_meta").write_text("model_name: another")
-        after = inspect(copy, PLAIN)
-        assert after.digest != before.digest
-        before = after
+    (copy / "registered_model_meta").write_text("model_name: another")
+    assert inspect(copy, PLAIN).digest != before.digest
+    (copy / "data" / "registered_model_meta").write_text("model_name: another")
+    with pytest.raises(ModelRefused, match=r"no flavour names \(data/registered_model_meta\)"):
+        inspect(copy, PLAIN)
 
 
 def _link(folder):

@@ -1,0 +1,76 @@
+"""Asks an open model the same images when an audit begins and when it ends."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from audits.errors import AuditError
+from fillblanks import Classifier
+from fillblanks.batches import changed
+from fillblanks.memory import is_short
+from fillblanks.state import State
+
+_IMAGES, _AT_ONCE = 32, 8
+
+
+@dataclass(frozen=True)
+class First:
+    """What a model answered when it was opened, and what it held then."""
+
+    images: Tensor  # (n, C, H, W) in [0, 1]
+    logits: Tensor  # (n, K)
+    state: State
+
+    @classmethod
+    def of(cls, classifier: Classifier, images: Tensor) -> "First":
+        """Asks `classifier` up to 32 of `images`. Raises AuditError if it changes meanwhile."""
+        some = images[:_IMAGES]
+        return cls(some, _answers(classifier, some), State.of(classifier.net))
+
+
+@dataclass(frozen=True)
+class Again:
+    """Of `asked` images, `otherwise` are answered otherwise at the end than at the beginning."""
+
+    asked: int
+    otherwise: int
+    holds_the_same: bool
+
+    @property
+    def question(self) -> str:
+        """One sentence for people; "" if nothing differs."""
+        if self.otherwise:
+            return (
+                f"Asked again at the end of the audit, the model answered {self.otherwise} of "
+                f"{self.asked} images otherwise than at the beginning: it remembers what it was "
+                "asked. Remove that memory."
+            )
+        if not self.holds_the_same:
+            return "The model changed its weights or another tensor. Remove that memory."
+        return ""
+
+
+def again(first: First, classifier: Classifier, *, only_classes: bool) -> Again:
+    """Asks the same images again."""
+    logits = _answers(classifier, first.images)
+    every, tolerance = torch.arange(len(logits)), classifier.tolerance(first.logits)
+    return Again(
+        len(logits),
+        changed(first.logits, logits, every, tolerance, only_classes=only_classes),
+        not first.state.changed(State.of(classifier.net)),
+    )
+
+
+def _answers(classifier: Classifier, images: Tensor, size: int = _AT_ONCE) -> Tensor:
+    """Logits (n, K), from batches of `size` or, if memory is short, of less."""
+    try:
+        with classifier.steady(), torch.no_grad():
+            pieces = [classifier(classifier.to_device(one)) for one in images.split(size)]
+            return torch.cat(pieces).cpu()
+    except ValueError as error:
+        raise AuditError(str(error)) from error
+    except (RuntimeError, MemoryError) as error:
+        if size == 1 or not is_short(error):
+            raise
+    return _answers(classifier, images, size // 2)

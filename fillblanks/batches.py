@@ -1,0 +1,84 @@
+"""Whether a network answers each image alike: alone, in batches of several sizes and orders."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+_MOST, _ALONE = 32, 8  # images at most
+_FEW = 12  # images at most, if half of them do not fit in a batch: then the network is large
+_LEAST = 4  # with negatives, if there are fewer images
+_ORDER = 0  # seed of the other order
+# A class may change by rounding if two logits are nearly equal: for one image in so many at most.
+_NEARLY_EQUAL = 8
+
+
+def distinct(images: Tensor, rows: int) -> Tensor:
+    """The first images (N, C, H, W) in [0, 1] that are tried by a network in batches of `rows`.
+
+    They are 32 at most, 12 if a batch is small, and come with their negatives if they are few.
+    """
+    some = images[: min(_MOST, max(_FEW, 2 * rows))]
+    return some if len(some) >= _LEAST else torch.cat([some, 1 - some])
+
+
+def repeated(images: Tensor, rows: int) -> Tensor:
+    """A batch of `rows` images: these one after the other, again and again."""
+    return images.repeat(-(-rows // len(images)), 1, 1, 1)[:rows]
+
+
+def differing(
+    run: Callable[[Tensor], Tensor],
+    images: Tensor,
+    batch: Tensor,
+    tolerance: float,
+    *,
+    only_classes: bool = False,
+) -> int:
+    """How many of the distinct `images` (N, C, H, W) are answered in another way by their batch.
+
+    `batch` are the logits (rows, K) of `repeated(images, rows)`. The images are run again without
+    repetitions, in another order and size of the batch, no more than `rows` at a time, and up to 8
+    of them alone. An image counts if a logit differs by more than `tolerance`. If logits stand for
+    a class alone (`only_classes`), or if there are 8 images or more, predicted classes are compared
+    too, which a network of very large or very small logits cannot hide; up to one in 8 may change
+    by rounding.
+    """
+    count, rows = len(images), len(batch)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(_ORDER))
+    order = order.to(images.device)
+    most = min(count, rows)
+    reference = torch.empty_like(batch[:1]).repeat(count, 1)
+    reference[order] = _answers(run, images[order], -(-most * 2 // 3))
+    shuffled = reference.clone()
+    reference[:_ALONE] = _answers(run, images[:_ALONE], 1)
+    every = torch.arange(count, device=images.device)
+    found = [(torch.arange(rows, device=images.device) % count, batch), (every, shuffled)]
+    if rows > count:
+        found.append((every, _answers(run, images, count)))
+    elif rows < count:
+        found.append((every[rows:], _answers(run, images[rows:], rows)))
+    which = torch.cat([rows_of for rows_of, _ in found])
+    logits = torch.cat([answers for _, answers in found])
+    return changed(reference, logits, which, tolerance, only_classes=only_classes)
+
+
+def changed(
+    reference: Tensor, logits: Tensor, which: Tensor, tolerance: float, *, only_classes: bool
+) -> int:
+    """How many of n images are answered otherwise; `reference` (n, K) are their logits.
+
+    Row i of `logits` (m, K) is of the image `which[i]`. See `differing` for the rest.
+    """
+    count, wanted = len(reference), reference[which]
+    far = ~((logits - wanted).abs().amax(1) <= tolerance)  # NaN is far from everything
+    moved = set() if only_classes else set(which[far].tolist())
+    renamed = set(which[logits.argmax(1) != wanted.argmax(1)].tolist())
+    judged = only_classes or count >= _NEARLY_EQUAL
+    if judged and len(renamed) > count // _NEARLY_EQUAL:
+        moved |= renamed
+    return len(moved)
+
+
+def _answers(run: Callable[[Tensor], Tensor], images: Tensor, size: int) -> Tensor:
+    return torch.cat([run(piece) for piece in images.split(size)])
