@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Self
@@ -109,6 +110,7 @@ class Recorder:
             first = next(iter(str(error).strip().splitlines()), "no message")
             reason = f"The audit broke off: {kind.__name__ if kind else 'Left early'}: {first}"
         undo = [
+            self._follow_new_name,
             lambda: self._client.set_tag(self.run_id, REASON_TAG, reason[:_LONGEST_REASON]),
             lambda: self._client.set_tag(self.run_id, VERDICT_TAG, "undecided"),
             lambda: self._mark_run("undecided", first_line("undecided", _today(), reason)),
@@ -121,6 +123,21 @@ class Recorder:
                 step()
             except (MlflowException, OSError) as failure:
                 log.error("Could not mark the audit as failed in MLflow: %s", failure)
+
+    def _follow_new_name(self) -> None:
+        """If the model was renamed meanwhile, finds the version again by the run in its tag."""
+        try:
+            registry.tags_of(self._model)
+        except AuditError:
+            found = [
+                version
+                for version in self._client.search_model_versions(
+                    registry.matching(f"tags.`{RUN_TAG}`", self.run_id)
+                )
+                if version.tags.get(RUN_TAG) == self.run_id
+            ]
+            if len(found) == 1:
+                self._model = replace(self._model, name=found[0].name)
 
     def _withdraw(self, reason: str) -> None:
         """Marks the version as `undecided`, or with the verdict of another audit that has begun."""

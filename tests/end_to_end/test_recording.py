@@ -8,7 +8,7 @@ from child_calls import forget_the_data
 from executors import Each
 from torch import nn
 
-from audits import parse_config, run_audit
+from audits import AuditError, parse_config, run_audit
 from audits.models.registry import resolve
 from audits.tracking import reader
 from audits.tracking.recorder import OvertakenError
@@ -90,6 +90,19 @@ def test_an_interrupted_audit_is_undecided_and_keeps_its_reason(config):
     (run,) = mlflow.search_runs(experiment_names=["audits"], output_format="list")
     assert "interrupted" in run.data.tags["audit.reason"]
     assert run.info.status == "FAILED"
+
+
+def test_a_model_that_is_renamed_meanwhile_is_undecided_by_its_new_name(config):
+    client = mlflow.MlflowClient()
+
+    def renamed(session, check, unit):
+        client.rename_registered_model("m", "renamed")
+        session.measure(check, unit)
+
+    with pytest.raises(AuditError, match="Expected"):
+        run_audit(parse_config(config), executor=Each(renamed))
+    tags = client.get_model_version("renamed", "1").tags
+    assert tags["audit.verdict"] == "undecided"
 
 
 def test_data_that_change_under_an_audit_are_no_evidence(config, tmp_path):
