@@ -71,9 +71,16 @@ def changed(
     Row i of `logits` (m, K) is of the image `which[i]`. See `differing` for the rest.
     """
     count, wanted = len(reference), reference[which]
-    far = ~((logits - wanted).abs().amax(1) <= tolerance)  # NaN is far from everything
+    # Logits that are not finite are no class, and alike if they are not finite again.
+    broken, again = (~values.isfinite().all(1) for values in (wanted, logits))
+    far = ~((logits - wanted).abs().amax(1) <= tolerance)
+    far = torch.where(broken | again, broken != again, far)
     moved = set() if only_classes else set(which[far].tolist())
-    renamed = set(which[logits.argmax(1) != wanted.argmax(1)].tolist())
+    named, renamed_to = (
+        torch.where(none, -1, values.argmax(1))
+        for none, values in ((broken, wanted), (again, logits))
+    )
+    renamed = set(which[named != renamed_to].tolist())
     judged = only_classes or count >= _NEARLY_EQUAL
     if judged and len(renamed) > count // _NEARLY_EQUAL:
         moved |= renamed

@@ -171,11 +171,12 @@ class Classifier:
 
         Up to 32 of them are run, alone (up to 8, the first one twice), in a batch of `rows`, 2 at
         least, and in others of another order and size, see `fillblanks.batches`. Raises ValueError
-        unless the output is finite logits (N, K), K >= 2 and as many as the class names, not
-        probabilities, and the same for every image each time, alone and in a batch (every gradient
-        here relies on that). "The same" is within 0.1 % of the largest logit or 1, or within eight
-        steps of rounding if the network's weights are in half precision. With `only_classes` logits
-        have no meaning but which is the largest: then predicted classes are the same.
+        unless the output is logits (N, K), finite for the first image, K >= 2 and as many as the
+        class names, not probabilities, and the same for every image each time, alone and in a batch
+        (every gradient here relies on that). "The same" is within 0.1 % of the largest logit or 1,
+        or within eight steps of rounding if the network's weights are in half precision. With
+        `only_classes` logits have no meaning but which is the largest: then predicted classes are
+        the same.
         """
         with torch.no_grad():
             rows = max(rows, 2)
@@ -207,17 +208,18 @@ class Classifier:
                 f"Expected logits of {len(self.classes)} classes, as there are class names, got "
                 f"{count}."
             )
-        if not logits.isfinite().all():
+        if not logits[0].isfinite().all():
             raise ValueError(
                 "Expected finite logits, got NaN or infinity. Check the weights, mean and std."
             )
-        sums = logits.float().sum(1)
-        if logits.min() >= 0 and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
+        finite = logits[logits.isfinite().all(1)]
+        sums = finite.float().sum(1)
+        if finite.min() >= 0 and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
             raise ValueError(
                 "Expected logits, got probabilities (no value below 0, rows that sum to 1). Take "
                 "the network without its final softmax."
             )
-        tolerance = self.tolerance(logits)
+        tolerance = self.tolerance(finite)
         if (again - alone).abs().max() > tolerance:
             raise ValueError(
                 "Expected the same logits for an image each time, got different ones. Was the "

@@ -3,7 +3,10 @@
 import torch
 
 # The words of torch and of the libraries below it, for errors that have no type of their own.
-_SHORT = ("allocate memory", "out of memory", "bad_alloc", "bad allocation")
+_SHORT = (
+    *("allocate memory", "out of memory", "bad_alloc", "bad allocation"),
+    "Resource temporarily unavailable",  # of a thread without room for its stack
+)
 
 
 class OutOfMemory(RuntimeError):

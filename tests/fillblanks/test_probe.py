@@ -1,10 +1,13 @@
 """Networks that remember, answer by chance, or whose rows depend on each other are refused."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from fillblanks import Classifier, Plan, progressive_fill
+from fillblanks.batches import changed
 
 
 class _Remembering(nn.Module):
@@ -131,6 +134,14 @@ def test_any_row_that_depends_on_its_batch_is_found(which, rows):
         ValueError, match=r"in a batch, got different ones for \d+ of (12|32) images"
     ):
         Classifier(net).expect_logits(images, rows)
+
+
+def test_an_image_whose_logits_are_not_finite_differs_only_if_they_become_finite():
+    reference = torch.tensor([[1.0, 0.0], [math.nan, 0.0], [0.0, 1.0]])
+    every = torch.arange(3)
+    assert changed(reference, reference, every, 0.1, only_classes=False) == 0
+    other = torch.tensor([[1.0, 0.0], [1.0, 0.0], [math.inf, 1.0]])
+    assert changed(reference, other, every, 0.1, only_classes=False) == 2
 
 
 @pytest.mark.parametrize("scale", [{"size": 1e-5}, {"offset": 1e6}])
