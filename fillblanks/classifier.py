@@ -174,9 +174,9 @@ class Classifier:
         unless the output is logits (N, K), finite for the first image, K >= 2 and as many as the
         class names, not probabilities, and the same for every image each time, alone and in a batch
         (every gradient here relies on that). "The same" is within 0.1 % of the largest logit or 1,
-        or within eight steps of rounding if the network's weights are in half precision. With
-        `only_classes` logits have no meaning but which is the largest: then predicted classes are
-        the same.
+        or within eight steps of rounding if the network's weights are in half precision or
+        quantized. With `only_classes` logits have no meaning but which is the largest: then
+        predicted classes are the same.
         """
         with torch.no_grad():
             rows = max(rows, 2)
@@ -238,7 +238,11 @@ class Classifier:
     def tolerance(self, logits: Tensor) -> float:
         """By how much logits of an image may differ with its batch, from `logits` (N, K)."""
         dtypes = {p.dtype for p in self.net.parameters() if p.is_floating_point()}
-        share = max([1e-3, *(8 * torch.finfo(dtype).eps for dtype in dtypes)])
+        steps = [torch.finfo(dtype).eps for dtype in dtypes]
+        # 8 bits with a sign. If quantized dynamically, the steps depend on the whole batch.
+        if any(".quantized" in type(module).__module__ for module in self.net.modules()):
+            steps.append(2.0**-7)
+        share = max([1e-3, *(8 * step for step in steps)])
         return share * float(logits.abs().max().clamp(min=1))
 
     def _run(self, images: Tensor) -> Tensor:

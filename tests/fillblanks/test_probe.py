@@ -1,6 +1,7 @@
 """Networks that remember, answer by chance, or whose rows depend on each other are refused."""
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -134,6 +135,16 @@ def test_any_row_that_depends_on_its_batch_is_found(which, rows):
         ValueError, match=r"in a batch, got different ones for \d+ of (12|32) images"
     ):
         Classifier(net).expect_logits(images, rows)
+
+
+def test_a_network_that_is_quantized_dynamically_may_differ_by_its_steps():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(108, 32), nn.ReLU(), nn.Linear(32, 5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch has moved it to torchao
+        quantized = torch.ao.quantization.quantize_dynamic(net, {nn.Linear})
+    images = torch.rand(40, 3, 6, 6)
+    assert (quantized(images)[:1] - quantized(images[:1])).abs().max() > 1e-4
+    assert Classifier(quantized).expect_logits(images) == 5
 
 
 def test_an_image_whose_logits_are_not_finite_differs_only_if_they_become_finite():
