@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import cast
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 from httpx import HTTPError
@@ -20,6 +19,7 @@ from prefect.artifacts import (
 
 from audits import AuditResult
 from audits.report.markdown import block, common_mark
+from audits.tracking.audited import page_url
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def show(result: AuditResult, tracking_uri: str) -> None:
 
     The keys are `audit-<model>-<version>` and `audit-run-<model>-<version>`.
     """
-    root = _root(tracking_uri)
+    root = page_url(tracking_uri, "") or None
     today = datetime.now(UTC).date()
     with _optional():
         create_markdown_artifact(
@@ -78,15 +78,6 @@ def _optional() -> Iterator[None]:
         yield
     except HTTPError as error:
         log.warning("Prefect does not show the audit: %s: %s", type(error).__name__, error)
-
-
-def _root(uri: str) -> str | None:
-    """The address of the MLflow UI without a password, if the tracking URI is a page."""
-    parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https"):
-        return None
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/", "", ""))
 
 
 def _key(prefix: str, uri: str) -> str:

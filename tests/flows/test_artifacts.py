@@ -11,7 +11,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from simple_nets import logistic
 
 from audits import parse_config
-from flows.artifacts import ProgressShown, _key, _root, show
+from flows.artifacts import ProgressShown, _key, show
 from flows.audit import audit, audited
 
 
@@ -97,19 +97,6 @@ def test_a_server_that_is_away_is_told_and_is_no_error(prefect_api, config, capl
         progress.finished(10)
     told = [line for line in caplog.messages if line.startswith("Prefect does not show the audit")]
     assert len(told) == 2
-
-
-@pytest.mark.parametrize(
-    ("uri", "root"),
-    [
-        ("sqlite:////tmp/x.db", None),
-        ("databricks", None),
-        ("http://h:5000", "http://h:5000/"),
-        ("https://u:p@h/x/", "https://h/x/"),
-    ],
-)
-def test_only_pages_are_linked_and_without_a_password(uri, root):
-    assert _root(uri) == root
 
 
 def test_keys_differ_if_models_do():

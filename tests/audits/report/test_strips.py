@@ -16,7 +16,6 @@ from audits.report.confusion import matrices
 from audits.report.recognition import of_drawings, of_real_images
 from audits.report.strips import WIDTH, strip
 from audits.report.tables import in_words
-from audits.tracking.audited import page_url, without_secrets
 from audits.verdict.decide import Judgement
 
 
@@ -120,19 +119,3 @@ def test_classes_are_counted_as_the_table_of_images_says():
     assert real.names == ("a", "b", "c", "none counts")
     assert real.mistakes == ("a, read as b: 2 of 3", "b, none that counts: 1 of 2")
     assert real.told == "3 of 6 right"
-
-
-@pytest.mark.parametrize(
-    ("uri", "told"),
-    [
-        ("http://me:secret@host:5000/ui/", "http://host:5000/ui/#/runs/1"),
-        ("https://[::1]:5000?token=x", "https://[::1]:5000/#/runs/1"),
-        ("sqlite:////tmp/mlflow.db", ""),
-        ("databricks://profile", ""),
-        ("javascript:alert(1)", ""),
-    ],
-)
-def test_the_address_of_a_run_has_no_secrets(uri, told):
-    assert page_url(uri, "#/runs/1") == told.replace("ui//", "ui/")
-    assert "secret" not in without_secrets(uri)
-    assert without_secrets("sqlite:////tmp/mlflow.db") == "sqlite:////tmp/mlflow.db"
