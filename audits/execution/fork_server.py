@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 # Modules that a worker imports until its model is open and its check is concluded. The server
 # passes over a module that this release of a library does not have; workers then import more.
 PRELOADED = [
-    "mlflow.pytorch",
+    "audits.execution.preloaded",  # mlflow.pytorch
     "torch.export._trace",  # most of what `torch.export.load` imports, sympy and triton among it
     "pandas",
     "pyarrow.parquet",

@@ -7,12 +7,12 @@ from audits import parse_config, run_audit
 from audits.data.sources import Torchvision, load
 from flows.demo.train import train
 
-_TRAIN_IMAGES, _AUDITED = 20_000, 200
+_TRAIN_IMAGES, _AUDITED = 10_000, 200
 _FILLED = 1000  # progressive fill is cheap, and more images leave less to chance
 
 
 @pytest.mark.slow
-def test_noise_training_is_seen_by_progressive_fill_alone(
+def test_noise_training_is_seen_by_progressive_fill(
     registry, register, data_folder, tmp_path
 ):
     data = load(Torchvision(dataset="MNIST", root=str(data_folder), split="train"))
@@ -20,7 +20,6 @@ def test_noise_training_is_seen_by_progressive_fill_alone(
     labels = torch.from_numpy(data.labels[:_TRAIN_IMAGES])
     checks = [
         {"kind": "performance", "images": _AUDITED},
-        {"kind": "random_fill", "images": _AUDITED, "samples": 128, "max_draws": 256},
         {"kind": "progressive_fill", "images": _FILLED},
     ]
     metrics = {}
@@ -37,7 +36,7 @@ def test_noise_training_is_seen_by_progressive_fill_alone(
                 }
             )
         )
-        assert [e.status for e in result.evidence] == ["ok"] * 3, result.verdict
+        assert [e.status for e in result.evidence] == ["ok"] * 2, result.verdict
         metrics[noise] = {n: m.value for e in result.evidence for n, m in e.named_estimates.items()}
 
     assert min(metrics[noise]["performance/accuracy"] for noise in metrics) > 0.95

@@ -1,6 +1,7 @@
 """Functions that tests run in a worker: some work, some fail, some never end."""
 
 import ctypes
+import importlib.util
 import os
 import pickle
 import signal
@@ -26,6 +27,11 @@ def double(values):
 
 def environment():
     return dict(os.environ)
+
+
+def is_importable(name: str) -> bool:
+    """Whether the import system finds a module that is not imported yet."""
+    return importlib.util.find_spec(name) is not None
 
 
 def is_imported(name):

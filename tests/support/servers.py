@@ -71,7 +71,9 @@ def mlflow_server(folder: Path) -> Iterator[Server]:
         *("--backend-store-uri", f"sqlite:///{folder / 'server.db'}"),
         *("--artifacts-destination", str(folder / "artifacts")),
     ]
-    server = Server(command, port, "/health", folder / "mlflow.log")
+    # Its ten processes for background jobs take longer to start than the server itself.
+    without = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    server = Server(command, port, "/health", folder / "mlflow.log", **without)
     try:
         server.start()
         yield server

@@ -102,6 +102,14 @@ def test_the_server_has_one_thread_native_ones_counted(forks):
     assert len(os.listdir(f"/proc/{server}/task")) == 1
 
 
+def test_the_server_imports_mlflow_without_lightning_and_a_worker_can_import_that(forks):
+    pytest.importorskip("pytorch_lightning")
+    with Worker() as worker:
+        assert worker.call(child_calls.is_imported, "mlflow.pytorch", seconds=60)
+        assert not worker.call(child_calls.is_imported, "pytorch_lightning", seconds=60)
+        assert worker.call(child_calls.is_importable, "pytorch_lightning", seconds=60)
+
+
 def _run(program, folder, **changes):
     """Runs a program, which must succeed without stderr; returns its stdout."""
     (folder / "program").mkdir()

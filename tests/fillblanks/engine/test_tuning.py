@@ -96,6 +96,7 @@ class NanInBfloat16(Branching):
 def short_rounds(monkeypatch):
     """Shortens the rounds: a test needs no exact times, only to notice a sleep of 10 ms."""
     monkeypatch.setattr(timing, "_ROUND_SECONDS", 0.003)
+    monkeypatch.setattr(timing, "_SECONDS", 0.1)
 
 
 def test_it_finds_a_plan_and_tells_what_it_tried(trained, blobs):
