@@ -61,6 +61,17 @@ def report(audited: Audited, verdict: Verdict, evidence: Sequence[Evidence]) -> 
 
 def page(template: str, **content: object) -> str:
     """A page from a template of this package, with the shared style, script and security policy."""
+    style, script = _shared("style.css"), _shared("sort.js")
+    return (
+        _environment()
+        .get_template(template)
+        .render(opening=Markup(opening()), style=Markup(style), script=Markup(script), **content)
+    )
+
+
+@cache
+def _environment() -> Environment:
+    """The templates, each compiled once: that takes longer than a page."""
     environment = Environment(
         loader=PackageLoader("audits.report"),
         autoescape=True,
@@ -70,10 +81,7 @@ def page(template: str, **content: object) -> str:
         lstrip_blocks=True,
     )
     environment.filters["middle"] = middle
-    style, script = _shared("style.css"), _shared("sort.js")
-    return environment.get_template(template).render(
-        opening=Markup(opening()), style=Markup(style), script=Markup(script), **content
-    )
+    return environment
 
 
 def opening() -> str:
