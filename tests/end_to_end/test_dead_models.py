@@ -23,14 +23,8 @@ def _shuffled_labels():
     return train(images, labels, noise=0.5, seed=0, epochs=3, mean=0.3, std=0.35)
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        Constant,
-        pytest.param(_random_weights, marks=pytest.mark.slow),
-        pytest.param(_shuffled_labels, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [Constant, _random_weights, _shuffled_labels])
 def test_a_dead_model_does_not_pass(make, registry, register, demo_config):
     uri, _ = register(make(), "dead")
     result = run_audit(parse_config({**demo_config, "model": uri}))

@@ -58,6 +58,7 @@ def test_answer_progress_and_models_are_told(prefect_api, config):
         time.sleep(0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "name", "kind"),
     [
@@ -88,6 +89,7 @@ def test_a_server_of_mlflow_is_linked(prefect_api, config):
     assert "secret" not in link.data + answer
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_is_told_and_is_no_error(prefect_api, config, caplog):
     result = audited(parse_config({**config, "baseline": None}))
     caplog.clear()

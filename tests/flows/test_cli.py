@@ -36,7 +36,8 @@ def test_the_exit_code_is_the_verdict(policy, code, word, told, config):
     assert "mlflow ui" in stdout
 
 
-@pytest.mark.parametrize("temporary", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("temporary", [False, True])
 def test_a_command_that_is_typed_ends_with_that_code(
     temporary, typed, config, impostors, prefect_api
 ):
@@ -54,13 +55,13 @@ def test_a_command_that_is_typed_ends_with_that_code(
     assert "mlflow ui" in done.stdout
 
 
-def test_bad_input_is_one_line_and_not_a_pass(typed, config):
+def test_bad_input_is_one_line_and_not_a_pass(told, config):
     checks = [{"kind": "performance", "b": 1}]
-    done = typed("audit", "models:/m/1", "--config", config(checks=checks, policy={}))
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1
-    assert "unknown key" in done.stderr
+    file = config(checks=checks, policy={})
+    code, stdout, stderr = told("audit", "models:/m/1", "--config", file)
+    assert (code, stdout) == (2, "")
+    (line,) = stderr.splitlines()
+    assert "unknown key" in line
 
 
 @pytest.mark.parametrize(
@@ -109,15 +110,14 @@ def test_data_that_are_not_there_are_one_line(how, told, config, prefect_api):
     assert line.startswith("Expected a file at nowhere.npz")
 
 
-@pytest.mark.slow
-def test_a_dry_run_counts_passes_and_records_nothing(typed, config):
+def test_a_dry_run_counts_passes_and_records_nothing(told, config):
     file = config()
-    done = typed("audit", "models:/m/latest", "--config", file, "--dry-run")
-    assert done.returncode == 0, done.stderr
-    assert "random_fill: 50 images in 1 unit, 1,600 to 6,400 passes\n" in done.stdout
-    assert "needs gradients; pictures: image, masked, update, prototype" in done.stdout
-    assert "needs predictions; pictures: none" in done.stdout
-    assert f"{450 + 50 * (16 + 16) + 450 * (4 + 2):,} to " in done.stdout
+    code, stdout, stderr = told("audit", "models:/m/latest", "--config", file, "--dry-run")
+    assert code == 0, stderr
+    assert "random_fill: 50 images in 1 unit, 1,600 to 6,400 passes\n" in stdout
+    assert "needs gradients; pictures: image, masked, update, prototype" in stdout
+    assert "needs predictions; pictures: none" in stdout
+    assert f"{450 + 50 * (16 + 16) + 450 * (4 + 2):,} to " in stdout
     assert not list(Path(yaml.safe_load(file.read_text())["store"]).rglob("*.npz"))
 
 

@@ -196,6 +196,7 @@ def test_a_sweep_says_what_is_due_and_its_exit_code_is_the_worst_verdict(here, c
     assert "models:/m/1  not known  Expected a file" in stdout
 
 
+@pytest.mark.slow
 def test_serving_needs_a_prefect_server(typed, config):
     done = typed("serve", "--config", config(**_PERFORMANCE, policy={}), "--cron", "0 3 * * *")
     assert done.returncode == 2

@@ -23,6 +23,7 @@ def beside(installed):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "source", "said"),
     [

@@ -80,6 +80,7 @@ def test_an_audit_in_a_terminal(file, typed, tmp_path):
     assert re.fullmatch(r"Run (\w+) in http://127\.0\.0\.1:5000/#/experiments/\d+/runs/\1", run)
 
 
+@pytest.mark.slow
 def test_a_promotion_is_told_also_if_nobody_reads_stdout(
     file, typed, monkeypatch, capsys, tmp_path
 ):

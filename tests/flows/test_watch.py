@@ -35,6 +35,7 @@ def _started(folder):
     return process, int(child), Path(temporary)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["killed", "by itself"])
 def test_what_has_ended_leaves_neither_servers_nor_files(end, tmp_path):
     # The watcher must not import this `flows` from the working folder.

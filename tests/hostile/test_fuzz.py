@@ -62,6 +62,7 @@ def real(tmp_path_factory):
     }
 
 
+@pytest.mark.slow
 @settings(
     max_examples=_CASES,
     derandomize=_CASES <= 100,

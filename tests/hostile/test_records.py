@@ -141,6 +141,7 @@ def test_damaged_figures_of_images_are_not_compared(change, record):
         record.put(record.content, parquet)
 
 
+@pytest.mark.slow
 def test_a_random_change_of_a_record_breaks_nothing(record):
     values = [None, [], {}, "x", -1, 10**400, True, [[]], {"a": 1}, "\ud800", 1e308, 0.5, "a/b\n"]
     drawn = random.Random() if os.environ.get("FILLBLANKS_EXAMPLES") == "soak" else random.Random(0)

@@ -75,6 +75,7 @@ def _run(code, *arguments, **variables):
     )
 
 
+@pytest.mark.slow
 def test_no_network_no_home_no_traces(layouts, tmp_path):
     (tmp_path / "tmp").mkdir()
     (tmp_path / "home").mkdir()
@@ -124,6 +125,7 @@ def test_a_library_that_is_not_installed_is_one_line(layouts):
         assert line.endswith("pip install 'fillblanks[huggingface]'")
 
 
+@pytest.mark.slow
 def test_a_loading_script_beside_the_data_is_not_run(layouts, tmp_path):
     script = "open(__file__ + '.ran', 'w').close()\n"
     for layout in layouts:

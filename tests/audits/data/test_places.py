@@ -157,6 +157,7 @@ def _digests_elsewhere(path, copies, before=""):
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_another_process_finds_the_copy(artifacts, cache):
     path = f"{artifacts}/photos"
     first = load(Folder(path=path)).digest(range(4))
@@ -165,6 +166,7 @@ def test_another_process_finds_the_copy(artifacts, cache):
     assert _digests_elsewhere(path, None, _REFUSING) == [first]
 
 
+@pytest.mark.slow
 def test_a_process_that_is_told_of_the_copies_asks_nobody(artifacts, monkeypatch):
     path = f"{artifacts}/photos"
     first = load(Folder(path=path)).digest(range(4))

@@ -66,6 +66,7 @@ def test_images_are_read_where_the_data_are_and_behind_links_that_are_given(wall
     assert confined(ordinary.sees, str(data), readable=(str(data),), walls=walls) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "walls", ["all", "container", pytest.param("bubblewrap", marks=needs_bubblewrap)]
 )

@@ -88,6 +88,7 @@ except SystemExit:
 """
 
 
+@pytest.mark.slow
 def test_what_the_server_imports_asks_for_no_gpu_and_starts_no_thread():
     found = subprocess.run(
         [sys.executable, "-c", _IMPORTS], capture_output=True, text=True, check=False
@@ -217,6 +218,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_during_a_call_is_a_failure_and_leaves_nothing(forks, tmp_path):
     assert "or its fork server died" in _run(_KILLED_ONCE, tmp_path)
     assert (tmp_path / "begun").exists()

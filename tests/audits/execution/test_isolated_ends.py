@@ -15,12 +15,7 @@ _ENDS = [
 ]
 
 
-@pytest.fixture(
-    params=[
-        pytest.param("bubblewrap", marks=needs_bubblewrap),
-        pytest.param("docker", marks=pytest.mark.slow),
-    ]
-)
+@pytest.fixture(params=[pytest.param("bubblewrap", marks=needs_bubblewrap), "docker"])
 def cell(request):
     if request.param == "bubblewrap":
         return Cell("0", "It runs code.", isolation="bubblewrap")
@@ -28,6 +23,7 @@ def cell(request):
     return Cell("0", "It runs code.", isolation="docker", image=IMAGE)
 
 
+@pytest.mark.slow
 def test_the_end_of_an_isolated_process_is_told_and_the_next_call_works(cell):
     with Worker() as worker:
         for function, reason in _ENDS:

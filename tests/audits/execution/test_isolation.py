@@ -99,6 +99,7 @@ def test_nothing_of_bubblewrap_outlives_a_parent_that_is_killed(tmp_path):
     wait_until_unmarked(f"FILLBLANKS_PROCESS={mark}")
 
 
+@pytest.mark.slow
 @needs_bubblewrap
 def test_a_model_that_pries_gets_nowhere_in_bubblewrap(config_of, monkeypatch, tmp_path):
     monkeypatch.setenv("SOME_TOKEN", prying_net.secret())

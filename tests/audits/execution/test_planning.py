@@ -80,6 +80,7 @@ def test_a_short_audit_takes_the_default_and_what_is_fixed(config_of):
         assert session.cost().passes == 450 + 20 * (8 + 8), "another plan is another part"
 
 
+@pytest.mark.slow
 def test_a_long_audit_is_tuned_once(config_of):
     config = config_of(_fitted(planned_nets.Linear()), [PERFORMANCE, MANY], pickled=False)
     with open_session(config) as first:
@@ -149,6 +150,7 @@ def test_a_captured_plan_without_a_gpu_is_refused_in_one_line(config_of):
 BRIGHT = {**MANY, "label": "bright", "mask_ratio": 0.6, "blank_value": 1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("checks", "precision"),
     [([MANY], "bfloat16"), ([MANY, BRIGHT], "full"), ([BRIGHT, MANY], "full")],
@@ -229,6 +231,7 @@ def test_a_chunk_that_is_too_large_is_halved_while_tuning(config_of):
         assert "Memory was too short for 16 images in a pass." in _notes(session)[0]
 
 
+@pytest.mark.slow
 def test_memory_that_is_really_limited_makes_the_chunk_smaller(config_of):
     net, engine, limits = planned_nets.Wide(), {"chunk": 1024}, {"memory_gib": 2.0}
     config = config_of(net, [FEW], pickled=False, engine=engine, limits=limits)
