@@ -12,9 +12,7 @@ _FILLED = 1000  # progressive fill is cheap, and more images leave less to chanc
 
 
 @pytest.mark.slow
-def test_noise_training_is_seen_by_progressive_fill(
-    registry, register, data_folder, tmp_path
-):
+def test_noise_training_is_seen_by_progressive_fill(registry, register, data_folder, tmp_path):
     data = load(Torchvision(dataset="MNIST", root=str(data_folder), split="train"))
     images = data.tensor(range(_TRAIN_IMAGES))
     labels = torch.from_numpy(data.labels[:_TRAIN_IMAGES])

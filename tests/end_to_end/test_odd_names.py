@@ -13,6 +13,8 @@ from simple_nets import logistic
 
 from audits.models.registry import resolve
 
+pytestmark = pytest.mark.slow  # an audit of each name
+
 NAMES = [
     "someone@example.org",
     "a@b@c",

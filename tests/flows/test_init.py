@@ -29,9 +29,7 @@ def test_init_writes_a_config_and_never_over_another_file(typed, told, tmp_path)
 
 
 def test_init_without_data_or_time_is_one_line(told, tmp_path, capfd):
-    code, _, err = told(
-        "init", "models:/m/1", "--data", "nowhere", "--output", tmp_path / "a.yaml"
-    )
+    code, _, err = told("init", "models:/m/1", "--data", "nowhere", "--output", tmp_path / "a.yaml")
     assert code == 2
     assert err.startswith("Expected a folder or a file at nowhere, found none.")
     with pytest.raises(SystemExit):
