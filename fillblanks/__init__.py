@@ -1,7 +1,8 @@
 """Ask an image classifier to fill in the blanks (De Silva et al. 2024, arXiv 2411.10273).
 
 The method: tensors in, tensors out. It needs torch and numpy, and touches no file and no network.
-Everything public is importable from here; classifier.py, masks/, engine/ and fills/ hold it.
+Everything public is importable from here; classifier.py, masks/, engine/, fills/ and synthesis/
+hold it.
 """
 
 from fillblanks.classifier import Classifier
@@ -18,15 +19,22 @@ from fillblanks.fills.threshold import threshold
 from fillblanks.fills.tune import tune
 from fillblanks.masks import fill_regions
 from fillblanks.memory import OutOfMemory
+from fillblanks.synthesis.complete import Completion, complete
+from fillblanks.synthesis.recipe import Recipe
+from fillblanks.synthesis.spectrum import Spectrum
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Classifier",
+    "Completion",
     "Fill",
     "OutOfMemory",
     "Plan",
+    "Recipe",
+    "Spectrum",
     "Tuning",
+    "complete",
     "default_plan",
     "expected_fill",
     "fill_regions",

@@ -15,7 +15,8 @@ class Unit:
     number: int
     indices: tuple[int, ...]
     shown: tuple[int, ...] = ()  # those of which pictures are kept
-    cell: tuple[tuple[str, Any], ...] = ()  # of a check that is a grid: the parameters that vary
+    # The parameters that vary in a check that is a grid; a digest of other images that it takes.
+    cell: tuple[tuple[str, Any], ...] = ()
 
     @property
     def content(self) -> dict[str, Any]:

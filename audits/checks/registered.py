@@ -8,6 +8,8 @@ from typing import Literal, get_args, get_origin
 
 from audits.checks.ablation import Ablation
 from audits.checks.base import Check, Needs
+from audits.checks.class_pictures import ClassPictures
+from audits.checks.completion import Completion
 from audits.checks.input_doctor import InputDoctor
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
@@ -23,6 +25,8 @@ _OURS: tuple[type[Check], ...] = (
     RandomFill,
     ProgressiveFill,
     Ablation,
+    Completion,
+    ClassPictures,
 )
 
 

@@ -11,6 +11,7 @@ _RANGES: dict[MetricUnit, tuple[float, float]] = {
     "difference": (-1, 1),
     "ratio": (0, math.inf),
     "count": (0, math.inf),
+    "nats": (-math.inf, math.inf),
 }
 
 

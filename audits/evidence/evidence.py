@@ -13,10 +13,28 @@ from audits.evidence.metric import Metric, named_figures
 Status = Literal["ok", "error", "not_applicable"]
 
 
-Shows = Literal["image", "masked", "update", "drawing", "blanks", "class", "filled", "nearest"]
+Shows = Literal[
+    "image",
+    "masked",
+    "update",
+    "drawing",
+    "blanks",
+    "class",
+    "filled",
+    "nearest",
+    "photograph",
+    "smooth",
+    "completed",
+    "foil",
+    "noise",
+    "asked",
+    "rests",
+]
 """What a picture shows: the image; it masked; the update; the model's own drawing of the image; the
 image with its blanks filled; the drawing of the whole class; the image wholly filled in; the real
-image that is nearest to the drawing of the class."""
+image that is nearest to the drawing of the class. Of `completion`: the image; its blanks
+interpolated smoothly; completed for its class; completed for another class. Of `class_pictures`:
+noise; the picture of a class; the parts of it on which the class rests."""
 
 
 class Seen(NamedTuple):
@@ -25,7 +43,7 @@ class Seen(NamedTuple):
     shows: Shows
     image: int | None  # its index in the data set; None for a whole class
     label: int  # the true class, or the class that is drawn
-    read_as: int | None = None  # predicted class, -1 for none, None if the model was not asked
+    read_as: int | None = None  # predicted class, -1 for none, None if nobody was asked
     missing: str = ""  # why there is nothing to see: "no draw accepted"
 
 

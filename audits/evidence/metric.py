@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple, Self
 from audits.evidence.estimate import UNMEASURED, Estimate
 
 Better = Literal["higher", "lower"]
-MetricUnit = Literal["share", "difference", "ratio", "count"]
-Statistic = Literal["accuracy", "f1_macro", "f1_weighted", "mean"]
+MetricUnit = Literal["share", "difference", "ratio", "count", "nats"]
+Statistic = Literal["accuracy", "f1_macro", "f1_weighted", "mean", "unbounded_mean"]
 Figure = Literal["value", "null", "lift", "drop"]
 
 
@@ -17,7 +17,7 @@ class Pairing:
     """How a metric is compared with the same metric of a baseline, image by image.
 
     `column` of `Evidence.images` holds the predicted class of each image (int, -1 for none) or,
-    for the statistic "mean", a value in [low, high].
+    for the statistic "mean", a value in [low, high], or for "unbounded_mean" any number.
     """
 
     column: str

@@ -10,9 +10,10 @@ from audits.errors import AuditError, few, quoted
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
 from audits.evidence.f1 import paired_f1_difference
-from audits.evidence.intervals import paired_difference, paired_mean_difference
+from audits.evidence.intervals import mean, paired_difference, paired_mean_difference
 from audits.evidence.metric import Pairing
 
+_MEANS = ("mean", "unbounded_mean")  # of values; the other statistics are of classes
 _MOST_CLASSES = 1 << 31  # a network may predict classes that have no name
 
 
@@ -25,6 +26,7 @@ def with_drops(
     """The evidence with drops, baseline minus model, for every metric that has a pairing.
 
     `classes` are in the order of the model's labels, `baseline_classes` in that of the baseline's.
+    A metric that the baseline was not asked for, since its audit had no reference, gets no drop.
     Raises AuditError if the two did not measure the same images with the same labels.
     """
     ours, theirs = evidence.images, baseline.images
@@ -34,9 +36,14 @@ def with_drops(
             f"Expected {evidence.check} of both models to have figures for each image, got none: "
             f"{missing.reason or missing.sentence}"
         )
-    for metric in evidence.metrics.values():
-        if metric.pairing is not None:
-            _expect_values(evidence.check, metric.pairing, ours, theirs)
+    pairings = {
+        name: metric.pairing
+        for name, metric in evidence.metrics.items()
+        if metric.pairing is not None
+        and (name in baseline.metrics or metric.pairing.column in theirs)
+    }
+    for pairing in pairings.values():
+        _expect_values(evidence.check, pairing, ours, theirs)
     for table, names in ((ours, classes), (theirs, baseline_classes)):
         _expect_classes(evidence.check, "label", table, len(names))
         for column in _class_columns(evidence):
@@ -50,10 +57,9 @@ def with_drops(
             f"{len(ours)} images and {len(theirs)} others."
         )
     metrics = dict(evidence.metrics)
-    for name, metric in metrics.items():
-        if metric.pairing is not None:
-            below = _below(metric.pairing, ours, theirs)
-            metrics[name] = replace(metric, drop=metric.oriented(below))
+    for name, pairing in pairings.items():
+        below = metrics[name].oriented(_below(pairing, ours, theirs))
+        metrics[name] = replace(metrics[name], drop=below)
     return evidence.model_copy(update={"metrics": metrics})
 
 
@@ -86,6 +92,8 @@ def _expect_values(check: str, pairing: Pairing, *tables: pd.DataFrame) -> None:
             wanted = "a class"
             if pairing.statistic == "mean":
                 wanted = f"a value in [{pairing.low:g}, {pairing.high:g}]"
+            elif pairing.statistic == "unbounded_mean":
+                wanted = "a number"
             raise AuditError(
                 f"Expected {wanted} for each image in column {pairing.column!r} of {check}, got "
                 f"{values[~usable][0]:g}."
@@ -121,6 +129,8 @@ def _below(pairing: Pairing, ours: pd.DataFrame, theirs: pd.DataFrame) -> Estima
     """The baseline's figure minus the model's."""
     before, after = theirs[pairing.column].to_numpy(), ours[pairing.column].to_numpy()
     truth = ours["label"].to_numpy()
+    if pairing.statistic == "unbounded_mean":
+        return mean(before.astype(float) - after.astype(float))
     if pairing.statistic == "mean":
         return paired_mean_difference(before, after, pairing.low, pairing.high)
     if pairing.statistic == "accuracy":
@@ -132,7 +142,7 @@ def _below(pairing: Pairing, ours: pd.DataFrame, theirs: pd.DataFrame) -> Estima
 def _class_columns(evidence: Evidence) -> list[str]:
     """Columns of `Evidence.images` that hold a class."""
     pairings = [metric.pairing for metric in evidence.metrics.values()]
-    return [p.column for p in pairings if p is not None and p.statistic != "mean"]
+    return [p.column for p in pairings if p is not None and p.statistic not in _MEANS]
 
 
 def _in_order(

@@ -7,11 +7,16 @@ _POINTS: tuple[Figure, ...] = ("lift", "drop")
 
 
 def number(value: float, unit: MetricUnit, figure: Figure = "value") -> str:
-    """A share as percent, a difference of shares in percentage points, others as numbers."""
+    """A share as percent, a difference of shares in percentage points, others as numbers.
+
+    A nat is the unit of differences of logits.
+    """
     if unit == "count":
         return f"{value:,.1f}"
     if unit == "ratio":
         return f"{value:.3g}"
+    if unit == "nats":
+        return f"{value:.2f} nats"
     words = _short(100 * value)
     if unit == "difference" or figure in _POINTS:
         return f"{words} point{'' if words in ('1', '-1') else 's'}"

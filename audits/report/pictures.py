@@ -20,6 +20,13 @@ SHOWN: dict[Shows, str] = {
     "class": "the drawing of the class",
     "filled": "the image wholly filled in",
     "nearest": "the nearest real image",
+    "photograph": "the image",
+    "smooth": "the blanks interpolated",
+    "completed": "completed for its class",
+    "foil": "completed for another class",
+    "noise": "noise before the first step",
+    "asked": "the picture of the class",
+    "rests": "the parts that matter",
 }
 """What a picture shows, in the words of the page."""
 

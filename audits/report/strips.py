@@ -66,6 +66,8 @@ def axis_of(metric: Metric, figure: Figure, values: list[float]) -> tuple[float,
     reach = 1.25 * max(abs(value) for value in values)
     if low < 0:  # a difference
         high = min(next((end for end in _ENDS if end >= reach), high), high)
+        if high == math.inf:
+            high = reach
         low = -high
     elif high == math.inf:
         high = reach or 1.0

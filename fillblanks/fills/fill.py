@@ -9,7 +9,6 @@ from torch import Tensor
 from fillblanks.engine.engine import Engine
 from fillblanks.engine.plan import Plan
 from fillblanks.fills.inputs import FillInput
-from fillblanks.memory import OutOfMemory
 
 ToFill = Callable[[Tensor, Tensor], Tensor]  # `threshold` with its options: update, blank -> fill
 
@@ -59,14 +58,6 @@ def filled(
     If `halve`, the plan is halved as long as memory is too short for it; else OutOfMemory is
     raised.
     """
-    while True:
-        try:
-            parts = given.in_windows(plan, window)
-        except OutOfMemory:
-            if not halve or plan.halved() == plan:
-                raise
-            plan = plan.halved()
-        else:
-            break
+    parts, plan = given.in_fitting_windows(plan, window, halve=halve)
     joined = {name: torch.cat([part.tensors[name] for part in parts]) for name in parts[0].tensors}
     return Fill(**joined, plan=plan)

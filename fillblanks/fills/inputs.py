@@ -12,6 +12,7 @@ from fillblanks.engine.engine import Engine, engine_of
 from fillblanks.engine.memory import memory_told
 from fillblanks.engine.plan import Plan, default_plan
 from fillblanks.fills.update import ORDERS, Update
+from fillblanks.memory import OutOfMemory
 
 Windowed = TypeVar("Windowed")
 BlankValue = float | Literal["mean"] | Tensor
@@ -86,6 +87,22 @@ class FillInput:
                 self._probe(engine)
                 windows = range(0, len(self.images), plan.block)
                 return [fill(engine, slice(at, at + plan.block)) for at in windows]
+
+    def in_fitting_windows(
+        self, plan: Plan, fill: Callable[[Engine, slice], Windowed], *, halve: bool
+    ) -> tuple[list[Windowed], Plan]:
+        """As `in_windows`, and the plan that was used in the end.
+
+        If `halve`, the plan is halved as long as memory is too short for it; else OutOfMemory is
+        raised.
+        """
+        while True:
+            try:
+                return self.in_windows(plan, fill), plan
+            except OutOfMemory:
+                if not halve or plan.halved() == plan:
+                    raise
+                plan = plan.halved()
 
     def _probe(self, engine: Engine) -> None:
         """Runs the network once an engine; checks labels and target against its classes."""

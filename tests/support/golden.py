@@ -17,6 +17,8 @@ from fixed_net import fixed_classifier
 
 from audits.checks.ablation import Ablation
 from audits.checks.base import Check
+from audits.checks.class_pictures import ClassPictures
+from audits.checks.completion import Completion
 from audits.checks.context import AuditContext
 from audits.checks.input_doctor import InputDoctor
 from audits.checks.performance import Performance
@@ -54,6 +56,11 @@ CHECKS: tuple[Check, ...] = (
     ProgressiveFill(label="progressive_fill_true", images=30, step_label="true", groups=3),
     Ablation(
         images=20, samples=12, mask_ratio=(0.25, 0.5), patch_size=(2, 4), binarise=(0.1, None)
+    ),
+    Completion(images=16, steps=4),
+    ClassPictures(classes=4, seeds=2, steps=4),
+    ClassPictures(
+        label="class_pictures_maco", classes=4, seeds=2, steps=4, prior="maco", crops=True
     ),
 )
 

@@ -1,0 +1,170 @@
+"""The figures of Completion: its metrics, their measurement, the sentence, and its pictures."""
+
+import pandas as pd
+
+from audits.checks._images import class_in
+from audits.evidence.evidence import Seen, Shows
+from audits.evidence.intervals import (
+    bounded_mean,
+    mean,
+    paired_difference,
+    paired_mean_difference,
+    proportion,
+)
+from audits.evidence.metric import Metric, Null, Pairing
+
+# What the steps of a slider show, and their captions. The last is where a slider opens in MLflow.
+READ: dict[Shows, str] = {
+    "photograph": "photograph",
+    "masked": "blanked",
+    "smooth": "interpolated",
+    "foil": "for another class",
+    "completed": "for its class",
+}
+OWN_COLUMNS = ("label", "foil", "own", *(f"read_{name}" for name in READ))
+REFERENCE_COLUMNS = (
+    "gap_label",
+    "gap_foil",
+    "probability",
+    "probability_start",
+    "foil_probability",
+    "foil_probability_start",
+    "rank",
+    "rank_start",
+    "rank_whole",
+)
+_PLACES = {
+    "reference_top1": (1, "the reference's answer"),
+    "reference_top5": (5, "in the reference's first five"),
+}
+_FEW = 20  # classes, of which five are too many to be told
+_CHANCE = 0.5
+_SHARES = {0.25: "a quarter", 0.5: "half", 0.75: "three quarters"}
+
+
+def declared(reference: bool) -> dict[str, Metric]:
+    """The metrics of the check; all that can be judged are by the reference."""
+    own = Metric("the model's own probability of the class, in its completed image", better=None)
+    if not reference:
+        return {"own": own}
+
+    def difference(title: str, column: str) -> Metric:
+        return Metric(
+            title,
+            unit="difference",
+            about_learning=True,
+            rests_on="forced_choice",
+            pairing=Pairing(column, "mean", same_size=True, low=-1.0, high=1.0),
+        )
+
+    return {
+        "forced_choice": Metric(
+            "images for which the reference tells which fill was asked for the class",
+            null=Null("chance"),
+            about_learning=True,
+            pairing=Pairing("forced_choice", "mean", same_size=True),
+            clause="fills blanks so that the reference tells for {} of images which class was "
+            "asked for",
+        ),
+        "gap": Metric(
+            "difference of the reference's logits, class minus foil, from the fill asked for the "
+            "foil to that asked for the class",
+            unit="nats",
+            about_learning=True,
+            rests_on="forced_choice",
+            pairing=Pairing("gap", "unbounded_mean", same_size=True),
+        ),
+        "lift": difference("gain of the reference's probability of the class", "lift"),
+        "foil_lift": difference(
+            "gain of the reference's probability of another class, in the fill asked for it",
+            "foil_lift",
+        ),
+        **{
+            name: Metric(
+                f"completed images whose class is {words}",
+                null=Null("the blanks interpolated smoothly"),
+                about_learning=True,
+                rests_on="forced_choice",
+            )
+            for name, (_, words) in _PLACES.items()
+        },
+        **{
+            f"{name}_whole": Metric(f"whole images whose class is {words}")
+            for name, (_, words) in _PLACES.items()
+        },
+        "own": own,
+    }
+
+
+def with_differences(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the columns that versions are compared by, image by image."""
+    gap = table["gap_label"] - table["gap_foil"]
+    return table.assign(
+        gap=gap,
+        forced_choice=(gap > 0) + 0.5 * (gap == 0),
+        lift=table["probability"] - table["probability_start"],
+        foil_lift=table["foil_probability"] - table["foil_probability_start"],
+    )
+
+
+def measured(table: pd.DataFrame, reference: bool) -> dict[str, Metric]:
+    """The metrics over all images; `table` is that of `with_differences` with a reference."""
+    metrics = declared(reference)
+    values = {name: table[name].to_numpy() for name in table.columns}
+    found = {"own": metrics["own"].measured(bounded_mean(values["own"]))}
+    if not reference:
+        return found
+    choice = bounded_mean(values["forced_choice"])
+    found["forced_choice"] = metrics["forced_choice"].measured(choice, _CHANCE)
+    for name, (place, _) in _PLACES.items():
+        fill, start, whole = (values[f"rank{of}"] <= place for of in ("", "_start", "_whole"))
+        found[name] = metrics[name].measured(
+            proportion(fill), proportion(start), paired_difference(fill, start)
+        )
+        found[f"{name}_whole"] = metrics[f"{name}_whole"].measured(proportion(whole))
+    estimates = {
+        "gap": mean(values["gap"]),
+        "lift": paired_mean_difference(values["probability"], values["probability_start"]),
+        "foil_lift": paired_mean_difference(
+            values["foil_probability"], values["foil_probability_start"]
+        ),
+    }
+    found |= {name: metrics[name].measured(estimate) for name, estimate in estimates.items()}
+    return {name: found[name] for name in metrics}
+
+
+def sentence(n: int, metrics: dict[str, Metric], mask_ratio: float, classes: int) -> str:
+    """The findings for `n` images in plain words; `classes` is the number of all classes."""
+    blank = f"With {_SHARES.get(mask_ratio, f'{mask_ratio:.0%}')} of the image blank, "
+    if "forced_choice" not in metrics:
+        return (
+            f"{blank}{n} images were completed for their class; without a reference no other "
+            "network has read them, and nothing is judged."
+        )
+    choice = metrics["forced_choice"].estimate.value * n
+    few = classes <= _FEW
+    top = metrics["reference_top1" if few else "reference_top5"]
+    assert top.null is not None
+    assert top.null.estimate is not None
+    place = "its answer" if few else "in its top 5"
+    return (
+        f"{blank}an independent network could tell in {choice:.6g} of {n} images which fill had "
+        f"been asked for the label (chance .5); the label was {place} for "
+        f"{top.estimate.value:.0%}, before the fill for {top.null.estimate.value:.0%}."
+    )
+
+
+def seen(table: pd.DataFrame, index: int | None, label: int) -> list[Seen | None]:
+    """What each step of a class's slider shows; the fill for another class is of that class."""
+    if index is None or index not in table.index:
+        return [None] * len(READ)
+    foil = class_in(table, index, "foil")
+    return [
+        Seen(
+            shows,
+            index,
+            foil if shows == "foil" else label,
+            class_in(table, index, f"read_{shows}"),
+        )
+        for shows in READ
+    ]
