@@ -82,6 +82,8 @@ class Classifier:
     def steady(self) -> Iterator[None]:
         """Evaluation mode and frozen weights inside; afterwards the network is as it was.
 
+        On a GPU cuDNN takes kernels that give the same bytes each time; by default it may not.
+
         The shared network is changed for that time, so two threads must not enter at once. Raises
         ValueError at the end if the network has changed a parameter, a buffer or a tensor in an
         attribute of its own: a network with a memory can repeat its first answer, and its answers
@@ -89,7 +91,9 @@ class Classifier:
         """
         modes = [(module, module.training) for module in self.net.modules()]
         frozen = [p for p in self.net.parameters() if p.requires_grad]
+        deterministic = torch.backends.cudnn.deterministic
         try:
+            torch.backends.cudnn.deterministic = True
             # Exported programs refuse eval(): their mode was fixed at their export.
             with suppress(NotImplementedError):
                 self.net.eval()
@@ -103,6 +107,7 @@ class Classifier:
                     f"changed its {changed}. Remove that memory."
                 )
         finally:
+            torch.backends.cudnn.deterministic = deterministic
             for parameter in frozen:
                 parameter.requires_grad_(True)
             for module, mode in modes:
