@@ -1,4 +1,4 @@
-"""Prefect artifacts of an audit: its answer in Markdown, a link to MLflow, and its progress."""
+"""Prefect artifacts: an audit's answer, its progress and a link to MLflow; the table of a sweep."""
 
 import hashlib
 import logging
@@ -14,16 +14,19 @@ from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
     create_progress_artifact,
+    create_table_artifact,
     update_progress_artifact,
 )
 
 from audits import AuditResult
-from audits.report.markdown import block, common_mark
+from audits.report.markdown import REPORT, block, common_mark, text
 from audits.tracking.audited import page_url
+from audits.workflows.sweep_summary import Row, Summary
 
 log = logging.getLogger(__name__)
 
 _LONGEST_SLUG = 60  # characters of a model's name in a key
+_CELL = 300  # characters of a cell in the table of a sweep
 
 
 def show(result: AuditResult, tracking_uri: str) -> None:
@@ -46,6 +49,35 @@ def show(result: AuditResult, tracking_uri: str) -> None:
                 _key("audit-run", result.model.uri),
                 str(result.model),
             )
+
+
+def show_sweep(summary: Summary, tracking_uri: str) -> None:
+    """Shows a row for each version of a sweep in Prefect, under the key `audit-sweep`.
+
+    Rows have links to reports in MLflow if `tracking_uri` is a page.
+    """
+    with _optional():
+        create_table_artifact(
+            [_cells(row, tracking_uri) for row in summary.rows],
+            "audit-sweep",
+            common_mark(text(str(summary), _CELL)),
+        )
+
+
+def _cells(row: Row, tracking_uri: str) -> dict[str, str]:
+    """The row as Prefect shows it, which reads each cell as Markdown."""
+    name, _, version = row.model.removeprefix("models:/").rpartition("/")
+    done = row.done if row.run_id and row.done == "audited" else f"{row.done}: {row.why}"
+    link = page_url(tracking_uri, f"{row.page}/artifacts/{REPORT}") if row.page else ""
+    told = {
+        "name": name,
+        "version": version,
+        "verdict": row.verdict,
+        "deciding condition": row.decider,
+        "this sweep": done,
+    }
+    cells = {heading: common_mark(text(cell, _CELL)) for heading, cell in told.items()}
+    return {**cells, "link": f"[report]({link})" if link else row.run_id}
 
 
 class ProgressShown:

@@ -1,16 +1,16 @@
 """The sweep as a Prefect flow; every version that is due is audited as a subflow of its own."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
+import mlflow
 from prefect import flow
-from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 
 from audits.workflows.candidates import candidates
 from audits.workflows.sweep import Wanted, sweep_config, versions
 from audits.workflows.sweep_summary import NOTHING, Summary, audit_due
+from flows.artifacts import show_sweep
 from flows.audit import audited
 from flows.events import announce_error
 from flows.outcome import not_passed, outcome_of
@@ -36,11 +36,7 @@ def sweep(
     parsed = sweep_config(config, found)
     chosen = candidates(found, parsed, named=name is not None)
     summary = audit_due(parsed, chosen, audit=audited, broke_off=announce_error)
-    create_table_artifact(
-        key="audit-sweep",
-        table=[asdict(row) for row in summary.rows],
-        description=str(summary),
-    )
+    show_sweep(summary, mlflow.get_tracking_uri())
     word = summary.word
     return summary if word in ("passed", NOTHING) else not_passed(word, str(summary), summary)
 

@@ -97,6 +97,14 @@ class Policy(Strict):
                 raise ValueError(f"two waivers name the condition {name!r}; keep one")
         return self
 
+    @property
+    def alone(self) -> Self:
+        """The policy without conditions that compare with a baseline, and without their waivers."""
+        kept = tuple(one for one in self.conditions if one.max_drop is None)
+        names = {str(one) for one in kept}
+        waivers = tuple(one for one in self.waivers if one.condition in names)
+        return self.model_copy(update={"conditions": kept, "waivers": waivers})
+
     def waiver(self, condition: Condition) -> Waiver | None:
         """The waiver of a condition, also if it has ended; None if the policy has none."""
         return next((w for w in self.waivers if w.condition == str(condition)), None)

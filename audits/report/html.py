@@ -9,9 +9,10 @@ from functools import cache
 from importlib.resources import files
 from itertools import accumulate
 from typing import NamedTuple
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from audits.evidence.evidence import Evidence
 from audits.report.answer import Row, answer
@@ -34,7 +35,8 @@ _SENTENCE = 330  # characters on the first screen; the whole reason stands below
 def report(audited: Audited, verdict: Verdict, evidence: Sequence[Evidence]) -> str:
     """The page as HTML: pictures are inside, nothing is loaded, and it reads well without scripts.
 
-    Its content security policy forbids all scripts but the page's own, which sorts tables.
+    Its content security policy forbids all scripts but the page's own, which sorts tables and says
+    how links open.
     """
     found = answer(verdict, evidence)
     judged = {row.judgement.condition.metric for row in found.rows}
@@ -61,7 +63,7 @@ def report(audited: Audited, verdict: Verdict, evidence: Sequence[Evidence]) -> 
 
 def page(template: str, **content: object) -> str:
     """A page from a template of this package, with the shared style, script and security policy."""
-    style, script = _shared("style.css"), _shared("sort.js")
+    style, script = _shared("style.css"), _shared("page.js")
     return (
         _environment()
         .get_template(template)
@@ -101,7 +103,7 @@ def opening() -> str:
 
 
 def _script_digest() -> str:
-    return base64.b64encode(hashlib.sha256(_shared("sort.js").encode()).digest()).decode()
+    return base64.b64encode(hashlib.sha256(_shared("page.js").encode()).digest()).decode()
 
 
 def made_safe(page: str) -> str:
@@ -116,6 +118,13 @@ def made_safe(page: str) -> str:
     if found is None or page.lower().count("<meta") != _METAS:
         raise ValueError("it does not begin as the reports of this project do")
     return opening() + page[found.end() :]
+
+
+def linked(page: str, file: str) -> str:
+    """The page with the link to its other page leading to `file`, in the folder of both."""
+    address = escape(quote(file))
+    own = f'<a class="other" href="{address}" data-file="{address}"'
+    return re.sub('<a class="other" href="[^"]*" data-file="[^"]*"', lambda _: own, page, count=1)
 
 
 @cache

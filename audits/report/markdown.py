@@ -4,7 +4,7 @@ Names and reasons come from models, configs and files of others, so all of them 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 from audits.errors import shortened
@@ -13,7 +13,11 @@ from audits.report.strip import is_pictured
 from audits.verdict.isolation import WITHOUT
 from audits.verdict.result import AuditResult
 
+REPORT, BASELINE_REPORT = "report.html", "report_baseline.html"
+"""The pages of an audit, among the files of its run."""
+
 ROWS = 5  # of the table; more are counted
+_PICTURES = "contact_sheet.png"
 _SENTENCE, _CELL = 700, 110  # characters; a longer text loses its middle, which is told by " ... "
 _SPACE = "&nbsp;&nbsp;"  # MLflow's tables have no room between their columns
 _HEAD = ("condition", "needs", "measured", "null", "outcome")
@@ -45,7 +49,9 @@ def block(result: AuditResult, day: date, root: str | None = "", longest: int = 
     sentence = " ".join(one for one in parts if one is told or one not in told)
     pictured = is_pictured(result.evidence)
     kept = [first_line(found.word, day, sentence)]
-    links = _links(root, result, pictured) if root is not None else ""
+    files = {REPORT} | ({BASELINE_REPORT} if result.baseline else set())
+    files |= {_PICTURES} if pictured else set()
+    to_files = links(root, result.page, files) if root is not None else ""
     picture = ""
     if root is not None and pictured:
         address = f"{root}get-artifact?path=strip.png&run_uuid={result.run_id}"
@@ -53,7 +59,7 @@ def block(result: AuditResult, day: date, root: str | None = "", longest: int = 
     # In order of worth; on the page they stand in the order of the last line.
     room = longest - len(kept[0])
     chosen = {}
-    for name, part in (("links", links), ("table", table(found.rows)), ("picture", picture)):
+    for name, part in (("links", to_files), ("table", table(found.rows)), ("picture", picture)):
         if part and len(part) + 2 <= room:
             chosen[name] = part
             room -= len(part) + 2
@@ -69,17 +75,17 @@ def common_mark(markdown: str) -> str:
     return re.sub("|".join(_PLAIN), lambda found: _PLAIN[found[0]], markdown)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """A table of the first five conditions and the number of the others; empty without any."""
+def table(rows: Sequence[Row], most: int = ROWS) -> str:
+    """A table of the first `most` conditions and the number of the others; empty without any."""
     if not rows:
         return ""
     lines = [f"| {' | '.join(one + _SPACE for one in _HEAD)} |", f"|{' :-- |' * len(_HEAD)}"]
-    for row in rows[:ROWS]:
+    for row in rows[:most]:
         waiver = row.judgement.waiver
         told = f"{row.told}: {waiver.reason}" if waiver else row.told
         cells = (row.title, row.needs, row.measured, row.against or "-", told)
         lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
-    more = len(rows) - ROWS
+    more = len(rows) - most
     if more > 0:
         told = f"And {more} more condition{'' if more == 1 else 's'}, in the report."
         lines += ["", told]
@@ -96,15 +102,17 @@ def text(words: str, longest: int) -> str:
     return re.sub(r"(?i)\b(www)\.", r"\1&#46;", line.replace(":/", "&#58;/"))
 
 
+def links(root: str, page: str, files: Collection[str]) -> str:
+    """Links to the run and to those of its files that people look at, on one line.
+
+    `page` is the run's, below `root`, the address of the MLflow UI.
+    """
+    shown = {REPORT: "Report", BASELINE_REPORT: "Report of the baseline", _PICTURES: "Pictures"}
+    places = [(told, f"{root}{page}/artifacts/{n}") for n, told in shown.items() if n in files]
+    places.append(("Run", f"{root}{page}"))
+    return " · ".join(f"[{title}]({address})" for title, address in places)
+
+
 def _cell(words: str) -> str:
     # A number and its unit stay on one line of the cell.
     return re.sub(r"(?<=\d) (?=%|points?\b)", "\u00a0", text(words, _CELL)) + _SPACE
-
-
-def _links(root: str, result: AuditResult, pictured: bool) -> str:
-    page = f"{root}{result.page}"
-    links = [("Report", f"{page}/artifacts/report.html")]
-    if pictured:
-        links.append(("Pictures", f"{page}/artifacts/contact_sheet.png"))
-    links.append(("Run", page))
-    return " · ".join(f"[{title}]({address})" for title, address in links)

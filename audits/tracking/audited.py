@@ -8,12 +8,15 @@ from importlib.metadata import version
 import mlflow
 
 from audits.config.reading import dump_config
-from audits.report.audited import Audited, BaselineShown
+from audits.report.audited import Audited, BaselineShown, OtherPage
 from audits.verdict.result import AuditResult
 
 
-def audited_of(result: AuditResult) -> Audited:
-    """Model, data, run and settings of an audit, for its report."""
+def audited_of(result: AuditResult, other: OtherPage | None = None) -> Audited:
+    """Model, data, run and settings of an audit, for its report.
+
+    `other` is the page that this one links to.
+    """
     evaluation, baseline = result.evaluation, result.baseline
     return Audited(
         title=str(result.model),
@@ -25,11 +28,10 @@ def audited_of(result: AuditResult) -> Audited:
         run_url=page_url(mlflow.get_tracking_uri(), result.page),
         without_isolation=result.config.isolation == "none",
         classes=evaluation.classes,
-        baseline=BaselineShown(
-            result.config.baseline or "", tuple(baseline.evidence), baseline.classes
-        )
+        baseline=BaselineShown(baseline.model.uri, baseline.evidence, baseline.evaluation.classes)
         if baseline
         else None,
+        other=other,
         checks=result.config.checks,
         notes=result.notes,
         contract=evaluation.contract,

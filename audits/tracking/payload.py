@@ -10,10 +10,10 @@ from audits.evidence.codec import SCHEMA_VERSION, to_json
 from audits.evidence.evidence import Evidence
 from audits.report import contact_sheet
 from audits.report.cards import class_table, sliders
-from audits.report.html import report
 from audits.report.strip import strip
-from audits.tracking.audited import audited_of, versions
+from audits.tracking.audited import versions
 from audits.tracking.deciding import deciding_metrics
+from audits.tracking.pages import pages
 from audits.tracking.parameters import parameters
 from audits.tracking.past_pictures import FILE as PICTURES
 from audits.tracking.past_pictures import pictures_file
@@ -28,7 +28,6 @@ def payload_of(result: AuditResult) -> Payload:
     title = f"{model}: {verdict.told}{unisolated}"
     sheet = contact_sheet.contact_sheet(evidence, title)
     sheet_png = contact_sheet.png(sheet) if sheet else None
-    page = report(audited_of(result), verdict, evidence)
     files: dict[str, bytes] = {}
     if (table := _per_image(evidence)) is not None:
         files["predictions.parquet"] = table.to_parquet()
@@ -37,7 +36,7 @@ def payload_of(result: AuditResult) -> Payload:
     files |= {
         "evidence.json": _evidence_json(result, files),
         "audit.yaml": dump_config(result.config).encode(),
-        "report.html": page.encode(),
+        **pages(result),
     }
     if sheet_png:
         files["contact_sheet.png"] = sheet_png
@@ -79,7 +78,7 @@ def _evidence_json(result: AuditResult, files: dict[str, bytes]) -> bytes:
         "reference": {"uri": result.config.reference, "digest": evaluation.reference_digest},
         "baseline": {
             "uri": result.config.baseline,
-            "figures": baseline.digest if baseline else None,
+            "figures": baseline.inputs_digest if baseline else None,
             "checks": [_figures_json(one) for one in baseline.evidence] if baseline else [],
         },
         "data": {

@@ -239,6 +239,11 @@ def _described(evidence: Sequence[Evidence], content: Content) -> tuple[Evidence
     return tuple(map(described, evidence))
 
 
+def artifacts(run_id: str) -> frozenset[str]:
+    """The names of a run's files and folders."""
+    return frozenset(file.path for file in mlflow.MlflowClient().list_artifacts(run_id))
+
+
 def artifact(run_id: str, name: str) -> bytes:
     """A file of a run, unverified. Raises NotVerified if it cannot be read."""
     with tempfile.TemporaryDirectory(prefix="fillblanks-") as folder:

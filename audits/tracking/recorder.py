@@ -28,6 +28,7 @@ from audits.report.markdown import block, first_line
 from audits.tracking import reader
 from audits.tracking.description import with_block
 from audits.tracking.model_tag import tell_versions
+from audits.tracking.pages import page_tags
 from audits.tracking.tags import (
     ALIASES_TAG,
     COLOUR_TAG,
@@ -39,7 +40,6 @@ from audits.tracking.tags import (
     NOT_COVERED_TAG,
     OLD_TAG,
     REASON_TAG,
-    REPORT_TAG,
     RUN_TAG,
     VERDICT_TAG,
 )
@@ -172,7 +172,7 @@ class Recorder:
         sha256 = hashlib.sha256(payload.files["evidence.json"]).hexdigest()
         tags = {
             HASH_TAG: sha256,
-            REPORT_TAG: hashlib.sha256(payload.files["report.html"]).hexdigest(),
+            **page_tags(payload.files),
             VERDICT_TAG: word,
             REASON_TAG: reason[:_LONGEST_REASON],
         }

@@ -20,5 +20,6 @@ DIGEST_TAG = "audit.digest"  # sha256 of everything that decides the verdict
 INPUTS_TAG = "audit.figures"  # digest of the inputs, which decide the figures
 HASH_TAG = "audit.evidence_sha256"
 REPORT_TAG = "audit.report_sha256"
+BASELINE_REPORT_TAG = "audit.baseline_report_sha256"
 PROMOTION_TAG = "audit.promotion"
 COLOUR_TAG = "mlflow.runColor"  # of the run in MLflow's charts; MLflow's own tag

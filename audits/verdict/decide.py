@@ -15,6 +15,7 @@ from audits.evidence.intervals import TAIL
 from audits.evidence.metric import Figure, Metric, named_figures
 from audits.verdict.coverage import not_covered
 
+NO_CONDITION = "The policy has no condition; add some under policy."
 _NO_CHANGE = 0.0005  # is told as 0.000
 Outcome = Literal["passed", "failed", "not_judged"]
 Word = Literal["passed", "failed", "undecided"]
@@ -68,6 +69,19 @@ class Verdict:
     def told(self) -> str:
         """The word for people; of a `passed` also whether it covers only a part."""
         return told(self.word, self.not_covered)
+
+    @property
+    def decider(self) -> str:
+        """The first of the conditions that decided, or the closest one of those that all passed.
+
+        In words, with the number of the others; the reason if no condition decided.
+        """
+        if not self.deciding:
+            return self.reason
+        if self.word == "passed":
+            return str(min(self.deciding, key=lambda judgement: judgement.margin))
+        more = len(self.deciding) - 1
+        return f"{self.deciding[0]}{f'; and {more} more' if more else ''}"
 
 
 def told(word: str, not_covered: str | None) -> str:
@@ -134,7 +148,7 @@ def _decided(
         reason = f"{errors[0].check} did not finish: {errors[0].reason}"
         return Verdict("undecided", reason, judgements)
     if not judgements:
-        return Verdict("undecided", "The policy has no condition; add some under policy.")
+        return Verdict("undecided", NO_CONDITION)
     if not counted:
         return Verdict("undecided", "Every condition is waived, so none decides.", judgements)
     closest = min(counted, key=lambda judgement: judgement.margin)

@@ -18,7 +18,8 @@ class AuditResult:
     data_name: str
     image_count: int  # in the data set
     evaluation: Evaluation
-    baseline: Evaluation | None  # None: no baseline was asked for, or the model was refused
+    # Judged by the conditions that do not compare; None: there is none, or the model was refused.
+    baseline: "AuditResult | None"
     digest: str | None  # of inputs, baseline and policy; None: the model could not be opened
     notes: tuple[str, ...]
     verdict: Verdict

@@ -1,6 +1,7 @@
 """run_audit: the whole story as a plain function."""
 
 import time
+from dataclasses import replace
 
 from audits.config.audit import AuditConfig
 from audits.data import sources
@@ -20,13 +21,17 @@ from audits.tracking.past_pictures import with_pictures
 from audits.tracking.payload import payload_of
 from audits.tracking.recorder import Recorder
 from audits.tracking.tags import INPUTS_TAG
-from audits.verdict.decide import Verdict, decide
+from audits.verdict.decide import NO_CONDITION, Verdict, decide
 from audits.verdict.isolation import with_isolation
 from audits.verdict.result import AuditResult
 from audits.workflows.baseline import compared
 from audits.workflows.evaluate import evaluate
 from audits.workflows.possible import expect_possible
 from audits.workflows.resolved import audit_digest, baseline_config, pinned, today, with_sample
+
+_ONLY_COMPARES = (
+    "Every condition of the policy compares with the baseline, so none judges it alone."
+)
 
 
 def run_audit(config: AuditConfig, *, executor: Executor | None = None) -> AuditResult:
@@ -60,7 +65,8 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
             if config.baseline is not None and not evaluation.refusal:
                 baseline = _evaluate_baseline(config, images, worker, executor)
         drawn = config.data != given.data
-        notes = (*told(given.data, config.data), *evaluation.notes, *_untried(config, drawn))
+        of_data, untried = told(given.data, config.data), _untried(config, drawn)
+        notes = (*of_data, *evaluation.notes, *untried)
         if deprecated:
             notes += (f"The version is deprecated ({deprecated}): the gate refuses it.",)
         if baseline is not None:
@@ -69,28 +75,53 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
             notes += tuple(f"The baseline: {note}" for note in baseline.notes)
         if evaluation.checks:
             config = config.model_copy(update={"checks": evaluation.checks})
-        asked, skipped = evaluation.questions, evaluation.skipped
-        verdict = decide(config.policy, evaluation.evidence, today(), asked, skipped, config.checks)
-        if evaluation.refusal:
-            verdict = Verdict("undecided", evaluation.refusal, verdict.judgements)
-        verdict = with_isolation(verdict, config.isolation)
         result = AuditResult(
             config=config,
             model=model,
             data_name=images.name,
             image_count=len(images),
             evaluation=evaluation,
-            baseline=baseline,
+            baseline=None,
             digest=audit_digest(config, evaluation.digest, baseline.digest if baseline else None),
             notes=notes,
-            verdict=verdict,
+            verdict=_verdict(config, evaluation),
             run_id=recorder.run_id,
             page=recorder.page,
             seconds=time.monotonic() - started,
             drawn=drawn,
         )
+        if baseline is not None:
+            notes = (*of_data, *baseline.notes, *untried)
+            result = replace(result, baseline=_alone(result, baseline, notes))
         recorder.finish(payload_of(result))
     return result
+
+
+def _verdict(config: AuditConfig, evaluation: Evaluation) -> Verdict:
+    asked, skipped = evaluation.questions, evaluation.skipped
+    verdict = decide(config.policy, evaluation.evidence, today(), asked, skipped, config.checks)
+    if evaluation.refusal:
+        verdict = Verdict("undecided", evaluation.refusal, verdict.judgements)
+    return with_isolation(verdict, config.isolation)
+
+
+def _alone(result: AuditResult, baseline: Evaluation, notes: tuple[str, ...]) -> AuditResult:
+    """The findings about the baseline of an audit, judged by the conditions that do not compare."""
+    own = baseline_config(result.config)
+    policy = result.config.policy.alone
+    own = own.model_copy(update={"policy": policy, "checks": baseline.checks or own.checks})
+    verdict = _verdict(own, baseline)
+    if not policy.conditions and result.config.policy.conditions:
+        verdict = replace(verdict, reason=verdict.reason.replace(NO_CONDITION, _ONLY_COMPARES))
+    return replace(
+        result,
+        config=own,
+        model=registry.resolve(own.model),
+        evaluation=baseline,
+        digest=audit_digest(own, baseline.digest, None),
+        notes=notes,
+        verdict=verdict,
+    )
 
 
 def _untried(config: AuditConfig, drawn: bool) -> tuple[str, ...]:

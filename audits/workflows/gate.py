@@ -5,14 +5,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+import mlflow
+
 from audits.config.audit import AuditConfig
 from audits.config.policy import Policy
 from audits.config.reading import parse_config
-from audits.errors import AuditError, shortened
+from audits.errors import AuditError
 from audits.evidence.evidence import Evidence
 from audits.models import registry
 from audits.models.registry import Resolved
 from audits.models.snapshot import files_anew, snapshot
+from audits.report.answer import answer
+from audits.report.markdown import links, table, text
+from audits.tracking import reader
+from audits.tracking.audited import page_url
 from audits.verdict.decide import Verdict, decide
 from audits.verdict.isolation import with_isolation
 from audits.verdict.result import AuditResult
@@ -23,7 +29,7 @@ from audits.workflows.promote import Promotion
 from audits.workflows.recorded import config_of
 from audits.workflows.resolved import pinned, today
 
-_LONGEST = 4000  # characters of a cell of the summary
+_LONGEST = 4000  # characters of a text in the summary
 log = logging.getLogger(__name__)
 
 
@@ -39,6 +45,7 @@ class Decision:
     reused: bool  # the audit was in MLflow already
     promotion: str = ""  # the move of the alias, in words; empty without a move
     evidence: tuple[Evidence, ...] = ()  # of the audit
+    files: frozenset[str] = frozenset()  # names of the run's artifacts
 
     @classmethod
     def impossible(cls, model: str, baseline: str | None, reason: str) -> Self:
@@ -66,27 +73,24 @@ class Decision:
         }
 
     def to_markdown(self) -> str:
-        """A heading, the reason, and a table of the conditions."""
-        lines = [
-            f"### {_cell(str(self.model))}: {self.verdict.told}",
-            "",
-            _cell(self.verdict.reason),
-            "",
-        ]
-        if self.verdict.judgements:
-            lines += ["| condition | outcome | finding |", "| --- | --- | --- |"]
-        for judgement in self.verdict.judgements:
-            outcome = judgement.outcome.replace("_", " ")
-            if waiver := judgement.waiver:
-                outcome += f", waived until {waiver.until}: {waiver.reason}"
-            cells = (str(judgement.condition), outcome, judgement.finding)
-            lines.append(f"| {' | '.join(map(_cell, cells))} |")
-        compared = f", compared with {self.baseline}" if self.baseline else ""
+        """Word, sentence, conditions and links; the last line says which condition decided.
+
+        There are links if the tracking URI is a page.
+        """
+        found = answer(self.verdict, self.evidence)
+        parts = [f"### {text(str(self.model), _LONGEST)}: {found.word}"]
+        if found.sentence != self.verdict.reason:  # the last line has it
+            parts.append(text(found.sentence, _LONGEST))
+        parts.append(table(found.rows, len(found.rows)))
         if self.run_id:
-            lines += ["", _cell(f"Run {self.run_id}{compared}.")]
+            compared = f", compared with {self.baseline}" if self.baseline else ""
+            parts.append(text(f"Run {self.run_id}{compared}.", _LONGEST))
+            if root := page_url(mlflow.get_tracking_uri(), ""):
+                parts.append(links(root, self.page, self.files))
         if self.promotion:
-            lines += ["", _cell(f"Promoted, {self.promotion}.")]
-        return "\n".join(lines) + "\n"
+            parts.append(text(f"Promoted, {self.promotion}.", _LONGEST))
+        parts.append(text(self.line, _LONGEST))
+        return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def gate(
@@ -149,7 +153,8 @@ def _decision(
         result = audit(asked)
         run, evidence, reused = (result.run_id, result.page), result.evidence, False
         verdict = result.verdict
-    return Decision(model, asked.baseline, verdict, *run, reused, evidence=evidence)
+    files = reader.artifacts(run[0])
+    return Decision(model, asked.baseline, verdict, *run, reused, evidence=evidence, files=files)
 
 
 def _expect_covered(verdict: Verdict, accept_partial: bool) -> None:
@@ -211,11 +216,3 @@ def _recorded(baseline: Resolved | None) -> dict[str, Any]:
             "--baseline."
         )
     return config_of(baseline)
-
-
-def _cell(text: str) -> str:
-    """Text for a cell of a Markdown table: one line without control characters, and escaped."""
-    text = shortened(text, _LONGEST)
-    for special in "\\`*_[]<>|":
-        text = text.replace(special, f"\\{special}")
-    return text

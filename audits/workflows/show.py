@@ -14,14 +14,15 @@ from PIL import Image
 from audits.errors import AuditError
 from audits.models import registry, server
 from audits.report.answer import answer
-from audits.report.html import made_safe
+from audits.report.html import linked, made_safe
 from audits.report.index import Indexed, Past, index
+from audits.report.markdown import BASELINE_REPORT, REPORT
 from audits.report.pictures import data_uri
 from audits.tracking import reader
 from audits.tracking.audited import page_url, without_secrets
 from audits.tracking.past_verdict import verdict_of
 from audits.tracking.reader import NotVerified, PastAudit
-from audits.tracking.tags import OLD_TAG, REPORT_TAG, RUN_TAG
+from audits.tracking.tags import BASELINE_REPORT_TAG, OLD_TAG, REPORT_TAG, RUN_TAG
 from audits.workflows.compare import audit_of
 
 _AT_ONCE = 8  # questions to MLflow
@@ -30,28 +31,38 @@ _THUMBNAIL = (400, 260)
 _MOST_PIXELS = 50_000_000  # of a contact sheet
 
 
-def report_of(name: str) -> str:
-    """The report of a run id, or of the standing audit of a model's URI.
+def reports_of(name: str, file: str, baseline_file: str) -> dict[str, str]:
+    """The report of a run id, or of the standing audit of a model's URI, by its file's name.
 
-    Its evidence is verified, and the page must be the one that the audit wrote. Raises AuditError.
+    If the audit has a baseline, its page too, and the two link to each other by the names of the
+    files. The evidence is verified, and pages must be those that the audit wrote. Raises
+    AuditError.
     """
     audit = audit_of(name)
-    wanted = mlflow.get_run(audit.run_id).data.tags.get(REPORT_TAG)
-    if wanted is None:
+    tags = mlflow.get_run(audit.run_id).data.tags
+    if REPORT_TAG not in tags:
         raise AuditError(
             f"Expected a run with the hash of its report, got {audit.run_id} of an older release. "
             "Audit the version again, or open report.html in the MLflow UI."
         )
     try:
-        raw = reader.artifact(audit.run_id, "report.html")
-        if hashlib.sha256(raw).hexdigest() != wanted:
-            raise NotVerified("its report.html is not the one that was logged")
-        return made_safe(raw.decode())
+        own = _page(audit.run_id, REPORT, tags[REPORT_TAG])
+        if (wanted := tags.get(BASELINE_REPORT_TAG)) is None:
+            return {file: own}
+        other = _page(audit.run_id, BASELINE_REPORT, wanted)
     except (NotVerified, ValueError) as error:
         raise AuditError(
             f"Expected the report that audit {audit.run_id} wrote, but {error}. Audit the version "
             "again."
         ) from error
+    return {file: linked(own, baseline_file), baseline_file: linked(other, file)}
+
+
+def _page(run_id: str, name: str, wanted: str) -> str:
+    raw = reader.artifact(run_id, name)
+    if hashlib.sha256(raw).hexdigest() != wanted:
+        raise NotVerified(f"its {name} is not the one that was logged")
+    return made_safe(raw.decode())
 
 
 def index_of_registry() -> str:

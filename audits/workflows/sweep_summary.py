@@ -22,7 +22,9 @@ class Row:
     done: str  # "audited" or "skipped"
     verdict: str  # as people are told it, "passed, in part" say; "error" if the audit broke off
     why: str
-    run_id: str = ""
+    run_id: str = ""  # of the standing audit; "" if there is none
+    page: str = ""  # of the run, below the root of the MLflow UI
+    decider: str = ""  # the condition that decided, in words
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,10 @@ def audit_due(
         try:
             with snapshot():  # looking and auditing copy the files of the version once
                 standing = lookout.look(one.uri)
-                if standing.verdict is not None:
-                    return Row(one.uri, done, standing.verdict.told, standing.why)
+                if standing.verdict is not None and standing.audit is not None:
+                    run = standing.audit.run_id, standing.audit.page
+                    verdict = standing.verdict
+                    return Row(one.uri, done, verdict.told, standing.why, *run, verdict.decider)
                 done = "audited"
                 result = audit(config.model_copy(update={"model": one.uri}))
         except Exception as error:
@@ -99,7 +103,8 @@ def audit_due(
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             broke_off(one.uri, reason)
             return Row(one.uri, done, "error", reason)
-        return Row(one.uri, done, result.verdict.told, result.verdict.reason, result.run_id)
+        verdict, run = result.verdict, (result.run_id, result.page)
+        return Row(one.uri, done, verdict.told, verdict.reason, *run, verdict.decider)
 
     rows = []
     for one in found.rows:

@@ -34,23 +34,38 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> int:
-    """Writes the page and prints its path; returns 0.
+    """Writes the page, and a page of the audit's baseline, and prints their paths; returns 0.
 
-    Raises AuditError if the audit is not found or cannot be verified, or the file not be written.
+    Raises AuditError if the audit is not found or cannot be verified, or a file not be written.
     """
     from audits.errors import AuditError
-    from audits.workflows.show import index_of_registry, report_of
+    from audits.workflows.show import index_of_registry, reports_of
 
     path: Path | None = options.output
-    if path is not None and path.exists() and not options.force:
-        raise AuditError(f"Expected no file at {path}, found one. Give --force to replace it.")
-    page = index_of_registry() if options.sweep else report_of(options.audit)
-    path = path or Path(tempfile.mkdtemp(prefix="fillblanks-")) / "report.html"
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise AuditError(
-            f"Expected to write {path}, got {error.strerror}. Give another --output."
-        ) from error
-    say(str(path.resolve()))
+    if path is not None and not options.force:
+        _expect_none(path)
+    name = path.name if path is not None else "report.html"
+    baseline = f"{Path(name).stem}_baseline{Path(name).suffix}"
+    pages = (
+        {name: index_of_registry()} if options.sweep else reports_of(options.audit, name, baseline)
+    )
+    folder = path.parent if path is not None else Path(tempfile.mkdtemp(prefix="fillblanks-"))
+    if not options.force:
+        for file in pages:
+            _expect_none(folder / file)
+    for file, page in pages.items():
+        try:
+            (folder / file).write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise AuditError(
+                f"Expected to write {folder / file}, got {error.strerror}. Give another --output."
+            ) from error
+        say(str((folder / file).resolve()))
     return 0
+
+
+def _expect_none(file: Path) -> None:
+    from audits.errors import AuditError
+
+    if file.exists():
+        raise AuditError(f"Expected no file at {file}, found one. Give --force to replace it.")

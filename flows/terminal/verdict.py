@@ -32,13 +32,15 @@ def show_verdict(
     """Prints word, sentence and conditions of an audit.
 
     `baseline` is the URI of the model that it was compared with. What a row of the table cannot
-    hold, why a condition was not judged and why it was waived, stands below the table.
+    hold, why a condition was not judged and why it was waived, stands below the table. The words
+    that `say_reason` prints, which comes last, are left out here.
     """
     from audits.report.answer import answer
 
-    given = answer(verdict, evidence)
+    given, last = answer(verdict, evidence), _reason(verdict.told, verdict.reason)
     show(Text.assemble(f"{clean(model, 80)}: ", word(given.word)))
-    show(Text(clean(given.sentence, 2000)))
+    if (sentence := clean(given.sentence, 2000)) not in last:
+        show(Text(sentence))
     if baseline is not None:
         show(Text(_compared(model, evidence, baseline)))
     if given.rows:
@@ -47,14 +49,19 @@ def show_verdict(
         show(table(headings, [_cells(row) for row in given.rows]))
         say()
     for row in given.rows:
-        if row.outcome in ("not_judged", "waived"):
-            show(Text(f"  {clean(row.judgement, 1000)}"))
+        told = clean(row.judgement, 1000)
+        if row.outcome in ("not_judged", "waived") and told not in last:
+            show(Text(f"  {told}"))
 
 
 def say_reason(told: str, reason: str) -> None:
     """Prints the reason of a verdict in one line; on a terminal, a long one loses its middle."""
+    say(_reason(told, reason))
+
+
+def _reason(told: str, reason: str) -> str:
     longest = _LINES * width() if OUT.isatty() else 100_000
-    say(clean(f"{told}: {reason}", longest))
+    return clean(f"{told}: {reason}", longest)
 
 
 def _compared(model: str, evidence: "Sequence[Evidence]", baseline: str) -> str:

@@ -145,7 +145,7 @@ def test_served_deployments_run_and_are_scheduled(prefect, config):
         assert "1 failed" in state["message"]
         artifacts = requests.post(f"{prefect}/artifacts/filter", json={}, timeout=10).json()
         (summary,) = [one for one in artifacts if one["key"] == "audit-sweep"]
-        assert json.loads(summary["data"])[0]["model"] == "models:/m/1"
+        assert json.loads(summary["data"])[0]["name"] == "m"
     finally:
         os.killpg(process.pid, signal.SIGINT)
         try:

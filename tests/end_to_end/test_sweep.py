@@ -12,6 +12,7 @@ from audits import AuditError
 from audits.models.registry import pinned
 from audits.workflows.freshness import due
 from audits.workflows.sweep import Wanted, sweep_config, versions
+from flows.artifacts import show_sweep
 from flows.sweep import swept
 
 
@@ -72,7 +73,20 @@ def test_a_broken_model_does_not_stop_the_rest_and_what_is_not_due_is_skipped(co
     assert first.word == "failed"
     assert str(first) == "4 versions, 4 audited: 2 passed in part, 1 failed, 1 undecided"
     shown = json.loads(Artifact.get("audit-sweep").data)
-    assert [row["verdict"] for row in shown] == [row.verdict for row in first.rows]
+    wanted = [
+        ("a\\@b", "1", "passed, in part", "audited"),
+        ("broken", "1", "undecided", "audited"),
+        ("digits", "1", "passed, in part", "audited"),
+        ("digits", "2", "failed", "audited"),
+    ]
+    named = ("name", "version", "verdict", "this sweep")
+    assert [tuple(row[heading] for heading in named) for row in shown] == wanted
+    deciding = [row["deciding condition"] for row in shown]
+    assert deciding[0].startswith(r"performance/accuracy \>= 0.85: passed with 0.9")
+    assert "the process that held the model died" in deciding[1]
+    assert deciding[3].startswith(r"performance/accuracy \>= 0.85: failed with 0.")
+    # The tracking URI of this test is no page, so that the run stands where a link would.
+    assert [row["link"] for row in shown] == [row.run_id for row in first.rows]
     assert "the process that held the model died" in first.rows[1].why
     again = swept(config, Wanted(name="digits"))
     assert [(row.done, row.verdict) for row in again.rows] == [
@@ -80,6 +94,14 @@ def test_a_broken_model_does_not_stop_the_rest_and_what_is_not_due_is_skipped(co
         ("skipped", "failed"),
     ]
     assert "audited in run" in again.rows[0].why
+    shown = json.loads(Artifact.get("audit-sweep").data)
+    assert [row["this sweep"][:23] for row in shown] == ["skipped: audited in run"] * 2
+    assert [row["link"] for row in shown] == [row.run_id for row in first.rows[2:]]
+    show_sweep(again, "https://me:secret@host/mlflow")
+    newest = Artifact.get("audit-sweep")
+    report = f"https://host/mlflow/{again.rows[0].page}/artifacts/report.html"
+    assert json.loads(newest.data)[0]["link"] == f"[report]({report})"
+    assert newest.description == str(again)
     # The sweep also fails if a version that is not due has failed before.
     assert again.word == "failed"
     assert swept(config, Wanted(alias="champion")).word == "passed"

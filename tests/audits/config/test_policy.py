@@ -224,6 +224,22 @@ def test_dates_are_read_from_yaml_as_they_are_written_there(tmp_path):
     assert read_config(file).policy.waivers[0].until == TODAY
 
 
+def test_a_policy_alone_has_no_condition_that_compares_and_no_waiver_of_one():
+    conditions = [
+        {"metric": "performance/accuracy", "max_drop": 0.02},
+        {"metric": "performance/accuracy", "min": 0.9},
+    ]
+    waivers = [
+        {"condition": "performance/accuracy_drop <= 0.02", "reason": "r", "until": TODAY},
+        {"condition": "performance/accuracy >= 0.9", "reason": "r", "until": TODAY},
+    ]
+    values = {"conditions": conditions, "waivers": waivers, "min_coverage": 0.7}
+    alone = Policy.model_validate(values, strict=False).alone
+    assert [str(one) for one in alone.conditions] == ["performance/accuracy >= 0.9"]
+    assert [one.condition for one in alone.waivers] == ["performance/accuracy >= 0.9"]
+    assert alone.min_coverage == 0.7
+
+
 def test_the_default_policy_compares_and_has_no_bound_on_consistency():
     checks = [{"kind": k} for k in ("performance", "random_fill", "progressive_fill", "ablation")]
     policy = default_policy(parse_config({**BASE, "checks": checks}).checks, 0.5)

@@ -53,7 +53,7 @@ def test_model_and_baseline_have_a_process_each(pair):
     config = pair(planned_nets.Linear(), planned_nets.Linear(), pickled=False)
     result, processes = _with_processes(config)
     assert len(processes) == 2
-    assert result.baseline.digest != result.inputs_digest
+    assert result.baseline.inputs_digest != result.inputs_digest
     right = [one.evidence[0].estimates["accuracy"].value for one in (result, result.baseline)]
     assert right[0] != right[1], "the baseline is another network"
     assert "accuracy_drop" in result.evidence[0].estimates

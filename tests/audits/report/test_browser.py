@@ -5,18 +5,15 @@ Screenshots are kept in build/screenshots, to be looked at.
 
 import shutil
 from collections.abc import Iterator
-from datetime import date
+from functools import partial
 from html import escape
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
-import reports
-
-from audits.report.answer import answer
-from audits.report.html import report
-from audits.report.index import Indexed, Past, index
-from audits.verdict.decide import decide
+from report_pages import PAGES
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
@@ -28,48 +25,6 @@ pytestmark = [
 
 WIDE, NARROW = (1280, 800), (400, 800)
 SHOTS = Path(__file__).parents[3] / "build" / "screenshots"
-
-
-def _page(evidence, classes=reports.DIGITS, **fields) -> str:
-    verdict = decide(reports.POLICY, evidence, date(2026, 11, 26))
-    return report(reports.audited(classes, **fields), verdict, evidence)
-
-
-def _evidence(classes, right=0.4):
-    return [
-        reports.performed(classes),
-        reports.drawn(classes, right),
-        reports.filled(classes),
-    ]
-
-
-def _index() -> str:
-    models = []
-    for name, shares in (("digits", (0.2, 0.9)), ("signs", (0.8, 0.7, 0.3))):
-        versions, given = [], []
-        for number, share in enumerate(shares, 1):
-            given = _evidence(reports.DIGITS, share)
-            verdict = decide(reports.POLICY, given, date(2026, 11, 26))
-            versions.append(Past(str(number), verdict.word, given))
-        picture = given[0].examples[0].image
-        models.append(
-            Indexed(name, answer(verdict, given), versions, 3, ["1"], reports.inline(picture))
-        )
-    return index(models, ["bare", "<b>evil</b>"], "sqlite:///mlflow.db", "2026-11-26")
-
-
-PAGES = {
-    "failed": lambda: _page(_evidence(reports.DIGITS)),
-    "passed": lambda: _page(_evidence(reports.DIGITS, 0.95)),
-    "ablation": lambda: _page(
-        [*_evidence(reports.DIGITS), reports.ablated(), reports.broken()], baseline=True
-    ),
-    "many_classes": lambda: _page(
-        _evidence(reports.LONG), reports.LONG, title="a-long-name-" * 900 + " v12"
-    ),
-    "black_box": lambda: _page([reports.performed(reports.DIGITS), reports.broken()]),
-    "index": _index,
-}
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +97,9 @@ FIRST = {
 }
 
 
-@pytest.mark.parametrize("name", ["failed", "passed", "ablation", "many_classes"])
+@pytest.mark.parametrize(
+    "name", ["failed", "passed", "ablation", "many_classes", "candidate", "baseline"]
+)
 def test_six_things_are_on_the_first_screen(browser, paths, name):
     with _Opened(browser, paths[name]) as opened:
         for what, where in FIRST.items():
@@ -152,7 +109,8 @@ def test_six_things_are_on_the_first_screen(browser, paths, name):
             assert box["x"] + box["width"] <= WIDE[0], what
             assert box["y"] + box["height"] <= WIDE[1], what
         shown = opened.page.inner_text("header")
-        for part in ("2026-11-26", "digits (test)", "n = ", "Baseline", "01234567 in MLflow"):
+        facts = ("2026-11-26", "digits (test)", "n = ", "01234567 in MLflow")
+        for part in (*facts, "Candidate" if name == "baseline" else "Baseline"):
             assert part in shown
         word = "PASSED" if name == "passed" else "FAILED"
         undecided = "UNDECIDED"
@@ -178,6 +136,38 @@ def test_a_sandboxed_frame_shows_the_page(browser, paths, tmp_path):
         # Without scripts nothing is missing: tables are there, only not sortable.
         assert content.locator("table.sortable tbody tr").count() >= 10
         opened.keep("failed-sandboxed")
+
+
+def test_two_pages_lead_to_each_other_in_a_folder_and_from_a_frame_into_mlflow(
+    browser, paths, tmp_path
+):
+    with _Opened(browser, paths["candidate"]) as opened:
+        assert not opened.page.locator(".framed").is_visible()
+        for name in ("baseline", "candidate"):
+            with opened.context.expect_page() as new:
+                opened.context.pages[-1].click("a.other")
+            new.value.wait_for_url(paths[name].as_uri())
+            assert name in new.value.inner_text(".title")
+    page = paths["candidate"].read_text(encoding="utf-8")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        mlflow = f"http://127.0.0.1:{server.server_port}/"
+        inside = escape(page.replace("http://mlflow.example/", mlflow), quote=True)
+        frame = tmp_path / "frame.html"  # as MLflow shows it
+        frame.write_text(
+            '<iframe sandbox="allow-scripts" style="width:1200px;height:700px" '
+            f'srcdoc="{inside}"></iframe>',
+            encoding="utf-8",
+        )
+        with _Opened(browser, frame) as opened:
+            content = opened.page.frames[1]
+            assert "Links open here with Ctrl and a click" in content.inner_text(".facts")
+            with opened.context.expect_page() as new:
+                content.click("a.other", modifiers=["Control"])
+            new.value.wait_for_url(f"{mlflow}#/runs/baseline.html")
+            opened.keep("candidate-framed")
+        server.shutdown()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -207,7 +197,9 @@ def test_a_printed_page_keeps_its_badge_and_repeats_the_heads_of_tables(browser,
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["failed", "ablation", "many_classes", "black_box", "index"])
+@pytest.mark.parametrize(
+    "name", ["failed", "ablation", "many_classes", "black_box", "index", "baseline"]
+)
 def test_axe_finds_nothing_of_moderate_or_worse(browser, paths, name, scheme):
     # axe itself is a script, which the page's own policy would forbid.
     with _Opened(browser, paths[name], color_scheme=scheme, bypass_csp=True) as opened:

@@ -11,7 +11,8 @@ from audits.config.policy import Condition, Policy, Waiver
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence, Picture
 from audits.evidence.metric import Metric, Null
-from audits.report.markdown import ROWS, block, common_mark, text
+from audits.report.answer import answer
+from audits.report.markdown import ROWS, block, common_mark, table, text
 from audits.verdict.decide import decide
 from audits.verdict.isolation import WITHOUT
 from audits.verdict.result import AuditResult
@@ -45,6 +46,7 @@ def _result(count: int = 1, waivers: tuple[Waiver, ...] = (), **changes: Any) ->
         "evaluation": SimpleNamespace(skipped=()),
         "run_id": "r" * 32,
         "page": "#/experiments/7/runs/" + "r" * 32,
+        "baseline": None,
     }
     return cast(AuditResult, SimpleNamespace(**found))
 
@@ -72,6 +74,22 @@ def test_words_come_first_then_the_sentence_the_table_the_pictures_and_the_links
         f"[Report]({page}/artifacts/report.html) · "
         f"[Pictures]({page}/artifacts/contact_sheet.png) · [Run]({page})"
     )
+
+
+def test_the_page_of_a_baseline_is_linked_beside_that_of_the_model():
+    result = _result()
+    result.baseline = result  # type: ignore[misc]
+    page = "#/experiments/7/runs/" + "r" * 32
+    assert (
+        f"[Report]({page}/artifacts/report.html) · "
+        f"[Report of the baseline]({page}/artifacts/report_baseline.html) · "
+    ) in block(result, _DAY)
+
+
+def test_a_table_may_show_all_conditions():
+    found = answer(_result(7).verdict, [_evidence(7)])
+    assert table(found.rows, 7).count("| own drawing") == 7
+    assert "more condition" not in table(found.rows, 7)
 
 
 def test_outside_mlflow_links_have_the_address_of_the_server_or_are_left_out():

@@ -17,3 +17,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+if (location.protocol === "file:") {
+  for (const link of document.querySelectorAll("a[data-file]")) link.href = link.dataset.file;
+}
+if (window !== window.parent) {
+  for (const hint of document.querySelectorAll(".framed")) hint.hidden = false;
+}
