@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint docs bench paper soak
+.PHONY: demo test test-slow lint docs pictures bench paper soak
 
 demo: .venv/installed
 	$(BIN)/fillblanks demo --folder fillblanks-demo
@@ -35,6 +35,10 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# Takes the pictures of docs/reading.md anew, in Chromium.
+pictures: .venv/installed
+	PYTHONPATH=tests/support $(BIN)/python docs/tools/pictures.py fillblanks-demo
 
 docs: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

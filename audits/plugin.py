@@ -12,7 +12,7 @@ from audits.checks.part_form import Array
 from audits.errors import AuditError, NotApplicable
 from audits.evidence.codec import Part
 from audits.evidence.estimate import Estimate
-from audits.evidence.evidence import Evidence, Picture
+from audits.evidence.evidence import Evidence, Picture, Seen
 from audits.evidence.f1 import scores
 from audits.evidence.intervals import (
     bounded_mean,
@@ -41,6 +41,7 @@ __all__ = [
     "Part",
     "Picture",
     "Ratio",
+    "Seen",
     "Share",
     "Strict",
     "Unit",

@@ -8,6 +8,7 @@ import torch
 
 from audits.checks._cells import Variant, rows_of
 from audits.checks._fill import NULL
+from audits.checks._fonts import drawn_name
 from audits.checks._grids import heat_map, tiles
 from audits.checks._images import picture, slugs
 from audits.evidence.codec import Part
@@ -63,9 +64,15 @@ def grid_pictures(
         found.append(Picture(f"{check}/consistency", step, map_, caption, small=False))
         for label in shown:
             cells = [r["shown"][label] for r in rows_of(drawings, chosen)]
-            drawn = tiles(cells, ratios, sizes, f"{classes[label]}: {caption}")
+            drawn = tiles(cells, ratios, sizes, f"{_titled(label, classes)}: {caption}")
             name = f"{check}/class_{keys[label]}"
             found.append(Picture(name, step, drawn, caption, small=False))
     # The heat map sums up all others and comes first.
     first = f"{check}/consistency"
     return tuple(sorted(found, key=lambda p: (p.key != first, p.key, p.step)))
+
+
+def _titled(label: int, classes: Sequence[str]) -> str:
+    """The name of a class, or its number and why."""
+    name = drawn_name(label, classes)
+    return name if name == classes[label] else f"{name} (no font here can write its name)"

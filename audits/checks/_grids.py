@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audits.checks._fonts import families
 from audits.evidence.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def tiles(
             axes.set_ylabel(f"{ratios[row]:g}")
     figure.supxlabel("patch size", fontsize=9)
     figure.supylabel("mask ratio", fontsize=9)
-    figure.suptitle(title, fontsize=9).set_parse_math(False)
+    figure.suptitle(title, fontsize=9, fontfamily=families(title)).set_parse_math(False)
     return _pixels(figure)
 
 

@@ -9,14 +9,16 @@ from PIL import Image, ImageDraw
 
 from audits.evidence.evidence import Evidence, Picture
 from audits.report.contact_sheet import cell, enlarge
-from audits.report.lettering import INK, PALE, fitted, font
+from audits.report.lettering import PALE, drawn_names, drawn_titles, fitted, length, write
 from audits.report.pictures import read_as
 from audits.report.strip import DRAWN, stages, titles_of, worst_first
 
-# A card of MLflow has room for the upper three quarters of a square, and makes all else a square.
-_WIDTH, _SIDE, _HEAD = 320, 176, 32
+# A card of MLflow makes each picture a square, and shows its upper six tenths if the window is 1280
+# wide. So all that must be seen is there.
+_WIDTH, _SIDE, _HEAD = 320, 132, 54
 _SIZE = 20  # of words, in pixels; a card makes the picture smaller
 _TABLE_CELL = 112
+_SIGNS = "red: brighter, blue: darker"
 
 
 def sliders(evidence: Sequence[Evidence], classes: Sequence[str]) -> tuple[Picture, ...]:
@@ -74,13 +76,13 @@ def _card(picture: Picture, classes: Sequence[str], step: int, position: str) ->
     card = Image.new("RGB", (_WIDTH, _WIDTH), "white")
     draw = ImageDraw.Draw(card)
     stage = f": {fitted(DRAWN.get(picture.caption, picture.caption), _WIDTH // 2, _SIZE)}"
-    room = _WIDTH - 16 - font(_SIZE).getlength(f"{stage}  {position}")
-    top = (_HEAD - _SIZE) // 2 - 2
-    draw.text((8, top), fitted(picture.name, room, _SIZE) + stage, fill=INK, font=font(_SIZE))
-    right = _WIDTH - 8 - font(_SIZE).getlength(position)
-    draw.text((right, top), position, fill=PALE, font=font(_SIZE))
+    room = _WIDTH - 16 - length(f"{stage}  {position}", _SIZE)
+    name = fitted(drawn_titles(classes).get(picture.name, picture.name), room, _SIZE)
+    write(draw, (8, 2), name, _SIZE)
+    write(draw, (8 + length(name, _SIZE), 2), stage, _SIZE)
+    write(draw, (_WIDTH - 8 - length(position, _SIZE), 2), position, _SIZE, PALE)
+    signs = _SIGNS if picture.seen and picture.seen.shows == "update" else ""
+    beside = fitted(signs or read_as(picture, drawn_names(classes)), _WIDTH - 16, _SIZE)
+    write(draw, (8, _HEAD // 2), beside, _SIZE)
     card.paste(cell(picture.image, _SIDE), ((_WIDTH - _SIDE) // 2, _HEAD))
-    reading = fitted(read_as(picture, classes), _WIDTH - 16, _SIZE)
-    left = (_WIDTH - font(_SIZE).getlength(reading)) // 2
-    draw.text((left, _HEAD + _SIDE + 2), reading, fill=INK, font=font(_SIZE))
     return replace(picture, image=np.asarray(card), step=step)

@@ -22,12 +22,16 @@ class Column(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """The columns of the classes that have pictures, worst first."""
+    """The columns of the classes that have pictures, worst first.
+
+    The audit chooses these classes before it measures, so the worst class may not be among them.
+    """
 
     rows: tuple[str, ...]  # "the real image", ...
     columns: tuple[Column, ...]
     told: str  # "10 of 40 classes"
     total: int  # of all classes
+    worse: int  # classes without a picture that are recognised less often than the first column
 
 
 def columns(evidence: Sequence[Evidence], classes: Sequence[str]) -> Columns | None:
@@ -53,6 +57,7 @@ def columns(evidence: Sequence[Evidence], classes: Sequence[str]) -> Columns | N
 
     ordered = sorted(labels, key=place)[:_MOST_COLUMNS]
     count = max(len(classes), len(labels))
+    others = set(range(len(classes))).difference(ordered) if judged else ()
     return Columns(
         rows=tuple(SHOWN[what] for what in rows),
         columns=tuple(
@@ -65,6 +70,7 @@ def columns(evidence: Sequence[Evidence], classes: Sequence[str]) -> Columns | N
         ),
         told=f"{len(ordered)} of {count} classes" if len(ordered) < count else f"{count} classes",
         total=count,
+        worse=sum(place(label)[0] < place(ordered[0])[0] for label in others),
     )
 
 

@@ -1,21 +1,23 @@
 """The contact sheet: all small pictures of an audit on one picture that needs no magnifier."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from audits.evidence.evidence import Evidence, Picture
 from audits.report.lettering import (
-    INK,
     LABEL,
     LINE,
+    NUMBERED,
     PALE,
+    drawn_titles,
     fitted,
-    font,
     is_missing,
+    length,
     missing_cell,
+    write,
 )
 
 WIDTH = 900
@@ -38,27 +40,37 @@ def png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def contact_sheet(evidence: Sequence[Evidence], title: str) -> Image.Image | None:
+def contact_sheet(
+    evidence: Sequence[Evidence], title: str, classes: Sequence[str] = ()
+) -> Image.Image | None:
     """Blocks below each other, one for each check: a column for each slider, a row for each step.
 
     It is 900 pixels wide; sliders that find no room there go on in a block of their own below.
-    None if no check has small pictures.
+    `classes` are the names in the order of the model's logits. None if no check has small pictures.
     """
+    drawn = drawn_titles(classes)
     small = {e.check: [p for p in e.pictures if p.small] for e in evidence}
     blocks = [
-        block for check, pictures in small.items() if pictures for block in _blocks(check, pictures)
+        block
+        for check, pictures in small.items()
+        if pictures
+        for block in _blocks(check, pictures, drawn)
     ]
     if not blocks:
         return None
+    numbered = any(name not in classes for name in drawn.values())
     height = _TITLE + 3 * _MARGIN + sum(block.height + _MARGIN for block in blocks)
+    height += _HEAD if numbered else 0
     sheet = Image.new("RGB", (WIDTH, height), "white")
     draw = ImageDraw.Draw(sheet)
     shown = fitted(" ".join(title.split()), WIDTH - 2 * _MARGIN, _TITLE)
-    draw.text((_MARGIN, _MARGIN), shown, fill=INK, font=font(_TITLE))
+    write(draw, (_MARGIN, _MARGIN), shown, _TITLE)
     top = _TITLE + 2 * _MARGIN + _MARGIN // 2
     for block in blocks:
         sheet.paste(block, (_MARGIN, top))
         top += block.height + _MARGIN
+    if numbered:
+        write(draw, (_MARGIN, top), NUMBERED, ink=PALE)
     return sheet
 
 
@@ -78,30 +90,34 @@ def cell(image: np.ndarray, side: int = _CELL) -> Image.Image:
     return framed
 
 
-def _blocks(check: str, pictures: Sequence[Picture]) -> Iterator[Image.Image]:
+def _blocks(
+    check: str, pictures: Sequence[Picture], drawn: Mapping[str, str]
+) -> Iterator[Image.Image]:
     keys = list(dict.fromkeys(picture.key for picture in pictures))
     for at in range(0, len(keys), _COLUMNS):
         part = keys[at : at + _COLUMNS]
         numbers = f", {at + 1} to {at + len(part)} of {len(keys)}" if len(keys) > _COLUMNS else ""
-        yield _block(check + numbers, part, pictures)
+        yield _block(check + numbers, part, pictures, drawn)
 
 
-def _block(heading: str, keys: Sequence[str], pictures: Sequence[Picture]) -> Image.Image:
-    names = {p.key: p.name for p in pictures}
+def _block(
+    heading: str, keys: Sequence[str], pictures: Sequence[Picture], drawn: Mapping[str, str]
+) -> Image.Image:
+    names = {p.key: drawn.get(p.name, p.name) for p in pictures}
     steps = {p.step: p.caption for p in pictures}
     images = {(p.key, p.step): p.image for p in pictures}
     size = (WIDTH - 2 * _MARGIN, 2 * _HEAD + len(steps) * (_CELL + _GAP))
     block = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(block)
-    draw.text((0, 0), fitted(heading, size[0]), fill=INK, font=font())
+    write(draw, (0, 0), fitted(heading, size[0]))
     for column, key in enumerate(keys):
         shown = fitted(names[key], _CELL)
-        left = _LABELS + column * (_CELL + _GAP) + (_CELL - font().getlength(shown)) / 2
-        draw.text((left, _HEAD), shown, fill=PALE, font=font())
+        left = _LABELS + column * (_CELL + _GAP) + (_CELL - length(shown)) / 2
+        write(draw, (left, _HEAD), shown, ink=PALE)
     for row, step in enumerate(sorted(steps)):
         top = 2 * _HEAD + row * (_CELL + _GAP)
         label = fitted(steps[step], _LABELS - _GAP)
-        draw.text((0, top + (_CELL - LABEL) // 2), label, fill=PALE, font=font())
+        write(draw, (0, top + (_CELL - LABEL) // 2), label, ink=PALE)
         for column, key in enumerate(keys):
             if (key, step) in images:
                 left = _LABELS + column * (_CELL + _GAP)

@@ -55,7 +55,10 @@ def block(result: AuditResult, day: date, root: str | None = "", longest: int = 
     picture = ""
     if root is not None and pictured:
         address = f"{root}get-artifact?path=strip.png&run_uuid={result.run_id}"
-        picture = f"![The classes that the model draws worst, with their images]({address})"
+        # MLflow would show the picture close to the table.
+        picture = (
+            f"&nbsp;\n\n![Classes with what the model draws for them, the worst first]({address})"
+        )
     # In order of worth; on the page they stand in the order of the last line.
     room = longest - len(kept[0])
     chosen = {}

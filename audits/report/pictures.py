@@ -14,7 +14,7 @@ from audits.report.text import middle
 SHOWN: dict[Shows, str] = {
     "image": "the real image",
     "masked": "the image with blanks",
-    "update": "the update",
+    "update": "the update (red: brighter, blue: darker)",
     "drawing": "its own drawing",
     "blanks": "the blanks filled in",
     "class": "the drawing of the class",

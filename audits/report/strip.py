@@ -1,4 +1,4 @@
-"""The strip: image, drawing and filled image of the classes that a model draws worst.
+"""The strip: image, drawing and filled image of classes, those first that a model draws worst.
 
 It is small enough (800 x 220 pixels) to be seen whole in the description of a version.
 """
@@ -12,10 +12,19 @@ from PIL import Image, ImageDraw
 from audits.checks._images import slugs
 from audits.evidence.evidence import Evidence
 from audits.report.contact_sheet import cell
-from audits.report.lettering import INK, LABEL, PALE, fitted, font, has_glyphs
+from audits.report.lettering import (
+    INK,
+    LABEL,
+    NUMBERED,
+    PALE,
+    drawn_titles,
+    fitted,
+    length,
+    write,
+)
 
 WIDTH, HEIGHT = 800, 220
-_CELL, _GAP, _LABELS, _HEAD, _SMALL = 46, 4, 88, 22, 13
+_CELL, _GAP, _LABELS, _HEAD, _SMALL, _SMALLEST = 46, 4, 88, 22, 13, 11
 _COLUMN = 64
 # Stages by the captions of the checks that come with the package; a check of another package has
 # its first and its last picture.
@@ -59,21 +68,20 @@ def strip(evidence: Sequence[Evidence], classes: Sequence[str]) -> Image.Image |
     rows = stages(evidence, classes)
     if not rows:
         return None
-    titles, named = worst_first(rows), titles_of(classes)
+    titles, names, drawn = worst_first(rows), titles_of(classes), drawn_titles(classes)
     shown = titles[: (WIDTH - _LABELS) // _COLUMN]
     picture = Image.new("RGB", (_LABELS + len(shown) * _COLUMN, HEIGHT), "white")
     draw = ImageDraw.Draw(picture)
     if len(shown) < len(titles):
         told = f"{len(shown)} of {len(titles)}"
-        draw.text((0, 4), told, fill=PALE, font=font(_SMALL))
+        write(draw, (0, 4), told, _SMALL, PALE)
     for column, title in enumerate(shown):
-        name = named.get(title, title)
-        _centred(draw, column, 1, name if has_glyphs(name) else title, LABEL)
+        _centred(draw, column, 1, drawn.get(title, title), LABEL)
     top = _HEAD
     for stage in rows:
-        draw.text((0, top + _CELL // 2 - LABEL // 2), stage.label, fill=INK, font=font())
+        write(draw, (0, top + _CELL // 2 - LABEL // 2), stage.label)
         if stage.counts:
-            draw.text((0, top + _CELL), "recognised", fill=PALE, font=font(_SMALL))
+            write(draw, (0, top + _CELL), "recognised", _SMALL, PALE)
         for column, title in enumerate(shown):
             if title in stage.pictures:
                 left = _LABELS + column * _COLUMN + (_COLUMN - _CELL) // 2
@@ -81,6 +89,9 @@ def strip(evidence: Sequence[Evidence], classes: Sequence[str]) -> Image.Image |
             if found := stage.counts.get(title):
                 _centred(draw, column, top + _CELL, f"{found.images} of {found.of}", _SMALL)
         top += stage.height
+    if any(title in names and drawn[title] != names[title] for title in shown):
+        told = fitted(NUMBERED, picture.width, _SMALLEST)
+        write(draw, (0, HEIGHT - _SMALLEST - 3), told, _SMALLEST, PALE)
     return picture
 
 
@@ -147,5 +158,5 @@ def _stage(label: str, evidence: Evidence, caption: str, classes: Sequence[str])
 
 def _centred(draw: ImageDraw.ImageDraw, column: int, top: int, words: str, size: int) -> None:
     shown = fitted(words, _COLUMN - _GAP, size)
-    left = _LABELS + column * _COLUMN + (_COLUMN - font(size).getlength(shown)) / 2
-    draw.text((left, top), shown, fill=INK if size == LABEL else PALE, font=font(size))
+    left = _LABELS + column * _COLUMN + (_COLUMN - length(shown, size)) / 2
+    write(draw, (left, top), shown, size, INK if size == LABEL else PALE)

@@ -52,7 +52,8 @@ def _result(count: int = 1, waivers: tuple[Waiver, ...] = (), **changes: Any) ->
 
 
 def test_words_come_first_then_the_sentence_the_table_the_pictures_and_the_links():
-    first, table, picture, links = block(_result(), _DAY).split("\n\n")
+    first, table, gap, picture, links = block(_result(), _DAY).split("\n\n")
+    assert gap == "&nbsp;"
     assert first == (
         "Audit failed, 2026-11-25. Recognises only 24 % of its drawings (needed: at least 60 %; "
         "the same pixels shuffled: 6 %)."
