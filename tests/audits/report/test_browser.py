@@ -3,36 +3,18 @@
 Screenshots are kept in build/screenshots, to be looked at.
 """
 
-import shutil
-from collections.abc import Iterator
 from functools import partial
 from html import escape
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pytest
+from browsing import NARROW, SHOTS, WIDE, Opened, loaded
 from report_pages import PAGES
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-
-WIDE, NARROW = (1280, 800), (400, 800)
-SHOTS = Path(__file__).parents[3] / "build" / "screenshots"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -45,45 +27,15 @@ def paths(tmp_path_factory) -> dict[str, Path]:
     return found
 
 
-class _Opened:
-    """A page in a browser, with what its console said and what it asked for."""
-
-    def __init__(self, browser, path, size=WIDE, **context):
-        width, height = size
-        viewport = {"width": width, "height": height}
-        self.context = browser.new_context(viewport=viewport, **context)
-        self.page = self.context.new_page()
-        self.said, self.asked = [], []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(path.as_uri())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.context.close()
-
-    def keep(self, name):
-        """Keeps a screenshot of the window."""
-        SHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SHOTS / f"{name}.png")
-
-
-def _loaded(page) -> list[bool]:
-    return page.evaluate("[...document.images].map(i => i.complete && i.naturalWidth > 0)")
-
-
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_says_nothing_in_the_console_and_loads_nothing(browser, paths, name, scheme):
-    with _Opened(browser, paths[name], color_scheme=scheme) as opened:
+    with Opened(browser, paths[name].as_uri(), color_scheme=scheme) as opened:
         assert opened.said == []
         assert [url for url in opened.asked if not url.startswith("data:")] == [
             paths[name].as_uri()
         ]
-        assert all(_loaded(opened.page))
+        assert all(loaded(opened.page))
         opened.keep(f"{name}-{scheme}")
 
 
@@ -101,7 +53,7 @@ FIRST = {
     "name", ["failed", "passed", "ablation", "many_classes", "candidate", "baseline"]
 )
 def test_six_things_are_on_the_first_screen(browser, paths, name):
-    with _Opened(browser, paths[name]) as opened:
+    with Opened(browser, paths[name].as_uri()) as opened:
         for what, where in FIRST.items():
             box = opened.page.locator(where).first.bounding_box()
             assert box is not None, what
@@ -129,7 +81,7 @@ def test_a_sandboxed_frame_shows_the_page(browser, paths, tmp_path):
         f'<iframe sandbox="" style="width:1200px;height:700px" srcdoc="{inside}"></iframe>',
         encoding="utf-8",
     )
-    with _Opened(browser, frame) as opened:
+    with Opened(browser, frame.as_uri()) as opened:
         content = opened.page.frames[1]
         assert "FAILED" in content.inner_text(".word")
         assert content.locator(".columns img").first.bounding_box()["width"] > 50
@@ -141,7 +93,7 @@ def test_a_sandboxed_frame_shows_the_page(browser, paths, tmp_path):
 def test_two_pages_lead_to_each_other_in_a_folder_and_from_a_frame_into_mlflow(
     browser, paths, tmp_path
 ):
-    with _Opened(browser, paths["candidate"]) as opened:
+    with Opened(browser, paths["candidate"].as_uri()) as opened:
         assert not opened.page.locator(".framed").is_visible()
         for name in ("baseline", "candidate"):
             with opened.context.expect_page() as new:
@@ -160,7 +112,7 @@ def test_two_pages_lead_to_each_other_in_a_folder_and_from_a_frame_into_mlflow(
             f'srcdoc="{inside}"></iframe>',
             encoding="utf-8",
         )
-        with _Opened(browser, frame) as opened:
+        with Opened(browser, frame.as_uri()) as opened:
             content = opened.page.frames[1]
             assert "Links open here with Ctrl and a click" in content.inner_text(".facts")
             with opened.context.expect_page() as new:
@@ -172,14 +124,14 @@ def test_two_pages_lead_to_each_other_in_a_folder_and_from_a_frame_into_mlflow(
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_narrow_screen_needs_no_sideways_scrolling(browser, paths, name):
-    with _Opened(browser, paths[name], NARROW) as opened:
+    with Opened(browser, paths[name].as_uri(), NARROW) as opened:
         opened.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
         opened.keep(f"{name}-narrow")
 
 
 def test_a_printed_page_keeps_its_badge_and_repeats_the_heads_of_tables(browser, paths):
-    with _Opened(browser, paths["ablation"]) as opened:
+    with Opened(browser, paths["ablation"].as_uri()) as opened:
         opened.page.emulate_media(media="print")
         styles = opened.page.evaluate(
             "[getComputedStyle(document.querySelector('.word')).printColorAdjust,"
@@ -202,7 +154,7 @@ def test_a_printed_page_keeps_its_badge_and_repeats_the_heads_of_tables(browser,
 )
 def test_axe_finds_nothing_of_moderate_or_worse(browser, paths, name, scheme):
     # axe itself is a script, which the page's own policy would forbid.
-    with _Opened(browser, paths[name], color_scheme=scheme, bypass_csp=True) as opened:
+    with Opened(browser, paths[name].as_uri(), color_scheme=scheme, bypass_csp=True) as opened:
         opened.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         found = axe.Axe().run(opened.page).response
         assert len(found["passes"]) > 10
@@ -211,7 +163,7 @@ def test_axe_finds_nothing_of_moderate_or_worse(browser, paths, name, scheme):
 
 
 def test_the_keyboard_reaches_and_scrolls_the_table_of_an_ablation(browser, paths):
-    with _Opened(browser, paths["ablation"], NARROW) as opened:
+    with Opened(browser, paths["ablation"].as_uri(), NARROW) as opened:
         region = opened.page.get_by_role("region", name="Own drawings under other settings: cells")
         region.focus()
         assert region.evaluate("e => e === document.activeElement && e.scrollWidth > e.clientWidth")
@@ -221,7 +173,7 @@ def test_the_keyboard_reaches_and_scrolls_the_table_of_an_ablation(browser, path
 
 
 def test_a_click_on_a_head_sorts_the_table_of_classes(browser, paths):
-    with _Opened(browser, paths["failed"]) as opened:
+    with Opened(browser, paths["failed"].as_uri()) as opened:
         table = opened.page.locator("table.bars").first
 
         def column():
@@ -241,7 +193,7 @@ def test_a_click_on_a_head_sorts_the_table_of_classes(browser, paths):
 
 
 def test_in_grey_an_outcome_is_still_told_by_word_and_form(browser, paths):
-    with _Opened(browser, paths["failed"]) as opened:
+    with Opened(browser, paths["failed"].as_uri()) as opened:
         words = opened.page.locator("td.outcome").all_inner_texts()
         assert {word.split()[0] for word in words} == {"✗", "✓", "?"}
         forms = opened.page.locator("table.conditions svg.strip .dot").evaluate_all(
