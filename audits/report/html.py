@@ -41,7 +41,11 @@ def report(audited: Audited, verdict: Verdict, evidence: Sequence[Evidence]) -> 
     found = answer(verdict, evidence)
     judged = {row.judgement.condition.metric for row in found.rows}
     checks = {check.name: check for check in audited.checks}
-    rows = [_Condition(row, _title(row), strip(row), _beside(row)) for row in found.rows]
+    numbers = {e.check: number for number, e in enumerate(evidence, 1)}
+    rows = [
+        _Condition(row, _title(row), strip(row), _beside(row), numbers.get(_check(row)))
+        for row in found.rows
+    ]
     return page(
         "report.html",
         audited=audited,
@@ -139,6 +143,11 @@ class _Condition(NamedTuple):
     title: str
     strip: Strip | None
     beside: str  # behind the bound, if not the metric's own value is judged
+    section: int | None  # number of the section of its check, from 1
+
+
+def _check(row: Row) -> str:
+    return row.judgement.condition.metric.partition("/")[0]
 
 
 def _fitting(rows: Sequence[_Condition]) -> int:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import reports
 from PIL import Image
+from report_pages import PAGES
 
 from audits.config.policy import Condition, Policy, Waiver
 from audits.evidence.estimate import Estimate
@@ -98,10 +99,19 @@ def test_names_and_reasons_are_text_and_nothing_else(page):
 
 def test_the_page_refers_to_nothing_outside_itself(page):
     for tag, attributes in _Page(page).tags:
-        assert tag not in {"link", "iframe", "object", "embed", "base", "form", "a"}
-        for name in ("src", "href", "srcset", "data", "action", "background"):
+        assert tag not in {"link", "iframe", "object", "embed", "base", "form"}
+        assert attributes.get("href", "#").startswith("#")  # a place of the page
+        for name in ("src", "srcset", "data", "action", "background"):
             assert attributes.get(name, "data:").startswith("data:")
     assert not re.search(r"url\(|@import|https?:|//", re.sub(r"base64,[\w+/=]+", "", page))
+
+
+def test_a_condition_leads_to_the_section_of_its_check():
+    page = PAGES["failed"]()
+    for metric in (str(condition.metric) for condition in reports.POLICY.conditions):
+        number = re.search(rf'<a href="#check-(\d+)"><span title="{metric}', page)[1]
+        heading = re.search(rf'<h2 id="check-{number}">.*?</h2>', page)[0]
+        assert f'<span class="id">{metric.partition("/")[0]}</span>' in heading
 
 
 def test_the_only_address_on_the_page_is_that_of_the_run():
