@@ -1,9 +1,11 @@
 """Asks an open model the same images when an audit begins and when it ends."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from audits.errors import AuditError
 from fillblanks import Classifier
@@ -21,12 +23,14 @@ class First:
     images: Tensor  # (n, C, H, W) in [0, 1]
     logits: Tensor  # (n, K)
     state: State
+    scripts: Sequence[str]
 
     @classmethod
     def of(cls, classifier: Classifier, images: Tensor) -> "First":
         """Asks `classifier` up to 32 of `images`. Raises AuditError if it changes meanwhile."""
         some = images[:_IMAGES]
-        return cls(some, _answers(classifier, some), State.of(classifier.net))
+        logits = _answers(classifier, some)
+        return cls(some, logits, State.of(classifier.net), _scripts(classifier.net))
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Again:
                 "asked. Remove that memory."
             )
         if not self.holds_the_same:
-            return "The model changed its weights or another tensor. Remove that memory."
+            return "The model changed its weights or other values. Remove that memory."
         return ""
 
 
@@ -58,8 +62,26 @@ def again(first: First, classifier: Classifier, *, only_classes: bool) -> Again:
     return Again(
         len(logits),
         changed(first.logits, logits, every, tolerance, only_classes=only_classes),
-        not first.state.changed(State.of(classifier.net)),
+        not first.state.changed(State.of(classifier.net))
+        and first.scripts == _scripts(classifier.net),
     )
+
+
+def _scripts(net: nn.Module) -> list[str]:
+    """A sha256 of each network of TorchScript in `net`, and then of torch's random numbers.
+
+    TorchScript can remember in texts, in new keys and in constants of its code, which are no
+    tensors of a module, and in the place of the sequence of random numbers. What it would save
+    holds all but the last. Empty without TorchScript.
+    """
+    found: list[str] = []
+    inside: tuple[str, ...] = ()
+    for path, module in net.named_modules():
+        if isinstance(module, torch.jit.ScriptModule) and not path.startswith(inside):
+            inside = (*inside, f"{path}." if path else "")
+            found.append(hashlib.sha256(module.save_to_buffer()).hexdigest())
+    sequence = torch.get_rng_state().numpy().tobytes()
+    return [*found, hashlib.sha256(sequence).hexdigest()] if found else []
 
 
 def _answers(classifier: Classifier, images: Tensor, size: int = _AT_ONCE) -> Tensor:

@@ -110,7 +110,7 @@ def _inspect(
         folder=str(folder),
         data=str(data),
         flavour=flavour.name,
-        digest=digest_of(sha256, flavour.name),
+        digest=digest_of(sha256, flavour.digested),
         loaded=loaded,
         trusted=bool(running or runs_code),
         contract=_contract(folder, conf, flavour, preprocessing),

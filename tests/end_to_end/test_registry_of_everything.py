@@ -151,6 +151,22 @@ def test_a_sweep_of_one_name_takes_what_others_leave_alone(registry, asked, tmp_
         assert out.splitlines()[2].startswith(row)
 
 
+@pytest.mark.parametrize("name", ["unsigned", "words", "sklearn"])
+def test_a_version_that_passed_is_looked_at_though_it_looks_foreign_now(
+    name, registry, asked, tmp_path
+):
+    """Else whoever changes its files and its MLmodel keeps the verdict for ever."""
+    of.register("m", of.write(tmp_path / "m", **of.FOREIGN[name][1]))
+    client = MlflowClient()
+    client.set_model_version_tag("m", "1", "audit.verdict", "undecided")
+    assert asked("--without-prefect")[0] == 0
+    client.set_model_version_tag("m", "1", "audit.verdict", "passed")
+    code, out = asked("--without-prefect")
+    assert code == 2
+    assert "models:/m/1" in out
+    assert "left alone" not in out
+
+
 def test_odd_and_unreachable_versions_do_not_stop_a_sweep(
     registry, asked, config, tmp_path, monkeypatch
 ):

@@ -17,8 +17,16 @@ class Flavour(ABC):
     name: ClassVar[str]
     """The key under which MLmodel lists the format."""
 
+    reading: ClassVar[int] = 1
+    """Raised if this release may answer otherwise than older ones: their measurements are void."""
+
     pyfunc_keys: ClassVar[tuple[str, ...]] = ("data",)
     """The keys by which the entry python_function leads MLflow to the same data; () if by none."""
+
+    @property
+    def digested(self) -> str:
+        """The text for the format in the digest of a model."""
+        return self.name if self.reading == 1 else f"{self.name} {self.reading}"
 
     def data(self, folder: Path, conf: Model) -> Path:
         """The file or folder that holds the model, inside `folder`. Raises ModelRefused."""

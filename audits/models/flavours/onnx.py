@@ -12,6 +12,7 @@ from torch import nn
 from audits.errors import AuditError, ModelRefused
 from audits.models.contract import Said
 from audits.models.flavours.base import Flavour, inside
+from audits.models.flavours.onnx_effects import expect_steady
 from audits.models.signature import said_by_tensor
 
 _INSTALL = "pip install 'fillblanks[onnx]'"
@@ -23,6 +24,7 @@ class Onnx(Flavour):
     """A graph in an ONNX file, whose weights may be in further files of the model's folder."""
 
     name: ClassVar[str] = "onnx"
+    reading: ClassVar[int] = 2
 
     def data(self, folder: Path, conf: Model) -> Path:
         return inside(folder, self.entry(conf).get("data", "model.onnx"))
@@ -34,7 +36,13 @@ class Onnx(Flavour):
         return []
 
     def check(self, data: Path, *, trusted: bool) -> None:
+        if data.suffix != ".onnx":  # onnxruntime reads .ort as another format
+            raise ModelRefused(
+                f"Expected an ONNX file with the ending .onnx, got {data.name[:60]!r}. Log the "
+                "model again with mlflow.onnx."
+            )
         model = _graph(data)
+        expect_steady(model)
         own = {function.domain for function in model.functions}
         for opset in model.opset_import:
             if opset.domain not in (*_DOMAINS, *own) and any(

@@ -1,5 +1,6 @@
 """A model that answers otherwise at the end of an audit than at its beginning is told."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -54,3 +55,66 @@ def test_weights_that_change_between_calls_are_found():
     found = again(first, classifier, only_classes=False)
     assert (found.otherwise, found.holds_the_same) == (0, False)
     assert "changed its weights" in found.question
+
+
+class _Text(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.asked = ""
+
+    def forward(self, x):
+        self.asked = self.asked + "."
+        return x.flatten(1)
+
+
+class _Keys(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.asked = {"": 0}
+
+    def forward(self, x):
+        self.asked[str(len(self.asked))] = 0
+        return x.flatten(1)
+
+
+class _Draws(nn.Module):
+    def forward(self, x):
+        return x.flatten(1) + torch.rand(1).gt(2).float()
+
+
+class _Steady(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(1, 4, 1), nn.BatchNorm2d(4), nn.Dropout())
+
+    def forward(self, x):
+        return self.layers(x).flatten(1)
+
+
+def _constant():
+    calls = torch.zeros(1)
+
+    def counts(x):
+        return x.flatten(1) + 0 * calls.add_(1)
+
+    return torch.jit.trace(counts, torch.rand(2, 1, 2, 2), check_trace=False)
+
+
+class _Inside(nn.Module):
+    def __init__(self, script):
+        super().__init__()
+        self.script = script
+
+    def forward(self, x):
+        return self.script(x)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", [_Steady, _Text, _Keys, _Draws, "constant"])
+def test_torchscript_that_remembers_in_no_tensor_of_a_module_is_found(kind, tmp_path):
+    script = _constant() if kind == "constant" else torch.jit.script(kind().eval())
+    torch.jit.save(script, str(tmp_path / "script.pt"))
+    net = _Inside(torch.jit.load(str(tmp_path / "script.pt")))
+    found = _found(net, 5, torch.rand(8, 1, 2, 2))
+    assert found.otherwise == 0
+    assert found.holds_the_same == (kind is _Steady)

@@ -219,6 +219,13 @@ def test_graphs_that_cannot_be_audited_are_refused_in_one_line(exported, tmp_pat
         with pytest.raises(ModelRefused, match=message) as refused:
             inspect(folder, Preprocessing())
         assert "\n" not in str(refused.value)
+    conf = folder / "MLmodel"
+    said = conf.read_text()
+    (folder / "model.ort").write_bytes(good)
+    conf.write_text(said.replace("model.onnx", "model.ort"))
+    with pytest.raises(ModelRefused, match=r"with the ending .onnx, got 'model.ort'"):
+        inspect(folder, Preprocessing())
+    conf.write_text(said)
     (folder / "model.onnx").write_bytes(b"no protobuf")
     with pytest.raises(ModelRefused, match="Expected an ONNX file"):
         inspect(folder, Preprocessing())
