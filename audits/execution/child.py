@@ -108,6 +108,7 @@ def open_model(job: Job) -> Setting:
         gives=net.gives,
         model=net.adaptation,
         reference=reference.adaptation if reference else Adaptation(),
+        other_gradient=net.other_gradient,
     )
     _opened = Opened(
         job,

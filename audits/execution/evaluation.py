@@ -30,5 +30,6 @@ class Evaluation:
     contract: tuple[tuple[str, str, str], ...] = ()  # its fields as (name, value, source)
     skipped: tuple[str, ...] = ()  # sentences about images that were left out
     questions: tuple[str, ...] = ()  # about fields that decide and that no source names
+    doubts: tuple[str, ...] = ()  # why the model must not pass
     shape: tuple[int, ...] = ()  # of an image as the model takes it
     refusal: str = ""  # why the model could not be opened

@@ -1,5 +1,6 @@
 """Setting: on what an open model runs, and how it is fed and read."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -37,6 +38,7 @@ class Setting:
     gives: Ability = "gradients"
     model: Adaptation = field(default_factory=Adaptation)
     reference: Adaptation = field(default_factory=Adaptation)
+    other_gradient: bool = False  # there is a gradient, but not that of the answers
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Setting":
@@ -74,6 +76,16 @@ class Setting:
                 "need more do not apply."
             )
         return (*notes, *(f"The reference: {note}" for note in self.reference.notes))
+
+    def doubts(self, needs: Iterable[Ability]) -> tuple[str, ...]:
+        """Why no audit with checks of these needs may pass; nothing if none of them is in doubt."""
+        if not self.other_gradient or not any(includes(need, "gradients") for need in needs):
+            return ()
+        return (
+            "The model's gradient at its input is not that of its answers: it does not foretell "
+            "how they change if pixels change, so its fills may be those of another network. Take "
+            "out detach, rounding and thresholds on the way.",
+        )
 
     def lacks(self, needs: Ability) -> str:
         """Why a check with these needs does not apply to the model; "" if it applies."""

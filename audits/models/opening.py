@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from audits.errors import ModelRefused
-from audits.models.adapter import AdaptedNet
+from audits.models.adapter import NETWORK_ERRORS, AdaptedNet
 from audits.models.contract import InputContract, Outputs
 from audits.models.form import Ability, Adaptation, Form, InputSide, includes
 from audits.models.outputs import DoesNotRun, recognised
 from audits.models.tokens import mixes_tokens
 from fillblanks import Classifier
 from fillblanks.memory import is_short
+from fillblanks.slopes import ENOUGH, agreement
 
 _HALF = (torch.float16, torch.bfloat16)
 _WIDE = (torch.float32, torch.float64)
@@ -24,12 +25,16 @@ _LEAST_ROWS = 8
 
 @dataclass(frozen=True)
 class OpenedNet:
-    """A network as a classifier, how it was adapted to be one, and what it gives."""
+    """A network as a classifier, how it was adapted to be one, and what it gives.
+
+    With `other_gradient` it has a gradient that is not that of its answers.
+    """
 
     classifier: Classifier
     adaptation: Adaptation
     gives: Ability
     classes: int
+    other_gradient: bool = False
 
 
 def opened(
@@ -166,12 +171,32 @@ def _tried(
                     "Name the model's classes under preprocessing.classes."
                 )
             count = _count(classifier, images, rows, form.scale == "classes")
+            other = gives is None and _has_another_gradient(classifier, images, rows)
             gives = gives or _ability(form, classifier, images)
     except ModelRefused:
         raise
     except ValueError as error:
         raise ModelRefused(str(error)) from error
-    return OpenedNet(classifier, adaptation, gives, count)
+    return OpenedNet(classifier, adaptation, gives, count, other)
+
+
+def _has_another_gradient(classifier: Classifier, images: Tensor, rows: int) -> bool:
+    """Whether there is a gradient that does not foretell how logits change.
+
+    A gradient that cannot be computed, or told from rounding, is left to the checks.
+    """
+    if not classifier.has_gradient(images):
+        return False
+    try:
+        found = agreement(classifier, images, rows)
+    except (*NETWORK_ERRORS, MemoryError) as error:
+        if not is_short(error):
+            return False
+        if rows == 1:
+            raise
+    else:
+        return found is not None and found < ENOUGH
+    return _has_another_gradient(classifier, images, rows // 2)
 
 
 def _ability(form: Form, classifier: Classifier, images: Tensor) -> Ability:

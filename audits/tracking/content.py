@@ -114,6 +114,7 @@ class Content(_Read):
     data: AuditedData
     config: Settings
     questions: tuple[str, ...]  # about facts of the model's input that nobody had named
+    doubts: tuple[str, ...] = ()  # why the model must not pass; older evidence lacks it
     files: dict[str, str]  # sha256 by name
     checks: tuple[dict[str, Any], ...]  # as `audits.evidence.codec` writes them
     verdict: Decided

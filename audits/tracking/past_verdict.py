@@ -33,7 +33,7 @@ def _judgement(condition: Condition, said: Judged) -> Judgement:
 
 def _deciding(audit: PastAudit, judgements: tuple[Judgement, ...]) -> tuple[Judgement, ...]:
     """The judgements behind the word, as `decide` names them."""
-    if audit.questions:
+    if audit.questions or (audit.doubts and audit.word == "undecided"):
         return ()
     wanted = {"failed": "failed", "undecided": "not_judged", "passed": "passed"}[audit.word]
     return tuple(j for j in judgements if j.waiver is None and j.outcome == wanted)

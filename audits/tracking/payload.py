@@ -95,6 +95,7 @@ def _evidence_json(result: AuditResult, files: dict[str, bytes]) -> bytes:
             for field, value, source in evaluation.contract
         ],
         "questions": evaluation.questions,
+        "doubts": evaluation.doubts,
         "versions": versions(),
         "notes": result.notes,
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},

@@ -81,6 +81,11 @@ class PastAudit:
         return self.content.questions
 
     @property
+    def doubts(self) -> tuple[str, ...]:
+        """Sentences that say why the model must not pass."""
+        return self.content.doubts
+
+    @property
     def skipped(self) -> tuple[str, ...]:
         """Sentences about images that were left out."""
         return self.content.data.skipped

@@ -96,6 +96,7 @@ def decide(
     questions: Sequence[str] = (),
     skipped: Sequence[str] = (),
     checks: Sequence[Check] | None = None,
+    doubts: Sequence[str] = (),
 ) -> Verdict:
     """`failed` if a condition failed; `passed` only if there are conditions and all passed.
 
@@ -105,6 +106,9 @@ def decide(
 
     With open questions about the model's input, those given and those of the evidence, the figures
     may be about a model that nobody has: then the verdict is `undecided`, whatever they are.
+
+    `doubts` are sentences that say why the model must not pass: nothing but a failure stands above
+    them.
 
     `skipped` are sentences about images that were left out; they stand behind every reason.
 
@@ -116,7 +120,7 @@ def decide(
     the time). So a condition counts as failed only if Holm's procedure over all conditions that are
     not waived rejects it at 2.5 %; else it is not judged.
     """
-    verdict = _decided(policy, evidence, today, questions)
+    verdict = _decided(policy, evidence, today, questions, doubts)
     if checks is not None and verdict.word == "passed":
         judged = [j.condition for j in verdict.judgements if j.decides]
         if gap := not_covered(judged, evidence, checks):
@@ -127,7 +131,11 @@ def decide(
 
 
 def _decided(
-    policy: Policy, evidence: Sequence[Evidence], today: date, questions: Sequence[str]
+    policy: Policy,
+    evidence: Sequence[Evidence],
+    today: date,
+    questions: Sequence[str],
+    doubts: Sequence[str],
 ) -> Verdict:
     alone = [_judged(c, policy, evidence, today) for c in policy.conditions]
     judgements = _among_all(alone)
@@ -142,6 +150,8 @@ def _decided(
         return Verdict("undecided", " ".join(asked), judgements)
     if failed:
         return Verdict("failed", _sentence(failed) + also, judgements, deciding=tuple(failed))
+    if doubts:
+        return Verdict("undecided", " ".join(doubts), judgements)
     if open_:
         return Verdict("undecided", _sentence(open_) + also, judgements, deciding=tuple(open_))
     if errors:

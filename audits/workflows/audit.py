@@ -98,8 +98,8 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
 
 
 def _verdict(config: AuditConfig, evaluation: Evaluation) -> Verdict:
-    asked, skipped = evaluation.questions, evaluation.skipped
-    verdict = decide(config.policy, evaluation.evidence, today(), asked, skipped, config.checks)
+    given = config.policy, evaluation.evidence, today(), evaluation.questions, evaluation.skipped
+    verdict = decide(*given, config.checks, evaluation.doubts)
     if evaluation.refusal:
         verdict = Verdict("undecided", evaluation.refusal, verdict.judgements)
     return with_isolation(verdict, config.isolation)
@@ -149,6 +149,8 @@ def _evaluate_baseline(
 
     def known(inputs: AuditInputs) -> list[Evidence] | None:
         found = reader.find(own.experiment, **{INPUTS_TAG: inputs.digest})
-        return [without_drops(one) for one in with_pictures(found)] if found else None
+        if found is None or found.questions or found.doubts:
+            return None  # they are asked anew
+        return [without_drops(one) for one in with_pictures(found)]
 
     return evaluate(own, model, images, worker, executor, known)

@@ -22,6 +22,8 @@ def compared(
     if baseline.questions:
         asked = " ".join(baseline.questions)
         return evaluation, (f"Not compared with the baseline, whose input is not known: {asked}",)
+    if baseline.doubts:
+        return evaluation, (f"Not compared with the baseline: {' '.join(baseline.doubts)}",)
     if differing := _fed_differently(baseline, preprocessing):
         return evaluation, (differing,)
     evidence, reasons = [], []

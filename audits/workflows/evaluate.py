@@ -41,7 +41,9 @@ def evaluate(
             with Session(inputs, worker) as session:
                 evidence = [_run_check(session, c, executor) for c in session.config.checks]
                 asked = _asked_again(session, evidence)
-                return _evaluation(inputs, evidence, session.notes, session.engine, asked)
+                doubts = session.setting.doubts(check.needs for check in session.config.checks)
+                notes, engine = session.notes, session.engine
+                return _evaluation(inputs, evidence, notes, engine, asked, doubts)
     except (AuditError, WorkerFailure) as error:
         detail = error.detail if isinstance(error, WorkerFailure) else ""
         reason = "the model could not be opened"
@@ -55,6 +57,7 @@ def _evaluation(
     notes: tuple[str, ...],
     setting: dict[str, object] | None = None,
     asked: tuple[str, ...] = (),
+    doubts: tuple[str, ...] = (),
 ) -> Evaluation:
     return Evaluation(
         tuple(evidence),
@@ -71,6 +74,7 @@ def _evaluation(
         preprocessing=inputs.preprocessing,
         contract=tuple(inputs.files.contract.rows()),
         questions=(*inputs.questions, *asked),
+        doubts=doubts,
         skipped=inputs.images.scan.told_in_verdict,
         shape=inputs.shape,
     )

@@ -147,7 +147,8 @@ def _decision(
     found = None if fresh else due(asked).audit
     if found is not None:
         given = asked.policy, found.evidence, today(), found.questions, found.skipped
-        verdict = with_isolation(decide(*given, asked.checks), found.isolation)
+        verdict = decide(*given, asked.checks, found.doubts)
+        verdict = with_isolation(verdict, found.isolation)
         run, evidence, reused = (found.run_id, found.page), tuple(found.evidence), True
     else:
         result = audit(asked)

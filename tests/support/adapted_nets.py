@@ -131,6 +131,19 @@ class Detached(Around):
         return self.net(x).detach()
 
 
+class Borrowing(Around):
+    """Has the gradient of another network, with the other sign."""
+
+    def __init__(self, net: nn.Module, other: nn.Module):
+        super().__init__(net)
+        self.other = other
+
+    def forward(self, x: Tensor) -> Tensor:
+        gradient = -self.other(x)
+        answer: Tensor = self.net(x).detach() + gradient - gradient.detach()
+        return answer
+
+
 class ByNumpy(Around):
     """Goes through numpy on its way."""
 

@@ -14,6 +14,7 @@ from simple_nets import logistic
 from audits import parse_config, run_audit
 from audits.execution.setting import Setting
 from audits.models.form import Adaptation, Form
+from audits.workflows.freshness import due
 from audits.workflows.preview import preview
 
 # MLflow infers none for a network whose output is not a tensor.
@@ -96,6 +97,17 @@ def test_a_check_that_cannot_run_blocks_none_that_can(kind, net, config_of, plai
     told = preview(config)
     assert "no gradient at its input" in told
     assert "left    0 passes" in told
+
+
+def test_a_borrowed_gradient_does_not_pass(net, config_of):
+    config = config_of(nets.Borrowing(net, logistic(noise=0.3)), CHECKS, pickled=False)
+    result = run_audit(config)
+    assert [one.status for one in result.evidence] == ["ok"] * len(CHECKS)
+    (doubt,) = result.evaluation.doubts
+    assert (result.verdict.word, result.verdict.reason) == ("undecided", doubt)
+    assert "gradient at its input is not that of its answers" in doubt
+    found = due(config).audit  # as it was recorded
+    assert (found.doubts, found.word) == ((doubt,), "undecided")
 
 
 def test_a_reference_needs_to_give_predictions_alone(net, config_of, register, plain_figures):

@@ -150,6 +150,18 @@ def test_with_an_open_question_nothing_is_passed_or_failed(accuracy, evidence_of
     assert decide(MIN, [doubtful], TODAY).reason == "Which classes?"
 
 
+def test_with_a_doubt_nothing_is_passed_and_a_failure_stays(evidence_of):
+    for accuracy, word in (
+        (GOOD, "undecided"),
+        ((0.92, 0.88, 0.95, 100), "undecided"),  # not judged
+        ((0.1, 0.05, 0.15, 400), "failed"),
+    ):
+        evidence = [evidence_of(accuracy=accuracy)]
+        found = decide(MIN, evidence, TODAY, doubts=["Another network draws."])
+        assert (found.word, found.reason == "Another network draws.") == (word, word != "failed")
+        assert (found.deciding == ()) == (word != "failed")
+
+
 def test_left_out_images_stand_behind_every_reason(evidence_of):
     for accuracy in (GOOD, (0.1, 0.05, 0.15, 400), (0.92, 0.88, 0.95, 100)):
         evidence = [evidence_of(accuracy=accuracy)]

@@ -1,0 +1,133 @@
+"""Whether a network's gradient is that of its logits: both are compared along some directions."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fillblanks.classifier import Classifier
+
+_IMAGES, _DIRECTIONS = 8, 16  # at most
+_LARGE, _FEW_IMAGES, _FEW_DIRECTIONS = 64, 4, 8  # of images with more than 64 pixels a side
+# Of a pixel, in the root mean square. Networks of rounded numbers need a long step, networks of
+# large images, in which all pixels move, a short one.
+_STEPS = (1 / 255, 4 / 255, 1 / 1020)
+_LONG = 16 / 255  # if nothing tells by the others, as in half precision
+ENOUGH = 0.5  # chosen after looking, see docs/exam.md
+_FAR = 2.0  # cuts smooth directions off
+_COARSE = 4  # smooth directions are made from so many values a side
+_BLANK = 4  # squares a side, of which half are blank
+_SEED = 0
+_ROUNDING = 8  # steps of rounding that a change of logits must exceed
+
+
+def agreement(classifier: Classifier, images: Tensor, rows: int = 8) -> float | None:
+    """How well the gradient foretells by how much logits change: 1 exactly, 0 or less not at all.
+
+    Up to 8 of `images`, float (N, C, H, W) in [0, 1] on the classifier's device, are moved to and
+    fro along 16 directions, half of them with a sign of its own for each pixel, half smooth (4
+    images and 8 directions above 64 pixels a side). Steps of three lengths are tried until the
+    result is `ENOUGH`, and a fourth if none tells: the best counts. Every second image has blanks,
+    which stay as they are along half of the directions. The differences a of two sums of logits,
+    and their forecasts b by the gradient, give 2 sum(ab) / (sum(aa) + sum(bb)) for an image. The
+    result is the mean over the whole images, or over those with blanks if that is lower: 1 if the
+    network is linear, less if the gradient has another direction, sign or size. `rows` is the
+    number of images in a pass. None if no image tells: logits change by less than their rounding,
+    or are not finite.
+    """
+    large = max(images.shape[2:]) > _LARGE
+    generator = torch.Generator().manual_seed(_SEED)
+    some = images[: _FEW_IMAGES if large else _IMAGES]
+    keep = _keep(some, generator)
+    some = some * keep
+    count = _FEW_DIRECTIONS if large else _DIRECTIONS
+    directions = _directions(count, images.shape[1:], generator).to(some)
+    # Blanks stay as they are along the first half: a network may see by them that it is audited.
+    along = torch.stack([directions[: count // 2] * one for one in keep])
+    along = torch.cat([along, directions[count // 2 :].expand(len(some), -1, -1, -1, -1)], 1)
+    with torch.no_grad():
+        logits = _logits(classifier, some, rows)
+    weights = _weights(logits, generator)
+    gradients = _gradients(classifier, some, weights, rows)
+    finest = _finest(classifier) * logits.abs().amax(1)
+
+    def found(step: float) -> float | None:
+        told: tuple[list[float], list[float]] = [], []  # of whole images, and of those with blanks
+        for at, image in enumerate(some):
+            moved = step * along[at]
+            # Values stay in [0, 1]: a network may cut others off, or know by them that it is tried.
+            there, back = (image + moved).clamp(0, 1), (image - moved).clamp(0, 1)
+            with torch.no_grad():
+                both = _logits(classifier, torch.cat([there, back]), rows)
+            seen = (both[:count] - both[count:]) @ weights[:, at].T
+            foretold = (there - back).double().flatten(1) @ gradients[:, at].flatten(1).T
+            told[at % 2].extend(_alike(seen, foretold, _ROUNDING * float(finest[at])))
+        return min((sum(one) / len(one) for one in told if one), default=None)
+
+    best: float | None = None
+    for step in _STEPS:
+        one = found(step)
+        best = one if best is None else best if one is None else max(best, one)
+        if best is not None and best >= ENOUGH:
+            return best
+    return found(_LONG) if best is None else best
+
+
+def _finest(classifier: Classifier) -> float:
+    """The relative rounding of the coarsest numbers of the network."""
+    dtypes = {p.dtype for p in classifier.net.parameters() if p.is_floating_point()}
+    return max(torch.finfo(dtype).eps for dtype in dtypes | {classifier.dtype})
+
+
+def _alike(seen: Tensor, foretold: Tensor, rounding: float) -> list[float]:
+    """2 sum(ab) / (sum(aa) + sum(bb)) of both; nothing if they are no larger than `rounding`."""
+    size = float((seen.square() + foretold.square()).sum())
+    if not math.isfinite(size) or size <= seen.numel() * rounding**2:
+        return []
+    return [2 * float((seen * foretold).sum()) / size]
+
+
+def _keep(images: Tensor, generator: torch.Generator) -> Tensor:
+    """1, and 0 in half of the squares of every second image (N, 1, H, W)."""
+    squares = torch.rand((len(images), 1, _BLANK, _BLANK), generator=generator)
+    keep = (squares < squares.flatten(1).median(1).values[:, None, None, None]).float()
+    keep[::2] = 1
+    return functional.interpolate(keep, images.shape[2:]).to(images)
+
+
+def _directions(count: int, shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """Directions (count, C, H, W) with the mean square 1, or less if they were cut at 2."""
+    signs = torch.randint(0, 2, (count // 2, *shape), generator=generator).float() * 2 - 1
+    coarse = torch.randn((count - len(signs), shape[0], _COARSE, _COARSE), generator=generator)
+    smooth = functional.interpolate(coarse, shape[1:], mode="bilinear")
+    smooth = smooth / smooth.square().mean((1, 2, 3), keepdim=True).sqrt()
+    return torch.stack([signs, smooth], 1).flatten(0, 1).clamp(-_FAR, _FAR)
+
+
+def _weights(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Weights (2, N, K) of sums of logits: the first class less the second, and at random."""
+    count = logits.shape[1]
+    first, second = logits.topk(2, dim=1).indices.T
+    margin = functional.one_hot(first, count) - functional.one_hot(second, count)
+    chance = torch.randn(logits.shape, generator=generator, dtype=torch.float64).to(logits.device)
+    chance = functional.normalize(chance - chance.mean(1, keepdim=True))
+    return torch.stack([margin.double(), chance])
+
+
+def _logits(classifier: Classifier, images: Tensor, rows: int) -> Tensor:
+    return torch.cat([classifier(one).double() for one in images.split(max(rows, 1))])
+
+
+def _gradients(classifier: Classifier, images: Tensor, weights: Tensor, rows: int) -> Tensor:
+    """Gradients (T, N, C, H, W) of T sums of logits with `weights` (T, N, K), float64."""
+    found = []
+    for each in weights:
+        pieces = zip(images.split(max(rows, 1)), each.split(max(rows, 1)), strict=True)
+        for piece, wanted in pieces:
+            with torch.inference_mode(False), torch.enable_grad():
+                leaf = piece.clone().requires_grad_(True)
+                total = (classifier(leaf).double() * wanted.clone()).sum()
+                (gradient,) = torch.autograd.grad(total, leaf)
+            found.append(gradient.double())
+    return torch.cat(found).reshape(len(weights), *images.shape)
