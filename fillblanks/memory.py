@@ -7,6 +7,7 @@ _SHORT = (
     *("allocate memory", "out of memory", "bad_alloc", "bad allocation"),
     "Resource temporarily unavailable",  # of a thread without room for its stack
 )
+_NO_ROOM_FOR_CODE = "could not create a primitive"  # all that oneDNN says if a kernel finds no room
 
 
 class OutOfMemory(RuntimeError):
@@ -16,4 +17,5 @@ class OutOfMemory(RuntimeError):
 def is_short(error: BaseException) -> bool:
     """Whether the error says that memory is too short."""
     typed = isinstance(error, MemoryError | torch.OutOfMemoryError | OutOfMemory)
-    return typed or any(words in str(error) for words in _SHORT)
+    told = str(error)
+    return typed or told == _NO_ROOM_FOR_CODE or any(words in told for words in _SHORT)

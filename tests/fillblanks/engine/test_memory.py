@@ -26,6 +26,7 @@ SHORT = {
         "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"
     ),
     "Python": MemoryError(),
+    "oneDNN": RuntimeError("could not create a primitive"),
 }
 ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU; there is none")
 
@@ -95,16 +96,17 @@ def test_with_a_plan_memory_that_is_short_is_told_in_a_line(
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("error", ["GPU", "CPU", "Python"])
+@pytest.mark.parametrize("error", ["GPU", "CPU", "Python", "oneDNN"])
 def test_without_a_plan_memory_that_is_short_for_one_image_is_told(pictures, error):
     with pytest.raises(OutOfMemory, match=r"= 1 x 1 x 8 x 8 = 64 values.* Take smaller"):
         expected_fill(limited(0, SHORT[error]), pictures(3, 1, 8, 8), samples=4)
 
 
 @pytest.mark.parametrize("plan", [None, Plan(8)], ids=str)
-def test_another_error_is_not_taken_for_memory(pictures, plan):
-    with pytest.raises(RuntimeError, match=r"^a bug$") as raised:
-        expected_fill(limited(4, RuntimeError("a bug")), pictures(3, 1, 8, 8), samples=4, plan=plan)
+@pytest.mark.parametrize("told", ["a bug", "could not create a primitive descriptor iterator"])
+def test_another_error_is_not_taken_for_memory(pictures, plan, told):
+    with pytest.raises(RuntimeError, match=rf"^{told}$") as raised:
+        expected_fill(limited(4, RuntimeError(told)), pictures(3, 1, 8, 8), samples=4, plan=plan)
     assert not isinstance(raised.value, OutOfMemory)
 
 
