@@ -13,6 +13,7 @@ from audits.errors import one_line
 if TYPE_CHECKING:
     from matplotlib.font_manager import FontEntry
 
+_PLACEHOLDERS = "Last Resort"  # a family of matplotlib's that draws a box for every character
 _REGULAR = 400  # the weight of plain letters
 
 
@@ -53,6 +54,8 @@ def _fonts() -> Iterator[Font]:
     from matplotlib.font_manager import fontManager
 
     for entry in sorted(fontManager.ttflist, key=_rank):
+        if entry.name.startswith(_PLACEHOLDERS):
+            continue
         yield Font(Path(entry.fname), entry.name)
 
 

@@ -88,6 +88,7 @@ class Bar(NamedTuple):
     images: int
     share: float  # in percent; NaN if the check saw no image of the class
     mistaken: str  # "read as 8: 3 of 10", the most frequent mistake, or ""
+    whole: str  # the class that it is mistaken for, not cut
 
 
 class ClassRow(NamedTuple):
@@ -128,13 +129,10 @@ def class_table(evidence: Sequence[Evidence], classes: Sequence[str]) -> ClassTa
 def _bar(one: Recognition, label: int, classes: Sequence[str]) -> Bar:
     hits, count = one.hits(label)
     share, found = one.share(label), one.mistaken(label)
-    mistaken = ""
+    mistaken = whole = ""
     if found:
         label, times = found
-        read = (
-            "none that counts"
-            if label < 0
-            else f"read as {middle(class_name(label, classes), NAME)}"
-        )
+        whole = "none that counts" if label < 0 else class_name(label, classes)
+        read = whole if label < 0 else f"read as {middle(whole, NAME)}"
         mistaken = f"{read}: {times} of {count}"
-    return Bar(hits, count, round(100 * share, 1), mistaken)
+    return Bar(hits, count, round(100 * share, 1), mistaken, whole)

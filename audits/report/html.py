@@ -128,7 +128,8 @@ def linked(page: str, file: str) -> str:
     """The page with the link to its other page leading to `file`, in the folder of both."""
     address = escape(quote(file))
     own = f'<a class="other" href="{address}" data-file="{address}"'
-    return re.sub('<a class="other" href="[^"]*" data-file="[^"]*"', lambda _: own, page, count=1)
+    found = r'<a class="other" href="[^"]*" data-file="[^"]*"([^>]*)>[^<]*</a>'
+    return re.sub(found, lambda link: f"{own}{link[1]}>{escape(file)}</a>", page, count=1)
 
 
 @cache

@@ -9,9 +9,15 @@ for (const table of document.querySelectorAll("table.sortable")) {
       for (const other of table.querySelectorAll("thead th")) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const value = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
+      const number = (text) => {
+        const found = /^[+-]?[\d,]*\.?\d+/.exec(text);
+        return found ? Number(found[0].replaceAll(",", "")) : Infinity;
+      };
       const body = table.tBodies[0];
-      const rows = [...body.rows].sort((a, b) =>
-        value(a).localeCompare(value(b), undefined, { numeric: true }));
+      const rows = [...body.rows].sort((a, b) => {
+        const [one, other] = [number(value(a)), number(value(b))];
+        return one === other ? value(a).localeCompare(value(b)) : one < other ? -1 : 1;
+      });
       if (down) rows.reverse();
       body.append(...rows);
     });

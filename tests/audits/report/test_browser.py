@@ -192,6 +192,23 @@ def test_a_click_on_a_head_sorts_the_table_of_classes(browser, paths):
         assert table.locator("th[aria-sort=ascending]").count() == 1
 
 
+_SORTED = """name => {
+  const heads = [...document.querySelectorAll("table.sortable thead th")];
+  const head = heads.find(one => one.textContent.includes(name));
+  head.querySelector("button").click();
+  const rows = [...head.closest("table").tBodies[0].rows];
+  return rows.map(row => row.cells[head.cellIndex].textContent.trim());
+}"""
+
+
+@pytest.mark.parametrize("head", ["mask ratio", "better than the null by"])
+def test_decimals_and_signs_are_sorted_by_their_value(head, browser, paths):
+    with Opened(browser, paths["ablation"].as_uri()) as opened:
+        down = [float(value.split()[0]) for value in opened.page.evaluate(_SORTED, head)]
+        assert len(set(down)) > 1
+        assert down == sorted(down, reverse=True)
+
+
 def test_in_grey_an_outcome_is_still_told_by_word_and_form(browser, paths):
     with Opened(browser, paths["failed"].as_uri()) as opened:
         words = opened.page.locator("td.outcome").all_inner_texts()
