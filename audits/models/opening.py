@@ -190,10 +190,8 @@ def _has_another_gradient(classifier: Classifier, images: Tensor, rows: int) -> 
     try:
         found = agreement(classifier, images, rows)
     except (*NETWORK_ERRORS, MemoryError) as error:
-        if not is_short(error):
+        if not is_short(error) or rows == 1:
             return False
-        if rows == 1:
-            raise
     else:
         return found is not None and found < ENOUGH
     return _has_another_gradient(classifier, images, rows // 2)
