@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import matplotlib
-import numpy as np
 
 from audits.errors import one_line
 
@@ -30,9 +29,8 @@ DEJAVU = Font(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.t
 
 def font_for(words: str) -> Font | None:
     """The first font that has every character of the words; None if no font of the machine has."""
-    wanted = np.array(sorted(set(map(ord, one_line(words)))), np.int32)
-    found = (font for font in _fonts() if np.isin(wanted, _glyphs(font.file)).all())
-    return next(found, None)
+    wanted = set(map(ord, one_line(words)))
+    return next((font for font in _fonts() if wanted <= _glyphs(font.file)), None)
 
 
 def families(words: str) -> list[str]:
@@ -65,11 +63,11 @@ def _rank(entry: "FontEntry") -> tuple[bool, bool, bool, str]:
 
 
 @cache
-def _glyphs(file: Path) -> np.ndarray:
-    """The characters of a font, int32; none of a file that is gone or that cannot be read."""
+def _glyphs(file: Path) -> frozenset[int]:
+    """The characters of a font; none of a file that is gone or that cannot be read."""
     from matplotlib.ft2font import FT2Font
 
     try:
-        return np.array(list(FT2Font(str(file)).get_charmap()), np.int32)
+        return frozenset(FT2Font(str(file)).get_charmap())
     except (OSError, RuntimeError):  # the list of fonts may be older than the fonts
-        return np.array([], np.int32)
+        return frozenset()
