@@ -26,7 +26,8 @@ from audits.report.strips import WIDTH, Strip, strip
 from audits.report.text import finalized, middle
 from audits.verdict.decide import Verdict
 
-_LINES_FIRST = 13  # of conditions on the first screen; the other conditions are folded
+_LINES_FIRST = 13  # of conditions on the first screen
+_LINES_BEFORE_FOLD = 9  # if there is no room for all; the other conditions are folded, with a line
 _LINE = 40  # characters
 _METAS = 3  # meta elements of a page: character set, security policy, viewport
 _SENTENCE = 330  # characters on the first screen; the whole reason stands below
@@ -153,11 +154,15 @@ def _check(row: Row) -> str:
 
 def _fitting(rows: Sequence[_Condition]) -> int:
     """How many conditions find room on the first screen, at least one."""
-    lines = accumulate(
-        max(2, 1 + math.ceil(len(one.title) / _LINE)) + bool(one.row.judgement.waiver)
-        for one in rows
+    totals = list(
+        accumulate(
+            max(2, 1 + math.ceil(len(one.title) / _LINE)) + bool(one.row.judgement.waiver)
+            for one in rows
+        )
     )
-    return max(1, sum(total <= _LINES_FIRST for total in lines))
+    if not totals or totals[-1] <= _LINES_FIRST:
+        return len(totals)
+    return max(1, sum(total <= _LINES_BEFORE_FOLD for total in totals))
 
 
 def _title(row: Row) -> str:

@@ -54,10 +54,10 @@ def strip(row: Row) -> Strip | None:
 
 
 def _null(row: Row) -> float | None:
-    """The null on the axis of the judged figure: a lift over the null is 0 at the null."""
-    if row.figure in ("lift", "drop"):
+    """The null on the axis of the judged figure; a lift is 0 there, and a drop has none."""
+    if row.figure == "lift":
         return 0.0
-    return None if row.null is None else row.null.value
+    return None if row.null is None or row.figure == "drop" else row.null.value
 
 
 def axis_of(metric: Metric, figure: Figure, values: list[float]) -> tuple[float, float]:

@@ -50,7 +50,8 @@ FIRST = {
 
 
 @pytest.mark.parametrize(
-    "name", ["failed", "passed", "ablation", "many_classes", "candidate", "baseline"]
+    "name",
+    ["failed", "passed", "ablation", "many_classes", "many_conditions", "candidate", "baseline"],
 )
 def test_six_things_are_on_the_first_screen(browser, paths, name):
     with Opened(browser, paths[name].as_uri()) as opened:
