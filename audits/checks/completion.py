@@ -149,9 +149,11 @@ class Completion(Check):
             "foil": other.image,
             "completed": asked.image,
         }
-        own = readings(audit, asked.image, audit.classifier)
         by = audit.reference or audit.classifier
         read = {name: readings(audit, given, by) for name, given in pictures.items()}
+        own = read["completed"]
+        if audit.reference is not None:
+            own = readings(audit, asked.image, audit.classifier)
         part = {
             "index": indices.numpy(),
             "label": labels.numpy(),
