@@ -168,9 +168,13 @@ def test_the_keyboard_reaches_and_scrolls_the_table_of_an_ablation(browser, path
         region = opened.page.get_by_role("region", name="Own drawings under other settings: cells")
         region.focus()
         assert region.evaluate("e => e === document.activeElement && e.scrollWidth > e.clientWidth")
-        for _ in range(5):
+        # A key's scrolling is animated, and the page's own policy forbids `wait_for_function`.
+        for _ in range(50):
             opened.page.keyboard.press("ArrowRight")
-        opened.page.wait_for_function("document.activeElement.scrollLeft > 0")
+            if region.evaluate("e => e.scrollLeft > 0"):
+                break
+            opened.page.wait_for_timeout(100)
+        assert region.evaluate("e => e.scrollLeft > 0")
 
 
 def test_a_click_on_a_head_sorts_the_table_of_classes(browser, paths):
