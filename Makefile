@@ -33,7 +33,7 @@ bench: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	MYPY_NUM_WORKERS=2 $(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
 # Takes the pictures of docs/reading.md anew, in Chromium.
@@ -43,8 +43,11 @@ pictures: .venv/installed
 docs: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+# pip would compile one file after the other. compileall also meets files that are no Python.
 .venv/installed: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[audit,dev,docs]'
+	$(BIN)/python -m pip install --quiet --no-compile \
+		--constraint $(CONSTRAINTS) --editable '.[audit,dev,docs]'
+	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 	touch $@

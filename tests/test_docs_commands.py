@@ -162,11 +162,11 @@ def test_the_commands_of_a_page_do_in_their_order_what_they_are_for(page, place)
 
 
 @pytest.mark.slow
-def test_deployments_for_a_work_pool_are_run_by_a_worker(place):
+def test_deployments_for_a_work_pool_are_run_by_a_worker(place, prefect_database):
     (start, *others) = _of("prefect")
     assert start == ("prefect", "server", "start")
     worker = next(command for command in others if command[1] == "worker")
-    with prefect_server(place) as server, commands() as run:
+    with prefect_server(place, prefect_database) as server, commands() as run:
         demo = place / "fillblanks-demo" / "audit.yaml"
         assert run("audit", "models:/digits/2", "--config", demo)[0] == 0
         api = f"{server.url}/api"

@@ -25,8 +25,8 @@ pytestmark = pytest.mark.slow  # starts a server, a deployment and flow runs
 
 
 @pytest.fixture(scope="module")
-def prefect(tmp_path_factory):
-    with prefect_server(tmp_path_factory.mktemp("prefect")) as running:
+def prefect(tmp_path_factory, prefect_database):
+    with prefect_server(tmp_path_factory.mktemp("prefect"), prefect_database) as running:
         yield f"{running.url}/api"
 
 
@@ -68,14 +68,16 @@ def config(shared_registry, register, tmp_path_factory):
     return folder / "audit.yaml"
 
 
-def _start(api, *arguments):
+def _start(api, *arguments, **settings):
     return subprocess.Popen(
         [str(Path(sys.executable).parent / "fillblanks"), *map(str, arguments)],
-        env={**os.environ, "PREFECT_API_URL": api},
+        env={**os.environ, "PREFECT_API_URL": api, **settings},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # If the tests run in the background, SIGINT is ignored, and children inherit this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -117,7 +119,9 @@ def test_a_failed_audit_sets_off_an_automation(prefect, received, config):
 
 
 def test_served_deployments_run_and_are_scheduled(prefect, config):
-    process = _start(prefect, "serve", "--config", config, "--cron", "0 3 * * *", "--name", "m")
+    often = {"PREFECT_RUNNER_POLL_FREQUENCY": "1"}  # of 10 seconds by default
+    words = ("serve", "--config", config, "--cron", "0 3 * * *", "--name", "m")
+    process = _start(prefect, *words, **often)
 
     def deployment():
         assert process.poll() is None, process.stdout.read()

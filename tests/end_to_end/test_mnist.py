@@ -22,7 +22,7 @@ def test_noise_training_is_seen_by_progressive_fill(registry, register, data_fol
     ]
     metrics = {}
     for noise in (0.0, 2.0):
-        net = train(images, labels, noise=noise, seed=0, epochs=8, mean=0.3, std=0.35)
+        net = train(images, labels, noise=noise, seed=0, epochs=6, mean=0.3, std=0.35)
         uri, _ = register(net, "mnist")
         result = run_audit(
             parse_config(

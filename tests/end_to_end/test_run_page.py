@@ -95,10 +95,15 @@ def test_the_table_has_a_row_a_class_with_pictures(audited):
     assert {"path": "classes.json", "type": "table"} in logged
 
 
+@pytest.fixture(scope="module")
+def payload(audited):
+    """All that the audit logs, made once, since its pictures take seconds."""
+    return payload_of(audited[0])
+
+
 @pytest.fixture
-def logged_again(audited, tmp_path):
+def logged_again(audited, payload, tmp_path):
     """A function that logs the audit to a new run without one of its artifacts."""
-    payload = payload_of(audited[0])
     client = mlflow.MlflowClient()
 
     def logged(lost, parameters):
@@ -121,8 +126,8 @@ def logged_again(audited, tmp_path):
     return logged
 
 
-def test_a_run_that_holds_everything_is_complete(logged_again, audited):
-    read_back(*logged_again("", payload_of(audited[0]).parameters))
+def test_a_run_that_holds_everything_is_complete(logged_again, payload):
+    read_back(*logged_again("", payload.parameters))
 
 
 @pytest.mark.parametrize(
@@ -134,14 +139,14 @@ def test_a_run_that_holds_everything_is_complete(logged_again, audited):
         ("images/*.png", "files in images"),
     ],
 )
-def test_a_run_from_which_something_is_missing_is_not_complete(lost, told, logged_again, audited):
-    run_id, payload = logged_again(lost, payload_of(audited[0]).parameters)
+def test_a_run_from_which_something_is_missing_is_not_complete(lost, told, logged_again, payload):
+    run_id, payload = logged_again(lost, payload.parameters)
     with pytest.raises(RecordingError, match=f"without {told}|without .*{told}"):
         read_back(run_id, payload)
 
 
-def test_a_run_without_a_parameter_is_not_complete(logged_again, audited):
-    parameters = {**payload_of(audited[0]).parameters, "seed": "1"}
+def test_a_run_without_a_parameter_is_not_complete(logged_again, payload):
+    parameters = {**payload.parameters, "seed": "1"}
     with pytest.raises(RecordingError, match="without seed"):
         read_back(*logged_again("", parameters))
 

@@ -1,6 +1,7 @@
 """Fixtures for the tests of flows: commands as typed, configs, and packages of others."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,9 +23,10 @@ def untrained(shared_registry, register):
 
 
 @pytest.fixture(scope="module")
-def typed(tmp_path_factory, untrained):
+def typed(tmp_path_factory, untrained, prefect_database):
     """A function that runs `fillblanks ...` against a registry with an untrained model."""
     home = tmp_path_factory.mktemp("home")
+    shutil.copy(prefect_database, home)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     environment["PREFECT_HOME"] = str(home)
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"

@@ -12,7 +12,7 @@ import pytest
 from processes import wait_until_unmarked
 
 # Few enough passes for no tuning, which would take longer than all the rest.
-_CHECKS = [{"kind": "performance"}, {"kind": "random_fill", "samples": 80, "max_draws": 80}]
+_CHECKS = [{"kind": "performance"}, {"kind": "random_fill", "samples": 30, "max_draws": 30}]
 _PROGRAM = """
 import logging, sys
 from audits import read_config

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -71,7 +72,9 @@ def test_without_a_server_the_audit_goes_on_and_says_so(
 
 
 @pytest.mark.slow
-def test_a_wait_is_told_and_nothing_is_left_of_the_server(tmp_path):
+def test_a_wait_is_told_and_nothing_is_left_of_the_server(tmp_path, prefect_database):
+    (tmp_path / "prefect").mkdir()
+    shutil.copy(prefect_database, tmp_path / "prefect")
     code = (
         "import os\n"
         "from flows.terminal.environment import quieten\n"
@@ -106,7 +109,7 @@ def test_a_wait_is_told_and_nothing_is_left_of_the_server(tmp_path):
 _SLOW_SERVER = """
 import pathlib, sys, time
 if {"prefect", "server", "start"} <= set(sys.orig_argv):
-    time.sleep(30)  # Prefect itself waits for 20 s
+    time.sleep(22)  # Prefect itself waits for 20 s
     (pathlib.Path(__file__).parent / "slept").touch()
 """
 
@@ -116,7 +119,7 @@ def test_a_temporary_server_that_starts_late_is_waited_for(typed, config, tmp_pa
     (tmp_path / "slow").mkdir()
     (tmp_path / "slow" / "sitecustomize.py").write_text(_SLOW_SERVER)
     path = [str(tmp_path / "slow"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    home = tmp_path / "prefect"
+    home = tmp_path / "prefect"  # whose database the server makes
     process = typed(
         *(*_COMMANDS["audit"], "--config", config(policy=_policy(), **_PERFORMANCE)),
         wait=False,

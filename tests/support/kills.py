@@ -1,6 +1,7 @@
 """Runs audits in processes of their own, kills them, and finds their leftovers."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,10 +15,19 @@ _MARK = "FILLBLANKS_TEST"
 class Audits:
     """Runs `fillblanks audit` in processes whose descendants and files can be found."""
 
-    def __init__(self, folder: Path, uri: str, config: Path, prefect: str | None = None):
-        """`prefect` is the API URL of a server; without it each audit starts its own server."""
-        # fillblanks does not silence Prefect if the user names a server, and Prefect's log is long.
-        server = {"PREFECT_API_URL": prefect, "PREFECT_LOGGING_LEVEL": "CRITICAL"}
+    def __init__(self, folder: Path, uri: str, config: Path, prefect: str | Path):
+        """`prefect` is the API URL of a server.
+
+        If it is the file of an empty database, each audit starts its own server with a copy.
+        """
+        home = folder / "prefect"
+        home.mkdir()
+        server = {}
+        if isinstance(prefect, Path):
+            shutil.copy(prefect, home)
+        else:
+            # fillblanks does not silence Prefect at a server of the user; Prefect's log is long.
+            server = {"PREFECT_API_URL": prefect, "PREFECT_LOGGING_LEVEL": "CRITICAL"}
         self._command = [
             str(Path(sys.executable).parent / "fillblanks"),
             *("audit", uri, "--config", str(config)),
@@ -28,8 +38,8 @@ class Audits:
         self._temporary.mkdir()
         self._environment = {
             **environment,
-            "PREFECT_HOME": str(folder / "prefect"),
-            **(server if prefect else {}),
+            "PREFECT_HOME": str(home),
+            **server,
             "TMPDIR": str(self._temporary),
             _MARK: self._mark,
         }

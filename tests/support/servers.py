@@ -1,6 +1,7 @@
 """MLflow and Prefect servers for tests, on 127.0.0.1, stopped by process id."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -82,8 +83,10 @@ def mlflow_server(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def prefect_server(folder: Path) -> Iterator[Server]:
-    """Runs `prefect server start` with a database of its own."""
+def prefect_server(folder: Path, database: Path) -> Iterator[Server]:
+    """Runs `prefect server start` with a copy of an empty database."""
+    (folder / "prefect").mkdir()
+    shutil.copy(database, folder / "prefect")
     port = free_port()
     command = [
         str(Path(sys.executable).parent / "prefect"),

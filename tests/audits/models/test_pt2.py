@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-import torchvision
 from crafting import Attending, crafted, export
+from torchvision import models
 
 from audits.errors import ModelRefused
 from audits.models.pt2 import check_archive, load_exported
@@ -20,10 +20,13 @@ _LARGE = {
     "resnet18": 64,
     "efficientnet_b0": 64,
     "convnext_tiny": 64,
-    "swin_t": 64,
-    "vit_b_16": 224,
     "regnet_y_400mf": 64,
-    "densenet121": 64,
+}
+# Two or more blocks of each kind: the whole networks have nothing else, and take long to export.
+_FEW_BLOCKS = {
+    "swin": lambda: models.SwinTransformer([4, 4], 24, [2, 2], [2, 4], [7, 7]),
+    "vit": lambda: models.VisionTransformer(64, 16, 2, 3, 48, 96),
+    "densenet": lambda: models.DenseNet(16, (2, 2, 2, 2), 32),
 }
 _TIMM = {
     "vit_tiny_patch16_224": {"depth": 3},
@@ -59,7 +62,14 @@ def _expect_same(net, side, folder, *dynamic):
 )
 def test_a_network_of_torchvision_answers_the_same(name, side, tmp_path):
     torch.manual_seed(0)
-    _expect_same(torchvision.models.get_model(name, weights=None), side, tmp_path)
+    _expect_same(models.get_model(name, weights=None), side, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", _FEW_BLOCKS)
+def test_a_network_of_few_blocks_answers_the_same(name, tmp_path):
+    torch.manual_seed(0)
+    _expect_same(_FEW_BLOCKS[name](), 64, tmp_path)
 
 
 @pytest.mark.slow
@@ -88,7 +98,7 @@ def test_a_network_of_transformers_answers_the_same(name, tmp_path):
 @pytest.mark.parametrize("dynamic", [(), (2, 3)])
 def test_shapes_and_guards_of_any_height_and_width_are_kept(dynamic, tmp_path):
     torch.manual_seed(0)
-    net = torchvision.models.get_model("squeezenet1_1", weights=None)
+    net = models.get_model("squeezenet1_1", weights=None)
     _expect_same(net, 64, tmp_path, *dynamic)
 
 
