@@ -3,10 +3,14 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint docs pictures bench paper soak
+.PHONY: demo demo-photos test test-slow lint docs pictures bench paper soak
 
 demo: .venv/installed
 	$(BIN)/fillblanks demo --folder fillblanks-demo
+
+# An ImageNet network on photographs of 224 pixels; both come in packages.
+demo-photos: .venv/installed
+	$(BIN)/fillblanks demo --photos --folder fillblanks-demo-photos
 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -48,6 +52,6 @@ docs: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/python -m pip install --quiet --no-compile \
-		--constraint $(CONSTRAINTS) --editable '.[audit,dev,docs]'
+		--constraint $(CONSTRAINTS) --editable '.[audit,dev,docs,photos]'
 	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 	touch $@

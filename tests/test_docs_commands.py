@@ -24,6 +24,7 @@ from flows.cli import _parser
 
 # Commands that take too long, start servers, or need a process of their own.
 ELSEWHERE = {
+    "make demo-photos": "tests/end_to_end/test_demo_photos.py::test_the_reference_reads_the_fills",
     "make demo": "tests/end_to_end/test_demo.py::test_the_champion_is_the_version_that_passed",
     "make test": ".ci/run::make test",
     "mlflow run . -e audit": "tests/flows/test_cli.py::test_an_mlflow_project_runs_the_audit",

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from audits.checks._images import class_in
-from audits.evidence.evidence import Seen, Shows
+from audits.checks._images import class_in, value_in
+from audits.evidence.evidence import Reader, Seen, Shows
 from audits.evidence.intervals import (
     bounded_mean,
     mean,
@@ -21,7 +21,10 @@ READ: dict[Shows, str] = {
     "foil": "for another class",
     "completed": "for its class",
 }
-OWN_COLUMNS = ("label", "foil", "own", *(f"read_{name}" for name in READ))
+READINGS = ("read", "sure", "place")
+"""Columns `<name>_<picture>`: the class that the reader names, its probability, and the place of
+the class that was asked for among all classes, from 1."""
+OWN_COLUMNS = ("label", "foil", "own", *(f"{name}_{of}" for name in READINGS for of in READ))
 REFERENCE_COLUMNS = (
     "gap_label",
     "gap_foil",
@@ -29,9 +32,6 @@ REFERENCE_COLUMNS = (
     "probability_start",
     "foil_probability",
     "foil_probability_start",
-    "rank",
-    "rank_start",
-    "rank_whole",
 )
 _PLACES = {
     "reference_top1": (1, "the reference's answer"),
@@ -117,7 +117,9 @@ def measured(table: pd.DataFrame, reference: bool) -> dict[str, Metric]:
     choice = bounded_mean(values["forced_choice"])
     found["forced_choice"] = metrics["forced_choice"].measured(choice, _CHANCE)
     for name, (place, _) in _PLACES.items():
-        fill, start, whole = (values[f"rank{of}"] <= place for of in ("", "_start", "_whole"))
+        fill, start, whole = (
+            values[f"place_{of}"] <= place for of in ("completed", "smooth", "photograph")
+        )
         found[name] = metrics[name].measured(
             proportion(fill), proportion(start), paired_difference(fill, start)
         )
@@ -135,7 +137,7 @@ def measured(table: pd.DataFrame, reference: bool) -> dict[str, Metric]:
 
 def sentence(n: int, metrics: dict[str, Metric], mask_ratio: float, classes: int) -> str:
     """The findings for `n` images in plain words; `classes` is the number of all classes."""
-    blank = f"With {_SHARES.get(mask_ratio, f'{mask_ratio:.0%}')} of the image blank, "
+    blank = f"With {_share(mask_ratio)} of the image blank, "
     if "forced_choice" not in metrics:
         return (
             f"{blank}{n} images were completed for their class; without a reference no other "
@@ -154,17 +156,31 @@ def sentence(n: int, metrics: dict[str, Metric], mask_ratio: float, classes: int
     )
 
 
+def captions(mask_ratio: float | None) -> tuple[str, ...]:
+    """The names of the steps of a slider."""
+    blank = READ["masked"] if mask_ratio is None else f"{_share(mask_ratio)} blank"
+    return tuple(blank if shows == "masked" else caption for shows, caption in READ.items())
+
+
+def _share(ratio: float) -> str:
+    return _SHARES.get(ratio, f"{ratio:.0%}")
+
+
 def seen(table: pd.DataFrame, index: int | None, label: int) -> list[Seen | None]:
     """What each step of a class's slider shows; the fill for another class is of that class."""
     if index is None or index not in table.index:
         return [None] * len(READ)
     foil = class_in(table, index, "foil")
+    reader: Reader = "reference" if "gap_label" in table else "model"
     return [
         Seen(
             shows,
             index,
             foil if shows == "foil" else label,
             class_in(table, index, f"read_{shows}"),
+            reader=reader,
+            probability=value_in(table, index, f"sure_{shows}"),
+            place=class_in(table, index, f"place_{shows}"),
         )
         for shows in READ
     ]

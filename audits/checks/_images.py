@@ -96,4 +96,9 @@ def sliders(
 
 def class_in(table: pd.DataFrame, index: int, column: str) -> int:
     """The class that a column of `Evidence.images` has for an image."""
-    return int(table[column].to_numpy()[table.index.get_indexer(pd.Index([index]))[0]])
+    return int(value_in(table, index, column))
+
+
+def value_in(table: pd.DataFrame, index: int, column: str) -> float:
+    """The number that a column of `Evidence.images` has for an image."""
+    return float(table[column].to_numpy()[table.index.get_indexer(pd.Index([index]))[0]])

@@ -21,6 +21,11 @@ class Readings(NamedTuple):
     log_probability: Tensor  # float64 (n, K)
     predicted: np.ndarray  # int64 (n,), -1 for none
 
+    @property
+    def probability(self) -> np.ndarray:
+        """The probability of the likeliest class of each picture, float64 (n,)."""
+        return self.log_probability.exp().amax(1).numpy()
+
     def of(self, labels: Tensor) -> np.ndarray:
         """The log-probability of a class of each picture, float64 (n,)."""
         return self.log_probability.gather(1, labels[:, None])[:, 0].numpy()

@@ -13,6 +13,7 @@ from audits.checks._completion_figures import (
     OWN_COLUMNS,
     READ,
     REFERENCE_COLUMNS,
+    captions,
     declared,
     measured,
     seen,
@@ -23,7 +24,7 @@ from audits.checks._fill import table_of
 from audits.checks._forms import columns_form, shown_form
 from audits.checks._images import picture, sliders
 from audits.checks._prior import images_beside, spectrum_of, told_beside, with_spectrum
-from audits.checks._readings import readings
+from audits.checks._readings import Readings, readings
 from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
@@ -55,7 +56,7 @@ class Completion(Check):
     """
 
     kind: Literal["completion"] = "completion"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     plain_name: ClassVar[str] = "Blanks completed"
     how_to_read: ClassVar[tuple[str, ...]] = (
         "Parts of each image are blanked. In many small steps the blanks are filled so that the "
@@ -94,7 +95,7 @@ class Completion(Check):
         return declared(reference)
 
     def captions(self) -> tuple[str, ...]:
-        return tuple(READ.values())
+        return captions(self.mask_ratio)
 
     def settled(self, shape: tuple[int, int, int]) -> Self:
         recipe = self._recipe(shape)
@@ -159,7 +160,7 @@ class Completion(Check):
             "label": labels.numpy(),
             "foil": foils.numpy(),
             "own": np.exp(own.of(labels)),
-            **{f"read_{name}": found.predicted for name, found in read.items()},
+            **_told(read, labels, foils),
             **_shown(unit, labels, pictures),
         }
         if audit.reference is None:
@@ -171,9 +172,6 @@ class Completion(Check):
             "probability_start": np.exp(read["smooth"].of(labels)),
             "foil_probability": np.exp(read["foil"].of(foils)),
             "foil_probability_start": np.exp(read["smooth"].of(foils)),
-            "rank": read["completed"].rank(labels),
-            "rank_start": read["smooth"].rank(labels),
-            "rank_whole": read["photograph"].rank(labels),
         }
 
     def _seed(self, audit: AuditContext) -> int:
@@ -191,14 +189,14 @@ class Completion(Check):
         n, count = len(unit.indices), len(audit.classes)
         floats = {name: Array("float", (n,), optional=True) for name in ("gap_label", "gap_foil")}
         shares = ("probability", "probability_start", "foil_probability", "foil_probability_start")
-        ranks = ("rank", "rank_start", "rank_whole")
         return {
             **columns_form(audit, unit, *(f"read_{name}" for name in READ)),
             "foil": Array("int", (n,), 0, count - 1),
             "own": Array("float", (n,), 0, 1),
+            **{f"sure_{name}": Array("float", (n,), 0, 1) for name in READ},
+            **{f"place_{name}": Array("int", (n,), 1, count) for name in READ},
             **floats,
             **{name: Array("float", (n,), 0, 1, optional=True) for name in shares},
-            **{name: Array("int", (n,), 1, count, optional=True) for name in ranks},
             **shown_form(audit, unit, len(READ)),
         }
 
@@ -219,12 +217,21 @@ class Completion(Check):
                 self.name,
                 "",
                 audit.classes,
-                self.captions(),
+                captions(recipe.mask_ratio),
                 lambda label: seen(table, self.shown_image(audit, label), label),
             ),
             legend=(*self.legend, told_beside(audit, self.chosen(audit))),
             passes=self.passes(len(table)),
         )
+
+
+def _told(read: dict[str, Readings], labels: torch.Tensor, foils: torch.Tensor) -> Part:
+    columns: Part = {}
+    for name, found in read.items():
+        columns[f"read_{name}"] = found.predicted
+        columns[f"sure_{name}"] = found.probability
+        columns[f"place_{name}"] = found.rank(foils if name == "foil" else labels)
+    return columns
 
 
 def _shown(unit: Unit, labels: torch.Tensor, pictures: dict[str, torch.Tensor]) -> Part:

@@ -21,6 +21,7 @@ Part = dict[str, np.ndarray]
 """The measurements of one unit: small named arrays of numbers or text, without Python objects."""
 
 _BESIDE = ("drawing", "filled", "class")  # what a later audit shows beside its own pictures
+_SEEN = 5  # fields of Seen that evidence.json has; pictures of `_BESIDE` have no others
 _METRIC = TypeAdapter(Metric)
 _PLAIN = ("check", "status", "reason", "detail", "sentence", "legend", "questions", "passes")
 
@@ -47,7 +48,7 @@ def _shown(picture: Picture) -> dict[str, Any]:
         "step": picture.step,
         "caption": picture.caption,
         "title": picture.title,
-        "seen": list(picture.seen or ()),
+        "seen": list((picture.seen or ())[:_SEEN]),
         "shape": list(pixels.shape),
         "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
     }

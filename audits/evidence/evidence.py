@@ -37,14 +37,20 @@ interpolated smoothly; completed for its class; completed for another class. Of 
 noise; the picture of a class; the parts of it on which the class rests."""
 
 
+Reader = Literal["model", "reference"]
+
+
 class Seen(NamedTuple):
-    """What a picture shows, of which image, and the class that the model sees in it."""
+    """What a picture shows, of which image, and the class that its reader sees in it."""
 
     shows: Shows
     image: int | None  # its index in the data set; None for a whole class
     label: int  # the true class, or the class that is drawn
     read_as: int | None = None  # predicted class, -1 for none, None if nobody was asked
     missing: str = ""  # why there is nothing to see: "no draw accepted"
+    reader: Reader = "model"  # whose prediction `read_as` is
+    probability: float | None = None  # of `read_as`, by the reader; None if unknown
+    place: int | None = None  # of `label` among the reader's classes, from 1; None if unknown
 
 
 @dataclass(frozen=True)

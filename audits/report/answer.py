@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Figure, Metric, MetricUnit, named_figures
+from audits.report.completed import note
 from audits.report.numbers import interval, number
 from audits.verdict.decide import Judgement, Verdict
 
@@ -122,6 +123,7 @@ class Answer:
     word: str  # "failed", "passed", "passed, in part", "passed, 1 waived", "undecided"
     sentence: str
     rows: tuple[Row, ...]  # failed, not judged, waived, passed
+    note: str = ""  # a further sentence, about fills that show nothing
 
 
 def answer(verdict: Verdict, evidence: Sequence[Evidence]) -> Answer:
@@ -132,7 +134,7 @@ def answer(verdict: Verdict, evidence: Sequence[Evidence]) -> Answer:
     )
     waived = sum(row.outcome == "waived" for row in rows)
     word = verdict.told + (f", {waived} waived" if waived and verdict.word == "passed" else "")
-    return Answer(word, _sentence(verdict, evidence, rows), tuple(rows))
+    return Answer(word, _sentence(verdict, evidence, rows), tuple(rows), note(evidence))
 
 
 def title_of(metric: Metric, figure: Figure) -> str:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from audits.evidence.evidence import Evidence, Picture, Shows
 from audits.report.audited import BaselineShown
 from audits.report.numbers import interval, number
-from audits.report.pictures import SHOWN, Tile, class_name, shown, tile
+from audits.report.pictures import SHOWN, Tile, shown, tile
+from audits.report.readings import class_name
 
 _KINDS: tuple[Shows, ...] = ("drawing", "filled", "class")
 

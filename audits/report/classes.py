@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from audits.evidence.evidence import Evidence, Shows
-from audits.report.pictures import NAME, SHOWN, Tile, class_name, shown, tile
+from audits.report.pictures import NAME, SHOWN, Tile, shown, tile
+from audits.report.readings import class_name
 from audits.report.recognition import Recognition, of_drawings, of_real_images
 from audits.report.text import middle
 

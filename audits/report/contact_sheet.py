@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from audits.evidence.evidence import Evidence, Picture
+from audits.report.completed import come_first, is_of_completion
+from audits.report.completed_picture import of_check as completed_block
 from audits.report.lettering import (
     LABEL,
     LINE,
@@ -46,16 +48,13 @@ def contact_sheet(
     """Blocks below each other, one for each check: a column for each slider, a row for each step.
 
     It is 900 pixels wide; sliders that find no room there go on in a block of their own below.
+    Completed images have a row each, and stand above if the fills of one step show nothing.
     `classes` are the names in the order of the model's logits. None if no check has small pictures.
     """
     drawn = drawn_titles(classes)
-    small = {e.check: [p for p in e.pictures if p.small] for e in evidence}
-    blocks = [
-        block
-        for check, pictures in small.items()
-        if pictures
-        for block in _blocks(check, pictures, drawn)
-    ]
+    if come_first(evidence):
+        evidence = sorted(evidence, key=is_of_completion, reverse=True)
+    blocks = [block for one in evidence for block in _of_check(one, classes, drawn)]
     if not blocks:
         return None
     numbered = any(name not in classes for name in drawn.values())
@@ -88,6 +87,15 @@ def cell(image: np.ndarray, side: int = _CELL) -> Image.Image:
         framed = ImageOps.pad(source, (side, side), method=resample, color="white")
     ImageDraw.Draw(framed).rectangle((0, 0, side - 1, side - 1), outline=LINE)
     return framed
+
+
+def _of_check(
+    evidence: Evidence, classes: Sequence[str], drawn: Mapping[str, str]
+) -> Iterator[Image.Image]:
+    if is_of_completion(evidence):
+        yield completed_block(evidence, classes, WIDTH - 2 * _MARGIN)
+    elif pictures := [picture for picture in evidence.pictures if picture.small]:
+        yield from _blocks(evidence.check, pictures, drawn)
 
 
 def _blocks(

@@ -19,8 +19,10 @@ from audits.report.answer import Row, answer
 from audits.report.audited import Audited
 from audits.report.beside import beside
 from audits.report.classes import class_table, columns
+from audits.report.completed_tiles import first_images
 from audits.report.confusion import matrices
-from audits.report.pictures import Tile, class_name, shown, tile
+from audits.report.pictures import Tile, shown, tile
+from audits.report.readings import class_name
 from audits.report.sections import section
 from audits.report.strips import WIDTH, Strip, strip
 from audits.report.text import finalized, middle
@@ -55,6 +57,7 @@ def report(audited: Audited, verdict: Verdict, evidence: Sequence[Evidence]) -> 
         verdict=verdict,
         conditions=rows[: (first := _fitting(rows))],
         more_conditions=rows[first:],
+        images=first_images(evidence, audited.classes),
         columns=columns(evidence, audited.classes),
         classes=class_table(evidence, audited.classes),
         matrices=matrices(evidence, audited.classes),

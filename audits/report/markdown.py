@@ -9,6 +9,7 @@ from datetime import date
 
 from audits.errors import shortened
 from audits.report.answer import Row, answer
+from audits.report.completed import come_first
 from audits.report.strip import is_pictured
 from audits.verdict.isolation import WITHOUT
 from audits.verdict.result import AuditResult
@@ -44,7 +45,7 @@ def block(result: AuditResult, day: date, root: str | None = "", longest: int = 
     """
     found = answer(result.verdict, result.evidence)
     without = [WITHOUT] if result.config.isolation == "none" else []
-    parts = [*without, found.sentence, *result.evaluation.skipped]
+    parts = [*without, found.sentence, *filter(None, [found.note]), *result.evaluation.skipped]
     told = found.sentence  # the reason of a verdict has the others already
     sentence = " ".join(one for one in parts if one is told or one not in told)
     pictured = is_pictured(result.evidence)
@@ -56,9 +57,7 @@ def block(result: AuditResult, day: date, root: str | None = "", longest: int = 
     if root is not None and pictured:
         address = f"{root}get-artifact?path=strip.png&run_uuid={result.run_id}"
         # MLflow would show the picture close to the table.
-        picture = (
-            f"&nbsp;\n\n![Classes with what the model draws for them, the worst first]({address})"
-        )
+        picture = f"&nbsp;\n\n![{_strip_told(result)}]({address})"
     # In order of worth; on the page they stand in the order of the last line.
     room = longest - len(kept[0])
     chosen = {}
@@ -68,6 +67,12 @@ def block(result: AuditResult, day: date, root: str | None = "", longest: int = 
             room -= len(part) + 2
     kept += [chosen[name] for name in ("table", "picture", "links") if name in chosen]
     return "\n\n".join(kept)
+
+
+def _strip_told(result: AuditResult) -> str:
+    if come_first(result.evidence):
+        return "An image, its blanks, and how the model fills them for two classes"
+    return "Classes with what the model draws for them, the worst first"
 
 
 def common_mark(markdown: str) -> str:

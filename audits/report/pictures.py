@@ -9,6 +9,7 @@ from PIL import Image
 
 from audits.evidence.evidence import Evidence, Picture, Shows
 from audits.report.contact_sheet import png
+from audits.report.readings import class_name, reading_of
 from audits.report.text import middle
 
 SHOWN: dict[Shows, str] = {
@@ -97,15 +98,11 @@ def read_as(picture: Picture, classes: Sequence[str]) -> str:
     seen = picture.seen
     if seen is None or seen.read_as is None or seen.missing:
         return ""
+    reading = reading_of(seen, classes)
+    if seen.reader == "reference" and reading is not None:
+        return reading.told
     word = "right" if seen.read_as == seen.label else "wrong"
     return f"read as {class_name(seen.read_as, classes)}, {word}"
-
-
-def class_name(label: int, classes: Sequence[str]) -> str:
-    """The name of a class; a number without a name is told as one, -1 as no class."""
-    if label < 0:
-        return "no class"
-    return classes[label] if label < len(classes) else f"class {label}"
 
 
 def shown(evidence: Iterable[Evidence], what: Shows) -> dict[int, Picture]:

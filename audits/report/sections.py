@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 from audits.checks.base import Check
 from audits.evidence.evidence import Evidence, Picture
+from audits.report.completed_tiles import ImageTiles, tiles_of
 from audits.report.figures import Figures, figures
-from audits.report.pictures import SHOWN, Tile, class_name, large, tile
+from audits.report.pictures import SHOWN, Tile, large, tile
+from audits.report.readings import class_name
 from audits.report.tables import Shown, in_words
 
 
@@ -26,6 +28,7 @@ class Section(NamedTuple):
     figures: Figures
     tables: tuple[Shown, ...]
     sliders: tuple[Slider, ...]
+    images: tuple[ImageTiles, ...]  # that were completed; they have no slider
     large: tuple[Tile, ...]
 
 
@@ -33,13 +36,15 @@ def section(
     evidence: Evidence, check: Check | None, classes: Sequence[str], judged: Iterable[str]
 ) -> Section:
     """The section of a check; `check` is None if the config does not have it."""
+    images = tiles_of(evidence, classes)
     return Section(
         evidence,
         heading=(check.plain_name if check else "") or evidence.check.replace("_", " "),
         how_to_read=check.how_to_read if check else (),
         figures=figures(evidence, judged),
         tables=tuple(in_words(name, table) for name, table in evidence.tables.items()),
-        sliders=_sliders([p for p in evidence.pictures if p.small], classes),
+        sliders=() if images else _sliders([p for p in evidence.pictures if p.small], classes),
+        images=images,
         large=tuple(large(picture) for picture in evidence.pictures if not picture.small),
     )
 

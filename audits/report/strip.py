@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from audits.checks._images import slugs
 from audits.evidence.evidence import Evidence
+from audits.report import completed, completed_picture
 from audits.report.contact_sheet import cell
 from audits.report.lettering import (
     INK,
@@ -63,8 +64,13 @@ def strip(evidence: Sequence[Evidence], classes: Sequence[str]) -> Image.Image |
     """A column for each of the worst classes, a row for each stage; None without pictures.
 
     `classes` are the names in the order of the model's logits. Below the pictures that the model
-    was asked to recognise stands for how many images of the class it did.
+    was asked to recognise stands for how many images of the class it did. If completed images come
+    first, the strip is one of them, that in the middle of their order.
     """
+    if completed.come_first(evidence):
+        images = completed.completed(evidence, classes)
+        (middle,) = completed.spread(len(images), 1)
+        return completed_picture.drawn(images[middle], classes, (WIDTH, HEIGHT))
     rows = stages(evidence, classes)
     if not rows:
         return None

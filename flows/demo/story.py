@@ -74,7 +74,7 @@ def demo(
     for _, result in results:
         told = answer(result.verdict, result.evidence)
         console.print(f"{result.model}: {told.sentence}", soft_wrap=True)
-    pictures = [_picture(result, folder) for _, result in results]
+    pictures = [copied_picture(result, folder) for _, result in results]
 
     client = mlflow.MlflowClient()
     for _, result in results:
@@ -113,7 +113,9 @@ def registered(recipe: Recipe, folder: Path) -> str:
         name=f"training {NAME} ({recipe.title})",
     )
     log.info("registering %s (%s)", NAME, recipe.title)
-    with mlflow.start_run(experiment_id=_experiment(folder), run_name=f"{NAME}, {recipe.title}"):
+    with mlflow.start_run(
+        experiment_id=training_experiment(folder), run_name=f"{NAME}, {recipe.title}"
+    ):
         mlflow.log_params(asdict(recipe))
         info = mlflow.pytorch.log_model(
             net,
@@ -130,7 +132,8 @@ def registered(recipe: Recipe, folder: Path) -> str:
     return str(made.version)
 
 
-def _experiment(folder: Path) -> str:
+def training_experiment(folder: Path) -> str:
+    """The id of the demo's experiment of trained models, whose files go to `folder`."""
     found = mlflow.get_experiment_by_name("training")
     if found is not None:
         return found.experiment_id
@@ -157,7 +160,7 @@ def _table(results: list[tuple[Recipe, AuditResult]]) -> Table:
     return table
 
 
-def _picture(result: AuditResult, folder: Path) -> Path:
+def copied_picture(result: AuditResult, folder: Path) -> Path:
     """Copies the contact sheet to `folder`/pictures; returns the copy."""
     client = mlflow.MlflowClient()
     run: Run = client.get_run(result.run_id)

@@ -41,6 +41,8 @@ def show_verdict(
     show(Text.assemble(f"{clean(model, 80)}: ", word(given.word)))
     if (sentence := clean(given.sentence, 2000)) not in last:
         show(Text(sentence))
+    if given.note:
+        show(Text(clean(given.note, 1000)))
     if baseline is not None:
         show(Text(_compared(model, evidence, baseline)))
     if given.rows:

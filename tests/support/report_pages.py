@@ -3,6 +3,7 @@
 from datetime import date
 from functools import partial
 
+import completions
 import reports
 
 from audits.config.policy import Condition, Policy
@@ -76,6 +77,14 @@ PAGES = {
     ),
     "many_classes": lambda: _page(
         _evidence(reports.LONG), reports.LONG, title="a-long-name-" * 900 + " v12"
+    ),
+    "photographs": lambda: _page(
+        [
+            reports.performed(completions.CLASSES),
+            completions.with_lift(reports.filled(completions.CLASSES), -0.1),
+            completions.completion(8),
+        ],
+        completions.CLASSES,
     ),
     "black_box": lambda: _page([reports.performed(reports.DIGITS), reports.broken()]),
     "index": _index,

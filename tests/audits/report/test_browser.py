@@ -75,6 +75,17 @@ def test_six_things_are_on_the_first_screen(browser, paths, name):
         )
 
 
+def test_photographs_are_whole_on_the_first_screen_and_large_enough_to_be_known(browser, paths):
+    with Opened(browser, paths["photographs"].as_uri()) as opened:
+        for where in (".note", "table.conditions", ".images"):
+            box = opened.page.locator(where).first.bounding_box()
+            assert box["y"] + box["height"] <= WIDE[1], where
+        pictures = opened.page.locator(".images").first.locator("img")
+        assert pictures.count() == 2 * 5
+        assert pictures.first.bounding_box()["width"] > 100
+        assert "reference: cup .84, right" in opened.page.inner_text(".images")
+
+
 def test_a_sandboxed_frame_shows_the_page(browser, paths, tmp_path):
     inside = escape(paths["failed"].read_text(encoding="utf-8"), quote=True)
     frame = tmp_path / "frame.html"
