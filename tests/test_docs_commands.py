@@ -19,7 +19,7 @@ from servers import prefect_server
 from simple_nets import logistic
 
 from audits.data.sources import Digits, load
-from docs import ALL, EACH, ROOT
+from docs import ALL, EACH, INLINE, ROOT
 from flows.cli import _parser
 
 # Commands that take too long, start servers, or need a process of their own.
@@ -69,11 +69,39 @@ def test_the_command_line_takes_every_command(command):
     _parser().parse_args(_without_redirection(command)[0])
 
 
+def test_the_text_of_the_pages_names_commands():
+    assert len(INLINE) > 20
+    assert ("fillblanks", "show", "--sweep", "--output", "index.html") in INLINE
+    assert ("make", "docs") in INLINE
+
+
+@pytest.mark.parametrize("command", [c for c in INLINE if c[0] == "fillblanks"], ids=shlex.join)
+def test_the_command_line_takes_every_command_that_the_text_names(command):
+    parser, (name, *words) = _parser(), command[1:]
+    (commands,) = (a.choices for a in parser._actions if isinstance(a.choices, dict))
+    if name == "<command>":  # any of them
+        for each in commands:
+            with pytest.raises(SystemExit, match=r"^0$"):
+                parser.parse_args([each, *words])
+    elif any(not word.startswith("-") for word in words):
+        parser.parse_args(command[1:])
+    else:  # named without its arguments: the command and its options must be there
+        assert set(words) <= commands[name]._option_string_actions.keys()
+
+
+def _targets():
+    return set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("command", [c for c in INLINE if c[0] == "make"], ids=shlex.join)
+def test_targets_that_the_text_names_exist(command):
+    assert {word for word in command[1:] if "=" not in word} <= _targets()
+
+
 @pytest.mark.parametrize("command", [*_of("make"), *_of("mlflow")], ids=shlex.join)
 def test_targets_and_parameters_exist(command):
     if command[0] == "make":
-        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        assert set(command[1:]) <= set(targets)
+        assert set(command[1:]) <= _targets()
         return
     entries = yaml.safe_load((ROOT / "mlproject").read_text())["entry_points"]
     given = {word.split("=")[0] for flag, word in pairwise(command) if flag == "-P"}

@@ -4,12 +4,34 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from audits.checks._fill import Cut, recognition_scores
+from audits.checks._fill import NULL, Cut, recognition_scores
 from audits.evidence.estimate import Estimate
 from fillblanks.fills.threshold import Normalise
 
+
+def _recognised(column: str, words: str) -> dict[str, str]:
+    return {
+        column: words,
+        f"{column}_lift": f"{words}: better than {NULL.title} by",
+        f"{column}_null": f"{words}: {NULL.title}",
+    }
+
+
 Row = dict[str, Any]
 """The parameters of a cell, and what was found there."""
+
+
+COLUMN_WORDS = {
+    "mask_ratio": "share of blanks",
+    "patch_size": "side of a blank in pixels",
+    "normalise": "scaling of values",
+    "binarise": "white above",
+    "coverage": "share of images that count",
+    "images": "n",
+    **_recognised("accuracy", "own drawing recognised"),
+    **_recognised("reference_accuracy", "own drawing recognised by the reference"),
+}
+"""Words for the columns of the table of cells."""
 
 
 class Variant(NamedTuple):

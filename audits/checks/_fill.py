@@ -36,7 +36,7 @@ Cut = Annotated[Share | Literal["otsu"] | None, BeforeValidator(_expect_cut)]
 """How T is binarised: white above a share of its maximum, above Otsu's threshold, or not."""
 
 
-NULL = Null("the same pixels at random places")
+NULL = Null("the same pixels shuffled")
 FILL_BOUNDS = DefaultBounds(max_drop=0.05, min_lift=0.1)
 
 

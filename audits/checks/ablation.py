@@ -1,7 +1,7 @@
 """Ablation: consistency over a grid of the parameters that the paper leaves open (4.4 to 4.6)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any, ClassVar, Literal, Self
@@ -12,6 +12,7 @@ from pydantic import Field, PositiveInt, field_validator
 
 from audits.checks._ablation_pictures import Axes, grid_pictures, shown_prototypes
 from audits.checks._cells import (
+    COLUMN_WORDS,
     Variant,
     cell_estimates,
     cell_told,
@@ -54,8 +55,7 @@ _COLUMNS = ("label", "accepted", "drawn")
 class Ablation(Check):
     """Consistency of prototypes over a grid of mask ratio, patch size, update and T.
 
-    The draws of a cell are made once and serve every T. Another grid with the same cell takes them
-    from the store.
+    The draws of a cell are made once, for every T and for every grid that has this cell.
     """
 
     kind: Literal["ablation"] = "ablation"
@@ -64,6 +64,7 @@ class Ablation(Check):
     how_to_read: ClassVar[tuple[str, ...]] = (
         "Drawings with other settings: how many points better they are recognised than their null.",
     )
+    column_words: ClassVar[Mapping[str, str]] = COLUMN_WORDS
     asks_reference: ClassVar[bool] = False  # only `ask` does
     asks_at_the_end: ClassVar[bool] = True
     images: PositiveInt | None = Field(
@@ -92,7 +93,7 @@ class Ablation(Check):
         null = replace(NULL, single=False)
         metrics = {
             "least_accuracy": Metric(
-                "prototype recognised, in the worst cell",
+                "own drawing recognised, in the worst cell",
                 null=null,
                 about_learning=True,
                 clause="recognises {} of its own drawings in the worst cell of the grid",
@@ -100,7 +101,7 @@ class Ablation(Check):
             "coverage": Metric("images that have a drawing, in the worst cell", is_coverage=True),
         }
         if reference:
-            title = "prototype recognised by the reference, in the worst cell"
+            title = "own drawing recognised by the reference, in the worst cell"
             metrics["least_reference_accuracy"] = Metric(title, null=null, about_learning=True)
         return metrics
 
@@ -264,11 +265,10 @@ class Ablation(Check):
             check=self.name,
             sentence=(
                 f"Of {len(rows)} cells, the one of least lift over {NULL.title} "
-                f"({cell_told(ordered[0])}) has {least['accuracy'].value:.1%} of its prototypes "
+                f"({cell_told(ordered[0])}) has {least['accuracy'].value:.1%} of its drawings "
                 f"recognised, the one of most lift ({cell_told(ordered[-1])}) "
                 f"{most['accuracy'].value:.1%}."
             ),
-            # The least value of any cell, because the best of many cells is high by chance.
             metrics=self._least_metrics(rows, "reference_accuracy" in least),
             tables={"cells": table_of_cells(rows)},
             pictures=grid_pictures(self.name, audit.classes, axes, rows, drawings),

@@ -56,6 +56,9 @@ class Check(Strict):
     legend: ClassVar[tuple[str, ...]] = ()
     """Sentences for people that say how to read the pictures of the check; () without pictures."""
 
+    column_words: ClassVar[Mapping[str, str]] = {}
+    """Words for columns of the check's tables in the report, by the names of the columns."""
+
     kind: str
     label: str | None = Field(
         default=None,

@@ -65,7 +65,7 @@ class ProgressiveFill(FillCheck):
         "part, until the model has drawn every pixel. It is then asked to name the result.",
         "An image counts as a miss if it is not named as its true class, and also if its first "
         "masked version is not.",
-        "The null is the same pixels at random places: a model that names these as often has not "
+        "The null is the same pixels shuffled: a model that names these as often has not "
         "learnt a shape.",
     )
     legend: ClassVar[tuple[str, ...]] = ("One image a class.",)

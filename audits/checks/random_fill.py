@@ -81,7 +81,7 @@ class RandomFill(FillCheck):
         "average, would put into the blanks; it is then asked to name its own drawing.",
         "Draws count only if the model names the masked image right. An image of which no draw "
         "counts has no drawing and is a miss.",
-        "The null is the same pixels at random places: a model that names these as often has not "
+        "The null is the same pixels shuffled: a model that names these as often has not "
         "learnt a shape. An image with its blanks filled is mostly the original and proves little.",
     )
     legend: ClassVar[tuple[str, ...]] = (

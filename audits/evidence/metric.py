@@ -35,7 +35,7 @@ class Null:
     of its own, and only the lift is one figure.
     """
 
-    title: str  # "the same pixels at random places"
+    title: str  # "the same pixels shuffled"
     estimate: Estimate | None = None
     single: bool = True
 

@@ -79,8 +79,6 @@ class Session:
             given = None if self._start is None else self._start.plan
             self.plans = Plans(self.store, self._keys.plan, given)
             self.plans.choose(self._find_plan)
-            for note in self.notes:
-                log.warning(note)
             if self._start is None and tuning.is_long(self.config, self.images):
                 log.log(NOTICE, "%s: %s", self.model, self.cost())
             self._open = opening.pop_all()

@@ -14,6 +14,12 @@ from audits.report.numbers import interval, number
 from audits.verdict.decide import Judgement, Verdict
 
 _ORDER = {"failed": 0, "not_judged": 1, "waived": 2, "passed": 3}
+_OPEN = {
+    "interval": "too uncertain: {between}",
+    "chance": "may be chance, as one of several conditions: {between}",
+    "null": "no better than its null, so it does not count: {between}",
+    "coverage": "too few images count: {between}",
+}
 _JOINED = {"failed": ", but ", "passed": ", and ", "undecided": "; not settled: "}
 
 
@@ -77,7 +83,7 @@ class Row:
 
     @property
     def against(self) -> str:
-        """The null with its name, or empty: "6 %, the same pixels at random places".
+        """The null with its name, or empty: "6 %, the same pixels shuffled".
 
         Without the name beside a lift, whose title has it.
         """
@@ -102,14 +108,44 @@ class Row:
             value = f"only {value}"
         said = metric.clause.format(value) if metric.clause else f"{metric.title}: {value}"
         beside = [f"needed: {self.needs}"]
-        if self.figure == "value" and self.null is not None:
-            beside.append(f"{self.null_title}: {number(self.null.value, unit)}")
         if self.figure in ("lift", "drop"):
-            than = f"better than {self.null_title}"
-            if self.figure == "drop":
-                than = "worse than the baseline"
-            beside = [f"{number(self.estimate.value, unit, self.figure)} {than}", *beside]
+            beside = [f"{self._signed(self.estimate.value)} than {self._other}", *beside]
+        if why := self.why_open:
+            beside.append(why)
+        if self.figure in ("value", "drop") and self.null is not None:
+            beside.append(f"{self.null_title}: {number(self.null.value, unit)}")
         return f"{said} ({'; '.join(beside)})"
+
+    @property
+    def why_open(self) -> str:
+        """Why a measured figure is not judged, with its interval and n; empty for other rows."""
+        if self.estimate is None or self.outcome != "not_judged":
+            return ""
+        # An audit that is read from MLflow does not say it.
+        around = self.estimate.low <= self.judgement.condition.bound <= self.estimate.high
+        why = _OPEN.get(self.judgement.open_by or ("interval" if around else ""))
+        if why is None:
+            return ""
+        images = f"{self.estimate.n:,} image{'' if self.estimate.n == 1 else 's'}"
+        return why.format(between=f"{self._between} in the 95 % interval of {images}")
+
+    @property
+    def _between(self) -> str:
+        """The interval in words: "40 to 60 %", "1 point better to 6 points worse"."""
+        assert self.estimate is not None
+        if self.figure not in ("lift", "drop") or self.estimate.low >= 0:
+            return interval(self.estimate, self._unit, self.figure)
+        return f"{self._signed(self.estimate.low)} to {self._signed(self.estimate.high)}"
+
+    def _signed(self, value: float) -> str:
+        """A lift or drop as "3 points better" or "3 points worse"."""
+        told = number(value, self._unit, self.figure)
+        words = ("better", "worse") if self.figure == "lift" else ("worse", "better")
+        return f"{told.removeprefix('-')} {words[told.startswith('-')]}"
+
+    @property
+    def _other(self) -> str:
+        return self.null_title if self.figure == "lift" else "the baseline"
 
     @property
     def _unit(self) -> MetricUnit:
@@ -123,6 +159,7 @@ class Answer:
     word: str  # "failed", "passed", "passed, in part", "passed, 1 waived", "undecided"
     sentence: str
     rows: tuple[Row, ...]  # failed, not judged, waived, passed
+    decider: str  # the condition that decided, in words, and the number of the others
     note: str = ""  # a further sentence, about fills that show nothing
 
 
@@ -134,7 +171,8 @@ def answer(verdict: Verdict, evidence: Sequence[Evidence]) -> Answer:
     )
     waived = sum(row.outcome == "waived" for row in rows)
     word = verdict.told + (f", {waived} waived" if waived and verdict.word == "passed" else "")
-    return Answer(word, _sentence(verdict, evidence, rows), tuple(rows), note(evidence))
+    sentence = _sentence(verdict, evidence, rows)
+    return Answer(word, sentence, tuple(rows), _decider(verdict, rows), note(evidence))
 
 
 def title_of(metric: Metric, figure: Figure) -> str:
@@ -143,6 +181,8 @@ def title_of(metric: Metric, figure: Figure) -> str:
         return f"{metric.title}: {metric.null.title}"
     if figure == "lift" and metric.null is not None:
         return f"{metric.title}: better than {metric.null.title} by"
+    if metric.is_coverage:
+        return f"share of images that count: {metric.title}"
     return f"{metric.title}: worse than the baseline by" if figure == "drop" else metric.title
 
 
@@ -151,6 +191,22 @@ def _row(judgement: Judgement, evidence: Sequence[Evidence]) -> Row:
     metrics = next((one.metrics for one in evidence if one.check == check), {})
     named = named_figures(metrics).get(name)
     return Row(judgement, metrics[named.metric], named.figure) if named else Row(judgement, None)
+
+
+def _decider(verdict: Verdict, rows: Sequence[Row]) -> str:
+    """The first of the conditions that decided; of those that all passed, the closest."""
+    deciding = [row for row in rows if row.judgement in verdict.deciding]
+    if not deciding:
+        return verdict.reason
+    first = deciding[0]
+    if verdict.word == "passed":
+        first = min(deciding, key=lambda row: row.judgement.margin)
+    more = len(deciding) - 1
+    told = f"{first.title}, needed {first.needs}, measured {first.measured}"
+    if more:
+        also = "condition holds" if more == 1 else "conditions hold"
+        told += f"; {more} more {also if verdict.word == 'passed' else verdict.word}"
+    return f"{told} ({first.judgement.condition})"
 
 
 def _sentence(verdict: Verdict, evidence: Sequence[Evidence], rows: Sequence[Row]) -> str:

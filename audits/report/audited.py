@@ -49,6 +49,7 @@ class Audited:
     other: OtherPage | None = None  # None: the audit is about one model
     checks: Sequence[Check] = ()
     notes: Sequence[str] = ()
+    left_out: Sequence[str] = ()  # sentences about images that were left out
     contract: Sequence[tuple[str, str, str]] = ()  # fields of the input: name, value, source
     config: str = ""  # YAML
     repeat: Sequence[tuple[str, str]] = ()  # versions and digests by their name

@@ -18,7 +18,7 @@ class Column(NamedTuple):
     """A class: its name, how often its drawings are recognised, and its pictures, row by row."""
 
     name: str
-    told: str  # "3 of 10 drawings recognised"
+    told: str  # "3 of 10"; "" if no check saw an image of the class
     tiles: tuple[Tile | None, ...]
 
 
@@ -31,6 +31,7 @@ class Columns(NamedTuple):
     rows: tuple[str, ...]  # "the real image", ...
     columns: tuple[Column, ...]
     told: str  # "10 of 40 classes"
+    counted: str  # the images that the columns count: "own drawing recognised"; "" without any
     total: int  # of all classes
     worse: int  # classes without a picture that are recognised less often than the first column
 
@@ -70,6 +71,7 @@ def columns(evidence: Sequence[Evidence], classes: Sequence[str]) -> Columns | N
             for label in ordered
         ),
         told=f"{len(ordered)} of {count} classes" if len(ordered) < count else f"{count} classes",
+        counted=judged[0].title if judged else "",
         total=count,
         worse=sum(place(label)[0] < place(ordered[0])[0] for label in others),
     )
@@ -79,7 +81,7 @@ def _told(judged: Sequence[Recognition], label: int) -> str:
     if not judged:
         return ""
     hits, count = judged[0].hits(label)
-    return f"{hits} of {count}: {judged[0].title}"
+    return f"{hits} of {count}" if count else ""
 
 
 class Bar(NamedTuple):

@@ -21,10 +21,11 @@ from audits.report.lettering import (
     missing_cell,
     write,
 )
+from audits.report.words import SIGNS, classes_told, step_word
 
 WIDTH = 900
-_CELL, _GAP, _MARGIN, _LABELS = 72, 4, 12, 108
-_TITLE, _HEAD = 20, 26
+_CELL, _GAP, _MARGIN, _LABELS = 72, 4, 12, 116
+_TITLE, _HEAD, _SMALL = 20, 26, 12
 _COLUMNS = (WIDTH - 2 * _MARGIN - _LABELS) // (_CELL + _GAP)
 _SMALLEST_SIDE = 224
 
@@ -43,18 +44,22 @@ def png(image: Image.Image) -> bytes:
 
 
 def contact_sheet(
-    evidence: Sequence[Evidence], title: str, classes: Sequence[str] = ()
+    evidence: Sequence[Evidence],
+    title: str,
+    classes: Sequence[str] = (),
+    headings: Mapping[str, str] | None = None,
 ) -> Image.Image | None:
     """Blocks below each other, one for each check: a column for each slider, a row for each step.
 
     It is 900 pixels wide; sliders that find no room there go on in a block of their own below.
     Completed images have a row each, and stand above if the fills of one step show nothing.
-    `classes` are the names in the order of the model's logits. None if no check has small pictures.
+    `classes` are the names in the order of the model's logits, `headings` the plain names of checks
+    by their names. None if no check has small pictures.
     """
     drawn = drawn_titles(classes)
     if come_first(evidence):
         evidence = sorted(evidence, key=is_of_completion, reverse=True)
-    blocks = [block for one in evidence for block in _of_check(one, classes, drawn)]
+    blocks = [block for one in evidence for block in _of_check(one, classes, drawn, headings or {})]
     if not blocks:
         return None
     numbered = any(name not in classes for name in drawn.values())
@@ -90,42 +95,65 @@ def cell(image: np.ndarray, side: int = _CELL) -> Image.Image:
 
 
 def _of_check(
-    evidence: Evidence, classes: Sequence[str], drawn: Mapping[str, str]
+    evidence: Evidence,
+    classes: Sequence[str],
+    drawn: Mapping[str, str],
+    headings: Mapping[str, str],
 ) -> Iterator[Image.Image]:
     if is_of_completion(evidence):
         yield completed_block(evidence, classes, WIDTH - 2 * _MARGIN)
     elif pictures := [picture for picture in evidence.pictures if picture.small]:
-        yield from _blocks(evidence.check, pictures, drawn)
+        heading = headings.get(evidence.check) or evidence.check.replace("_", " ")
+        of_classes = classes if all(p.name in drawn for p in pictures) else None
+        yield from _blocks(heading, evidence.check, pictures, drawn, of_classes)
 
 
 def _blocks(
-    check: str, pictures: Sequence[Picture], drawn: Mapping[str, str]
+    heading: str,
+    check: str,
+    pictures: Sequence[Picture],
+    drawn: Mapping[str, str],
+    classes: Sequence[str] | None,
 ) -> Iterator[Image.Image]:
+    """Blocks of as many columns as find room; `classes` is None for pictures of something else."""
     keys = list(dict.fromkeys(picture.key for picture in pictures))
+    if classes:
+        heading += f": {classes_told(len(keys), classes)}"
     for at in range(0, len(keys), _COLUMNS):
         part = keys[at : at + _COLUMNS]
-        numbers = f", {at + 1} to {at + len(part)} of {len(keys)}" if len(keys) > _COLUMNS else ""
-        yield _block(check + numbers, part, pictures, drawn)
+        numbers = f" ({at + 1} to {at + len(part)} of {len(keys)})" if len(keys) > _COLUMNS else ""
+        yield _block(heading + numbers, check, part, pictures, drawn)
 
 
 def _block(
-    heading: str, keys: Sequence[str], pictures: Sequence[Picture], drawn: Mapping[str, str]
+    heading: str,
+    check: str,
+    keys: Sequence[str],
+    pictures: Sequence[Picture],
+    drawn: Mapping[str, str],
 ) -> Image.Image:
     names = {p.key: drawn.get(p.name, p.name) for p in pictures}
     steps = {p.step: p.caption for p in pictures}
+    updates = {p.step for p in pictures if p.seen and p.seen.shows == "update"}
     images = {(p.key, p.step): p.image for p in pictures}
     size = (WIDTH - 2 * _MARGIN, 2 * _HEAD + len(steps) * (_CELL + _GAP))
     block = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(block)
-    write(draw, (0, 0), fitted(heading, size[0]))
+    shown = fitted(heading, size[0] * 0.8)
+    write(draw, (0, 0), shown)
+    left = length(shown) + 2 * _GAP
+    write(draw, (left, LABEL - _SMALL), fitted(check, size[0] - left, _SMALL), _SMALL, PALE)
     for column, key in enumerate(keys):
         shown = fitted(names[key], _CELL)
         left = _LABELS + column * (_CELL + _GAP) + (_CELL - length(shown)) / 2
         write(draw, (left, _HEAD), shown, ink=PALE)
     for row, step in enumerate(sorted(steps)):
         top = 2 * _HEAD + row * (_CELL + _GAP)
-        label = fitted(steps[step], _LABELS - _GAP)
-        write(draw, (0, top + (_CELL - LABEL) // 2), label, ink=PALE)
+        lines = [step_word(steps[step]), *(SIGNS if step in updates else ())]
+        above = top + (_CELL - len(lines) * (LABEL + _GAP)) // 2
+        for number, line in enumerate(lines):
+            label = fitted(line, _LABELS - _GAP)
+            write(draw, (0, above + number * (LABEL + _GAP)), label, ink=PALE)
         for column, key in enumerate(keys):
             if (key, step) in images:
                 left = _LABELS + column * (_CELL + _GAP)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Figure, Metric
+from audits.report.answer import title_of
 from audits.report.numbers import interval, number
 
 _MOST, _LEAST = 6, 3
@@ -58,12 +59,9 @@ def figures(evidence: Evidence, judged: Iterable[str]) -> Figures:
 
 def _row(check: str, name: str, metric: Metric) -> FigureRow:
     estimate, unit, null = metric.estimate, metric.unit, metric.null
-    title = metric.title
-    if metric.is_coverage:
-        title = f"share of images that count: {title}"
     measured = null.estimate if null else None
     return FigureRow(
-        title=title,
+        title=title_of(metric, "value"),
         metric=f"{check}/{name}",
         value=number(estimate.value, unit) if estimate.finite else "not measured",
         interval=interval(estimate, unit) if estimate.finite else "",

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from audits.evidence.evidence import Evidence
-from audits.report.answer import Row, answer
+from audits.report.answer import Row, answer, title_of
 from audits.report.audited import Audited
 from audits.report.beside import beside
 from audits.report.classes import class_table, columns
@@ -23,16 +23,17 @@ from audits.report.completed_tiles import first_images
 from audits.report.confusion import matrices
 from audits.report.pictures import Tile, shown, tile
 from audits.report.readings import class_name
+from audits.report.reasons import reasons
 from audits.report.sections import section
 from audits.report.strips import WIDTH, Strip, strip
-from audits.report.text import finalized, middle
+from audits.report.text import finalized, middle, together
 from audits.verdict.decide import Verdict
 
 _LINES_FIRST = 13  # of conditions on the first screen
 _LINES_BEFORE_FOLD = 9  # if there is no room for all; the other conditions are folded, with a line
 _LINE = 40  # characters
 _METAS = 3  # meta elements of a page: character set, security policy, viewport
-_SENTENCE = 330  # characters on the first screen; the whole reason stands below
+_SENTENCE = 400  # characters on the first screen; the whole reason stands below
 
 
 def report(audited: Audited, verdict: Verdict, evidence: Sequence[Evidence]) -> str:
@@ -53,8 +54,10 @@ def report(audited: Audited, verdict: Verdict, evidence: Sequence[Evidence]) -> 
         "report.html",
         audited=audited,
         answer=found,
-        sentence=middle(found.sentence, _SENTENCE),
+        sentence=together(middle(found.sentence, _SENTENCE)),
+        cut=len(found.sentence) > _SENTENCE,
         verdict=verdict,
+        reasons=reasons(verdict, found),
         conditions=rows[: (first := _fitting(rows))],
         more_conditions=rows[first:],
         images=first_images(evidence, audited.classes),
@@ -91,6 +94,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["middle"] = middle
+    environment.filters["together"] = together
     return environment
 
 
@@ -170,7 +174,7 @@ def _fitting(rows: Sequence[_Condition]) -> int:
 
 def _title(row: Row) -> str:
     """The name of the metric alone: the bound says which of its figures is judged."""
-    return row.metric.title if row.metric else row.title
+    return title_of(row.metric, "value") if row.metric else row.title
 
 
 def _beside(row: Row) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from audits.config.policy import Condition
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Figure, MetricUnit, named_figures
@@ -11,9 +12,11 @@ from audits.report.answer import Answer, Row, title_of
 from audits.report.html import page
 from audits.report.numbers import interval, number
 from audits.report.strips import axis_of
+from audits.verdict.decide import Outcome
 
-WIDTH, HEIGHT = 240, 100
-_LEFT, _RIGHT, _TOP, _BOTTOM = 12, 12, 8, 20
+WIDTH, HEIGHT = 300, 116
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 14, 12, 22
+_OUTCOMES = {"passed": "holds", "failed": "does not hold", "not_judged": "not settled"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Point(NamedTuple):
     """One version in a trend, with places in the picture."""
 
     version: str
-    word: str
+    outcome: Outcome  # of the interval alone against the bound of today
     x: float
     y: float
     low: float
@@ -59,7 +62,11 @@ class Trend(NamedTuple):
     metric: str
     points: tuple[Point, ...]
     bound: float
-    told: str
+    needs: str  # "at least 60 %"
+    newest: str  # "v3: 41 % (37 to 46 %)"
+    top: str  # the numbers at the ends of the axis
+    bottom: str
+    told: str  # all of it in words
 
 
 class _Row(NamedTuple):
@@ -78,6 +85,8 @@ def index(models: Sequence[Indexed], without: Sequence[str], registry: str, date
         date=date,
         width=WIDTH,
         height=HEIGHT,
+        left=_LEFT,
+        top=_TOP,
         floor=HEIGHT - _BOTTOM,
     )
 
@@ -100,27 +109,45 @@ def trend(model: Indexed) -> Trend | None:
         share = (min(max(value, low), high) - low) / (high - low)
         return round(_TOP + (1 - share) * (HEIGHT - _TOP - _BOTTOM), 1)
 
-    step = (WIDTH - _LEFT - _RIGHT) / max(len(known) - 1, 1)
+    step = (WIDTH - _LEFT - _RIGHT) / len(known)
     points = tuple(
         Point(
             past.version,
-            past.word,
-            round(_LEFT + place * step, 1) if len(known) > 1 else WIDTH / 2,
+            outcome := _outcome(one, row.judgement.condition),
+            round(_LEFT + (place + 0.5) * step, 1),
             height(one.value),
             height(one.low),
             height(one.high),
-            _told(past, one, unit, figure),
+            f"{_told(past, one, unit, figure)}, {_OUTCOMES[outcome]}",
         )
         for place, (past, one) in enumerate(known)
     )
     told = "; ".join(point.told for point in points)
     title = title_of(row.metric, figure)
-    return Trend(title, name, points, height(bound), f"{title}, needed {row.needs}: {told}")
+    return Trend(
+        title,
+        name,
+        points,
+        height(bound),
+        needs=row.needs,
+        newest=_told(*known[-1], unit, figure),
+        top=number(high, unit, figure),
+        bottom=number(low, unit, figure),
+        told=f"{title}, needed {row.needs}: {told}",
+    )
+
+
+def _outcome(one: Estimate, condition: Condition) -> Outcome:
+    """Whether the whole interval is on one side of the bound."""
+    bound = condition.bound
+    holds = one.high <= bound if condition.from_above else one.low >= bound
+    fails = one.low > bound if condition.from_above else one.high < bound
+    return "passed" if holds else "failed" if fails else "not_judged"
 
 
 def _told(past: Past, one: Estimate, unit: MetricUnit, figure: Figure) -> str:
     between = interval(one, unit, figure)
-    return f"v{past.version} {number(one.value, unit, figure)} ({between})"
+    return f"v{past.version}: {number(one.value, unit, figure)} ({between})"
 
 
 def _deciding(answer: Answer) -> Row | None:

@@ -7,10 +7,11 @@ import re
 from collections.abc import Collection, Sequence
 from datetime import date
 
-from audits.errors import shortened
+from audits.errors import one_line, shortened
 from audits.report.answer import Row, answer
 from audits.report.completed import come_first
 from audits.report.strip import is_pictured
+from audits.report.text import together
 from audits.verdict.isolation import WITHOUT
 from audits.verdict.result import AuditResult
 
@@ -19,7 +20,8 @@ REPORT, BASELINE_REPORT = "report.html", "report_baseline.html"
 
 ROWS = 5  # of the table; more are counted
 _PICTURES = "contact_sheet.png"
-_SENTENCE, _CELL = 700, 110  # characters; a longer text loses its middle, which is told by " ... "
+_SENTENCE, _CELL = 700, 240  # characters; a longer text loses its middle
+_CUT = "Texts with ' ... ' in their middle are shortened here, and whole in the report."
 _SPACE = "&nbsp;&nbsp;"  # MLflow's tables have no room between their columns
 _HEAD = ("condition", "needs", "measured", "null", "outcome")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~#!])")
@@ -83,20 +85,27 @@ def common_mark(markdown: str) -> str:
     return re.sub("|".join(_PLAIN), lambda found: _PLAIN[found[0]], markdown)
 
 
-def table(rows: Sequence[Row], most: int = ROWS) -> str:
-    """A table of the first `most` conditions and the number of the others; empty without any."""
+def table(rows: Sequence[Row], most: int = ROWS, longest: int = _CELL) -> str:
+    """A table of the first `most` conditions and the number of the others; empty without any.
+
+    A cell has `longest` characters at most, and a line below the table says so if one has more.
+    """
     if not rows:
         return ""
     lines = [f"| {' | '.join(one + _SPACE for one in _HEAD)} |", f"|{' :-- |' * len(_HEAD)}"]
+    cut = False
     for row in rows[:most]:
         waiver = row.judgement.waiver
         told = f"{row.told}: {waiver.reason}" if waiver else row.told
         cells = (row.title, row.needs, row.measured, row.against or "-", told)
-        lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
+        lines.append(f"| {' | '.join(_cell(cell, longest) for cell in cells)} |")
+        cut = cut or any(len(one_line(cell)) > longest for cell in cells)
     more = len(rows) - most
     if more > 0:
         told = f"And {more} more condition{'' if more == 1 else 's'}, in the report."
         lines += ["", told]
+    if cut:
+        lines += ["", _CUT]
     return "\n".join(lines)
 
 
@@ -121,6 +130,5 @@ def links(root: str, page: str, files: Collection[str]) -> str:
     return " · ".join(f"[{title}]({address})" for title, address in places)
 
 
-def _cell(words: str) -> str:
-    # A number and its unit stay on one line of the cell.
-    return re.sub(r"(?<=\d) (?=%|points?\b)", "\u00a0", text(words, _CELL)) + _SPACE
+def _cell(words: str, longest: int) -> str:
+    return together(text(words, longest)) + _SPACE

@@ -42,7 +42,10 @@ def section(
         heading=(check.plain_name if check else "") or evidence.check.replace("_", " "),
         how_to_read=check.how_to_read if check else (),
         figures=figures(evidence, judged),
-        tables=tuple(in_words(name, table) for name, table in evidence.tables.items()),
+        tables=tuple(
+            in_words(name, table, check.column_words if check else None)
+            for name, table in evidence.tables.items()
+        ),
         sliders=() if images else _sliders([p for p in evidence.pictures if p.small], classes),
         images=images,
         large=tuple(large(picture) for picture in evidence.pictures if not picture.small),

@@ -3,6 +3,7 @@
 It is small enough (800 x 220 pixels) to be seen whole in the description of a version.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,23 +14,16 @@ from audits.checks._images import slugs
 from audits.evidence.evidence import Evidence
 from audits.report import completed, completed_picture
 from audits.report.contact_sheet import cell
-from audits.report.lettering import (
-    INK,
-    LABEL,
-    NUMBERED,
-    PALE,
-    drawn_titles,
-    fitted,
-    length,
-    write,
-)
+from audits.report.lettering import INK, LABEL, PALE, drawn_titles, fitted, length, write
+from audits.report.words import STEPS, classes_told
 
 WIDTH, HEIGHT = 800, 220
 _CELL, _GAP, _LABELS, _HEAD, _SMALL, _SMALLEST = 46, 4, 88, 22, 13, 11
 _COLUMN = 64
+_NUMBERED = " A number: no font here can write the name."
 # Stages by the captions of the checks that come with the package; a check of another package has
 # its first and its last picture.
-DRAWN = {"prototype": "drawing", "filled 100%": "filled"}
+DRAWN = {caption: STEPS[caption] for caption in ("prototype", "filled 100%")}
 _STAGES = {"image": "image", **DRAWN}
 
 
@@ -64,8 +58,9 @@ def strip(evidence: Sequence[Evidence], classes: Sequence[str]) -> Image.Image |
     """A column for each of the worst classes, a row for each stage; None without pictures.
 
     `classes` are the names in the order of the model's logits. Below the pictures that the model
-    was asked to recognise stands for how many images of the class it did. If completed images come
-    first, the strip is one of them, that in the middle of their order.
+    was asked to recognise stands for how many images of the class it did. The last line says how
+    many classes are shown. If completed images come first, the strip is one of them, that in the
+    middle of their order.
     """
     if completed.come_first(evidence):
         images = completed.completed(evidence, classes)
@@ -76,11 +71,12 @@ def strip(evidence: Sequence[Evidence], classes: Sequence[str]) -> Image.Image |
         return None
     titles, names, drawn = worst_first(rows), titles_of(classes), drawn_titles(classes)
     shown = titles[: (WIDTH - _LABELS) // _COLUMN]
-    picture = Image.new("RGB", (_LABELS + len(shown) * _COLUMN, HEIGHT), "white")
+    told = classes_told(len(shown), classes, ordered=any(stage.counts for stage in rows)) + "."
+    if any(title in names and drawn[title] != names[title] for title in shown):
+        told += _NUMBERED
+    width = max(_LABELS + len(shown) * _COLUMN, math.ceil(length(told, _SMALLEST)))
+    picture = Image.new("RGB", (width, HEIGHT), "white")
     draw = ImageDraw.Draw(picture)
-    if len(shown) < len(titles):
-        told = f"{len(shown)} of {len(titles)}"
-        write(draw, (0, 4), told, _SMALL, PALE)
     for column, title in enumerate(shown):
         _centred(draw, column, 1, drawn.get(title, title), LABEL)
     top = _HEAD
@@ -95,9 +91,7 @@ def strip(evidence: Sequence[Evidence], classes: Sequence[str]) -> Image.Image |
             if found := stage.counts.get(title):
                 _centred(draw, column, top + _CELL, f"{found.images} of {found.of}", _SMALL)
         top += stage.height
-    if any(title in names and drawn[title] != names[title] for title in shown):
-        told = fitted(NUMBERED, picture.width, _SMALLEST)
-        write(draw, (0, HEIGHT - _SMALLEST - 3), told, _SMALLEST, PALE)
+    write(draw, (0, HEIGHT - _SMALLEST - 3), told, _SMALLEST, PALE)
     return picture
 
 

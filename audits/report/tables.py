@@ -1,7 +1,7 @@
 """A check's own tables in words: a value and its interval in one cell, lifts before all else."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -10,20 +10,27 @@ _POINTS = ("lift", "gain")  # differences of shares, told in points
 _BESIDE_LIFTS = ("accuracy", "images", "coverage")  # shown in a table that has lifts
 
 
+class Head(NamedTuple):
+    """The head of a column: words, and its name in the file, in small print."""
+
+    told: str
+    column: str = ""
+
+
 class Shown(NamedTuple):
     """A table as text; `left_out` are columns that only the file in MLflow has."""
 
     name: str
-    heads: tuple[str, ...]
+    heads: tuple[Head, ...]
     rows: tuple[tuple[str, ...], ...]
     left_out: tuple[str, ...]
 
 
-def in_words(name: str, table: pd.DataFrame) -> Shown:
+def in_words(name: str, table: pd.DataFrame, words: Mapping[str, str] | None = None) -> Shown:
     """The table with its intervals beside their values.
 
     A table of cells with lifts over a null shows these first, with the number of images: many
-    shares without their nulls would only mislead.
+    shares without their nulls would only mislead. `words` are a check's own for its columns.
     """
     columns = [str(column) for column in table.columns]
     bounds = {end for column in columns for end in _ends(column, columns)}
@@ -44,7 +51,7 @@ def in_words(name: str, table: pd.DataFrame) -> Shown:
         tuple(_cell(row, column, columns) for column in shown)
         for row in renamed.to_dict(orient="records")
     ]
-    return Shown(name, tuple(map(_head, shown)), tuple(rows), tuple(left_out))
+    return Shown(name, tuple(_head(c, words or {}) for c in shown), tuple(rows), tuple(left_out))
 
 
 def _ends(column: str, columns: list[str]) -> tuple[str, ...]:
@@ -79,7 +86,9 @@ def _number(value: float, points: bool) -> str:
     return f"{value:.3f}"
 
 
-def _head(column: str) -> str:
+def _head(column: str, words: Mapping[str, str]) -> Head:
+    if column in words:
+        return Head(words[column], column)
     if column.endswith("_lift"):
-        return f"{column.removesuffix('_lift')}: better than the null by"
-    return column.replace("_", " ")
+        return Head(f"{column.removesuffix('_lift')}: better than the null by")
+    return Head(column.replace("_", " "))

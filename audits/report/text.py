@@ -1,5 +1,6 @@
 """Text of others on a page: control characters are shown, and long names lose their middle."""
 
+import re
 import unicodedata
 
 from markupsafe import Markup
@@ -30,3 +31,8 @@ def middle(text: str, longest: int) -> str:
         return line
     end = (longest - 1) * 2 // 5
     return f"{line[: longest - 1 - end]}…{line[len(line) - end :]}"
+
+
+def together(text: str) -> str:
+    """The text with no break of line between a number and its unit."""
+    return re.sub(r"(?<=\d) (?=%|points?\b)", "\u00a0", text)

@@ -2,6 +2,7 @@
 
 import platform
 import re
+import shlex
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -9,7 +10,11 @@ import mlflow
 
 from audits.config.reading import dump_config
 from audits.report.audited import Audited, BaselineShown, OtherPage
+from audits.tracking.parameters import policy_digest
 from audits.verdict.result import AuditResult
+
+UI = "http://127.0.0.1:5000/"
+"""Where `mlflow ui` answers, unless it is told otherwise."""
 
 
 def audited_of(result: AuditResult, other: OtherPage | None = None) -> Audited:
@@ -34,6 +39,7 @@ def audited_of(result: AuditResult, other: OtherPage | None = None) -> Audited:
         other=other,
         checks=result.config.checks,
         notes=result.notes,
+        left_out=evaluation.skipped,
         contract=evaluation.contract,
         config=dump_config(result.config),
         repeat=_repeat(result),
@@ -53,6 +59,13 @@ def page_url(tracking_uri: str, page: str) -> str:
     return f"{without_secrets(tracking_uri).rstrip('/')}/{page}"
 
 
+def ui_command(tracking_uri: str) -> str:
+    """The command that serves the MLflow UI of a database or folder; "" if a server does."""
+    if tracking_uri.startswith(("http", "databricks")):
+        return ""
+    return f"mlflow ui --backend-store-uri {shlex.quote(without_secrets(tracking_uri))}"
+
+
 def without_secrets(uri: str) -> str:
     """The URI without user, password, query and fragment; of one that has none, the URI."""
     scheme, mark, rest = re.split(r"[?#]", uri)[0].partition("://")
@@ -67,6 +80,7 @@ def _repeat(result: AuditResult) -> tuple[tuple[str, str], ...]:
         "digest of model": evaluation.model_digest,
         "digest of data": evaluation.data_digest,
         "digest of reference": evaluation.reference_digest,
+        "digest of policy": policy_digest(result),
         "digest of all that decides the figures": result.inputs_digest,
         "digest of all that decides the verdict": result.digest,
         "run": result.run_id,

@@ -26,7 +26,8 @@ def payload_of(result: AuditResult) -> Payload:
     model, verdict, evidence = result.model, result.verdict, result.evidence
     unisolated = ", without isolation" if result.config.isolation == "none" else ""
     title = f"{model}: {verdict.told}{unisolated}"
-    sheet = contact_sheet.contact_sheet(evidence, title, result.evaluation.classes)
+    headings = {check.name: check.plain_name for check in result.config.checks}
+    sheet = contact_sheet.contact_sheet(evidence, title, result.evaluation.classes, headings)
     sheet_png = contact_sheet.png(sheet) if sheet else None
     files: dict[str, bytes] = {}
     if (table := _per_image(evidence)) is not None:

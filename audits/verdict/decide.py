@@ -19,6 +19,7 @@ NO_CONDITION = "The policy has no condition; add some under policy."
 _NO_CHANGE = 0.0005  # is told as 0.000
 Outcome = Literal["passed", "failed", "not_judged"]
 Word = Literal["passed", "failed", "undecided"]
+Open = Literal["", "interval", "chance", "null", "coverage"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,10 @@ class Judgement:
     waiver: Waiver | None = None  # that holds today, if the condition did not pass
     margin: float = math.nan  # from the worse end of the interval to the bound, if it passed
     chance: float = math.nan  # probability of a value as bad as this at the bound
-    advice: str = ""  # the images that would settle a failure that chance may explain
+    advice: str = ""  # "; with about 9 more images ...", if it is open or chance may explain it
+    # Why a condition whose figure is known is not judged: the bound lies in the interval; chance
+    # may explain a failure; the figure is no better than its null; too few images count.
+    open_by: Open = ""
 
     @property
     def decides(self) -> bool:
@@ -199,7 +203,7 @@ def _among(judgement: Judgement, conditions: int, *, clear: bool) -> Judgement:
         f"{judgement.finding} fails alone, but as one of {conditions} conditions it may fail "
         f"by chance (Holm){judgement.advice}"
     )
-    return replace(judgement, outcome="not_judged", finding=finding)
+    return replace(judgement, outcome="not_judged", finding=finding, open_by="chance")
 
 
 def _sentence(judgements: Sequence[Judgement]) -> str:
@@ -213,8 +217,8 @@ def _judge(
     check, name = condition.judged_metric.split("/")
     found = next((e for e in evidence if e.check == check), None)
 
-    def not_judged(why: str) -> Judgement:
-        return Judgement(condition, "not_judged", why)
+    def not_judged(why: str, open_by: Open = "") -> Judgement:
+        return Judgement(condition, "not_judged", why, open_by=open_by)
 
     if found is None:
         return not_judged(f"the audit has no check {check!r}")
@@ -232,14 +236,16 @@ def _judge(
     judgement = _compare(condition, named.figure, estimate, conditions)
     behind = found.metric_behind(named.metric)
     if judgement.outcome == "passed" and (told := _no_better(found.metrics[behind])):
-        return not_judged(f"{judgement.finding} does not count: {check}/{behind} {told}")
+        found_out = f"{judgement.finding} does not count: {check}/{behind} {told}"
+        return not_judged(found_out, "null")
     coverage = found.coverage
     if judgement.outcome != "passed" or coverage is None:
         return judgement
     if not (coverage.estimate.finite and coverage.estimate.low >= min_coverage):
         return not_judged(
             f"coverage {coverage.estimate} may be below {min_coverage:g}: too few are the "
-            f"{coverage.title}"
+            f"{coverage.title}",
+            "coverage",
         )
     return judgement
 
@@ -278,4 +284,6 @@ def _compare(
     if failed:
         return Judgement(condition, "failed", shown, chance=chance, advice=advice)
     finding = f"{shown} straddles the bound{advice}"
-    return Judgement(condition, "not_judged", finding, chance=chance)
+    return Judgement(
+        condition, "not_judged", finding, chance=chance, advice=advice, open_by="interval"
+    )

@@ -1,6 +1,7 @@
 """run_audit: the whole story as a plain function."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from audits.config.audit import AuditConfig
@@ -63,7 +64,7 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
         with Worker(config.limits.memory_gib) as worker:
             evaluation = evaluate(config, model, images, worker, executor)
             if config.baseline is not None and not evaluation.refusal:
-                baseline = _evaluate_baseline(config, images, worker, executor)
+                baseline = _evaluate_baseline(config, images, worker, executor, evaluation.notes)
         drawn = config.data != given.data
         of_data, untried = told(given.data, config.data), _untried(config, drawn)
         notes = (*of_data, *evaluation.notes, *untried)
@@ -72,7 +73,8 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
         if baseline is not None:
             evaluation, reasons = compared(evaluation, baseline, config.preprocessing)
             notes += (f"Figures named _drop: how much worse than {config.baseline}.", *reasons)
-            notes += tuple(f"The baseline: {note}" for note in baseline.notes)
+            own = (note for note in baseline.notes if note not in notes)  # its page has them all
+            notes += tuple(f"The baseline: {note}" for note in own)
         if evaluation.checks:
             config = config.model_copy(update={"checks": evaluation.checks})
         result = AuditResult(
@@ -142,7 +144,11 @@ def _untried(config: AuditConfig, drawn: bool) -> tuple[str, ...]:
 
 
 def _evaluate_baseline(
-    config: AuditConfig, images: ImageSet, worker: Worker, executor: Executor
+    config: AuditConfig,
+    images: ImageSet,
+    worker: Worker,
+    executor: Executor,
+    told: Sequence[str],
 ) -> Evaluation:
     own = baseline_config(config)
     model = registry.resolve(own.model)
@@ -153,4 +159,4 @@ def _evaluate_baseline(
             return None  # they are asked anew
         return [without_drops(one) for one in with_pictures(found)]
 
-    return evaluate(own, model, images, worker, executor, known)
+    return evaluate(own, model, images, worker, executor, known, told)

@@ -1,5 +1,6 @@
 """convert: a registered model as a pt2, registered as a new version that points back."""
 
+import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from audits.models.registry import Resolved
 from audits.models.texts import read_mlmodel
 from audits.workflows.possible import expect_isolation
 from audits.workflows.resolved import with_sample
+
+log = logging.getLogger(__name__)
 
 CONVERTED_TAG = "converted_from"
 # The new signature has these, or they are those of the new network.
@@ -70,6 +73,8 @@ def convert(config: AuditConfig, name: str | None = None) -> Converted:
                 raise AuditError(" ".join(inputs.questions))
             metadata = _metadata(inputs.files.folder, inputs.files.contract)
             with Session(inputs, worker) as session:
+                for note in session.notes:
+                    log.warning(note)
                 _expect_exportable(session)
                 target = str(Path(folder) / "model")
                 compared, difference = session.ask(

@@ -1,5 +1,6 @@
 """Evaluating one model: every check is measured and concluded, also if another one fails."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from audits.checks.base import Check
@@ -18,6 +19,8 @@ from audits.execution.session import Session
 from audits.execution.worker import Worker, WorkerFailure
 from audits.models.registry import Resolved
 
+log = logging.getLogger(__name__)
+
 Known = Callable[[AuditInputs], Sequence[Evidence] | None]
 
 
@@ -28,10 +31,12 @@ def evaluate(
     worker: Worker,
     executor: Executor,
     known: Known = lambda inputs: None,
+    told: Sequence[str] | None = None,
 ) -> Evaluation:
     """Evidence of every check; if the model cannot be opened, the reason.
 
-    If `known` has evidence for the inputs, that is taken and nothing is run.
+    If `known` has evidence for the inputs, that is taken and nothing is run. `told` are notes that
+    were printed for the model whose baseline this one is; they are not printed again.
     """
     try:
         with AuditInputs(config, model, images) as inputs:
@@ -39,6 +44,7 @@ def evaluate(
             if found is not None:
                 return _evaluation(inputs, found, inputs.notes)
             with Session(inputs, worker) as session:
+                _print_notes(session.notes, told)
                 evidence = [_run_check(session, c, executor) for c in session.config.checks]
                 asked = _asked_again(session, evidence)
                 doubts = session.setting.doubts(check.needs for check in session.config.checks)
@@ -49,6 +55,14 @@ def evaluate(
         reason = "the model could not be opened"
         failed = tuple(failed_evidence(c.name, "error", reason, detail) for c in config.checks)
         return Evaluation(failed, refusal=str(error))
+
+
+def _print_notes(notes: Sequence[str], told: Sequence[str] | None) -> None:
+    for note in notes:
+        if told is None:
+            log.warning(note)
+        elif note not in told:
+            log.warning("The baseline: %s", note)
 
 
 def _evaluation(

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any, Self
 
 import mlflow
@@ -10,7 +11,7 @@ import mlflow
 from audits.config.audit import AuditConfig
 from audits.config.policy import Policy
 from audits.config.reading import parse_config
-from audits.errors import AuditError
+from audits.errors import AuditError, one_line
 from audits.evidence.evidence import Evidence
 from audits.models import registry
 from audits.models.registry import Resolved
@@ -18,9 +19,9 @@ from audits.models.snapshot import files_anew, snapshot
 from audits.report.answer import answer
 from audits.report.markdown import links, table, text
 from audits.tracking import reader
-from audits.tracking.audited import page_url
+from audits.tracking.audited import UI, page_url, ui_command
 from audits.verdict.decide import Verdict, decide
-from audits.verdict.isolation import with_isolation
+from audits.verdict.isolation import WITHOUT, with_isolation
 from audits.verdict.result import AuditResult
 from audits.verdict.suggest import default_policy
 from audits.workflows.audit import run_audit
@@ -75,22 +76,30 @@ class Decision:
     def to_markdown(self) -> str:
         """Word, sentence, conditions and links; the last line says which condition decided.
 
-        There are links if the tracking URI is a page.
+        If no server shows the run, the command is there that starts one.
         """
-        found = answer(self.verdict, self.evidence)
+        found, reason = answer(self.verdict, self.evidence), self.verdict.reason
         parts = [f"### {text(str(self.model), _LONGEST)}: {found.word}"]
-        if found.sentence != self.verdict.reason:  # the last line has it
+        if found.sentence != reason:  # the last line has it
+            parts += [WITHOUT] if reason.startswith(WITHOUT) else []
             parts.append(text(found.sentence, _LONGEST))
         parts.append(text(found.note, _LONGEST))
-        parts.append(table(found.rows, len(found.rows)))
+        parts.append(table(found.rows, len(found.rows), _LONGEST))
         if self.run_id:
             compared = f", compared with {self.baseline}" if self.baseline else ""
             parts.append(text(f"Run {self.run_id}{compared}.", _LONGEST))
-            if root := page_url(mlflow.get_tracking_uri(), ""):
+            uri = mlflow.get_tracking_uri()
+            if root := page_url(uri, ""):
                 parts.append(links(root, self.page, self.files))
+            elif command := ui_command(uri):
+                shown = links(UI, self.page, self.files)
+                parts.append(f"To see it: <code>{escape(command)}</code>, then {shown}")
         if self.promotion:
             parts.append(text(f"Promoted, {self.promotion}.", _LONGEST))
-        parts.append(text(self.line, _LONGEST))
+        if found.decider != reason:
+            recorded = escape(one_line(reason))
+            parts.append(f"<details><summary>In full</summary>{recorded}</details>")
+        parts.append(text(f"{found.word}: {found.decider}", _LONGEST))
         return "\n\n".join(part for part in parts if part) + "\n"
 
 

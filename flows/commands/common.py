@@ -16,7 +16,6 @@ from flows.terminal.output import say
 if TYPE_CHECKING:
     from audits.workflows.sweep import Wanted
 
-_UI = "http://127.0.0.1:5000"  # where `mlflow ui` answers, unless it is told otherwise
 _OPENS = "opening model and data"
 EXIT = {"passed": 0, "failed": 1, "undecided": 2}
 
@@ -125,10 +124,12 @@ def where(page: str) -> str:
     """The address of `page`, a path below the root of the MLflow UI."""
     import mlflow
 
+    from audits.tracking.audited import UI
+
     uri = mlflow.get_tracking_uri()
     if uri.startswith("databricks"):  # its pages are at an address that the URI does not name
         return f"{uri}, page {page}"
-    root = _without_password(uri.rstrip("/")) if uri.startswith("http") else _UI
+    root = _without_password(uri.rstrip("/")) if uri.startswith("http") else UI.rstrip("/")
     return f"{root}/{page}"
 
 

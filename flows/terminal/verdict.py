@@ -1,5 +1,7 @@
 """The answer of an audit in a terminal: its word, its sentence, and a table of the conditions."""
 
+import re
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from audits.verdict.decide import Verdict
 
 _STYLES = {"passed": "bold green", "failed": "bold red", "undecided": "bold yellow"}
-_ONE_LINE = 35  # characters of an id; a longer one is broken behind the name of its check
+_BESIDE, _LEAST = 45, 24  # columns beside names and ids of conditions, and the least for these
 _LINES = 4  # of a terminal, that a reason takes at most
 
 
@@ -48,7 +50,7 @@ def show_verdict(
     if given.rows:
         headings = ("condition", "needs", "measured", "outcome")
         say()
-        show(table(headings, [_cells(row) for row in given.rows]))
+        show(table(headings, [_cells(row) for row in given.rows], whole=["condition"]))
         say()
     for row in given.rows:
         told = clean(row.judgement, 1000)
@@ -73,16 +75,29 @@ def _compared(model: str, evidence: "Sequence[Evidence]", baseline: str) -> str:
 
 
 def _cells(row: "Row") -> tuple[Text, Text, Text, Text]:
-    metric = clean(row.judgement.condition.judged_metric, 120)
-    if len(metric) > _ONE_LINE:
-        metric = metric.replace("/", "/\n", 1)
+    room = max(_LEAST, width() - _BESIDE)
+    metric = "\n".join(_broken(clean(row.judgement.condition.judged_metric, 120), room))
+    title = textwrap.fill(clean(row.title, 120), room)
     # The finding of a condition without a figure stands below the table.
     measured = clean(row.measured, 80) if row.estimate is not None else "no figure"
     style = {"passed": "green", "failed": "bold red"}.get(row.outcome, "yellow")
     return (
-        Text.assemble(clean(row.title, 120), "\n", (metric, "dim")),
+        Text.assemble(title, "\n", (metric, "dim")),
         # In two lines, to leave room for the name of the condition.
         Text(row.needs.replace("at least ", "at least\n").replace("at most ", "at most\n")),
         Text(measured.replace(" (", "\n").rstrip(")")),
         Text(clean(row.told, 60), style=style),
     )
+
+
+def _broken(metric: str, room: int) -> list[str]:
+    """The id in lines of at most `room` characters, broken behind "/", else behind "_"."""
+    lines = [""]
+    check, slash, name = metric.partition("/")
+    whole = len(metric) <= room
+    for part in [metric] if whole else [f"{check}{slash}", *re.findall(r"[^_]*_|[^_]+", name)]:
+        if len(lines[-1]) + len(part) > room or lines[-1].endswith("/"):
+            lines.append("")
+        lines[-1] += part
+    pieces = (line[at : at + room] for line in lines if line for at in range(0, len(line), room))
+    return list(pieces)

@@ -1,6 +1,7 @@
 """What a person sees of an audit in MLflow: note, colour, parameters, few metrics, pictures."""
 
 import json
+import re
 
 import mlflow
 import pytest
@@ -57,7 +58,9 @@ def test_colours_differ_by_verdict_and_parameters_are_short(audited):
     assert run.data.tags["mlflow.runColor"] == "#b2182b"
     assert run.data.params.keys() == {"data", "n", "policy", "seed", "plan"}
     assert run.data.params["n"] == "450"
-    assert run.data.params["policy"] == "2 conditions"
+    assert re.fullmatch("2 conditions, [0-9a-f]{8}", run.data.params["policy"])
+    page = load_text(f"runs:/{run.info.run_id}/report.html")
+    assert f'digest of policy</th><td class="id">{run.data.params["policy"][-8:]}' in page
     # Each card of pictures has them all, above the picture.
     assert len(", ".join(f"{k}={v}" for k, v in run.data.params.items())) < 130
 

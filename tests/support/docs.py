@@ -24,5 +24,20 @@ def commands_of(page: Path) -> list[tuple[str, ...]]:
     return found
 
 
+def inline_of(page: Path) -> list[tuple[str, ...]]:
+    """The commands of fillblanks and make that stand in the text of a page, between backticks."""
+    text = _BLOCK.sub("", page.read_text(encoding="utf-8"))
+    found = re.findall(r"(?<!`)`((?:fillblanks|make) [^`]+)`(?!`)", text)
+    return [tuple(shlex.split(command)) for command in found]
+
+
 ALL = {page: commands_of(page) for page in PAGES}
 EACH = list(dict.fromkeys(command for commands in ALL.values() for command in commands))
+_OTHERS = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+INLINE = list(
+    dict.fromkeys(
+        command
+        for page in (*PAGES, *(ROOT / name for name in _OTHERS))
+        for command in inline_of(page)
+    )
+)

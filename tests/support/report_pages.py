@@ -14,7 +14,7 @@ from audits.report.index import Indexed, Past, index
 from audits.verdict.decide import decide
 
 # As many as the default policy of a gate has; most are compared with the baseline.
-_THIRTEEN = Policy(
+THIRTEEN = Policy(
     conditions=(
         *reports.POLICY.conditions,
         *(
@@ -43,6 +43,9 @@ def _evidence(classes, right=0.4):
     ]
 
 
+_SIXTY = tuple(f"species {n} of a long list of birds" for n in range(60))
+
+
 def _index() -> str:
     models = []
     for name, shares in (("digits", (0.2, 0.9)), ("signs", (0.8, 0.7, 0.3))):
@@ -69,7 +72,7 @@ def _of_two(name: str) -> str:
 PAGES = {
     "failed": lambda: _page(_evidence(reports.DIGITS)),
     "many_conditions": lambda: _page(
-        _evidence(reports.LONG), reports.LONG, _THIRTEEN, baseline=True
+        _evidence(reports.LONG), reports.LONG, THIRTEEN, baseline=True
     ),
     "passed": lambda: _page(_evidence(reports.DIGITS, 0.95)),
     "ablation": lambda: _page(
@@ -86,6 +89,7 @@ PAGES = {
         ],
         completions.CLASSES,
     ),
+    "sixty_classes": lambda: _page([reports.performed(_SIXTY), reports.drawn(_SIXTY)], _SIXTY),
     "black_box": lambda: _page([reports.performed(reports.DIGITS), reports.broken()]),
     "index": _index,
     **{name: partial(_of_two, name) for name in ("candidate", "baseline")},

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from audits.checks import ablation, performance, progressive_fill, random_fill
+from audits.checks._images import slugs
 from audits.config.policy import Condition, Policy
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence, Picture, Seen, failed_evidence
@@ -90,7 +91,7 @@ def drawn(classes: tuple[str, ...], right: float = 0.4, each: int = 10) -> Evide
                 step,
                 (_drawn(c) * rng.random((28, 28, 1))).astype(np.uint8),
                 caption,
-                title=f"class_{c}",
+                title=slugs(classes)[c],
                 seen=one,
             )
             for step, (one, caption) in enumerate(zip(steps, check.captions(), strict=True))
@@ -127,6 +128,7 @@ def filled(classes: tuple[str, ...], right: float = 0.7, each: int = 10) -> Evid
             step,
             _drawn(c),
             caption,
+            title=slugs(classes)[c],
             seen=Seen("filled", c, c, int(seen[label == c][0])) if step == 1 else None,
         )
         for c in range(min(len(classes), 10))

@@ -108,6 +108,17 @@ def test_at_most_five_conditions_are_shown_and_the_others_counted(count, more):
     assert more in found
 
 
+def test_a_title_of_our_own_is_whole_and_a_text_that_is_cut_is_said_to_be():
+    title = "own drawing recognised, of masked images with noise in their blanks: " * 3
+    found = block(_result(title=title.strip()), _DAY)
+    assert title.strip() in found
+    assert "are shortened here" not in found
+    long = _result(title="x" * 400)
+    assert "Texts with ' ... ' in their middle are shortened here" in block(long, _DAY)
+    rows = answer(long.verdict, long.evidence).rows
+    assert "x" * 400 in table(rows, 1, 4000)
+
+
 def test_a_waiver_is_told_with_its_reason():
     waiver = Waiver(condition="fill/m0 >= 0.6", reason="known | and *old*", until=_DAY)
     found = block(_result(waivers=(waiver,)), _DAY)

@@ -73,7 +73,14 @@ def test_an_interval_stands_beside_its_value_and_what_is_left_out_is_named():
         }
     )
     found = in_words("cells", table)
-    assert found.heads == ("size", "x: better than the null by", "accuracy", "images")
+    assert [head.told for head in found.heads] == [
+        "size",
+        "x: better than the null by",
+        "accuracy",
+        "images",
+    ]
+    named = in_words("cells", table, {"accuracy": "drawing recognised", "images": "n"})
+    assert named.heads[2:] == (("drawing recognised", "accuracy"), ("n", "images"))
     assert found.rows == (("2", "+25 (-5 to +35) points", "0.500 (0.400 to 0.600)", "30"),)
     assert found.left_out == ("f1",)
     plain = in_words("t", pd.DataFrame({"a": [math.nan, 1.0], "b": [None, "x"]}))
@@ -116,6 +123,6 @@ def test_classes_are_counted_as_the_table_of_images_says():
     real, _ = matrices(evidence, ("a", "b", "c"))
     cells = {(cell.row, cell.column): cell.images for cell in real.cells}
     assert cells == {(0, 0): 1, (0, 1): 2, (1, 1): 1, (1, 3): 1, (2, 2): 1}
-    assert real.names == ("a", "b", "c", "none counts")
+    assert tuple(name.short for name in real.names) == ("a", "b", "c", "none counts")
     assert real.mistakes == ("a, read as b: 2 of 3", "b, none that counts: 1 of 2")
     assert real.told == "3 of 6 right"

@@ -108,20 +108,30 @@ def test_show_writes_both_pages_with_links_that_lead_from_file_to_file(decided, 
 def test_the_summary_has_the_answer_and_says_last_which_condition_decided(decided, config):
     again = ask(config(WORSE, checks=FILLS), audit=never)
     assert again.to_markdown() == decided.to_markdown()
-    heading, sentence, table, run, last = decided.to_markdown().strip().split("\n\n")
+    heading, sentence, table, run, see, full, last = decided.to_markdown().strip().split("\n\n")
     assert heading == "### digits v2: failed"
     assert re.match("Names only [0-9.]+ % of the images right ", sentence)
     head = [cell.replace("&nbsp;", "").strip() for cell in table.splitlines()[0].split("|")]
     assert head == ["", "condition", "needs", "measured", "null", "outcome", ""]
     assert len(table.splitlines()) == 2 + 2
     assert run == f"Run {decided.run_id}, compared with models&#58;/digits/1."
-    assert last.startswith(r"failed: performance/accuracy\_drop &lt;= 0.05: failed with ")
+    assert re.match(
+        "To see it: <code>mlflow ui --backend-store-uri sqlite:///[^<]*</code>, then ", see
+    )
+    assert f"[Run](http://127.0.0.1:5000/{decided.page})" in see
+    assert full.startswith("<details><summary>In full</summary>performance/accuracy_drop &lt;= ")
+    assert re.match(
+        "failed: images named right: worse than the baseline by, needed at most 5 points, measured "
+        r"[0-9.]+ points \(",
+        last,
+    )
+    assert last.endswith(r"(performance/accuracy\_drop &lt;= 0.05)")
 
 
 def test_links_of_a_summary_need_a_server_with_pages(decided, monkeypatch):
     monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "https://me:secret@host/mlflow")
     page = f"https://host/mlflow/{decided.page}"
-    line = decided.to_markdown().split("\n\n")[-2]
+    line = decided.to_markdown().split("\n\n")[-3]
     assert line == (
         f"[Report]({page}/artifacts/report.html) · "
         f"[Report of the baseline]({page}/artifacts/report_baseline.html) · "
