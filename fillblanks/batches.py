@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-_MOST, _ALONE = 32, 8  # images at most
+_MOST = 32  # images at most
 _FEW = 12  # images at most, if half of them do not fit in a batch: then the network is large
 _LEAST = 4  # with negatives, if there are fewer images
 _ORDER = 0  # seed of the other order
@@ -38,20 +38,19 @@ def differing(
     """How many of the distinct `images` (N, C, H, W) are answered in another way by their batch.
 
     `batch` are the logits (rows, K) of `repeated(images, rows)`. The images are run again without
-    repetitions, in another order and size of the batch, no more than `rows` at a time, and up to 8
-    of them alone. An image counts if a logit differs by more than `tolerance`. If logits stand for
-    a class alone (`only_classes`), or if there are 8 images or more, predicted classes are compared
-    too, which a network of very large or very small logits cannot hide; up to one in 8 may change
-    by rounding.
+    repetitions, in another order and size of the batch, no more than `rows` at a time, and each of
+    them alone, as a model that is served may be asked. An image counts if a logit differs by more
+    than `tolerance`. If logits stand for a class alone (`only_classes`), or if there are 8 images
+    or more, predicted classes are compared too, which a network of very large or very small logits
+    cannot hide; up to one in 8 may change by rounding.
     """
     count, rows = len(images), len(batch)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(_ORDER))
     order = order.to(images.device)
     most = min(count, rows)
-    reference = torch.empty_like(batch[:1]).repeat(count, 1)
-    reference[order] = _answers(run, images[order], -(-most * 2 // 3))
-    shuffled = reference.clone()
-    reference[:_ALONE] = _answers(run, images[:_ALONE], 1)
+    reference = _answers(run, images, 1)
+    shuffled = torch.empty_like(reference)
+    shuffled[order] = _answers(run, images[order], -(-most * 2 // 3))
     every = torch.arange(count, device=images.device)
     found = [(torch.arange(rows, device=images.device) % count, batch), (every, shuffled)]
     if rows > count:

@@ -174,8 +174,8 @@ class Classifier:
     def expect_logits(self, images: Tensor, rows: int = 4, *, only_classes: bool = False) -> int:
         """Runs some of `images`, (N, C, H, W) in [0, 1], and returns K, the number of classes.
 
-        Up to 32 of them are run, alone (up to 8, the first one twice), in a batch of `rows`, 2 at
-        least, and in others of another order and size, see `fillblanks.batches`. Raises ValueError
+        Up to 32 of them are run, alone (the first one twice), in a batch of `rows`, 2 at least, and
+        in others of another order and size, see `fillblanks.batches`. Raises ValueError
         unless the output is logits (N, K), finite for the first image, K >= 2 and as many as the
         class names, not probabilities, and the same for every image each time, alone and in a batch
         (every gradient here relies on that). "The same" is within 0.1 % of the largest logit or 1,

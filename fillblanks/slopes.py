@@ -10,16 +10,16 @@ from fillblanks.classifier import Classifier
 
 _IMAGES, _DIRECTIONS = 8, 16  # at most
 _LARGE, _FEW_IMAGES, _FEW_DIRECTIONS = 64, 4, 8  # of images with more than 64 pixels a side
-# Of a pixel, in the root mean square. Networks of rounded numbers need a long step, networks of
-# large images, in which all pixels move, a short one.
-_STEPS = (1 / 255, 4 / 255, 1 / 1020)
-_LONG = 16 / 255  # if nothing tells by the others, as in half precision
+_LEVELS = 255  # an image of 8 bits stays one: what lies between its levels decides no answer
+_BESIDE = 1e-6  # a level, but for rounding
+# Levels by which pixels move, in the root mean square, and the share of pixels that move. Networks
+# of rounded numbers need a long move, networks of large images a small one.
+_MOVES = ((1, 1), (1, 1 / 16), (4, 1), (16, 1))
 ENOUGH = 0.5  # chosen after looking, see docs/exam.md
 _FAR = 2.0  # cuts smooth directions off
 _COARSE = 4  # smooth directions are made from so many values a side
 _BLANK = 4  # squares a side, of which half are blank
 _SEED = 0
-_ROUNDING = 8  # steps of rounding that a change of logits must exceed
 
 
 def agreement(classifier: Classifier, images: Tensor, rows: int = 8) -> float | None:
@@ -27,14 +27,14 @@ def agreement(classifier: Classifier, images: Tensor, rows: int = 8) -> float | 
 
     Up to 8 of `images`, float (N, C, H, W) in [0, 1] on the classifier's device, are moved to and
     fro along 16 directions, half of them with a sign of its own for each pixel, half smooth (4
-    images and 8 directions above 64 pixels a side). Steps of three lengths are tried until the
-    result is `ENOUGH`, and a fourth if none tells: the best counts. Every second image has blanks,
-    which stay as they are along half of the directions. The differences a of two sums of logits,
-    and their forecasts b by the gradient, give 2 sum(ab) / (sum(aa) + sum(bb)) for an image. The
-    result is the mean over the whole images, or over those with blanks if that is lower: 1 if the
-    network is linear, less if the gradient has another direction, sign or size. `rows` is the
-    number of images in a pass. None if no image tells: logits change by less than their rounding,
-    or are not finite.
+    images and 8 directions above 64 pixels a side). All moves are whole levels of 1/255. Moves of
+    four kinds are tried until the result is `ENOUGH`: the best counts. Every second image has
+    blanks, which stay as they are along half of the directions. The differences a of two sums of
+    logits, and their forecasts b by the gradient, give 2 sum(ab) / (sum(aa) + sum(bb)) for an
+    image, 0 if they are not finite. The result is the mean over the whole images, or over those
+    with blanks if that is lower: 1 if the network is linear, less if the gradient has another
+    direction, sign or size, or if logits change by less than their rounding. `rows` is the number
+    of images in a pass. None if nothing changes, as the gradient says, which is 0.
     """
     large = max(images.shape[2:]) > _LARGE
     generator = torch.Generator().manual_seed(_SEED)
@@ -46,46 +46,46 @@ def agreement(classifier: Classifier, images: Tensor, rows: int = 8) -> float | 
     # Blanks stay as they are along the first half: a network may see by them that it is audited.
     along = torch.stack([directions[: count // 2] * one for one in keep])
     along = torch.cat([along, directions[count // 2 :].expand(len(some), -1, -1, -1, -1)], 1)
+    chance = torch.rand((count, 1, *images.shape[2:]), generator=generator).to(some)
     with torch.no_grad():
         logits = _logits(classifier, some, rows)
     weights = _weights(logits, generator)
     gradients = _gradients(classifier, some, weights, rows)
-    finest = _finest(classifier) * logits.abs().amax(1)
 
-    def found(step: float) -> float | None:
+    def found(levels: float, share: float) -> float | None:
         told: tuple[list[float], list[float]] = [], []  # of whole images, and of those with blanks
         for at, image in enumerate(some):
-            moved = step * along[at]
+            moved = (levels * along[at] * (chance < share)).round() / _LEVELS
             # Values stay in [0, 1]: a network may cut others off, or know by them that it is tried.
-            there, back = (image + moved).clamp(0, 1), (image - moved).clamp(0, 1)
+            there, back = (_levelled((image + sign * moved).clamp(0, 1)) for sign in (1, -1))
             with torch.no_grad():
                 both = _logits(classifier, torch.cat([there, back]), rows)
             seen = (both[:count] - both[count:]) @ weights[:, at].T
             foretold = (there - back).double().flatten(1) @ gradients[:, at].flatten(1).T
-            told[at % 2].extend(_alike(seen, foretold, _ROUNDING * float(finest[at])))
+            told[at % 2].extend(_alike(seen, foretold))
         return min((sum(one) / len(one) for one in told if one), default=None)
 
     best: float | None = None
-    for step in _STEPS:
-        one = found(step)
+    for levels, share in _MOVES:
+        one = found(levels, share)
         best = one if best is None else best if one is None else max(best, one)
         if best is not None and best >= ENOUGH:
-            return best
-    return found(_LONG) if best is None else best
+            break
+    return best
 
 
-def _finest(classifier: Classifier) -> float:
-    """The relative rounding of the coarsest numbers of the network."""
-    dtypes = {p.dtype for p in classifier.net.parameters() if p.is_floating_point()}
-    return max(torch.finfo(dtype).eps for dtype in dtypes | {classifier.dtype})
-
-
-def _alike(seen: Tensor, foretold: Tensor, rounding: float) -> list[float]:
-    """2 sum(ab) / (sum(aa) + sum(bb)) of both; nothing if they are no larger than `rounding`."""
+def _alike(seen: Tensor, foretold: Tensor) -> list[float]:
+    """2 sum(ab) / (sum(aa) + sum(bb)) of both; 0 if not finite, nothing if all are 0."""
     size = float((seen.square() + foretold.square()).sum())
-    if not math.isfinite(size) or size <= seen.numel() * rounding**2:
-        return []
-    return [2 * float((seen * foretold).sum()) / size]
+    if not math.isfinite(size):
+        return [0.0]
+    return [2 * float((seen * foretold).sum()) / size] if size else []
+
+
+def _levelled(images: Tensor) -> Tensor:
+    """The images, in which values beside a level are the level itself, to the last bit."""
+    levels = (images * _LEVELS).round() / _LEVELS
+    return torch.where((images - levels).abs() < _BESIDE, levels, images)
 
 
 def _keep(images: Tensor, generator: torch.Generator) -> Tensor:

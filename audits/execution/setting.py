@@ -38,7 +38,7 @@ class Setting:
     gives: Ability = "gradients"
     model: Adaptation = field(default_factory=Adaptation)
     reference: Adaptation = field(default_factory=Adaptation)
-    other_gradient: bool = False  # there is a gradient, but not that of the answers
+    other_gradient: bool = False  # there is a gradient, but not known as that of the answers
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Setting":
@@ -83,8 +83,9 @@ class Setting:
             return ()
         return (
             "The model's gradient at its input is not that of its answers: it does not foretell "
-            "how they change if pixels change, so its fills may be those of another network. Take "
-            "out detach, rounding and thresholds on the way.",
+            "how they change if pixels change, or this cannot be tried, so its fills may be those "
+            "of another network. Take out detach, rounding, thresholds, and numbers that are added "
+            "to all logits.",
         )
 
     def lacks(self, needs: Ability) -> str:

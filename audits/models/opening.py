@@ -27,7 +27,7 @@ _LEAST_ROWS = 8
 class OpenedNet:
     """A network as a classifier, how it was adapted to be one, and what it gives.
 
-    With `other_gradient` it has a gradient that is not that of its answers.
+    With `other_gradient` it has a gradient that is not known to be that of its answers.
     """
 
     classifier: Classifier
@@ -181,19 +181,19 @@ def _tried(
 
 
 def _has_another_gradient(classifier: Classifier, images: Tensor, rows: int) -> bool:
-    """Whether there is a gradient that does not foretell how logits change.
+    """Whether there is a gradient of which nobody can say that it foretells how logits change.
 
-    A gradient that cannot be computed, or told from rounding, is left to the checks.
+    So it is if the network raises an error when it is tried: one that answers images and has a
+    gradient may know by the small moves that it is tried.
     """
     if not classifier.has_gradient(images):
         return False
     try:
         found = agreement(classifier, images, rows)
+        return found is not None and found < ENOUGH
     except (*NETWORK_ERRORS, MemoryError) as error:
         if not is_short(error) or rows == 1:
-            return False
-    else:
-        return found is not None and found < ENOUGH
+            return True
     return _has_another_gradient(classifier, images, rows // 2)
 
 

@@ -29,7 +29,7 @@ class Entry:
     aliases: tuple[str, ...]  # of the version when the audit began
     verdict: str  # or "running", "killed"
     reason: str  # the conditions that decided, and their figures
-    began_at: str  # ISO 8601, UTC
+    began_at: str  # ISO 8601, UTC; "" for a time that no calendar has
     run_id: str
     not_covered: str | None = None  # of a `passed`: that it covers only a part, and why
 
@@ -90,13 +90,30 @@ def _newest_first(experiment_id: str, own: str) -> list[Run]:
 def _entry(run: Run) -> Entry:
     tags, info = run.data.tags, run.info
     status = info.status.lower()
-    began = datetime.fromtimestamp(info.start_time / 1000, UTC)
     return Entry(
         version=tags[MODEL_TAG].rsplit("/", 1)[-1],
-        aliases=tuple(json.loads(tags.get(ALIASES_TAG, "[]"))),
+        aliases=_aliases(tags.get(ALIASES_TAG, "[]")),
         verdict=status if status in ("running", "killed") else tags.get(VERDICT_TAG, status),
         reason=tags.get(REASON_TAG, ""),
-        began_at=began.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        began_at=_time(info.start_time),
         run_id=info.run_id,
         not_covered=tags.get(NOT_COVERED_TAG),
     )
+
+
+def _aliases(told: str) -> tuple[str, ...]:
+    """The aliases in a tag; none if anybody else has written something else there."""
+    try:
+        found = json.loads(told)
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(map(str, found)) if isinstance(found, list) else ()
+
+
+def _time(milliseconds: int) -> str:
+    """A time in UTC by ISO 8601; "" for one that no calendar has, which a client may write."""
+    try:
+        began = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return ""
+    return began.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -80,6 +80,7 @@ def convert(config: AuditConfig, name: str | None = None) -> Converted:
                 compared, difference = session.ask(
                     conversion.save_pt2, target, metadata, gives=tuple[int, float]
                 )
+            worker.stop()  # a thread of the model could exchange files that were looked at
             inspect(Path(target), Preprocessing())  # the pt2 is one that an audit opens
             uri = _registered(model, Path(target), name or model.name, compared, difference)
     except WorkerFailure as error:

@@ -163,6 +163,23 @@ def test_logits_of_an_odd_size_hide_no_class_that_changes(scale):
         Classifier(net).expect_logits(torch.rand(40, 3, 6, 6), 16)
 
 
+class _HalfAlone(_ByBatch):
+    """Answers half of the images otherwise if they come alone, beside a number in all logits."""
+
+    def forward(self, x):
+        half = ((x.sum((1, 2, 3)) * 1000).long() % 2 == 0) & (len(x) == 1)
+        logits = self.head(x.flatten(1))
+        return torch.where(half[:, None], -logits, logits) + self.offset
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_number_in_all_logits_hides_no_half_of_the_images_that_changes(seed):
+    images = torch.rand(40, 3, 6, 6, generator=torch.Generator().manual_seed(seed))
+    torch.manual_seed(0)
+    with pytest.raises(ValueError, match="in a batch, got different ones"):
+        Classifier(_HalfAlone(None, offset=1e5)).expect_logits(images, 32)
+
+
 class _Named(nn.Module):
     """Gives the class alone, as 0 and -1; for `count` of the images it changes in a batch."""
 

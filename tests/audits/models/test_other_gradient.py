@@ -11,7 +11,8 @@ from torchvision.models.vision_transformer import VisionTransformer
 from audits.data.fit import AS_IT_IS
 from audits.execution.setting import Setting
 from audits.models.contract import InputContract
-from audits.models.opening import opened
+from audits.models.opening import _has_another_gradient, opened
+from fillblanks import Classifier
 
 
 def _net(seed=0):
@@ -69,6 +70,30 @@ def test_a_borrowed_gradient_is_seen(export, around, outputs):
     honest = _opened(around(copy.deepcopy(_net())), outputs)
     found = _opened(net, outputs)
     assert (honest.other_gradient, found.other_gradient) == (False, True)
+
+
+class _Raising(_Borrowing):
+    """Borrows, and raises an error if the first pixel of an image is another than it was."""
+
+    def __init__(self, net, other, error):
+        super().__init__(net, other)
+        self.error = error
+
+    def forward(self, x):
+        if not x.flatten(1)[:, 0].eq(0.5).all():
+            raise self.error
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(
+    "error", [IndexError("index 1 is out of bounds"), RuntimeError("cannot allocate memory")]
+)
+def test_a_network_that_raises_an_error_if_it_is_tried_is_in_doubt(error):
+    images = torch.rand(8, 3, 32, 32)
+    images[:, 0, 0, 0] = 0.5
+    net = Classifier(_Raising(_net(), _net(1), error).eval(), mean=0.0, std=1.0)
+    with net.steady():
+        assert _has_another_gradient(net, net.to_input(images), 8)
 
 
 def test_only_checks_that_need_a_gradient_are_in_doubt():

@@ -292,6 +292,8 @@ def test_a_page_of_another_release_is_put_under_this_policy():
         page.replace("default-src 'none'", "default-src *", 1),
         "<script>alert(1)</script>" + page,
         page.replace("<body>", '<body><META http-equiv="refresh" content="0;url=x">'),
+        re.sub('<meta name="v[^>]*>', '<meta http-equiv="refresh" content="0;url=x">', page),
+        page.replace("</head>", '<Link rel="preconnect" href="//x"></head>'),
         page.replace("sha256-", "unsafe-inline' 'sha256-", 1),
         "",
     ):

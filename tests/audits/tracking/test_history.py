@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from audits import AuditError
 from audits.tracking import history as module
 from audits.tracking.history import history
-from audits.tracking.tags import MODEL_TAG, VERDICT_TAG
+from audits.tracking.tags import ALIASES_TAG, MODEL_TAG, VERDICT_TAG
 
 
 @pytest.mark.parametrize("few", [4, 200])
@@ -34,3 +34,13 @@ def test_many_audits_are_listed_once_and_in_order(few, registry, monkeypatch):
     assert [wanted[entry.run_id] for entry in found] == sorted(times, reverse=True)
     with pytest.raises(AuditError, match="Expected audits of 'b'"):
         history("b", "audits")
+
+
+@pytest.mark.parametrize("aliases", ["{", "5", "[" * 100_000])
+def test_tags_and_times_that_somebody_else_wrote_are_passed_over(aliases, registry):
+    client = MlflowClient()
+    experiment = client.create_experiment("audits")
+    tags = {MODEL_TAG: "models:/a/1", ALIASES_TAG: aliases[:4_000]}
+    client.create_run(experiment, start_time=10**17, tags=tags)
+    (found,) = history("a", "audits")
+    assert (found.aliases, found.began_at) == ((), "")

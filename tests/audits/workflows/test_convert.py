@@ -1,5 +1,6 @@
 """A converted model is a pt2 that answers as the old one; what cannot be converted is refused."""
 
+import time
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -14,6 +15,7 @@ from audits import AuditError, parse_config
 from audits.models import registry
 from audits.models.files import inspect
 from audits.models.preprocessing import Preprocessing
+from audits.workflows import convert as module
 from audits.workflows.convert import CONVERTED_TAG, convert
 from flows.cli import main
 
@@ -47,6 +49,51 @@ def test_a_pickle_becomes_a_pt2_that_needs_no_trust(shared_registry, register, t
     assert files.contract.questions == ()
     assert (files.contract.mean, files.contract.std) == ((0.3,), (0.35,))
     assert files.classes == tuple("0123456789")
+
+
+class _GoesOn:
+    """Unpickled, it makes a thread that writes into the folder of the pt2, and never ends."""
+
+    CODE = """
+import threading, time
+from pathlib import Path
+import mlflow.pytorch
+save_model = mlflow.pytorch.save_model
+
+def save(net, folder, **settings):
+    save_model(net, folder, **settings)
+    def write():
+        for number in range(1_000_000):
+            Path(folder, "number").write_text(str(number))
+            time.sleep(0.01)
+    threading.Thread(target=write, daemon=True).start()
+
+mlflow.pytorch.save_model = save
+"""
+
+    def __reduce__(self):
+        return exec, (self.CODE, {})
+
+
+def test_the_process_of_the_model_has_ended_when_the_pt2_is_looked_at(
+    shared_registry, register, monkeypatch
+):
+    net = logistic()
+    net.thread = _GoesOn()
+    uri, sha256 = register(net, "going-on", pickled=True)
+    numbers = []
+
+    def inspected(folder, preprocessing):
+        for _ in range(2):
+            numbers.append((folder / "number").read_bytes())
+            time.sleep(1)
+        (folder / "number").unlink()
+        return inspect(folder, preprocessing)
+
+    monkeypatch.setattr(module, "inspect", inspected)
+    convert(_config(uri, trust_pickle_sha256=sha256))
+    first, second = numbers
+    assert first == second
 
 
 def test_probabilities_become_logits_and_the_batch_is_free(shared_registry, register, tmp_path):
