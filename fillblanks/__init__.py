@@ -1,8 +1,8 @@
 """Ask an image classifier to fill in the blanks (De Silva et al. 2024, arXiv 2411.10273).
 
 The method: tensors in, tensors out. It needs torch and numpy, and touches no file and no network.
-Everything public is importable from here; classifier.py, masks/, engine/, fills/ and synthesis/
-hold it.
+Everything public is importable from here; classifier.py, masks/, engine/, fills/, synthesis/
+and attribution/ hold it.
 """
 
 from fillblanks.classifier import Classifier

@@ -15,6 +15,7 @@ from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
 from audits.checks.shifts import Shifts
+from audits.checks.swap import Swap
 from audits.errors import AuditError
 
 _GROUP = "fillblanks.checks"
@@ -27,6 +28,7 @@ _OURS: tuple[type[Check], ...] = (
     Ablation,
     Completion,
     ClassPictures,
+    Swap,
 )
 
 

@@ -29,12 +29,18 @@ Shows = Literal[
     "noise",
     "asked",
     "rests",
+    "donor",
+    "other",
+    "pasted",
+    "places",
 ]
 """What a picture shows: the image; it masked; the update; the model's own drawing of the image; the
 image with its blanks filled; the drawing of the whole class; the image wholly filled in; the real
 image that is nearest to the drawing of the class. Of `completion`: the image; its blanks
 interpolated smoothly; completed for its class; completed for another class. Of `class_pictures`:
-noise; the picture of a class; the parts of it on which the class rests."""
+noise; the picture of a class; the parts of it on which the class rests. Of `swap`: an image of
+the class, which gives a piece; an image of another class; the same with the piece; the places of
+the pieces."""
 
 
 Reader = Literal["model", "reference"]

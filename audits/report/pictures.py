@@ -28,6 +28,10 @@ SHOWN: dict[Shows, str] = {
     "noise": "noise before the first step",
     "asked": "the picture of the class",
     "rests": "the parts that matter",
+    "donor": "gives the piece",
+    "other": "another image",
+    "pasted": "with the piece",
+    "places": "where the pieces were",
 }
 """What a picture shows, in the words of the page."""
 

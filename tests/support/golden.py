@@ -25,6 +25,7 @@ from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
 from audits.checks.shifts import Shifts
+from audits.checks.swap import Swap
 from audits.data.imageset import ImageSet
 from audits.data.sources import Digits, load
 from audits.evidence.evidence import Evidence
@@ -62,6 +63,8 @@ CHECKS: tuple[Check, ...] = (
     ClassPictures(
         label="class_pictures_maco", classes=4, seeds=2, steps=4, prior="maco", crops=True
     ),
+    Swap(donors=10, confirm=15),
+    Swap(label="swap_colour", what="colour", donors=10, confirm=20),
 )
 
 
