@@ -16,9 +16,14 @@ from audits.evidence.intervals import (
     paired_mean_difference,
     proportion,
 )
-from audits.evidence.metric import Metric, Pairing
+from audits.evidence.metric import DefaultBounds, Metric, Pairing
 
 _NULLS = {"patch": "a random patch of the same images", "colour": "the colour of other classes"}
+
+
+# Chosen after networks with and without marks were tried, see docs/checks.md. A colour that is
+# typical of a class, as blue is of ships, turns images too: no default policy judges colours.
+_BOUNDS = {"patch": DefaultBounds(max=0.2), "colour": None}
 
 
 class Screened(NamedTuple):
@@ -51,6 +56,7 @@ def declared(what: Piece) -> dict[str, Metric]:
             better="lower",
             unit="difference",
             about_learning=True,
+            bounds=_BOUNDS[what],
             clause="turns {} more of other images into one class than " + null + " does",
         ),
         "rate": Metric("other images that turn into the class that stands out", better="lower"),

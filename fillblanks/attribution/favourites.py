@@ -23,20 +23,22 @@ def favourite_windows(
 ) -> Tensor:
     """The place of the window of each image on which its class rests most, int64 (n, 2).
 
-    `images` are float (n, C, H, W) in [0, 1], `labels` int64 (n,). With `gradient`, the score of a
-    window is the mean in it of the largest magnitude, over channels, of the gradient of the class's
-    log odds (saliency, Simonyan et al. 2014, arXiv 1312.6034, section 3): one pass with a gradient.
-    With `occlusion`, the score is how much of the log odds is lost when the window is black (Zeiler
-    and Fergus 2014, arXiv 1311.2901): one pass for each window, without a gradient. Log odds, log
-    p - log(1 - p), are taken since the log-probability of a class that the network is sure of has
-    no gradient left. Of equal windows the first is taken; a score that is no number is the lowest.
+    `images` are float (n, C, H, W) in [0, 1], `labels` int64 (n,). The score of a window is how
+    much of the class's log odds, log p - log(1 - p), is lost with it. With `occlusion` the window
+    is made black (Zeiler and Fergus 2014, arXiv 1311.2901): one pass for each window, without a
+    gradient. With `gradient` the loss is estimated from one gradient, as the mean in the window of
+    gradient times (image - mean colour of `images`), summed over channels (Shrikumar et al. 2016,
+    arXiv 1605.01713, with another baseline than black). Log odds are taken since the
+    log-probability of a class that the network is sure of has no gradient left. Of equal windows
+    the first is taken; a score that is no number is the lowest.
 
     Raises ValueError as `window_places` and `Classifier.to_input` do.
     """
     places = window_places(images.shape[2], images.shape[3], size, stride)
+    colour = images.mean((0, 2, 3), keepdim=True)
     with classifier.steady():
         found = [
-            _by_gradient(classifier, some, own, places, size)
+            _by_gradient(classifier, some, own, places, size, colour)
             if chooser == "gradient"
             else _by_occlusion(classifier, some, own, places, size)
             for some, own in zip(images.split(chunk), labels.split(chunk), strict=True)
@@ -46,11 +48,17 @@ def favourite_windows(
 
 
 def _by_gradient(
-    classifier: Classifier, images: Tensor, labels: Tensor, places: Tensor, size: int
+    classifier: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    places: Tensor,
+    size: int,
+    colour: Tensor,
 ) -> Tensor:
     given = classifier.to_input(images).requires_grad_(True)
     (gradient,) = torch.autograd.grad(_log_odds(classifier, given, labels).sum(), given)
-    return window_means(gradient.abs().amax(1).float().cpu(), places, size)
+    lost = gradient.cpu() * (images - colour)
+    return window_means(lost.sum(1).float(), places, size)
 
 
 def _by_occlusion(

@@ -65,12 +65,25 @@ def test_windows_that_cannot_be_are_refused(size, stride, words):
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 64])
-def test_by_gradient_it_is_the_window_of_captums_largest_mean_saliency(classifier, images, chunk):
+def test_by_gradient_it_is_the_window_of_captums_largest_product(classifier, images, chunk):
     found = favourite_windows(classifier, images, LABELS, size=4, stride=3, chunk=chunk)
-    saliency = Saliency(lambda x: _log_odds(classifier, x)).attribute(images, LABELS)
+    gradient = Saliency(lambda x: _log_odds(classifier, x)).attribute(images, LABELS, abs=False)
+    product = gradient * (images - images.mean((0, 2, 3), keepdim=True))
     places = window_places(13, 17, 4, 3)
-    means = window_means(saliency.amax(1), places, 4)
+    means = window_means(product.sum(1), places, 4)
     assert found.tolist() == places[means.argmax(1)].tolist()
+
+
+def test_for_a_linear_network_the_gradient_gives_the_exact_loss():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2)).double()
+    images = torch.rand(20, 1, 8, 8).double()
+    labels = torch.zeros(20, dtype=torch.int64)
+    by_gradient = favourite_windows(Classifier(net), images, labels, size=4, stride=4)
+    weight = (net[1].weight[0] - net[1].weight[1]).view(1, 8, 8)
+    lost = weight * (images[:, 0] - images.mean())
+    places = window_places(8, 8, 4, 4)
+    assert by_gradient.tolist() == places[window_means(lost, places, 4).argmax(1)].tolist()
 
 
 @pytest.mark.parametrize("chunk", [2, 64])
@@ -94,9 +107,11 @@ def test_a_network_that_is_sure_of_a_class_has_a_favourite_too():
         def forward(self, x):
             return torch.stack([1000 * x[:, 0, 4:, 4:].sum((1, 2)), x[:, 0].sum((1, 2))], 1)
 
+    image = torch.zeros(1, 1, 8, 8)
+    image[0, 0, 2, 2] = image[0, 0, 5, 5] = 1
     for chooser in ("gradient", "occlusion"):
         found = favourite_windows(
-            Classifier(Sure()), torch.ones(1, 1, 8, 8), torch.tensor([0]),
+            Classifier(Sure()), image, torch.tensor([0]),
             size=4, stride=4, chooser=chooser,
         )  # fmt: skip
         assert found.tolist() == [[4, 4]]
