@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 
-.PHONY: demo demo-photos test test-slow lint docs pictures bench paper soak
+.PHONY: demo demo-photos test test-slow lint docs pictures bench paper truth soak
 
 demo: .venv/installed
 	$(BIN)/fillblanks demo --folder fillblanks-demo
@@ -30,6 +30,9 @@ soak: .venv/installed
 
 paper: .venv/installed
 	PYTHONPATH=benchmarks $(BIN)/python -m paper $(if $(QUICK),--quick)
+
+truth: .venv/installed
+	PYTHONPATH=benchmarks OMP_NUM_THREADS=2 $(BIN)/python -W ignore -m truth $(if $(QUICK),--quick)
 
 bench: .venv/installed
 	$(BIN)/python -W ignore benchmarks

@@ -21,7 +21,7 @@ from audits.evidence.metric import DefaultBounds, Metric, Pairing
 _NULLS = {"patch": "a random patch of the same images", "colour": "the colour of other classes"}
 
 
-# Chosen after networks with and without marks were tried, see docs/checks.md. A colour that is
+# Chosen after networks with and without marks were tried, see docs/truth.md. A colour that is
 # typical of a class, as blue is of ships, turns images too: no default policy judges colours.
 _BOUNDS = {"patch": DefaultBounds(max=0.2), "colour": None}
 
