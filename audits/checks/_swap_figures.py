@@ -21,6 +21,14 @@ from audits.evidence.metric import DefaultBounds, Metric, Pairing
 _NULLS = {"patch": "a random patch of the same images", "colour": "the colour of other classes"}
 
 
+COLUMN_WORDS = {
+    "patch_size": "pixels of the patch",
+    "donors": "pieces tried",
+    "rate": "other images that turned into the class",
+    "random_rate": "the same with the null",
+}
+"""The columns of the table of classes, in words."""
+
 # Chosen after networks with and without marks were tried, see docs/truth.md. A colour that is
 # typical of a class, as blue is of ships, turns images too: no default policy judges colours.
 _BOUNDS = {"patch": DefaultBounds(max=0.2), "colour": None}

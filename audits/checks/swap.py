@@ -1,6 +1,6 @@
 """Swap: does a small piece of one class turn other images into it?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from audits.checks._forms import columns_form, shown_form
 from audits.checks._swap_draws import Half, halves
 from audits.checks._swap_figures import (
+    COLUMN_WORDS,
     Again,
     declared,
     donors_table,
@@ -67,6 +68,7 @@ class Swap(Check):
         "figures are of this second look.",
         "Marks are found only if the audit's images carry them, as those of the training did.",
     )
+    column_words: ClassVar[Mapping[str, str]] = COLUMN_WORDS
     patch_size: tuple[PositiveInt, ...] | None = Field(
         default=None,
         description="pixels, one number or several; default a quarter of the shorter side, from "
