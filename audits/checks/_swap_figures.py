@@ -118,14 +118,14 @@ def measured(what: Piece, parts: Sequence[Part], again: Again, answers: Part) ->
     turned, nulls = answers["read"] == label, answers["read_random"] == label
     rate, random, lift = _second_look(turned, nulls, again.tries)
     classes = {int(part["label"][0]) for part in parts}
-    tried = {one.label for one in screened(parts)}
+    share = len({one.label for one in screened(parts)}) / len(classes)
     estimates = {
         "lift": lift,
         "rate": rate,
         "random_rate": random,
         "excess": _excess(parts, again.chosen, rate),
         "mean_rate": bounded_mean(table["turned"].to_numpy()),
-        "tried": proportion(np.isin(sorted(classes), sorted(tried))),
+        "tried": Estimate(share, share, share, len(classes)),  # of all classes, so it is exact
     }
     if what == "patch":
         estimates["place_share"] = _place_share(answers["place"][turned])

@@ -175,7 +175,8 @@ def test_a_network_that_always_gives_one_answer_has_no_figure_for_that_class():
             return nn.functional.one_hot(torch.full((len(x),), 4), 10) + 0 * x.sum()
 
     evidence = measured.evidence_of(CHECK, _audit(Always(), True))
-    assert evidence.metrics["tried"].estimate.value == 0.9
+    tried = evidence.metrics["tried"].estimate
+    assert (tried.low, tried.value, tried.high, tried.n) == (0.9, 0.9, 0.9, 10)
     assert evidence.metrics["rate"].estimate.value == 0
 
 
