@@ -15,10 +15,11 @@ from audits.data.built import of_arrays
 from fillblanks import Classifier, default_plan
 from truth.zoo import Specimen
 
+COLOURS = "swap of colours"
 CHECKS: dict[str, Check] = {
     "swap": Swap(),
     "swap by occlusion": Swap(chooser="occlusion"),
-    "swap of colours": Swap(what="colour"),
+    COLOURS: Swap(what="colour"),
 }
 KEY = hashlib.sha256(
     repr([(name, check.version, check.model_dump()) for name, check in CHECKS.items()]).encode()

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from audits.evidence.estimate import Estimate
 from audits.evidence.intervals import proportion
-from truth.measure import Row
+from truth.measure import COLOURS, Row
 
 
 def write(rows: Sequence[Row], page: Path, quick: bool) -> None:
@@ -56,15 +56,18 @@ def _groups(table: pd.DataFrame) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
 
 def _kind(planted: pd.DataFrame, clean: pd.DataFrame) -> dict[str, str]:
     first = planted.iloc[0]
+    colours = first["check"] == COLOURS
+    at_place = first["kind"] == "fixed" and not colours
     return {
         "check": first["check"],
         "dataset": first["dataset"],
         "kind": first["kind"],
         "n": f"{len(planted)} / {len(clean)}",
         "auroc": _told(auroc(planted["score"].to_numpy(), clean["score"].to_numpy())),
-        "found": _told(proportion(planted["accused"].to_numpy())),
+        # Colours have no bound, and a mark that moves or is a tint has no place.
+        "found": "-" if colours else _told(proportion(planted["accused"].to_numpy())),
         "class_right": _told(proportion(planted["class_right"].to_numpy())),
-        "place_right": _told(proportion(planted["place_right"].to_numpy())),
+        "place_right": _told(proportion(planted["place_right"].to_numpy())) if at_place else "-",
         "seconds": f"{planted['seconds'].median():.1f}",
     }
 
@@ -73,7 +76,7 @@ def _alarm(check: str, clean: pd.DataFrame) -> dict[str, str]:
     return {
         "check": check,
         "n": str(len(clean)),
-        "accused": _told(proportion(clean["accused"].to_numpy())),
+        "accused": "-" if check == COLOURS else _told(proportion(clean["accused"].to_numpy())),
         "median": f"{clean['score'].median():.2f}",
         "highest": f"{clean['score'].max():.2f}",
     }
