@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 
-.PHONY: demo demo-photos test test-slow lint docs pictures bench paper truth soak
+.PHONY: demo demo-photos test test-slow lint docs pictures bench paper completion truth soak
 
 demo: .venv/installed
 	$(BIN)/fillblanks demo --folder fillblanks-demo
@@ -33,6 +33,10 @@ paper: .venv/installed
 
 truth: .venv/installed
 	PYTHONPATH=benchmarks OMP_NUM_THREADS=2 $(BIN)/python -W ignore -m truth $(if $(QUICK),--quick)
+
+# The photographs are those of Debian's gcompris-qt-data.
+completion: .venv/installed
+	PYTHONPATH=benchmarks $(BIN)/python -m completion $(if $(QUICK),--quick)
 
 bench: .venv/installed
 	$(BIN)/python -W ignore benchmarks

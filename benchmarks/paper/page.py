@@ -1,10 +1,7 @@
 """The page: measures everything in order, and writes it with `page.md.j2`."""
 
 import math
-import os
 import platform
-import re
-import textwrap
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -12,8 +9,8 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from prose import filled, machine
 from sklearn.utils import Bunch
 
 from paper import colour, grids, pictures, protocol, tables
@@ -45,7 +42,7 @@ def write(size: Size, folder: Path, page: Path) -> None:
         getattr(pictures, f"figure_{number}")(bench, drawn / f"figure_{number}.png")
     study.say("figures")
     text = _page(bench, rows, nulls, measured, drawn.name)
-    page.write_text(_filled(text), encoding="utf-8")
+    page.write_text(filled(text), encoding="utf-8")
     random, progressive = measured.open_points
     tested = {"open_random": random, "open_progressive": progressive, "orders": measured.orders}
     _record(rows + nulls, tested, page, drawn)
@@ -99,7 +96,7 @@ def _page(bench: Bench, rows: list[Row], nulls: list[Row], measured: Bunch, fold
         colour=tables.colour(measured.cells),
         defaults=tables.defaults(measured.cells),
         minutes=study.seconds / 60,
-        machine=_machine(),
+        machine=machine(),
         python=platform.python_version(),
         versions=", ".join(f"{name} {version(name)}" for name in _VERSIONS),
         epochs=", ".join(
@@ -109,23 +106,6 @@ def _page(bench: Bench, rows: list[Row], nulls: list[Row], measured: Bunch, fold
         rates=", ".join(f"{name} {RATES[name]:g}" for name in protocol.NETWORKS),
         sizes=_sizes(size),
     )
-
-
-def _filled(text: str) -> str:
-    """Markdown with its paragraphs and list items filled to 100 columns, as figures differ."""
-    blocks = []
-    for block in text.strip().split("\n\n"):
-        if not block.startswith(("|", "!", "#")):
-            items = re.split(r"\n(?=- )", block)
-            indents = ("  " if item.startswith("- ") else "" for item in items)
-            block = "\n".join(
-                textwrap.fill(
-                    " ".join(item.split()), 100, subsequent_indent=indent, break_on_hyphens=False
-                )
-                for item, indent in zip(items, indents, strict=True)
-            )
-        blocks.append(block)
-    return "\n\n".join(blocks) + "\n"
 
 
 def _kinds(rows: list[Row], dataset: str, network: str) -> Bunch:
@@ -146,12 +126,6 @@ def _reached(row: Row) -> bool:
 
 def _scores(row: Row, accuracy: str, f1: str) -> list[float]:
     return [row.means[accuracy], row.means[f"{f1}_macro"], row.means[f"{f1}_weighted"]]
-
-
-def _machine() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{os.cpu_count()} CPU cores ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def _sizes(size: Size) -> str:

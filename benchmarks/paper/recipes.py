@@ -86,18 +86,28 @@ def _train(net: nn.Module, recipe: Recipe) -> None:
     images, labels = images[: recipe.images], labels[: recipe.images]
     if recipe.shuffled:
         labels = labels[torch.randperm(len(labels))]
+    fit(net, images, labels, recipe.epochs, RATES[recipe.network], recipe.noise)
+
+
+def fit(
+    net: nn.Module, images: Tensor, labels: Tensor, epochs: int, rate: float, noise: float = 0.0
+) -> None:
+    """Trains on images in [0, 1] with their labels; images of colour are moved and mirrored.
+
+    `rate` is the highest learning rate of the one cycle, `noise` the largest standard deviation of
+    the noise on the images.
+    """
     net.train().to(memory_format=torch.channels_last)
-    rate = RATES[recipe.network]
     optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=_DECAY)
-    steps = recipe.epochs * (len(images) // _BATCH)
+    steps = epochs * (len(images) // _BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
-    for _ in range(recipe.epochs):
-        for rows in torch.randperm(len(images))[: steps // recipe.epochs * _BATCH].split(_BATCH):
+    for _ in range(epochs):
+        for rows in torch.randperm(len(images))[: steps // epochs * _BATCH].split(_BATCH):
             x = images[rows]
-            if recipe.dataset == "CIFAR10":
+            if x.shape[1] == 3:
                 x = _moved(x)
-            if recipe.noise:
-                x = x + torch.randn_like(x) * (torch.rand(len(x), 1, 1, 1) * recipe.noise)
+            if noise:
+                x = x + torch.randn_like(x) * (torch.rand(len(x), 1, 1, 1) * noise)
             with torch.autocast("cpu", torch.bfloat16):
                 logits = net(x)
             loss = functional.cross_entropy(logits.float(), labels[rows])
