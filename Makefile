@@ -12,13 +12,18 @@ demo: .venv/installed
 demo-photos: .venv/installed
 	$(BIN)/fillblanks demo --photos --folder fillblanks-demo-photos
 
+# Tests start hundreds of Python processes, which need not compile our modules each time; an
+# environment may set PYTHONDONTWRITEBYTECODE.
+COMPILED := @$(BIN)/python -m compileall -qq audits fillblanks flows tests/support
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: .venv/installed
+	$(COMPILED)
 	$(PYTEST) -m "not slow"
 
 # Real training, kills, outages, and browsers of pages: slow by nature.
 test-slow: .venv/installed
+	$(COMPILED)
 	$(PYTEST) -m slow
 
 # Twenty kills, an outage of a minute, and 2,000 random changes of archives, where the tests have

@@ -1,5 +1,7 @@
 """Models that have learnt nothing fail the whole audit with the demo's policy."""
 
+from datetime import date
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from nets import Constant
 
 from audits import parse_config, run_audit
 from audits.data.sources import Digits, load
+from audits.verdict.decide import decide
 from flows.demo.network import ResNet
 from flows.demo.train import train
 
@@ -27,7 +30,8 @@ def _shuffled_labels():
 @pytest.mark.parametrize("make", [Constant, _random_weights, _shuffled_labels])
 def test_a_dead_model_does_not_pass(make, registry, register, demo_config):
     uri, _ = register(make(), "dead")
-    result = run_audit(parse_config({**demo_config, "model": uri}))
+    config = parse_config({**demo_config, "model": uri})
+    result = run_audit(config)
     metrics = {name: m for e in result.evidence for name, m in e.named_estimates.items()}
     assert [e.status for e in result.evidence] == ["ok"] * 4
     assert result.verdict.word == "failed"
@@ -35,9 +39,8 @@ def test_a_dead_model_does_not_pass(make, registry, register, demo_config):
     assert metrics["random_fill/prototype_accuracy"].high < 0.6
 
     # The model fails even without the condition on plain accuracy.
-    conditions = [
-        c for c in demo_config["policy"]["conditions"] if c["metric"] != "performance/accuracy"
-    ]
-    policy = {**demo_config["policy"], "conditions": conditions}
-    again = run_audit(parse_config({**demo_config, "model": uri, "policy": policy}))
-    assert again.verdict.word == "failed"
+    conditions = tuple(c for c in config.policy.conditions if c.metric != "performance/accuracy")
+    assert len(conditions) == len(config.policy.conditions) - 1
+    policy = config.policy.model_copy(update={"conditions": conditions})
+    again = decide(policy, result.evidence, date.today(), checks=config.checks)
+    assert again.word == "failed"

@@ -6,15 +6,13 @@ import yaml
 
 
 @pytest.mark.slow
-def test_init_writes_a_config_and_never_over_another_file(typed, told, tmp_path):
+def test_init_writes_a_config_and_never_over_another_file(told, tmp_path):
     data, output = tmp_path / "data.npz", tmp_path / "audit.yaml"
     np.savez(data, x=np.random.default_rng(0).random((20, 28, 28)), y=np.arange(20) % 10)
     command = ("init", "models:/m/1", "--data", data, "--output", output, "--minutes", "0.1")
-    done = typed(*command)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == (
-        f"fillblanks audit models:/m/1 --config {output} --dry-run"
-    )
+    code, out, err = told(*command)
+    assert code == 0, err
+    assert out.splitlines()[-1] == (f"fillblanks audit models:/m/1 --config {output} --dry-run")
     written = output.read_text()
     assert yaml.safe_load(written)["data"] == {"kind": "npz", "path": str(data)}
 

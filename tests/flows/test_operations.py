@@ -9,6 +9,7 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from simple_nets import logistic
 
 from flows.cli import main
@@ -63,17 +64,17 @@ def _policy(least):
 
 
 @pytest.mark.slow
-def test_the_gate_says_last_which_condition_decided(served, here, config, tmp_path):
+def test_the_gate_says_last_which_condition_decided(here, config, tmp_path):
     file, summary = config(**_PERFORMANCE), tmp_path / "summary.md"
     policy = tmp_path / "policy.yaml"
     policy.write_text(yaml.safe_dump(_policy(0.99)))
     command = ["gate", "models:/m/1", "--baseline", "models:/m/1", "--config", file]
     command += ["--summary", summary, "--policy", policy]
-    done = served(*command)
-    assert done.returncode == 1, done.stderr
-    assert done.stdout.splitlines()[-1].startswith("failed: performance/accuracy >= 0.99: failed")
-    assert "No condition compares with the baseline" in done.stderr
-    assert "The baseline is the model itself" in done.stderr
+    code, stdout, stderr = here(*command)
+    assert code == 1, stderr
+    assert stdout.splitlines()[-1].startswith("failed: performance/accuracy >= 0.99: failed")
+    assert "No condition compares with the baseline" in stderr
+    assert "The baseline is the model itself" in stderr
 
     code, stdout, _ = here(*command, "--json")
     decision = json.loads(stdout)
@@ -198,10 +199,12 @@ def test_a_sweep_says_what_is_due_and_its_exit_code_is_the_worst_verdict(here, c
 
 
 @pytest.mark.slow
-def test_serving_needs_a_prefect_server(typed, config):
-    done = typed("serve", "--config", config(**_PERFORMANCE, policy={}), "--cron", "0 3 * * *")
-    assert done.returncode == 2
-    assert "Expected a Prefect server" in done.stderr
+def test_serving_needs_a_prefect_server(told, config):
+    file = config(**_PERFORMANCE, policy={})
+    with temporary_settings({PREFECT_API_URL: None}):
+        code, _, stderr = told("serve", "--config", file, "--cron", "0 3 * * *")
+    assert code == 2
+    assert "Expected a Prefect server" in stderr
 
 
 def test_show_writes_the_report_of_an_audit_and_an_index_of_the_registry(here, config, tmp_path):

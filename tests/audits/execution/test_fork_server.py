@@ -228,7 +228,9 @@ _KILLED = """
 import os, signal
 from pathlib import Path
 import child_calls
+from audits.execution import fork_server
 from audits.execution.worker import Worker, WorkerFailure
+fork_server.PRELOADED[:] = ["torch", "pandas"]
 if __name__ == "__main__":
     with Worker() as worker:
         for how in ("idle", "busy"):
