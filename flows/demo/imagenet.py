@@ -47,7 +47,7 @@ def pair() -> Pair:
     """SqueezeNet and EfficientNet-Lite0 if the weights of both are here; else Lite0 and Lite1."""
     if _squeezenet_file() is not None:
         return Pair(
-            "squeezenet1.1",
+            "squeezenet",
             "efficientnet-lite0",
             "Model and reference are of different families, trained on the same images.",
         )
@@ -82,7 +82,7 @@ def classes() -> tuple[str, ...]:
 
 def network(name: str) -> nn.Module:
     """A network of a `Pair`, in evaluation mode."""
-    if name == "squeezenet1.1":
+    if name == "squeezenet":
         return _squeezenet()
     from efficientnet_lite_pytorch import EfficientNet
 

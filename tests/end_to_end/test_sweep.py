@@ -62,6 +62,7 @@ def test_a_filter_that_finds_nothing_is_no_sweep_in_which_all_is_well(wanted, mo
         versions(wanted)
 
 
+@pytest.mark.slow
 def test_a_broken_model_does_not_stop_the_rest_and_what_is_not_due_is_skipped(config, prefect_api):
     first = swept(config, Wanted())
     assert [(row.model, row.done, row.verdict) for row in first.rows] == [

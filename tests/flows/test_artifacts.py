@@ -36,6 +36,7 @@ def _task_names():
         return {run.name for run in client.read_task_runs(sort=newest)}
 
 
+@pytest.mark.slow
 def test_answer_progress_and_models_are_told(prefect_api, config):
     result = audited(parse_config(config))
     key = _key("audit", result.model.uri)

@@ -145,6 +145,7 @@ def test_a_temporary_server_that_starts_late_is_waited_for(typed, config, tmp_pa
     wait_until_unmarked(f"FILLBLANKS_TEST={tmp_path}")
 
 
+@pytest.mark.slow
 def test_events_go_to_a_server_of_the_user_alone(prefect_api, tmp_path):
     code = (
         "import os\n"

@@ -95,6 +95,7 @@ def test_a_cell_is_what_random_fill_gives(update, binarise, evidence, audit):
     assert row["coverage"] == alone["coverage"].value
 
 
+@pytest.mark.slow
 def test_the_metrics_are_the_least_of_all_cells_whatever_a_reference_says(evidence, audit):
     table = evidence.tables["cells"]
     wanted = {f"least_{name}": table[name].min() for name in ("accuracy", "accuracy_lift")}
@@ -204,6 +205,7 @@ def session_of(register, registry, tmp_path):
     return contextmanager(make)
 
 
+@pytest.mark.slow
 def test_another_grid_takes_the_cells_it_shares_from_the_store(session_of):
     first = Ablation(images=10, mask_ratio=(0.25,), patch_size=(7, 14), samples=2)
     second = Ablation(

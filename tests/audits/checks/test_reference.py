@@ -58,6 +58,7 @@ def test_it_sees_the_same_fills_and_counts_like_the_model(image_set):
         assert lift.value == pytest.approx(found.value - accuracy_score(labels, null))
 
 
+@pytest.mark.slow
 def test_an_audit_with_a_reference_has_its_figures(two, tmp_path):
     result = run_audit(config_of(*two, tmp_path))
     names = {name for e in result.evidence for name in e.named_estimates}

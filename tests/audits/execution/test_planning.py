@@ -114,6 +114,7 @@ def test_a_long_audit_is_tuned_once(config_of):
     assert len(_plan_files(config.store)) == 2
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_tuned_is_audited_all_the_same(config_of):
     few = {**FEW, "label": "few"}
     config = config_of(_fitted(planned_nets.Dying()), [MANY, few])
@@ -172,6 +173,7 @@ def _evidence_json(result, folder):
     return Path(client.download_artifacts(result.run_id, "evidence.json", str(folder))).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_audit_that_runs_out_of_memory_goes_on_with_half_the_chunk(config_of, tmp_path):
     checks = [PERFORMANCE, FEW, {"kind": "progressive_fill", "images": 20}]
     config = config_of(_fitted(planned_nets.Narrow(rows=8)), checks, engine={"chunk": 16})

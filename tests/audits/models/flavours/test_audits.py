@@ -149,6 +149,7 @@ def _expect_fills(found, accuracy):
     return evidence["progressive_fill"].metrics["accuracy"].estimate.value
 
 
+@pytest.mark.slow
 def test_pt2_torchscript_and_onnx_of_one_network_have_the_same_figures(
     audited, digits, names, tmp_path
 ):
@@ -177,6 +178,7 @@ def test_pt2_torchscript_and_onnx_of_one_network_have_the_same_figures(
     assert fills[0] == fills[1] == pytest.approx(fills[2], abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_pipeline_of_transformers(audited, digits, names):
     """Classes, size and normalisation are the pipeline's; the config names nothing."""
     transformers = pytest.importorskip("transformers")
