@@ -13,8 +13,9 @@ _LARGE, _FEW_IMAGES, _FEW_DIRECTIONS = 64, 4, 8  # of images with more than 64 p
 _LEVELS = 255  # an image of 8 bits stays one: what lies between its levels decides no answer
 _BESIDE = 1e-6  # a level, but for rounding
 # Levels by which pixels move, in the root mean square, and the share of pixels that move. Networks
-# of rounded numbers need a long move, networks of large images a small one.
+# of rounded numbers need a long move, deep networks of large images one of few pixels.
 _MOVES = ((1, 1), (1, 1 / 16), (4, 1), (16, 1))
+_SPARSE = ((1, 1 / 256), (1, 1 / 4096))
 ENOUGH = 0.5  # chosen after looking, see docs/exam.md
 _FAR = 2.0  # cuts smooth directions off
 _COARSE = 4  # smooth directions are made from so many values a side
@@ -28,7 +29,7 @@ def agreement(classifier: Classifier, images: Tensor, rows: int = 8) -> float | 
     Up to 8 of `images`, float (N, C, H, W) in [0, 1] on the classifier's device, are moved to and
     fro along 16 directions, half of them with a sign of its own for each pixel, half smooth (4
     images and 8 directions above 64 pixels a side). All moves are whole levels of 1/255. Moves of
-    four kinds are tried until the result is `ENOUGH`: the best counts. Every second image has
+    several kinds are tried until the result is `ENOUGH`: the best counts. Every second image has
     blanks, which stay as they are along half of the directions. The differences a of two sums of
     logits, and their forecasts b by the gradient, give 2 sum(ab) / (sum(aa) + sum(bb)) for an
     image, 0 if they are not finite. The result is the mean over the whole images, or over those
@@ -66,7 +67,7 @@ def agreement(classifier: Classifier, images: Tensor, rows: int = 8) -> float | 
         return min((sum(one) / len(one) for one in told if one), default=None)
 
     best: float | None = None
-    for levels, share in _MOVES:
+    for levels, share in (*_MOVES[:2], *(_SPARSE if large else ()), *_MOVES[2:]):
         one = found(levels, share)
         best = one if best is None else best if one is None else max(best, one)
         if best is not None and best >= ENOUGH:
