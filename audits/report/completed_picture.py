@@ -25,15 +25,15 @@ def drawn(image: Completed, classes: Sequence[str], size: tuple[int, int]) -> Im
     return _rows([image], classes, width, height - (_HEADS + _WORDS) * _LINE)
 
 
-def of_check(evidence: Evidence, classes: Sequence[str], width: int) -> Image.Image:
+def of_check(evidence: Evidence, classes: Sequence[str], width: int, heading: str) -> Image.Image:
     """The images that a check completed, `width` pixels wide: the worst, one between, the best.
 
-    With up to five images all are shown.
+    With up to five images all are shown. `heading` is the plain name of the check.
     """
     images = completed.of_check(evidence, classes)
     shown = images if len(images) <= _MOST else [images[at] for at in spread(len(images), _MOST)]
     rows = _rows(shown, classes, width, width)
-    lines = [evidence.check, completed.told_order(len(shown), images)]
+    lines = [heading, completed.told_order(len(shown), images)]
     picture = Image.new("RGB", (width, rows.height + len(lines) * _LINE + _GAP), "white")
     for line, words in enumerate(lines):
         write(ImageDraw.Draw(picture), (0, line * _LINE), fitted(words, width))

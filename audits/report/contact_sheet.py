@@ -100,10 +100,10 @@ def _of_check(
     drawn: Mapping[str, str],
     headings: Mapping[str, str],
 ) -> Iterator[Image.Image]:
+    heading = headings.get(evidence.check) or evidence.check.replace("_", " ")
     if is_of_completion(evidence):
-        yield completed_block(evidence, classes, WIDTH - 2 * _MARGIN)
+        yield completed_block(evidence, classes, WIDTH - 2 * _MARGIN, heading)
     elif pictures := [picture for picture in evidence.pictures if picture.small]:
-        heading = headings.get(evidence.check) or evidence.check.replace("_", " ")
         of_classes = classes if all(p.name in drawn for p in pictures) else None
         yield from _blocks(heading, evidence.check, pictures, drawn, of_classes)
 
