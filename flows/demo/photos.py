@@ -17,7 +17,7 @@ from rich.console import Console
 from audits import AuditConfig, AuditResult, parse_config
 from audits.report.answer import answer
 from flows.demo import imagenet
-from flows.demo.story import copied_picture, training_experiment
+from flows.demo.story import copied_picture, own_registry, training_experiment
 from flows.terminal.console import show_progress
 from flows.terminal.streams import OUT
 
@@ -42,10 +42,7 @@ def demo_photos(
     console = Console(file=cast("IO[str]", OUT), highlight=False, markup=False)
     progress = show_progress()
     folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
+    uri = own_registry(folder)
     pair = pair or imagenet.pair()
     values = changed(
         {

@@ -58,10 +58,7 @@ def demo(
     console = Console(file=cast("IO[str]", OUT), highlight=False, markup=False)
     progress = show_progress()
     folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
+    uri = own_registry(folder)
     config = folder / "audit.yaml"
     config.write_text(files("flows.demo").joinpath("audit.yaml").read_text(encoding="utf-8"))
 
@@ -130,6 +127,15 @@ def registered(recipe: Recipe, folder: Path) -> str:
         NAME, info.model_uri, run_id=info.run_id, tags={"demo.recipe": key}, model_id=info.model_id
     )
     return str(made.version)
+
+
+def own_registry(folder: Path) -> str:
+    """Makes `folder` and its own MLflow registry the current one; returns the registry's URI."""
+    folder.mkdir(parents=True, exist_ok=True)
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    return uri
 
 
 def training_experiment(folder: Path) -> str:
