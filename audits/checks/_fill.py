@@ -37,7 +37,7 @@ Cut = Annotated[Share | Literal["otsu"] | None, BeforeValidator(_expect_cut)]
 
 
 NULL = Null("the same pixels shuffled")
-FILL_BOUNDS = DefaultBounds(max_drop=0.05, min_lift=0.1)
+FILL_BOUNDS = DefaultBounds(max_drop=0.05)
 
 
 def least_passes(update: Update) -> int:

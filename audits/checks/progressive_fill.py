@@ -58,7 +58,7 @@ class ProgressiveFill(FillCheck):
     """
 
     kind: Literal["progressive_fill"] = "progressive_fill"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     plain_name: ClassVar[str] = "Images that the model fills in wholly"
     how_to_read: ClassVar[tuple[str, ...]] = (
         "A part of the image is blanked and filled in from the model's own update, then the next "
@@ -84,7 +84,8 @@ class ProgressiveFill(FillCheck):
                 bounds=FILL_BOUNDS,
                 clause="recognises {} of the images that it has wholly filled in",
             ),
-            "accuracy_moved": trial(
+            **trial(
+                "accuracy_moved",
                 f"image wholly filled in recognised, {MOVED}",
                 "recognised_moved",
                 UNMOVED_NULL,
@@ -182,8 +183,11 @@ class ProgressiveFill(FillCheck):
         }
         metrics = {
             **consistency(declared, table, "recognised"),
-            "accuracy_moved": trial_measured(
-                declared["accuracy_moved"], table, "recognised_moved", "recognised_null"
+            **trial_measured(
+                declared,
+                "accuracy_moved",
+                table,
+                ("recognised", "recognised_moved", "recognised_null"),
             ),
             **{name: declared[name].measured(estimate) for name, estimate in others.items()},
         }

@@ -74,7 +74,7 @@ class RandomFill(FillCheck):
     """
 
     kind: Literal["random_fill"] = "random_fill"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     plain_name: ClassVar[str] = "The model's own drawings"
     how_to_read: ClassVar[tuple[str, ...]] = (
         "Random parts of the image are blanked many times. The drawing is what the model, on "

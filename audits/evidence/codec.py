@@ -117,6 +117,7 @@ def _metric(values: dict[str, Any]) -> Metric:
     values = dict(values)
     for name in ("estimate", "lift", "drop"):
         values[name] = _with_nan(values[name])
+    values["baseline_lift"] = _with_nan(values.get("baseline_lift"))  # older evidence lacks it
     if values["null"] is not None:
         values["null"] = {**values["null"], "estimate": _with_nan(values["null"]["estimate"])}
     return _METRIC.validate_python(values)

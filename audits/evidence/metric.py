@@ -71,6 +71,7 @@ class Metric:
     lift: Estimate | None = None  # how much better than the null, the same images in pairs
     pairing: Pairing | None = None
     drop: Estimate | None = None  # how much worse than the baseline, image by image
+    baseline_lift: Estimate | None = None  # of the baseline over its null
     rests_on: str | None = None  # metric of the check whose lift must be above 0 for this to pass
     bounds: DefaultBounds | None = None
     clause: str = ""  # for a sentence about the model: "recognises {} of its own drawings"
@@ -105,15 +106,17 @@ class Metric:
     def unmeasured(self) -> Self:
         """This metric as it was declared, without its figures."""
         null = None if self.null is None else replace(self.null, estimate=None)
-        return replace(self, estimate=UNMEASURED, null=null, lift=None, drop=None)
+        bare = replace(self, estimate=UNMEASURED, null=null, lift=None)
+        return replace(bare, drop=None, baseline_lift=None)
 
     def described_as(self, declared: "Metric") -> Self:
         """The figures of this metric with the description (title, unit, ...) of `declared`."""
         null = declared.null
         if null is not None and self.null is not None:
             null = replace(null, estimate=self.null.estimate)
-        figures = {"estimate": self.estimate, "null": null, "lift": self.lift, "drop": self.drop}
-        return replace(self, **{**vars(declared), **figures})
+        kept = ("estimate", "lift", "drop", "baseline_lift")
+        figures = {name: getattr(self, name) for name in kept}
+        return replace(self, **{**vars(declared), **figures, "null": null})
 
 
 def figure_name(metric: str, figure: Figure) -> str:

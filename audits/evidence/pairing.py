@@ -27,6 +27,7 @@ def with_drops(
 
     `classes` are in the order of the model's labels, `baseline_classes` in that of the baseline's.
     A metric that the baseline was not asked for, since its audit had no reference, gets no drop.
+    Metrics with a null also get the lift of the baseline.
     Raises AuditError if the two did not measure the same images with the same labels.
     """
     ours, theirs = evidence.images, baseline.images
@@ -56,7 +57,12 @@ def with_drops(
             f"Expected {evidence.check} of both models on the same images and labels, got "
             f"{len(ours)} images and {len(theirs)} others."
         )
-    metrics = dict(evidence.metrics)
+    metrics = {
+        name: replace(metric, baseline_lift=baseline.metrics[name].lift)
+        if name in baseline.metrics
+        else metric
+        for name, metric in evidence.metrics.items()
+    }
     for name, pairing in pairings.items():
         below = metrics[name].oriented(_below(pairing, ours, theirs))
         metrics[name] = replace(metrics[name], drop=below)
@@ -65,7 +71,10 @@ def with_drops(
 
 def without_drops(evidence: Evidence) -> Evidence:
     """The evidence without drops, as it was before any comparison."""
-    alone = {name: replace(metric, drop=None) for name, metric in evidence.metrics.items()}
+    alone = {
+        name: replace(metric, drop=None, baseline_lift=None)
+        for name, metric in evidence.metrics.items()
+    }
     return evidence.model_copy(update={"metrics": alone})
 
 

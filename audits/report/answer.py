@@ -11,9 +11,10 @@ from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Figure, Metric, MetricUnit, named_figures
 from audits.report.completed import note
 from audits.report.numbers import interval, number
-from audits.verdict.decide import Judgement, Verdict
+from audits.verdict.decide import Verdict
+from audits.verdict.judgement import Judgement
 
-_ORDER = {"failed": 0, "not_judged": 1, "waived": 2, "passed": 3}
+_ORDER = {"failed": 0, "not_judged": 1, "waived": 2, "says_nothing": 3, "passed": 4}
 _OPEN = {
     "interval": "too uncertain: {between}",
     "chance": "may be chance, as one of several conditions: {between}",
@@ -39,7 +40,7 @@ class Row:
 
     @property
     def outcome(self) -> str:
-        """`failed`, `not_judged`, `waived` or `passed`."""
+        """`failed`, `not_judged`, `waived`, `says_nothing` or `passed`."""
         return "waived" if self.judgement.waiver else self.judgement.outcome
 
     @property
@@ -223,7 +224,21 @@ def _sentence(verdict: Verdict, evidence: Sequence[Evidence], rows: Sequence[Row
     lead = _lead(evidence, told)
     text = f"{lead}{_JOINED[verdict.word]}{told.clause}" if lead else told.clause
     text = f"{text[0].upper()}{text[1:]}."
-    return f"{text} {verdict.not_covered}" if verdict.not_covered else text
+    return " ".join(part for part in (text, _silence(rows), verdict.not_covered) if part)
+
+
+def _silence(rows: Sequence[Row]) -> str:
+    """A sentence that names the checks whose conditions say nothing; empty if there are none."""
+    silent = [row for row in rows if row.outcome == "says_nothing"]
+    if not silent:
+        return ""
+    checks = dict.fromkeys(row.judgement.condition.metric.split("/")[0] for row in silent)
+    one = len(silent) == 1
+    return (
+        f"{len(silent)} condition{'' if one else 's'} on {' and '.join(checks)} "
+        f"say{'s' if one else ''} nothing about this network: neither it nor the baseline is "
+        "better than the null."
+    )
 
 
 def _lead(evidence: Sequence[Evidence], told: Row) -> str:

@@ -12,7 +12,7 @@ from audits.report.answer import Answer, Row, title_of
 from audits.report.html import page
 from audits.report.numbers import interval, number
 from audits.report.strips import axis_of
-from audits.verdict.decide import Outcome
+from audits.verdict.judgement import Outcome
 
 WIDTH, HEIGHT = 300, 116
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 14, 12, 22

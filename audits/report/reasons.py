@@ -10,7 +10,7 @@ class Reason(NamedTuple):
     """One condition behind a verdict, in words; `recorded` is its line in tags and commands."""
 
     title: str
-    outcome: str  # "failed", "not_judged", "waived" or "passed"
+    outcome: str  # "failed", "not_judged", "waived", "says_nothing" or "passed"
     told: str
     facts: tuple[str, ...]
     recorded: str
@@ -40,6 +40,8 @@ def _reason(row: Row) -> Reason:
         facts.append(f"measured: {row.measured}, n = {row.estimate.n:,}")
     if row.against:
         facts.append(f"null: {row.against}")
+    if row.outcome == "says_nothing":
+        facts.append(judgement.finding)
     if why := row.why_open:
         facts.append(why)
     if judgement.advice and row.outcome == "not_judged":  # a clear failure has no need of it

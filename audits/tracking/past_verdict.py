@@ -6,7 +6,8 @@ from audits.config.policy import Condition, Waiver
 from audits.errors import AuditError
 from audits.tracking.content import Judged
 from audits.tracking.reader import NotVerified, PastAudit
-from audits.verdict.decide import Judgement, Verdict
+from audits.verdict.decide import Verdict
+from audits.verdict.judgement import Judgement
 
 
 def verdict_of(audit: PastAudit) -> Verdict:

@@ -1,62 +1,20 @@
 """Conditions on metrics -> verdict. It fails closed: without evidence no condition passes."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
 from audits.checks.base import Check
-from audits.config.policy import Condition, Policy, Waiver
-from audits.evidence.bounds import holm, images_needed, tail_probability
-from audits.evidence.estimate import Estimate
+from audits.config.policy import Condition, Policy
+from audits.evidence.bounds import holm
 from audits.evidence.evidence import Evidence
 from audits.evidence.intervals import TAIL
-from audits.evidence.metric import Figure, Metric, named_figures
 from audits.verdict.coverage import not_covered
+from audits.verdict.judgement import Judgement, judge
 
 NO_CONDITION = "The policy has no condition; add some under policy."
-_NO_CHANGE = 0.0005  # is told as 0.000
-Outcome = Literal["passed", "failed", "not_judged"]
 Word = Literal["passed", "failed", "undecided"]
-Open = Literal["", "interval", "chance", "null", "coverage"]
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """The outcome of one condition, with its figures or the reason."""
-
-    condition: Condition
-    outcome: Outcome
-    finding: str
-    waiver: Waiver | None = None  # that holds today, if the condition did not pass
-    margin: float = math.nan  # from the worse end of the interval to the bound, if it passed
-    chance: float = math.nan  # probability of a value as bad as this at the bound
-    advice: str = ""  # "; with about 9 more images ...", if it is open or chance may explain it
-    # Why a condition whose figure is known is not judged: the bound lies in the interval; chance
-    # may explain a failure; the figure is no better than its null; too few images count.
-    open_by: Open = ""
-
-    @property
-    def decides(self) -> bool:
-        """Whether the condition passed or failed and is not waived."""
-        return self.outcome != "not_judged" and self.waiver is None
-
-    def to_json(self) -> dict[str, object]:
-        """Plain values."""
-        waiver = self.waiver.model_dump(mode="json") if self.waiver else None
-        return {
-            "condition": str(self.condition),
-            "outcome": self.outcome,
-            "finding": self.finding,
-            "waiver": waiver,
-        }
-
-    def __str__(self) -> str:
-        word = "not judged, " if self.outcome == "not_judged" else f"{self.outcome} with "
-        waived = self.waiver
-        told = f" (waived until {waived.until}: {waived.reason})" if waived else ""
-        return f"{self.condition}: {word}{self.finding}{told}"
 
 
 @dataclass(frozen=True)
@@ -104,8 +62,9 @@ def decide(
 ) -> Verdict:
     """`failed` if a condition failed; `passed` only if there are conditions and all passed.
 
-    Anything else is `undecided`. So is an audit in which a check outside the policy ended with an
-    error. A condition that is waived on the day `today` does not decide, but at least one other
+    Conditions that say nothing about the network (see `judge`) do not decide, and the reason names
+    them. Anything else is `undecided`. So is an audit in which a check outside the policy ended
+    with an error. A condition that is waived on the day `today` does not decide. At least one
     condition must pass.
 
     With open questions about the model's input, those given and those of the evidence, the figures
@@ -146,9 +105,12 @@ def _decided(
     counted = [j for j in judgements if j.waiver is None]
     failed = [j for j in counted if j.outcome == "failed"]
     open_ = [j for j in counted if j.outcome == "not_judged"]
+    silent = [j for j in counted if j.outcome == "says_nothing"]
+    passed = [j for j in counted if j.outcome == "passed"]
     errors = [e for e in evidence if e.status == "error"]
     waived = [j for j in judgements if j.waiver is not None]
     also = f". Waived: {_sentence(waived)}" if waived else ""
+    also += f". {_silence(silent)}" if silent else ""
     asked = [*questions, *(question for one in evidence for question in one.questions)]
     if asked:
         return Verdict("undecided", " ".join(asked), judgements)
@@ -165,17 +127,31 @@ def _decided(
         return Verdict("undecided", NO_CONDITION)
     if not counted:
         return Verdict("undecided", "Every condition is waived, so none decides.", judgements)
-    closest = min(counted, key=lambda judgement: judgement.margin)
-    held = f"All {len(counted)} conditions hold; closest is " if len(counted) > 1 else ""
+    if not passed:
+        return Verdict("undecided", f"No condition decides{also}", judgements)
+    closest = min(passed, key=lambda judgement: judgement.margin)
+    held = f"All {len(passed)} conditions hold; closest is " if len(passed) > 1 else ""
+    if silent:
+        held = held.replace("conditions hold", "conditions that decide hold")
     held += str(closest)
-    return Verdict("passed", held + also, judgements, deciding=tuple(counted))
+    return Verdict("passed", held + also, judgements, deciding=tuple(passed))
+
+
+def _silence(silent: Sequence[Judgement]) -> str:
+    """Which conditions do not decide, since neither model nor baseline is better than a null."""
+    names = ", ".join(judgement.condition.judged_metric for judgement in silent)
+    verb = "says" if len(silent) == 1 else "say"
+    return (
+        f"{names} {verb} nothing about this network, since neither it nor the baseline is better "
+        "than the null"
+    )
 
 
 def _judged(
     condition: Condition, policy: Policy, evidence: Sequence[Evidence], today: date
 ) -> Judgement:
     count = len(policy.conditions)
-    judgement = _judge(condition, policy.min_coverage, evidence, count)
+    judgement = judge(condition, policy.min_coverage, evidence, count)
     waiver = policy.waiver(condition)
     if waiver is None or judgement.outcome == "passed":
         return judgement
@@ -208,82 +184,3 @@ def _among(judgement: Judgement, conditions: int, *, clear: bool) -> Judgement:
 
 def _sentence(judgements: Sequence[Judgement]) -> str:
     return "; ".join(str(j) for j in judgements)
-
-
-def _judge(
-    condition: Condition, min_coverage: float, evidence: Sequence[Evidence], conditions: int
-) -> Judgement:
-    """The judgement of one condition alone; `conditions` is the number of all."""
-    check, name = condition.judged_metric.split("/")
-    found = next((e for e in evidence if e.check == check), None)
-
-    def not_judged(why: str, open_by: Open = "") -> Judgement:
-        return Judgement(condition, "not_judged", why, open_by=open_by)
-
-    if found is None:
-        return not_judged(f"the audit has no check {check!r}")
-    if found.status != "ok":
-        ended = "ended with an error" if found.status == "error" else "does not apply"
-        return not_judged(f"{check} {ended}: {found.reason}")
-    named = named_figures(found.metrics).get(name)
-    estimate = named.estimate if named else None
-    if named is not None and named.figure == "drop" and estimate is None:
-        return not_judged("the figure was not paired with a baseline's, see the notes")
-    if named is None or estimate is None:
-        return not_judged(f"{check} has no such metric, it has {', '.join(found.estimates)}")
-    if not estimate.finite:
-        return not_judged(f"its value is {estimate.value} over {estimate.n} images")
-    judgement = _compare(condition, named.figure, estimate, conditions)
-    behind = found.metric_behind(named.metric)
-    if judgement.outcome == "passed" and (told := _no_better(found.metrics[behind])):
-        found_out = f"{judgement.finding} does not count: {check}/{behind} {told}"
-        return not_judged(found_out, "null")
-    coverage = found.coverage
-    if judgement.outcome != "passed" or coverage is None:
-        return judgement
-    if not (coverage.estimate.finite and coverage.estimate.low >= min_coverage):
-        return not_judged(
-            f"coverage {coverage.estimate} may be below {min_coverage:g}: too few are the "
-            f"{coverage.title}",
-            "coverage",
-        )
-    return judgement
-
-
-def _no_better(metric: Metric) -> str:
-    """Why a metric may be no better than its null; empty if it is better or has no null."""
-    if metric.null is None or (metric.lift is not None and metric.lift.low > 0):
-        return ""
-    return f"is no better than its null, {metric.null.title}: the lift is {metric.lift}"
-
-
-def _compare(
-    condition: Condition, figure: Figure, estimate: Estimate, conditions: int
-) -> Judgement:
-    improved = figure == "drop" and estimate.value < -_NO_CHANGE
-    shown = f"{estimate} (an improvement)" if improved else str(estimate)
-    bound = condition.bound
-    if condition.from_above:
-        margin, failed = bound - estimate.high, estimate.low > bound
-        passing = estimate.value < bound
-    else:
-        margin, failed = estimate.low - bound, estimate.high < bound
-        passing = estimate.value > bound
-    tail = tail_probability(estimate, bound)
-    chance = 1 - tail if passing else tail
-    if margin >= 0:
-        return Judgement(condition, "passed", shown, margin=margin, chance=chance)
-    # A condition passes alone; to fail as one of several takes more.
-    needed = images_needed(estimate, bound, TAIL if passing else TAIL / conditions)
-    if needed is None:
-        advice = "; no number of images would settle it"
-    else:
-        word = "failed" if needed.above == condition.from_above else "passed"
-        more = max(needed.images - estimate.n, 1)
-        advice = f"; with about {more} more images it would be {word} in 80 % of cases"
-    if failed:
-        return Judgement(condition, "failed", shown, chance=chance, advice=advice)
-    finding = f"{shown} straddles the bound{advice}"
-    return Judgement(
-        condition, "not_judged", finding, chance=chance, advice=advice, open_by="interval"
-    )

@@ -37,7 +37,7 @@ def _expect_covered(uri: str, audit: PastAudit) -> None:
     judged: list[Condition] = []
     if audit.word == "passed":
         said = audit.content.verdict.conditions
-        decided = [c.condition for c in said if c.outcome != "not_judged" and not c.waiver]
+        decided = [c.condition for c in said if c.outcome in ("passed", "failed") and not c.waiver]
         conditions = audit.content.config.parsed_policy.conditions
         judged = [condition for condition in conditions if str(condition) in decided]
     elif _has_figures(audit, checks):

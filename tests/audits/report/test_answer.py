@@ -11,7 +11,8 @@ from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric, Null, Pairing
 from audits.report.answer import answer
 from audits.report.numbers import interval, number
-from audits.verdict.decide import Judgement, Verdict, decide
+from audits.verdict.decide import Verdict, decide
+from audits.verdict.judgement import Judgement
 
 _TODAY = date(2026, 1, 1)
 _NULL = Null("the same pixels shuffled")

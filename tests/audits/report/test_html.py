@@ -22,7 +22,8 @@ from audits.evidence.metric import Metric
 from audits.report.audited import Audited
 from audits.report.html import made_safe, report
 from audits.report.text import visible
-from audits.verdict.decide import Judgement, Verdict, decide
+from audits.verdict.decide import Verdict, decide
+from audits.verdict.judgement import Judgement
 
 EVIL = "<script>alert('1')</script><img src=x onerror=alert(2)>\"&amp;"
 TODAY = date(2026, 11, 26)

@@ -16,7 +16,7 @@ from audits.report.confusion import matrices
 from audits.report.recognition import of_drawings, of_real_images
 from audits.report.strips import WIDTH, strip
 from audits.report.tables import in_words
-from audits.verdict.decide import Judgement
+from audits.verdict.judgement import Judgement
 
 
 def _row(figure="value", unit="share", value=0.5, **bound):

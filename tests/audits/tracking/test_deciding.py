@@ -27,7 +27,7 @@ def _result(policy, right=0.4):
 
 def test_of_the_thirteen_conditions_of_a_gate_six_figures_are_logged():
     policy = default_policy((Performance(), *reports.CHECKS[1:3]), 0.5)
-    assert len(policy.conditions) > 8
+    assert len(policy.conditions) > 10
     for given in (policy, THIRTEEN):
         for right in (0.2, 0.64, 0.97):
             assert len(deciding_metrics(_result(given, right))) == 6

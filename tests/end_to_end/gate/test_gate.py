@@ -253,5 +253,6 @@ def test_a_policy_that_was_written_from_a_version_passes_it(config):
         "performance/f1_macro",
         "progressive_fill/accuracy",
         "progressive_fill/accuracy_moved",
+        "progressive_fill/accuracy_moved_fall",
     }
     assert ask(config(SIMILAR, policy=policy, checks=FILLS)).verdict.word == "passed"
