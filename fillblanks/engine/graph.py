@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
 from fillblanks.engine.aten import NotRewritable, Operations, operations
@@ -43,18 +44,25 @@ def rewritten(net: nn.Module, example: Tensor, *, fused: bool) -> GraphModule:
     graph.recompile()
     for parameter in graph.parameters():
         parameter.requires_grad_(False)
-    _check(net, graph, example)
+    expect_same(net, graph, example)
     return graph
 
 
 def _graph_of(net: nn.Module, example: Tensor, aten: Operations) -> GraphModule:
     if isinstance(net, GraphModule) and any(n.target == aten.conv for n in net.graph.nodes):
         return copy.deepcopy(net)
+    # The program shares the weights, so a copy of it is changed.
+    return copy.deepcopy(exported(net, example).module())
+
+
+def exported(net: nn.Module, example: Tensor) -> ExportedProgram:
+    """The program of `net` for inputs like `example` (N, C, H, W), N >= 2, in batches of any size.
+
+    Raises NotRewritable if torch.export does not take the network.
+    """
     try:
         batch = {0: torch.export.Dim("batch")}
-        # The program shares the weights, so a copy of it is changed.
-        program = torch.export.export(net, (example,), dynamic_shapes=(batch,))
-        return copy.deepcopy(program.module())
+        return torch.export.export(net, (example,), dynamic_shapes=(batch,))
     except _EXPORT_ERRORS as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
         raise NotRewritable(
@@ -161,7 +169,8 @@ def weight_of(graph: GraphModule, node: Any) -> Tensor | None:
     return value.detach()
 
 
-def _check(net: nn.Module, graph: GraphModule, example: Tensor) -> None:
+def expect_same(net: nn.Module, graph: nn.Module, example: Tensor) -> None:
+    """Raises NotRewritable unless both give the same logits and input gradients for `example`."""
     # Exporting leaves out changes of gradients: hooks, and a backward of the network's own.
     (expected, slope), (got, own) = _answer(net, example), _answer(graph, example)
     tolerance = 1e-3 * float(expected.abs().max().clamp(min=1))
