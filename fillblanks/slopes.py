@@ -1,4 +1,4 @@
-"""Whether a network's gradient is that of its logits: both are compared along some directions."""
+"""Whether a network's gradient is that of its answers: both are compared along some directions."""
 
 import math
 
@@ -24,18 +24,20 @@ _SEED = 0
 
 
 def agreement(classifier: Classifier, images: Tensor, rows: int = 8) -> float | None:
-    """How well the gradient foretells by how much logits change: 1 exactly, 0 or less not at all.
+    """How well the gradient foretells how answers change: 1 exactly, 0 or less not at all.
 
     Up to 8 of `images`, float (N, C, H, W) in [0, 1] on the classifier's device, are moved to and
     fro along 16 directions, half of them with a sign of its own for each pixel, half smooth (4
     images and 8 directions above 64 pixels a side). All moves are whole levels of 1/255. Moves of
-    several kinds are tried until the result is `ENOUGH`: the best counts. Every second image has
-    blanks, which stay as they are along half of the directions. The differences a of two sums of
-    logits, and their forecasts b by the gradient, give 2 sum(ab) / (sum(aa) + sum(bb)) for an
-    image, 0 if they are not finite. The result is the mean over the whole images, or over those
-    with blanks if that is lower: 1 if the network is linear, less if the gradient has another
-    direction, sign or size, or if logits change by less than their rounding. `rows` is the number
-    of images in a pass. None if nothing changes, as the gradient says, which is 0.
+    several kinds are tried until the result is `ENOUGH`: the best counts for each sum. Every second
+    image has blanks, which stay as they are along half of the directions. Two sums of logits are
+    looked at, each alone: those from which the loss gets its direction if it asks for the first
+    class, and for another class. The differences a of a sum, and their forecasts b by the
+    gradient, give 2 sum(ab) / (sum(aa) + sum(bb)) for an image, 0 if they are not finite. A sum has
+    the mean over whole images, or over those with blanks if that is lower, and the result is that
+    of the lower sum: 1 if the network is linear, less if the gradient has another direction, sign
+    or size, or if logits change by less than their rounding. `rows` is the number of images in a
+    pass. None if nothing changes, as the gradient says, which is 0.
     """
     large = max(images.shape[2:]) > _LARGE
     generator = torch.Generator().manual_seed(_SEED)
@@ -50,11 +52,12 @@ def agreement(classifier: Classifier, images: Tensor, rows: int = 8) -> float | 
     chance = torch.rand((count, 1, *images.shape[2:]), generator=generator).to(some)
     with torch.no_grad():
         logits = _logits(classifier, some, rows)
-    weights = _weights(logits, generator)
+    weights = loss_weights(logits, generator)
     gradients = _gradients(classifier, some, weights, rows)
 
-    def found(levels: float, share: float) -> float | None:
-        told: tuple[list[float], list[float]] = [], []  # of whole images, and of those with blanks
+    def found(levels: float, share: float) -> list[float | None]:
+        # Of whole images, and of those with blanks, for each sum.
+        told: list[tuple[list[float], list[float]]] = [([], []) for _ in weights]
         for at, image in enumerate(some):
             moved = (levels * along[at] * (chance < share)).round() / _LEVELS
             # Values stay in [0, 1]: a network may cut others off, or know by them that it is tried.
@@ -63,16 +66,18 @@ def agreement(classifier: Classifier, images: Tensor, rows: int = 8) -> float | 
                 both = _logits(classifier, torch.cat([there, back]), rows)
             seen = (both[:count] - both[count:]) @ weights[:, at].T
             foretold = (there - back).double().flatten(1) @ gradients[:, at].flatten(1).T
-            told[at % 2].extend(_alike(seen, foretold))
-        return min((sum(one) / len(one) for one in told if one), default=None)
+            for each, of_sum in enumerate(told):
+                of_sum[at % 2].extend(_alike(seen[:, each], foretold[:, each]))
+        return [min((sum(n) / len(n) for n in of_sum if n), default=None) for of_sum in told]
 
-    best: float | None = None
+    best: dict[int, float] = {}  # by the number of the sum
     for levels, share in (*_MOVES[:2], *(_SPARSE if large else ()), *_MOVES[2:]):
-        one = found(levels, share)
-        best = one if best is None else best if one is None else max(best, one)
-        if best is not None and best >= ENOUGH:
+        for each, one in enumerate(found(levels, share)):
+            if one is not None:
+                best[each] = max(best.get(each, one), one)
+        if best and min(best.values()) >= ENOUGH:
             break
-    return best
+    return min(best.values(), default=None)
 
 
 def _alike(seen: Tensor, foretold: Tensor) -> list[float]:
@@ -106,14 +111,25 @@ def _directions(count: int, shape: torch.Size, generator: torch.Generator) -> Te
     return torch.stack([signs, smooth], 1).flatten(0, 1).clamp(-_FAR, _FAR)
 
 
-def _weights(logits: Tensor, generator: torch.Generator) -> Tensor:
-    """Weights (2, N, K) of sums of logits: the first class less the second, and at random."""
+def loss_weights(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Weights (2, N, K) of sums of logits, along which cross-entropy has its gradient.
+
+    For a class y it is that of logit y less the others, weighted by their probabilities among
+    themselves. y is the first class, and then another one at random. A sum with weights for all
+    classes alike would tell most about logits that change most, which the loss may never see. A
+    network of one logit has that alone.
+    """
     count = logits.shape[1]
-    first, second = logits.topk(2, dim=1).indices.T
-    margin = functional.one_hot(first, count) - functional.one_hot(second, count)
-    chance = torch.randn(logits.shape, generator=generator, dtype=torch.float64).to(logits.device)
-    chance = functional.normalize(chance - chance.mean(1, keepdim=True))
-    return torch.stack([margin.double(), chance])
+    if count == 1:
+        return torch.ones((2, *logits.shape), dtype=torch.float64, device=logits.device)
+    first = logits.argmax(1)
+    further = torch.randint(1, count, (len(logits),), generator=generator).to(first.device)
+    found = []
+    for asked in (first, (first + further) % count):
+        own = functional.one_hot(asked, count).double()
+        others = logits.double().masked_fill(own.bool(), -math.inf).softmax(1)
+        found.append(own - others)
+    return torch.stack(found)
 
 
 def _logits(classifier: Classifier, images: Tensor, rows: int) -> Tensor:

@@ -32,6 +32,8 @@ _TELLING = (
 )
 _SYSTEM = ("/proc", "/sys", "/dev")
 _SHARED_MEMORY = "/dev/shm"  # holds ordinary files
+# Their addresses do not say which files are read: another file does, or an address inside them.
+_LEADING_ELSEWHERE = ("asynclocal", "generic", "reference")
 _Listing = list[tuple[str, str]]  # a file's path and what the place says about it
 
 _made: dict[str, str] = {}  # copies of this process, by place
@@ -156,6 +158,14 @@ def _here(place: str) -> Path:
 
 
 def _file_system(place: str) -> tuple[Any, str]:
+    parts = place.split("::")  # of one file system in another
+    for part in parts:
+        kind = part.partition("://")[0]
+        if kind in _LEADING_ELSEWHERE:
+            raise AuditError(
+                f"Expected data at a place that says which files are read, got {kind} in {place}. "
+                "Name the files themselves."
+            )
     try:
         files, root = _told(place, lambda: fsspec.core.url_to_fs(place))
     except ImportError as error:
@@ -163,7 +173,7 @@ def _file_system(place: str) -> tuple[Any, str]:
         package = str(known.get("class", "")).partition(".")[0]
         cure = f" Do pip install {package}." if package not in ("", "fsspec") else ""
         raise AuditError(f"Expected a package that reads {place}: {error}.{cure}") from error
-    for part in place.split("::"):  # of one file system in another
+    for part in parts:
         protocol, _, path = part.rpartition("://")
         if protocol in ("", "file", "local"):
             expect_ordinary(Path(path))

@@ -1,5 +1,6 @@
 """Compares a model with its baseline: adds drops, or says why there are none."""
 
+import logging
 from dataclasses import replace
 
 from audits.errors import AuditError, shortened
@@ -9,13 +10,16 @@ from audits.execution.evaluation import Evaluation
 from audits.models.class_names import distinct, names_of_config
 from audits.models.preprocessing import Preprocessing
 
+log = logging.getLogger(__name__)
+
 
 def compared(
     evaluation: Evaluation, baseline: Evaluation, preprocessing: Preprocessing
 ) -> tuple[Evaluation, tuple[str, ...]]:
-    """Adds drops below the baseline, and returns a reason for each check that has none.
+    """Adds drops below the baseline, and returns notes: a reason for each check that has none.
 
-    `preprocessing` is the config's.
+    Another note says in which fields of their input contracts the two differ. `preprocessing` is
+    the config's.
     """
     if baseline.refusal:
         return evaluation, (f"The baseline could not be opened: {baseline.refusal}",)
@@ -26,7 +30,9 @@ def compared(
         return evaluation, (f"Not compared with the baseline: {' '.join(baseline.doubts)}",)
     if differing := _fed_differently(baseline, preprocessing):
         return evaluation, (differing,)
-    evidence, reasons = [], []
+    evidence, reasons = [], _changes(evaluation, baseline)
+    for change in reasons:
+        log.warning("%s", change)
     for own, other in zip(evaluation.evidence, baseline.evidence, strict=True):
         if own.status == "ok" and can_be_paired(own):
             try:
@@ -36,6 +42,27 @@ def compared(
                 reasons.append(f"{own.check} was not compared with the baseline: {error}")
         evidence.append(own)
     return replace(evaluation, evidence=tuple(evidence)), tuple(reasons)
+
+
+def _changes(evaluation: Evaluation, baseline: Evaluation) -> list[str]:
+    """A sentence about what a program that serves the model has to change; empty without any.
+
+    Each of the two is measured as its own metadata say, so no figure tells of it.
+    """
+    own, other = (
+        {**(one.preprocessing or {}), "classes": one.classes} for one in (evaluation, baseline)
+    )
+    told = [
+        f"{name} {shortened(value)} instead of {shortened(other[name])}"
+        for name, value in own.items()
+        if name in other and name != "outputs" and not _same(value, other[name])
+    ]
+    if not told:
+        return []
+    return [
+        f"The model is not fed or read as the baseline is: {'; '.join(told)}. Whatever serves it "
+        "in the baseline's place has to change with it."
+    ]
 
 
 def _fed_differently(baseline: Evaluation, preprocessing: Preprocessing) -> str:

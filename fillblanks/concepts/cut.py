@@ -11,7 +11,7 @@ from torch.fx import GraphModule, Node
 
 from fillblanks.concepts.graphs import NotCuttable, cut_points, graph_of, halves, values_at
 from fillblanks.engine.aten import NotRewritable
-from fillblanks.engine.graph import expect_same
+from fillblanks.engine.same import expect_same
 
 Layout = Literal["channels_first", "channels_last", "tokens"]
 

@@ -12,6 +12,7 @@ from fillblanks.engine.capture import CapturedPass
 from fillblanks.engine.graph import rewritten
 from fillblanks.engine.mixed import MixedGraph
 from fillblanks.engine.plan import Plan
+from fillblanks.engine.same import expect_same, with_masked
 from fillblanks.engine.step import Step, UpdateOrder
 
 _ENGINES_KEPT = 2  # one for averages, one for passes that are not averaged
@@ -24,8 +25,9 @@ class Engine:
     the engine works on a copy. `images` (N, C, H, W), as `Classifier.to_input` gives them, are
     examples of its input.
 
-    Raises NotRewritable if the plan needs the network's graph and the network has none, or torch
-    lacks a name that this takes; ValueError if the plan is captured and the network is on the CPU.
+    Raises NotRewritable if the plan needs the network's graph and the network has none, torch
+    lacks a name that this takes, or the copy gives other answers; ValueError if the plan is
+    captured and the network is on the CPU.
     """
 
     def __init__(self, classifier: Classifier, plan: Plan, images: Tensor):
@@ -85,7 +87,7 @@ def _ready(classifier: Classifier, plan: Plan, images: Tensor) -> Classifier:
     net: nn.Module
     if plan.needs_graph:
         with classifier.steady():
-            example = (torch.cat([images[:1], images[-1:]]) - classifier.mean) / classifier.std
+            example = (with_masked(images) - classifier.mean) / classifier.std
             graph = rewritten(classifier.net, example, fused=plan.fused)
             net = MixedGraph(graph, example) if plan.precision == "mixed" else graph
     elif double or plan.memory_format == "channels_last":
@@ -96,6 +98,11 @@ def _ready(classifier: Classifier, plan: Plan, images: Tensor) -> Classifier:
         net = net.double()
     if plan.memory_format == "channels_last":
         net = net.to(memory_format=torch.channels_last)
+        if plan.precision == "full":
+            with classifier.steady():
+                example = (with_masked(images) - classifier.mean) / classifier.std
+                name, form = "copy in channels_last", torch.channels_last
+                expect_same(classifier.net, net, example, name, form)
     return classifier.with_net(net, torch.float64 if double else classifier.dtype)
 
 

@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
 from fillblanks.engine.aten import NotRewritable, Operations, operations
+from fillblanks.engine.same import expect_same
 
 _CONV_DEFAULTS = (None, (1, 1), (0, 0), (1, 1), 1)  # bias, stride, padding, dilation, groups
 # The errors of torch.export for networks that it cannot take.
@@ -167,30 +168,3 @@ def weight_of(graph: GraphModule, node: Any) -> Tensor | None:
     for name in str(node.target).split("."):
         value = getattr(value, name)
     return value.detach()
-
-
-def expect_same(net: nn.Module, graph: nn.Module, example: Tensor) -> None:
-    """Raises NotRewritable unless both give the same logits and input gradients for `example`."""
-    # Exporting leaves out changes of gradients: hooks, and a backward of the network's own.
-    (expected, slope), (got, own) = _answer(net, example), _answer(graph, example)
-    tolerance = 1e-3 * float(expected.abs().max().clamp(min=1))
-    if expected.shape != got.shape or not (expected - got).abs().max() <= tolerance:
-        raise NotRewritable(
-            "Expected the same logits from the network and from its graph, got different ones."
-        )
-    if not (slope - own).norm() <= 0.01 * slope.norm():
-        raise NotRewritable(
-            "Expected the same gradients from the network and from its graph, got different ones."
-        )
-
-
-def _answer(net: nn.Module, example: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits, and the gradient of their weighted sum at the input; 0 if there is no gradient."""
-    with torch.enable_grad():
-        x = example.clone().requires_grad_()
-        logits = net(x)
-        if not logits.requires_grad:
-            return logits, torch.zeros_like(x)
-        weights = torch.linspace(-1, 1, logits.shape[-1], dtype=logits.dtype, device=logits.device)
-        (slope,) = torch.autograd.grad(logits, x, weights.expand_as(logits), allow_unused=True)
-    return logits.detach(), torch.zeros_like(x) if slope is None else slope

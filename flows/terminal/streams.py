@@ -2,15 +2,20 @@
 
 Characters that the encoding of a stream lacks are escaped. Once nobody reads a stream any more
 (`| head`), whatever is written to it is dropped, so that the work, its record in MLflow and the
-exit code of the verdict come all the same.
+exit code of the verdict come all the same. Lines that a build server would obey are broken up,
+since names and reasons come from models.
 """
 
 import errno
 import io
 import os
+import re
 import sys
 from typing import TextIO
 
+# GitHub obeys `::name` at the beginning of a line and `##[name]` anywhere, Azure `##vso[name]`.
+_AT_THE_BEGINNING = re.compile(r"^([^\S\n]*):(?=:)", re.MULTILINE)
+_ANYWHERE = re.compile(r"##(?=\w*\[)")
 _GONE = (errno.EPIPE, errno.EIO)  # the reader of a pipe has ended; a terminal was closed
 
 
@@ -55,7 +60,7 @@ class Stream(io.TextIOBase):
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="backslashreplace")
         try:
-            stream.write(text)
+            stream.write(_harmless(text))
         except OSError as error:
             self._give_up(stream, error)
         return len(text)
@@ -78,6 +83,11 @@ class Stream(io.TextIOBase):
         os.close(nowhere)
         if self._name == "stdout" and error.errno not in _GONE:
             raise error
+
+
+def _harmless(text: str) -> str:
+    """Whole lines, without commands that a build server would obey."""
+    return _ANYWHERE.sub("# #", _AT_THE_BEGINNING.sub(r"\1: ", text))
 
 
 OUT, ERR = Stream("stdout"), Stream("stderr")

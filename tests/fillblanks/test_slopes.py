@@ -168,6 +168,23 @@ def test_another_gradient_is_seen_beside_coarse_numbers(far):
     assert _agreement(_Far(_small(0), _small(1), lambda x: 1, far)) < ENOUGH - 0.1
 
 
+class _Steep(_Borrowing):
+    """Has steep logits, with true slopes, for the classes of which the loss sees nothing."""
+
+    def forward(self, x):
+        logits = super().forward(x)
+        unseen = logits.detach().argsort(1).argsort(1) < 3
+        sign = 1 - 2 * (torch.arange(x[0].numel()) % 2)
+        steep = 30 * (x.flatten(1) * sign).sum(1, keepdim=True) - 1e4
+        return torch.where(unseen, steep, logits)
+
+
+def test_another_gradient_is_seen_behind_steep_logits_of_other_classes():
+    net = _small(0)
+    assert _agreement(_Steep(net, net, lambda x: 1)) > 0.9
+    assert _agreement(_Steep(net, _small(1), lambda x: 1)) < ENOUGH - 0.1
+
+
 class _Blanks(_Borrowing):
     """Borrows the gradient if many pixels are black alone."""
 

@@ -1,5 +1,7 @@
 """A model is compared with its baseline only if both get their images in the same form."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -64,3 +66,14 @@ def test_one_number_means_the_same_as_one_for_each_channel():
     assert _drops(compared(_examined(), baseline, config)[0])
     _, (reason,) = compared(_examined(), baseline, Preprocessing(mean=(0.0, 0.1, 0.0)))
     assert "metadata have mean" in reason
+
+
+def test_a_model_that_has_to_be_served_otherwise_than_its_baseline_is_told(caplog):
+    result, (reason,) = compared(_examined(mean=(0.0,)), _examined(), Preprocessing())
+    assert _drops(result) == {"performance", "progressive_fill"}
+    assert "mean (0.0,) instead of (0.3,)" in reason
+    assert reason in caplog.text
+    turned = replace(_examined(), classes=("b", "a"))
+    reason, *_ = compared(turned, _examined(), Preprocessing())[1]
+    assert "classes ('b', 'a') instead of ('a', 'b')" in reason
+    assert compared(_examined(std=(0.4, 0.4)), _examined(), Preprocessing())[1] == ()

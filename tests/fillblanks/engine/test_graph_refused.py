@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fillblanks import Classifier, Plan
 from fillblanks.engine.aten import NotRewritable
+from fillblanks.engine.engine import Engine
 from fillblanks.engine.graph import rewritten
 
 SHAPE = (3, 13, 11)
@@ -101,3 +103,46 @@ def test_a_hook_of_a_module_is_noticed():
     net.layers[1].register_full_backward_hook(lambda _, given, __: (-given[0],))
     with pytest.raises(NotRewritable, match="the same gradients"):
         rewritten(net, torch.rand(2, *SHAPE), fused=True)
+
+
+class KnowsItsCopy(nn.Module):
+    """Answers as one linear network, and as another where normalisation is part of convolution.
+
+    Beside a bias of 1e9 nothing is left of an image; the fold takes the bias away beforehand.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 1, 1), nn.BatchNorm2d(1, eps=0.0)
+        self.one, self.other = (nn.Linear(3 * 13 * 11, 5) for _ in range(2))
+        with torch.no_grad():
+            self.conv.weight.fill_(1.0)
+            self.conv.bias.fill_(1e9)
+            self.norm.running_mean.fill_(1e9)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = self.norm(self.conv(x)).detach().abs().amax((1, 2, 3)) > 0
+        logits = torch.where(seen[:, None], self.other(x.flatten(1)), self.one(x.flatten(1)))
+        steep = 1e5 * (1 + x.mean((1, 2, 3)))
+        return torch.cat([logits, -steep[:, None]], 1)
+
+
+def test_a_copy_that_is_another_network_is_refused_though_a_logit_is_very_large():
+    with pytest.raises(NotRewritable, match="the same logits"):
+        rewritten(KnowsItsCopy().eval(), torch.rand(2, *SHAPE), fused=True)
+
+
+class KnowsItsFormat(nn.Module):
+    """Answers blank pixels otherwise if they lie in memory as channels_last has them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        blank = (x.amin((1, 2, 3)) == x.min()) & x.is_contiguous()
+        values = x.flatten(1)[:, :5]
+        return torch.where(blank[:, None], values.flip(1), values)
+
+
+def test_a_copy_in_another_memory_format_is_compared_where_patches_are_blank():
+    classifier = Classifier(KnowsItsFormat(), mean=0.0, std=1.0)
+    plan = Plan(4, memory_format="channels_last")
+    with pytest.raises(NotRewritable, match="its copy in channels_last"):
+        Engine(classifier, plan, torch.rand(2, *SHAPE) + 0.1)
