@@ -39,9 +39,11 @@ paper: .venv/installed
 truth: .venv/installed
 	PYTHONPATH=benchmarks OMP_NUM_THREADS=2 $(BIN)/python -W ignore -m truth $(if $(QUICK),--quick)
 
-# The photographs are those of Debian's gcompris-qt-data.
+# The photographs are those of Debian's gcompris-qt-data. If it is unpacked and not installed,
+# PHOTOGRAPHS names the folder of its .rcc files.
 completion: .venv/installed
-	PYTHONPATH=benchmarks $(BIN)/python -m completion $(if $(QUICK),--quick)
+	PYTHONPATH=benchmarks $(BIN)/python -m completion $(if $(QUICK),--quick) \
+		$(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS))
 
 bench: .venv/installed
 	$(BIN)/python -W ignore benchmarks

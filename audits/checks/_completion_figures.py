@@ -3,6 +3,8 @@
 import pandas as pd
 
 from audits.checks._images import class_in, value_in
+from audits.checks._other_orders import above_chance
+from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Reader, Seen, Shows
 from audits.evidence.intervals import (
     bounded_mean,
@@ -38,7 +40,6 @@ _PLACES = {
     "reference_top5": (5, "in the reference's first five"),
 }
 _FEW = 20  # classes, of which five are too many to be told
-_CHANCE = 0.5
 # Above chance. Chosen after the table of docs/completion.md: networks that know nothing reach .07,
 # one of them with an interval that does not hold 0.
 _LEAST_LIFT = 0.1
@@ -111,15 +112,21 @@ def with_differences(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def measured(table: pd.DataFrame, reference: bool) -> dict[str, Metric]:
-    """The metrics over all images; `table` is that of `with_differences` with a reference."""
-    metrics = declared(reference)
+def measured(table: pd.DataFrame, by_chance: Estimate | None) -> dict[str, Metric]:
+    """The metrics over all images.
+
+    `by_chance` is the forced choice by chance, None without a reference; with one `table` is that
+    of `with_differences`.
+    """
+    metrics = declared(by_chance is not None)
     values = {name: table[name].to_numpy() for name in table.columns}
     found = {"own": metrics["own"].measured(bounded_mean(values["own"]))}
-    if not reference:
+    if by_chance is None:
         return found
     choice = bounded_mean(values["forced_choice"])
-    found["forced_choice"] = metrics["forced_choice"].measured(choice, _CHANCE)
+    found["forced_choice"] = metrics["forced_choice"].measured(
+        choice, by_chance, above_chance(choice, by_chance)
+    )
     for name, (place, _) in _PLACES.items():
         fill, start, whole = (
             values[f"place_{of}"] <= place for of in ("completed", "smooth", "photograph")
@@ -147,15 +154,22 @@ def sentence(n: int, metrics: dict[str, Metric], mask_ratio: float, classes: int
             f"{blank}{n} images were completed for their class; without a reference no other "
             "network has read them, and nothing is judged."
         )
-    choice = metrics["forced_choice"].estimate.value * n
+    choice = metrics["forced_choice"]
+    assert choice.null is not None
+    assert choice.null.estimate is not None
+    told = choice.estimate.value * n
+    highest = choice.null.estimate.high
+    by_chance = "chance .5"
+    if highest >= choice.estimate.value:
+        by_chance += f"; by chance up to {highest * n:.6g} with the classes in another order"
     few = classes <= _FEW
     top = metrics["reference_top1" if few else "reference_top5"]
     assert top.null is not None
     assert top.null.estimate is not None
     place = "its answer" if few else "in its top 5"
     return (
-        f"{blank}an independent network could tell in {choice:.6g} of {n} images which fill had "
-        f"been asked for the label (chance .5); the label was {place} for "
+        f"{blank}an independent network could tell in {told:.6g} of {n} images which fill had "
+        f"been asked for the label ({by_chance}); the label was {place} for "
         f"{top.estimate.value:.0%}, before the fill for {top.null.estimate.value:.0%}."
     )
 

@@ -18,7 +18,7 @@ from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence, Picture, Seen, Shows
-from audits.evidence.intervals import bounded_mean, paired_difference, proportion
+from audits.evidence.intervals import bounded_mean, paired_mean_difference
 from audits.evidence.metric import Metric, Null
 from fillblanks.synthesis.parametrisation import Prior
 from fillblanks.synthesis.whole import class_pictures, default_steps
@@ -56,6 +56,7 @@ class ClassPictures(Check):
         "likelier for the model.",
         "The reference, a network that was trained apart from the model, then names the pictures. "
         "The null is the noise before the first step.",
+        "Pictures of one class are much alike, so the intervals are over classes.",
         "The model names its own pictures right even if they are nonsense: that figure is not "
         "judged.",
     )
@@ -188,14 +189,23 @@ class ClassPictures(Check):
         found = {}
         if reference:
             for name, place in (("recognised", 1), ("recognised_top5", _FIRST)):
-                hits, null = ((table[c] <= place).to_numpy() for c in ("rank", "rank_null"))
-                found[name] = declared[name].measured(
-                    proportion(hits), proportion(null), paired_difference(hits, null)
+                hits, null = (
+                    _by_class(table["class"], table[column] <= place)
+                    for column in ("rank", "rank_null")
                 )
-        return found | {"own": declared["own"].measured(bounded_mean(table["own"].to_numpy()))}
+                found[name] = declared[name].measured(
+                    bounded_mean(hits), bounded_mean(null), paired_mean_difference(hits, null)
+                )
+        own = _by_class(table["class"], table["own"])
+        return found | {"own": declared["own"].measured(bounded_mean(own))}
 
 
 _NONE = np.array([], dtype=np.int64)  # no image is filled, so all may give the spectrum
+
+
+def _by_class(classes: pd.Series, values: pd.Series) -> np.ndarray:
+    """The mean of each class's pictures: those of other seeds are much alike, and no other case."""
+    return values.astype(float).groupby(classes).mean().to_numpy()
 
 
 def _ranks(read: Readings, null: Readings, labels: Tensor) -> Part:

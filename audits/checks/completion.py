@@ -23,6 +23,7 @@ from audits.checks._completion_figures import (
 from audits.checks._fill import table_of
 from audits.checks._forms import columns_form, shown_form
 from audits.checks._images import picture, sliders
+from audits.checks._other_orders import ORDERS, chance, told_apart
 from audits.checks._prior import images_beside, spectrum_of, told_beside, with_spectrum
 from audits.checks._readings import Readings, readings
 from audits.checks.base import Check
@@ -47,9 +48,10 @@ class Completion(Check):
     Each image is completed twice, with the same blanks and the same random numbers: for its label,
     and for its foil, another class that the seed draws. The reference, an independent network,
     reads both. `forced_choice` is the share of images for which its logit of the label, minus that
-    of the foil, is larger for the fill that was asked for the label. A network that draws nothing
-    which the reference knows has .5. Without a reference the check has pictures, and no figure to
-    judge: the model reads its own fills as it was asked to, whether they mean something or not.
+    of the foil, is larger for the fill that was asked for the label. Networks that draw nothing
+    which the reference knows have .5 on average; `_other_orders` says how far one of them may be
+    from it. Without a reference the check has pictures, and no figure to judge: the model reads its
+    own fills as it was asked to, whether they mean something or not.
 
     The fill is not that of the paper, see `fillblanks.complete`. It works on networks that were
     trained without noise, whose single updates are specks.
@@ -63,8 +65,11 @@ class Completion(Check):
         "model finds the image's class likelier, and a second time for another class.",
         "The reference, a network that was trained apart from the model, then reads both. If it "
         "can tell which fill was asked for which class, the model has learnt how classes look.",
-        "Half of the images are told apart by chance. The null of the other figures are the blanks "
-        "interpolated smoothly, before the first step.",
+        "By chance, half of the images are told apart on average. The lift is above chance only if "
+        "few other orders of the reference's classes tell as many apart, and never with fewer than "
+        "five classes.",
+        "The null of the other figures is the picture before the first step: blanks interpolated "
+        "smoothly.",
         "The model reads its own fills right even if they are nonsense: that figure is not judged.",
     )
     legend: ClassVar[tuple[str, ...]] = (
@@ -172,6 +177,7 @@ class Completion(Check):
             "probability_start": np.exp(read["smooth"].of(labels)),
             "foil_probability": np.exp(read["foil"].of(foils)),
             "foil_probability_start": np.exp(read["smooth"].of(foils)),
+            "in_other_orders": told_apart(read["completed"], read["foil"], labels, foils),
         }
 
     def _seed(self, audit: AuditContext) -> int:
@@ -197,16 +203,20 @@ class Completion(Check):
             **{f"place_{name}": Array("int", (n,), 1, count) for name in READ},
             **floats,
             **{name: Array("float", (n,), 0, 1, optional=True) for name in shares},
+            "in_other_orders": Array("float", (ORDERS,), 0, n, optional=True),
             **shown_form(audit, unit, len(READ)),
         }
 
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
         with_reference = "gap_label" in parts[0]
         table = table_of(parts, OWN_COLUMNS + (REFERENCE_COLUMNS if with_reference else ()))
+        by_chance = None
         if with_reference:
             table = with_differences(table)
+            orders = np.sum([part["in_other_orders"] for part in parts], axis=0)
+            by_chance = chance(orders / len(table), len(table))
         recipe = self._recipe(audit.shape)
-        found = measured(table, with_reference)
+        found = measured(table, by_chance)
         return Evidence(
             check=self.name,
             sentence=sentence(len(table), found, recipe.mask_ratio, len(audit.classes)),

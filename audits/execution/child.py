@@ -35,6 +35,7 @@ from fillblanks.engine.memory import memory_told
 
 _TRIED = 64  # images at most, on which a model is tried
 _COMPARED = 8  # of them, on which a reference must differ from the audited model
+_ALIKE = 0.9999  # correlation of answers; two trainings of one architecture are far below
 
 
 @dataclass(frozen=True)
@@ -174,11 +175,22 @@ def _open_reference(
         return reference  # two good models may well predict the same classes
     first = images[:_COMPARED]
     answers, others = (_answers(net.classifier, first) for net in (own, reference))
-    if torch.allclose(answers, others, rtol=1e-3, atol=1e-3):
+    if torch.allclose(answers, others, rtol=1e-3, atol=1e-3) or _alike(answers, others):
         raise ModelRefused(
             "Expected another model under reference, got one that answers just as the audited one."
         )
     return reference
+
+
+def _alike(answers: Tensor, others: Tensor) -> bool:
+    """Whether log-probabilities (n, K) differ by their scale and a value of each class alone.
+
+    A copy with another temperature or bias has the gradients of the model.
+    """
+    own, other = (one - one.mean(1, keepdim=True) for one in (answers, others))
+    own, other = (one - one.mean(0) for one in (own, other))
+    lengths = own.norm() * other.norm()
+    return bool(lengths > 0) and bool((own * other).sum() > _ALIKE * lengths)
 
 
 def _answers(classifier: Classifier, images: Tensor) -> Tensor:

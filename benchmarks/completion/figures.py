@@ -12,6 +12,7 @@ from completion.asked import MANY
 from completion.measure import Row
 
 PLAIN = "plain"
+_CHANCE = 0.5
 _PLACES = {
     "place": "place_completed",
     "place_start": "place_smooth",
@@ -20,8 +21,12 @@ _PLACES = {
 
 
 def metrics(row: Row) -> dict[str, Metric]:
-    """The metrics of the check `completion`, over the images of a row."""
-    return measured(_table(row), reference=True)
+    """The metrics of the check `completion`, over the images of a row.
+
+    Chance is taken as known, so the lift of `forced_choice` is not that of the check.
+    """
+    by_chance = Estimate(_CHANCE, _CHANCE, _CHANCE, len(row.table))
+    return measured(_table(row), by_chance)
 
 
 def _table(row: Row) -> pd.DataFrame:

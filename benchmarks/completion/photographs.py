@@ -48,7 +48,7 @@ def photographs(place: Path) -> list[Photograph]:
         if not container.is_file():
             raise SystemExit(
                 f"Expected photographs in {container}, found none. Install Debian's {PACKAGE}, or "
-                "unpack it and name the folder of its .rcc files with --photographs."
+                "unpack it and name the folder of its .rcc files: PHOTOGRAPHS=<folder>."
             )
         for path, content in sorted(files(container)):
             file = PurePosixPath(path)

@@ -12,6 +12,7 @@ from simple_nets import logistic
 from torch import nn
 
 from audits import AuditError, run_audit
+from audits.checks._other_orders import chance
 from audits.checks.class_pictures import ClassPictures
 from audits.checks.completion import Completion
 from audits.checks.context import AuditContext
@@ -71,6 +72,57 @@ def test_a_dead_network_is_at_chance():
     assert choice.value == 0.5
     assert choice.low < 0.5 < choice.high
     assert found.metrics["gap"].estimate.value == 0
+
+
+class _First(nn.Module):
+    """The first classes of a network alone."""
+
+    def __init__(self, net, count):
+        super().__init__()
+        self.net, self.count = net, count
+
+    def forward(self, images):
+        return self.net(images)[:, : self.count]
+
+
+def _of_few_classes(count, net, steps):
+    """The forced choice for the first classes of the digits, and the sentence."""
+    some = DIGITS.part(np.flatnonzero(DIGITS.labels < count), "some")
+    data = replace(some, classes=DIGITS.classes[:count])
+    reference = Classifier(_First(fixed_classifier().net, count), constant=True)
+    check = Completion(images=24, steps=steps).settled(SHAPE)
+    found = measured.evidence_of(check, _audit(_classifier(net), reference, data))
+    return found.metrics["forced_choice"], found.sentence
+
+
+@pytest.mark.parametrize(("count", "above"), [(2, False), (4, False), (6, True)])
+def test_up_to_four_classes_have_too_few_orders_for_any_network(count, above):
+    # Of two classes, half of the networks with random weights are right for nearly all images.
+    choice, sentence = _of_few_classes(count, _First(logistic(), count), steps=8)
+    assert choice.estimate.value > 0.9
+    assert (choice.lift.low > 0) is above
+    assert ("with the classes in another order)" in sentence) is not above
+
+
+def test_chance_is_that_of_the_classes_in_other_orders(model, judged):
+    choice = judged.metrics["forced_choice"]
+    reference = fixed_classifier()
+    audit = _audit(model, reference)
+    part = CHECK.measure(audit, CHECK.units(audit)[0])
+    shares = part["in_other_orders"] / 12
+    assert abs(shares.mean() - 0.5) < 0.02
+    assert choice.null.estimate == chance(shares, 12)
+    assert 0.5 < choice.null.estimate.high < choice.estimate.value
+    beyond = (shares > choice.null.estimate.high).mean()
+    assert beyond <= 0.025 <= beyond + (shares == choice.null.estimate.high).mean()
+    assert choice.lift.low == pytest.approx(
+        min(choice.estimate.low - 0.5, choice.estimate.value - choice.null.estimate.high)
+    )
+    halves = [
+        CHECK.measure(audit, replace(CHECK.units(audit)[0], indices=rows, shown=()))
+        for rows in (tuple(part["index"][:5]), tuple(part["index"][5:]))
+    ]
+    assert np.array_equal(sum(half["in_other_orders"] for half in halves), part["in_other_orders"])
 
 
 def test_the_figures_are_those_of_the_fills(model, judged):

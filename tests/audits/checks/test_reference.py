@@ -85,6 +85,25 @@ def test_the_model_is_no_reference_for_itself(two, tmp_path):
     )
 
 
+class _Warmed(nn.Module):
+    """A network with another temperature, and a bias."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+        self.temperature, self.bias = nn.Parameter(torch.tensor(1.5)), nn.Parameter(torch.ones(10))
+        self.bias.data[3] = 4
+
+    def forward(self, images):
+        return self.net(images) / self.temperature + self.bias
+
+
+def test_a_copy_of_the_model_with_another_temperature_is_no_reference(two, register, tmp_path):
+    copy, _ = register(_Warmed(linear(0)), "copy")
+    reason = run_audit(config_of(two[0], copy, tmp_path)).verdict.reason
+    assert reason.startswith("Expected another model under reference")
+
+
 def test_a_reference_has_the_same_classes(two, register, tmp_path):
     with_eleven, _ = register(linear(2, classes=11), "eleven")
     reason = run_audit(config_of(two[0], with_eleven, tmp_path)).verdict.reason
