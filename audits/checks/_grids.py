@@ -33,7 +33,7 @@ def heat_map(
     _name(axes)
     axes.set_title(title, fontsize=9, parse_math=False)
     figure.colorbar(shown, ax=axes)
-    return _pixels(figure)
+    return pixels_of(figure)
 
 
 def tiles(
@@ -55,7 +55,7 @@ def tiles(
     figure.supxlabel("patch size", fontsize=9)
     figure.supylabel("mask ratio", fontsize=9)
     figure.suptitle(title, fontsize=9, fontfamily=families(title)).set_parse_math(False)
-    return _pixels(figure)
+    return pixels_of(figure)
 
 
 def _name(axes: "Axes") -> None:
@@ -63,7 +63,8 @@ def _name(axes: "Axes") -> None:
     axes.set_ylabel("mask ratio")
 
 
-def _pixels(figure: "Figure") -> np.ndarray:
+def pixels_of(figure: "Figure") -> np.ndarray:
+    """The figure as uint8 (H, W, 3)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)

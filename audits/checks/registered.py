@@ -10,10 +10,12 @@ from audits.checks.ablation import Ablation
 from audits.checks.base import Check, Needs
 from audits.checks.class_pictures import ClassPictures
 from audits.checks.completion import Completion
+from audits.checks.duplicates import Duplicates
 from audits.checks.input_doctor import InputDoctor
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
+from audits.checks.robustness import Robustness
 from audits.checks.shifts import Shifts
 from audits.checks.swap import Swap
 from audits.errors import AuditError
@@ -23,6 +25,8 @@ _OURS: tuple[type[Check], ...] = (
     InputDoctor,
     Performance,
     Shifts,
+    Robustness,
+    Duplicates,
     RandomFill,
     ProgressiveFill,
     Ablation,

@@ -33,6 +33,7 @@ Shows = Literal[
     "other",
     "pasted",
     "places",
+    "corrupted",
 ]
 """What a picture shows: the image; it masked; the update; the model's own drawing of the image; the
 image with its blanks filled; the drawing of the whole class; the image wholly filled in; the real
@@ -40,7 +41,7 @@ image that is nearest to the drawing of the class. Of `completion`: the image; i
 interpolated smoothly; completed for its class; completed for another class. Of `class_pictures`:
 noise; the picture of a class; the parts of it on which the class rests. Of `swap`: an image of
 the class, which gives a piece; an image of another class; the same with the piece; the places of
-the pieces."""
+the pieces. Of `robustness`: an image under a corruption, which the picture's caption names."""
 
 
 Reader = Literal["model", "reference"]

@@ -98,7 +98,9 @@ def mean(values: np.ndarray) -> Estimate:
     return Estimate(centre, centre - reach, centre + reach, n)
 
 
-def bounded_mean(values: np.ndarray, low: float = 0.0, high: float = 1.0) -> Estimate:
+def bounded_mean(
+    values: np.ndarray, low: float = 0.0, high: float = 1.0, confidence: float = CONFIDENCE
+) -> Estimate:
     """The mean of values in [low, high], float (n,), with an interval in [low, high].
 
     Gaffke's interval (Gaffke 2005; Learned-Miller and Thomas 2019, arXiv 1905.06208): the quantiles
@@ -106,8 +108,8 @@ def bounded_mean(values: np.ndarray, low: float = 0.0, high: float = 1.0) -> Est
     `low` for the lower limit and `high` for the upper. The interval is Clopper and Pearson's if
     all values are `low` or `high`. No distribution on [low, high] is known whose mean it covers
     less often than 95 %; this is proven for two values only. The interval has a width even if all
-    images agree. The same values give the same limits, in any order. NaN for no images; ValueError
-    for values that are out of range or NaN.
+    images agree. `confidence` is as in `paired_difference`. The same values give the same limits,
+    in any order. NaN for no images; ValueError for values that are out of range or NaN.
     """
     n = len(values)
     if n == 0:
@@ -126,14 +128,19 @@ def bounded_mean(values: np.ndarray, low: float = 0.0, high: float = 1.0) -> Est
         at_low.append(weighted / total)
         at_high.append((weighted + weights[:, n]) / total)
     value = float(shares.mean())
-    lower = min(float(np.quantile(np.concatenate(at_low), TAIL)), value)
-    upper = max(float(np.quantile(np.concatenate(at_high), 1 - TAIL)), value)
+    tail = (1 - confidence) / 2
+    lower = min(float(np.quantile(np.concatenate(at_low), tail)), value)
+    upper = max(float(np.quantile(np.concatenate(at_high), 1 - tail)), value)
     value, lower, upper = (low + (high - low) * x for x in (value, lower, min(upper, 1.0)))
     return Estimate(value, lower, upper, n)
 
 
 def paired_mean_difference(
-    a: np.ndarray, b: np.ndarray, low: float = 0.0, high: float = 1.0
+    a: np.ndarray,
+    b: np.ndarray,
+    low: float = 0.0,
+    high: float = 1.0,
+    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """Mean of `a` minus mean of `b`, floats (n,) in [low, high] of the same images.
 
@@ -142,7 +149,8 @@ def paired_mean_difference(
     """
     _expect_within(a, low, high)
     _expect_within(b, low, high)
-    return bounded_mean(a.astype(float) - b.astype(float), low - high, high - low)
+    differences = a.astype(float) - b.astype(float)
+    return bounded_mean(differences, low - high, high - low, confidence)
 
 
 def _expect_bool(*arrays: np.ndarray) -> None:

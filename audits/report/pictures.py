@@ -33,7 +33,7 @@ SHOWN: dict[Shows, str] = {
     "pasted": "with the piece",
     "places": "where the pieces were",
 }
-"""What a picture shows, in the words of the page."""
+"""What a picture shows, in the words of the page; of other pictures their captions say it."""
 
 _LONGEST = 160  # pixels of a small picture on the page; MLflow has it whole
 NAME = 12  # characters of a class name under a picture
@@ -79,7 +79,7 @@ def tile(picture: Picture, classes: Sequence[str], read_as: int | None = None) -
         alt = f"{picture.name}: {picture.caption}"
         return Tile(alt, source(picture.image), title=alt)
     known = seen.read_as if seen.read_as is not None else read_as
-    name, what = class_name(seen.label, classes), SHOWN[seen.shows]
+    name, what = class_name(seen.label, classes), SHOWN.get(seen.shows, picture.caption)
     if seen.missing:
         return Tile(f"{name}: {what}, {seen.missing}", "", missing=seen.missing, right=False)
     if seen.shows == "nearest":

@@ -60,7 +60,7 @@ def _sliders(pictures: Sequence[Picture], classes: Sequence[str]) -> tuple[Slide
         Slider(
             _name(own, classes),
             tuple(
-                (p.caption if p.seen is None else SHOWN[p.seen.shows], tile(p, classes))
+                (SHOWN.get(p.seen.shows, p.caption) if p.seen else p.caption, tile(p, classes))
                 for p in own
             ),
         )

@@ -53,6 +53,13 @@ def config_of(baseline: Resolved) -> dict[str, Any]:
                 f"Expected checks of fillblanks {whose}, got {quoted(check.get('kind'))}: only "
                 f"your own config names checks of other packages. {own}"
             )
+        training = check.get("training")
+        kind = training.get("kind") if isinstance(training, dict) else training
+        if training is not None and not comes_with_a_library(kind):
+            raise AuditError(
+                f"Expected a training set that comes with a library {whose}, got {quoted(kind)}: "
+                f"only your own config names files to be read. {own}"
+            )
     values: dict[str, Any] = {key: getattr(config, key) for key in TAKEN}
     # Without the seed of the baseline's secret sample: what is drawn for this audit must be new.
     values["data"] = {key: value for key, value in data.items() if key != "sample_seed"}

@@ -81,6 +81,18 @@ def test_recorded_checks_of_other_packages_and_files_of_names_are_refused(record
         config_of(resolve(URI))
 
 
+def test_a_recorded_training_set_at_a_place_is_refused(record, canary):
+    at_a_place = {"kind": "csv", "path": str(canary)}
+    for training in (at_a_place, {"kind": "unheard"}, {"path": "x"}, {}, [at_a_place], "x"):
+        checks = [{"kind": "duplicates", "training": training}]
+        record.put(changed(record.content, ("config", "checks"), checks))
+        with pytest.raises(AuditError, match="Expected a training set that comes with a library"):
+            config_of(resolve(URI))
+    checks = [{"kind": "duplicates", "training": {"kind": "digits", "split": "train"}}]
+    record.put(changed(record.content, ("config", "checks"), checks))
+    assert list(config_of(resolve(URI))["checks"]) == checks
+
+
 def test_a_record_decides_on_nothing_but_figures(record):
     own = {
         "store": "/tmp/elsewhere",

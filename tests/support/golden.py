@@ -20,10 +20,12 @@ from audits.checks.base import Check
 from audits.checks.class_pictures import ClassPictures
 from audits.checks.completion import Completion
 from audits.checks.context import AuditContext
+from audits.checks.duplicates import Duplicates
 from audits.checks.input_doctor import InputDoctor
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
+from audits.checks.robustness import Robustness
 from audits.checks.shifts import Shifts
 from audits.checks.swap import Swap
 from audits.data.imageset import ImageSet
@@ -38,6 +40,9 @@ CHECKS: tuple[Check, ...] = (
     InputDoctor(),
     Performance(),
     Shifts(),
+    Robustness(images=60),
+    Duplicates(),
+    Duplicates(label="duplicates_leaked", images=60, training=Digits()),
     RandomFill(images=30, samples=24),
     RandomFill(
         label="random_fill_otherwise",

@@ -106,3 +106,13 @@ def test_values_out_of_their_bounds_have_no_bounded_mean(wrong):
 
 def test_rounding_just_beyond_a_bound_is_taken_for_the_bound():
     assert bounded_mean(np.array([1 + 1e-7, 1.0])).high == 1
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.993])
+def test_other_confidences_are_those_of_clopper_and_pearson(confidence):
+    hits = np.arange(40) < 28
+    exact = stats.binomtest(28, 40).proportion_ci(confidence, method="exact")
+    found = bounded_mean(hits.astype(float), confidence=confidence)
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=0.006)
+    pairs = paired_mean_difference(hits, np.zeros(40), confidence=confidence)
+    assert pairs == bounded_mean(hits.astype(float), -1, 1, confidence)
