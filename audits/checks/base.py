@@ -13,6 +13,7 @@ from pydantic import Field, PositiveInt
 
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
+from audits.data.imageset import ImageSet
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
@@ -58,6 +59,9 @@ class Check(Strict):
 
     column_words: ClassVar[Mapping[str, str]] = {}
     """Words for columns of the check's tables in the report, by the names of the columns."""
+
+    places: ClassVar[tuple[str, ...]] = ()
+    """The fields that name a folder or None; the process of the model may read what is there."""
 
     kind: str
     label: str | None = Field(
@@ -133,6 +137,10 @@ class Check(Strict):
         `images` is not among them, because the unit has the indices; nor is `label`, a mere name.
         """
         return self.model_dump(mode="json", exclude={"images", "label"})
+
+    def outside(self, images: ImageSet) -> dict[str, str]:
+        """Digests of files that are in `places` and decide the figures, by any names."""
+        return {}
 
     def fill_options(self) -> dict[str, Any] | None:
         """Arguments of `expected_fill` if the check averages draws; else None.

@@ -11,6 +11,7 @@ from audits.checks.base import Check, Needs
 from audits.checks.class_pictures import ClassPictures
 from audits.checks.completion import Completion
 from audits.checks.duplicates import Duplicates
+from audits.checks.evidence import EvidenceMaps
 from audits.checks.input_doctor import InputDoctor
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
@@ -33,6 +34,7 @@ _OURS: tuple[type[Check], ...] = (
     Completion,
     ClassPictures,
     Swap,
+    EvidenceMaps,
 )
 
 

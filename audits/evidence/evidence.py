@@ -34,6 +34,8 @@ Shows = Literal[
     "pasted",
     "places",
     "corrupted",
+    "looked_at",
+    "evidence",
 ]
 """What a picture shows: the image; it masked; the update; the model's own drawing of the image; the
 image with its blanks filled; the drawing of the whole class; the image wholly filled in; the real
@@ -41,7 +43,8 @@ image that is nearest to the drawing of the class. Of `completion`: the image; i
 interpolated smoothly; completed for its class; completed for another class. Of `class_pictures`:
 noise; the picture of a class; the parts of it on which the class rests. Of `swap`: an image of
 the class, which gives a piece; an image of another class; the same with the piece; the places of
-the pieces. Of `robustness`: an image under a corruption, which the picture's caption names."""
+the pieces. Of `robustness`: an image under a corruption, which the picture's caption names. Of
+`evidence`: the image; the map of the patches on which its answer rests."""
 
 
 Reader = Literal["model", "reference"]

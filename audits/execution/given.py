@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from audits.checks.base import Check
 from audits.data import places
 from audits.data.built import DataKind
 from audits.data.imageset import ImageSet
@@ -14,7 +15,11 @@ PLACES = ("path", "root")  # fields of data that name a place, absolute or not
 
 
 def to_read(
-    models: Iterable[ModelFiles | None], data: DataKind, images: ImageSet, copies: Mapping[str, str]
+    models: Iterable[ModelFiles | None],
+    data: DataKind,
+    images: ImageSet,
+    copies: Mapping[str, str],
+    checks: Iterable[Check] = (),
 ) -> tuple[str, ...]:
     """Files and folders that a model's process needs to load all of it.
 
@@ -24,6 +29,7 @@ def to_read(
     """
     given = [model.folder for model in models if model is not None]
     given += [*copies.values(), *named_places(data).values()]
+    given += [place for check in checks for place in places_of(check).values()]
     found = {os.path.realpath(place) for place in given}
     by_links = set(map(_absolute, given))
     known, too_wide = found | by_links, homes()
@@ -36,6 +42,12 @@ def to_read(
     wide = {folder for folder in set(unknown.values()) if os.path.realpath(folder) in too_wide}
     by_links |= {name if folder in wide else folder for name, folder in unknown.items()}
     return tuple(sorted(found | {name for name in by_links if not _is_in(name, found)}))
+
+
+def places_of(check: Check) -> dict[str, str]:
+    """Absolute paths that the fields of a check name, by the fields."""
+    named = {name: getattr(check, name) for name in check.places}
+    return {name: _absolute(Path(text).expanduser()) for name, text in named.items() if text}
 
 
 def _is_in(file: str, folders: set[str]) -> bool:

@@ -34,8 +34,10 @@ def at_home(config: AuditConfig) -> AuditConfig:
     values = {k: os.path.expanduser(v) for k, v in texts.items() if v[:1] == "~"}
     places_named = given.named_places(config.data)
     values |= {name: places_named[name] for name in given.PLACES if name in places_named}
+    checks = tuple(one.model_copy(update=given.places_of(one)) for one in config.checks)
     store = os.path.expanduser(config.store or "")
-    return config.model_copy(update={"data": config.data.model_copy(update=values), "store": store})
+    data = config.data.model_copy(update=values)
+    return config.model_copy(update={"data": data, "checks": checks, "store": store})
 
 
 class AuditInputs:
@@ -105,7 +107,11 @@ class AuditInputs:
             writable=(self._writable,) if self._writable else (),
             python=self._python(),
             readable=given.to_read(
-                models.values(), self.config.data, self._images, places.copies()
+                models.values(),
+                self.config.data,
+                self._images,
+                places.copies(),
+                self.config.checks,
             ),
         )
 
@@ -224,7 +230,8 @@ class AuditInputs:
             preprocessing=self.preprocessing,
             data=self.data_digest,
             checks=[
-                check.model_dump(mode="json") | {"version": check.version}
+                check.model_dump(mode="json")
+                | {"version": check.version, **check.outside(self.images)}
                 for check in self.config.checks
             ],
             engine=self.config.engine.fixed,

@@ -32,6 +32,8 @@ SHOWN: dict[Shows, str] = {
     "other": "another image",
     "pasted": "with the piece",
     "places": "where the pieces were",
+    "looked_at": "the image",
+    "evidence": "where its answer rests (red: for it, blue: against it)",
 }
 """What a picture shows, in the words of the page; of other pictures their captions say it."""
 

@@ -1,5 +1,10 @@
 """Places of an image on which the answer of a network rests.
 
+Four methods, a file each, give maps of an image: blank_difference.py, occlusion.py, pami.py and
+sobol.py. They ask for probabilities alone, by asking.py. faithfulness.py says whether a map holds,
+patch_means.py has maps that know nothing, permuted.py a network that knows nothing, and
+region_figures.py compares maps with regions that a person has outlined.
+
 windows.py lays square windows over an image, favourites.py finds the one that a network relies on
 most, and pasting.py puts a window, or the colour, of one image into another. May import all of
 fillblanks.

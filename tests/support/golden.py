@@ -21,6 +21,7 @@ from audits.checks.class_pictures import ClassPictures
 from audits.checks.completion import Completion
 from audits.checks.context import AuditContext
 from audits.checks.duplicates import Duplicates
+from audits.checks.evidence import EvidenceMaps
 from audits.checks.input_doctor import InputDoctor
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
@@ -70,6 +71,10 @@ CHECKS: tuple[Check, ...] = (
     ),
     Swap(donors=10, confirm=15),
     Swap(label="swap_colour", what="colour", donors=10, confirm=20),
+    EvidenceMaps(images=20, draws=64),
+    EvidenceMaps(label="evidence_occlusion", images=10, method="occlusion", baseline="blurred"),
+    EvidenceMaps(label="evidence_pami", images=10, method="pami"),
+    EvidenceMaps(label="evidence_sobol", images=6, method="sobol", draws=4, patch_size=7),
 )
 
 

@@ -121,3 +121,17 @@ def test_a_link_in_the_home_gives_no_more_than_the_image_behind_it(image, tmp_pa
     table.write_text("path,label\nhome/a.png,a\nreal/1.png,b\n")
     found = read(sources.Csv(path=str(table)))
     assert found == tuple(str(tmp_path / name) for name in ("home/a.png", "real", "table.csv"))
+
+
+def test_a_folder_that_a_check_names_is_given_and_written_out(image, tmp_path, monkeypatch):
+    image(tmp_path / "data" / "a" / "1.png")
+    image(tmp_path / "masks" / "a" / "1.png")
+    monkeypatch.chdir(tmp_path)
+    values = {"kind": "folder", "path": "data"}
+    checks = [{"kind": "performance"}, {"kind": "evidence", "regions": "masks"}]
+    config = parse_config({"model": "models:/m/1", "checks": checks, "data": values})
+    found = given.to_read([None], config.data, sources.load(config.data), {}, config.checks)
+    assert found == (str(tmp_path / "data"), str(tmp_path / "masks"))
+    assert at_home(config).checks[1].regions == str(tmp_path / "masks")
+    assert at_home(config).checks[0] == config.checks[0]
+    assert config.checks[1].regions == "masks"

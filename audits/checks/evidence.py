@@ -1,0 +1,266 @@
+"""EvidenceMaps: where does the model look, and does that hold?"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import pandas as pd
+from pydantic import Field, PositiveInt, model_validator
+
+from audits.checks._evidence_figures import (
+    COLUMN_WORDS,
+    declared,
+    figures_table,
+    images_columns,
+    measured,
+    sentence,
+)
+from audits.checks._evidence_maps import DRAWS, Baseline, Method, MethodName, default_patch
+from audits.checks._evidence_pictures import STEPS, legend, pictures, shown
+from audits.checks._evidence_regions import (
+    READ,
+    before_backgrounds,
+    declared_in_regions,
+    measured_in_regions,
+    region_columns,
+    regions_cell,
+    regions_told,
+)
+from audits.checks._evidence_trial import (
+    expect_subsets,
+    faithfulness_passes,
+    trial,
+    trial_form,
+)
+from audits.checks._forms import columns_form, shown_form
+from audits.checks.base import Check, Needs
+from audits.checks.context import AuditContext, Unit
+from audits.checks.part_form import Array
+from audits.data.imageset import ImageSet
+from audits.data.regions import Regions
+from audits.errors import AuditError
+from audits.evidence.codec import Part
+from audits.evidence.evidence import Evidence
+from audits.evidence.metric import Metric
+from audits.strict import Ratio
+from fillblanks.attribution.pami import RADIUS, STRIDE
+
+_UNIT_VALUES = 100_000_000  # in all masked images of a unit: some seconds to a few minutes
+_UNIT_IMAGES = 64
+_MOST_DRAWS = 100_000
+_PATCHES = 64  # of a square image by default, at most; a unit knows its own number
+
+
+class EvidenceMaps(Check):
+    """Maps of the patches on which the model's answers rest, and whether these maps hold.
+
+    The map of an image is of the class that the model gives it. `blank_difference` is the
+    probability if a patch can be seen minus that if it is blank, from random masks: those of
+    `random_fill`, if the mask ratio and the patch size are equal; draws that a fill rejects count
+    as well. `occlusion`, `pami` and `sobol` are offered beside it. None needs a gradient.
+
+    A map is a claim about the model, so it is tested: patches are hidden (deletion) and shown
+    (insertion) in its order, and its sums are compared with what hiding random subsets costs
+    (muFidelity), each on black and on the blurred image, since methods change places between the
+    two. The nulls are a random map and a map of the centre, for the same images. Maps that are not
+    better than both tell nothing, and no figure that rests on them is judged.
+
+    If a folder of `regions` says where the objects are, the check also says how much of the
+    evidence lies in them, and how often the model is right if backgrounds are exchanged.
+
+    With permuted weights the maps should be others (Adebayo et al. 2018, arXiv 1810.03292). A model
+    without weights has no such figure.
+    """
+
+    kind: Literal["evidence"] = "evidence"
+    version: ClassVar[int] = 1
+    asks_reference: ClassVar[bool] = False
+    needs: ClassVar[Needs] = "probabilities"
+    places: ClassVar[tuple[str, ...]] = ("regions",)
+    plain_name: ClassVar[str] = "Where the model looks"
+    how_to_read: ClassVar[tuple[str, ...]] = (
+        "A map says of each patch of an image how much the model's answer rests on it. It tells "
+        "what matters to the model, and not whether that is right.",
+        "Each map is tested: the patches that it marks are hidden first, or shown first. If the "
+        "model's probability does not fall and rise faster than in a random order, and than from "
+        "the centre, the map tells nothing, and no figure that rests on it is judged.",
+        "The maps of the same network with permuted weights should be others: maps that stay do "
+        "not show what the model has learnt.",
+    )
+    column_words: ClassVar[Mapping[str, str]] = COLUMN_WORDS
+    method: MethodName = Field(
+        default="blank_difference", description="blank_difference, occlusion, pami or sobol"
+    )
+    patch_size: PositiveInt | None = Field(
+        default=None,
+        description="pixels; default an eighth of the shorter side, from 65 pixels a quarter",
+    )
+    draws: Annotated[int, Field(ge=1, le=_MOST_DRAWS)] | None = Field(
+        default=None,
+        description="random masks an image, for blank_difference (default 512) and sobol (a power "
+        "of two, default 16; it takes as many passes for each patch)",
+    )
+    mask_ratio: Ratio = Field(
+        default=0.25, description="share of patches that is blank, for blank_difference"
+    )
+    radius: Ratio = Field(
+        default=RADIUS, description="of the discs of pami, as a share of the shorter side"
+    )
+    stride: Ratio = Field(
+        default=STRIDE, description="between the discs of pami, as a share of the shorter side"
+    )
+    baseline: Baseline = Field(
+        default="black", description="what the method puts where it hides: black or blurred"
+    )
+
+    regions: str | None = Field(
+        default=None,
+        description="a folder of masks, named like the images: white is what the answer is to rest "
+        "on",
+    )
+
+    @model_validator(mode="after")
+    def _only_its_own(self) -> Self:
+        owners: dict[str, tuple[str, ...]] = {
+            "draws": tuple(DRAWS),
+            "mask_ratio": ("blank_difference",),
+            "radius": ("pami",),
+            "stride": ("pami",),
+        }
+        for name, methods in owners.items():
+            # A check that is settled or read again has all fields.
+            default = type(self).model_fields[name].default
+            if self.method not in methods and getattr(self, name) != default:
+                raise ValueError(f"expected {name} for {' or '.join(methods)}, got {self.method}")
+        return self
+
+    def declared_metrics(self, reference: bool) -> dict[str, Metric]:
+        return declared() | (declared_in_regions() if self.regions else {})
+
+    def captions(self) -> tuple[str, ...]:
+        return tuple(STEPS.values())
+
+    def settled(self, shape: tuple[int, int, int]) -> Self:
+        return self.model_copy(
+            update={
+                "patch_size": self.patch_size or default_patch(shape),
+                "draws": self.draws or DRAWS.get(self.method),
+            }
+        )
+
+    def _method(self, shape: tuple[int, int, int]) -> Method:
+        own = self.settled(shape)
+        return Method(
+            self.method,
+            own.patch_size or 1,
+            own.draws or 1,
+            self.mask_ratio,
+            self.radius,
+            self.stride,
+            self.baseline,
+        )
+
+    def impossible(self, shape: tuple[int, int, int]) -> str:
+        method = self._method(shape)
+        try:
+            method.expect(*shape[1:])
+            expect_subsets(method.patches(*shape[1:]))
+        except ValueError as error:
+            height, width = shape[1:]
+            size = method.patch_size
+            return f"{self.name}, patch_size {size} on images of {height}x{width}: {error}"
+        return ""
+
+    def unit_images(self, audit: AuditContext) -> int:
+        values = math.prod(audit.shape) * self._passes(self._map_passes(audit), maps=2)
+        return max(1, min(_UNIT_IMAGES, _UNIT_VALUES // values))
+
+    def units(self, audit: AuditContext) -> list[Unit]:
+        cell: tuple[tuple[str, Any], ...] = (("passes", self._map_passes(audit)),)
+        if self.regions:
+            cell += regions_cell(audit, self._regions(audit), self.chosen(audit))
+        return [replace(unit, cell=cell) for unit in super().units(audit)]
+
+    def _regions(self, audit: AuditContext) -> Regions:
+        return Regions(self.regions or "", audit.images)
+
+    def outside(self, images: ImageSet) -> dict[str, str]:
+        if not self.regions:
+            return {}
+        return {"regions_sha256": Regions(self.regions, images).digest(range(len(images)))}
+
+    def unit_identity(self, unit: Unit) -> dict[str, Any]:
+        # The unit has a digest of the masks, wherever they are.
+        return super().unit_identity(unit) | {"regions": bool(self.regions)}
+
+    def _passes(self, of_map: int, *, maps: int) -> int:
+        """Passes for one image of which `maps` maps are made, by `of_map` passes each."""
+        backgrounds = 2 if self.regions else 0
+        return 1 + faithfulness_passes() + maps * of_map + backgrounds
+
+    def _map_passes(self, audit: AuditContext) -> int:
+        return self._method(audit.shape).passes(*audit.shape[1:])
+
+    def passes(self, images: int) -> int:
+        return images * self._passes(self.draws or 1, maps=1)
+
+    def most_passes(self, images: int) -> int:
+        of_map = {
+            "blank_difference": self.draws or 1,
+            "occlusion": _PATCHES,
+            "pami": round(1 / self.stride + 1) ** 2,
+            "sobol": (self.draws or 1) * (_PATCHES + 1),
+        }
+        return images * self._passes(of_map[self.method], maps=2)
+
+    def unit_passes(self, unit: Unit) -> int:
+        return len(unit.indices) * self._passes(dict(unit.cell)["passes"], maps=1)
+
+    def most_unit_passes(self, unit: Unit) -> int:
+        return len(unit.indices) * self._passes(dict(unit.cell)["passes"], maps=2)
+
+    def measure(self, audit: AuditContext, unit: Unit) -> Part:
+        found = trial(audit, unit, self._method(audit.shape))
+        part = {**found.part, **shown(audit, unit, found.maps)}
+        if not self.regions:
+            return part
+        regions, chosen = self._regions(audit), self.chosen(audit)
+        if not set(regions_cell(audit, regions, chosen)) <= set(unit.cell):
+            raise AuditError(
+                f"Expected images and regions of {audit.images.name} to stay as they were when the "
+                "audit began, but they have changed. Run the audit again."
+            )
+        return part | before_backgrounds(audit, unit, regions, chosen)
+
+    def part_form(self, audit: AuditContext, unit: Unit) -> dict[str, Array]:
+        patches = self._method(audit.shape).patches(*audit.shape[1:])
+        named = ("read", *((*READ, "background") if self.regions else ()))
+        return {
+            **columns_form(audit, unit, *named),
+            **trial_form(audit, unit, patches),
+            **shown_form(audit, unit, len(STEPS)),
+        }
+
+    def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
+        found, columns = measured(parts), images_columns(parts)
+        told = sentence(parts, found)
+        if self.regions:
+            size = self._method(audit.shape).patch_size
+            of_regions = region_columns(audit, parts, self._regions(audit), size)
+            found |= measured_in_regions(of_regions, columns["label"])
+            columns |= of_regions
+            told = f"{told} {regions_told(found)}"
+        table = pd.DataFrame(columns).set_index("index").sort_index()
+        # Maps with permuted weights were made as well, if there are weights.
+        maps = 2 if found["sanity_correlation"].estimate.n else 1
+        return Evidence(
+            check=self.name,
+            sentence=told,
+            metrics=found,
+            images=table,
+            tables={"figures": figures_table(parts)},
+            pictures=pictures(self.name, audit, parts, table, self.shown_image),
+            legend=legend(self.method),
+            passes=len(table) * self._passes(self._map_passes(audit), maps=maps),
+        )

@@ -1,0 +1,113 @@
+"""Masks are found by the names of their images, and fitted as these are."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from audits.data.fit import Fit
+from audits.data.regions import Regions
+from audits.data.sources import Digits, Folder, load
+from audits.errors import AuditError
+
+
+def _saved(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(array, dtype=np.uint8)).save(path)
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Two classes with two images of 6 x 8 pixels each, of the same names."""
+    for number, path in enumerate(("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png")):
+        _saved(tmp_path / "images" / path, np.full((6, 8), 50 * number))
+    return load(Folder(path=str(tmp_path / "images")))
+
+
+@pytest.fixture
+def masks(tmp_path):
+    for number, path in enumerate(("cat/1.png", "cat/2.bmp", "dog/1.png", "dog/2.png")):
+        mask = np.zeros((6, 8))
+        mask[:, number : number + 3] = 255
+        _saved(tmp_path / "masks" / path, mask)
+    return tmp_path / "masks"
+
+
+def test_masks_are_those_of_the_folder_and_the_name(images, masks):
+    found = Regions(str(masks), images).tensor([3, 0, 1])
+    assert found.dtype == torch.bool
+    for region, number in zip(found, (3, 0, 1), strict=True):
+        expected = torch.zeros(6, 8, dtype=torch.bool)
+        expected[:, number : number + 3] = True
+        assert torch.equal(region, expected)
+
+
+def test_masks_may_lie_in_one_folder_if_names_differ(tmp_path):
+    for path in ("cat/a.png", "dog/b.png"):
+        _saved(tmp_path / "images" / path, np.zeros((4, 4)))
+    mask = np.eye(4) * 255
+    for name in ("a", "b"):
+        _saved(tmp_path / "masks" / f"{name}.png", mask)
+    found = Regions(str(tmp_path / "masks"), load(Folder(path=str(tmp_path / "images"))))
+    assert torch.equal(found.tensor([1])[0], torch.eye(4, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("white", [1, 128, 255])
+def test_the_region_is_what_is_light_in_its_mask(images, masks, white):
+    mask = np.zeros((6, 8, 3))
+    mask[2:4, 2:4, 0] = white
+    mask[0, 0] = white * 0.4
+    (masks / "cat/1.png").unlink()
+    _saved(masks / "cat/1.png", mask)
+    region = Regions(str(masks), images).tensor([0])[0]
+    assert region.sum() == 4
+    assert region[2:4, 2:4].all()
+    _saved(masks / "cat/1.png", np.zeros((6, 8)))
+    assert not Regions(str(masks), images).tensor([0]).any()
+
+
+def test_masks_are_resized_as_images_are(images, masks):
+    wide = images.for_model(None, Fit(channels=3, height=12, width=16))
+    region = Regions(str(masks), wide).tensor([1])[0]
+    assert region.shape == (12, 16)
+    assert region[:, 2:8].all()
+    assert region.sum() == 12 * 6
+    cut = images.for_model(None, Fit(height=6, width=6, resize="crop"))
+    assert torch.equal(Regions(str(masks), cut).tensor([1])[0][:, :3], torch.ones(6, 3).bool())
+
+
+def test_the_digest_changes_with_a_mask(images, masks):
+    before = Regions(str(masks), images).digest(range(4))
+    assert Regions(str(masks), images).digest(range(4)) == before
+    _saved(masks / "dog/2.png", np.zeros((6, 8)))
+    assert Regions(str(masks), images).digest(range(3)) == Regions(str(masks), images).digest(
+        [0, 1, 2]
+    )
+    assert Regions(str(masks), images).digest(range(4)) != before
+
+
+def test_what_cannot_be_is_said(images, masks, tmp_path):
+    with pytest.raises(AuditError, match="images that are files"):
+        Regions(str(masks), load(Digits()))
+    with pytest.raises(AuditError, match="Expected a folder of masks"):
+        Regions(str(tmp_path / "nowhere"), images)
+    _saved(masks / "dog/1.png", np.zeros((5, 8)))
+    with pytest.raises(AuditError, match=r"size of its image, \(6, 8\), got \(5, 8\)"):
+        Regions(str(masks), images).tensor([2])
+    (masks / "dog/1.png").write_text("no image")
+    with pytest.raises(AuditError):
+        Regions(str(masks), images).tensor([2])
+    (masks / "dog/1.png").unlink()
+    with pytest.raises(AuditError, match=r"none or several for 1 of 4: .*dog/1.png"):
+        Regions(str(masks), images)
+    _saved(masks / "dog/1.png", np.zeros((6, 8)))
+    _saved(masks / "dog/1.bmp", np.zeros((6, 8)))
+    with pytest.raises(AuditError, match="none or several for 1 of 4"):
+        Regions(str(masks), images)
+
+
+def test_a_mask_is_that_of_one_image(images, tmp_path):
+    for name in ("1", "2"):
+        _saved(tmp_path / "flat" / f"{name}.png", np.ones((6, 8)))
+    with pytest.raises(AuditError, match=r"2 in .*flat for several images"):
+        Regions(str(tmp_path / "flat"), images)
