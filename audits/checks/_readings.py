@@ -40,6 +40,18 @@ class Readings(NamedTuple):
         return (self.log_probability >= own).sum(1).numpy()
 
 
+def confidence(logits: Tensor) -> np.ndarray:
+    """The largest probability of each image, float64 (n,), 0 if a logit is not finite.
+
+    NaN if the logits only say which class is predicted (one 0, and -1 for the others). `logits` are
+    (n, K), on the CPU.
+    """
+    known = logits[logits.isfinite().all(1)]
+    if len(known) and ((known == 0) | (known == -1)).all():
+        return np.full(len(logits), np.nan)
+    return logits.double().softmax(1).amax(1).nan_to_num(0.0).numpy()
+
+
 def readings(audit: AuditContext, pictures: Tensor, by: Classifier) -> Readings:
     """How `by` reads pictures (n, C, H, W) in [0, 1]."""
     found = []

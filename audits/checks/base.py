@@ -92,6 +92,13 @@ class Check(Strict):
         """Names of the pictures that a slider of this check shows, step by step; () for none."""
         return ()
 
+    def data_columns(self) -> tuple[str, ...]:
+        """Columns of the data's table, such as camera or site, that `conclude` looks at.
+
+        An audit of data without one of them is refused before anything is recorded.
+        """
+        return ()
+
     def settled(self, shape: tuple[int, int, int]) -> Self:
         """This check with defaults that depend on the images' shape (C, H, W) filled in."""
         return self

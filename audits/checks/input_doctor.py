@@ -18,6 +18,7 @@ from audits.checks._neighbours import (
     contract_without_sources,
     neighbours,
 )
+from audits.checks._readings import confidence
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
@@ -185,7 +186,7 @@ class _Answers:
             named = (predicted >= 0) & (predicted < len(order))
             predicted = torch.where(named, order[predicted.clamp(0, len(order) - 1)], predicted)
         self._predicted.append(predicted.numpy())
-        self._confidence.append(_confidence(logits))
+        self._confidence.append(confidence(logits))
 
     @property
     def predicted(self) -> np.ndarray:
@@ -256,13 +257,3 @@ def _logits(classifier: Classifier, inputs: Tensor, *, normalised: bool = True) 
     with classifier.steady(), torch.no_grad():
         found = classifier.net(inputs) if normalised else classifier(inputs)
     return found.cpu()
-
-
-def _confidence(logits: Tensor) -> np.ndarray:
-    """The largest probability of each image, 0 if a logit is not finite.
-
-    NaN if the logits only say which class is predicted (one 0, and -1 for the others).
-    """
-    if ((logits == 0) | (logits == -1)).all():
-        return np.full(len(logits), np.nan)
-    return logits.double().softmax(1).amax(1).nan_to_num(0.0).numpy()

@@ -75,10 +75,10 @@ def _unlike_array(array: np.ndarray, form: Array, sides: dict[str, int]) -> str:
         wanted = sides.setdefault(side, found) if isinstance(side, str) else side
         if wanted is not None and found != wanted and not (empty and found == 0):
             return f"of shape {array.shape}"
-    if form.kind in ("int", "float") and array.size:
-        low, high = np.nanmin(array), np.nanmax(array)
-        if low < form.low or high > form.high:
-            return f"with values from {low:g} to {high:g}"
+    if form.kind in ("int", "float"):
+        known = array[~np.isnan(array)]
+        if known.size and (known.min() < form.low or known.max() > form.high):
+            return f"with values from {known.min():g} to {known.max():g}"
     return ""
 
 

@@ -8,6 +8,7 @@ from typing import Literal, get_args, get_origin
 
 from audits.checks.ablation import Ablation
 from audits.checks.base import Check, Needs
+from audits.checks.calibration import Calibration
 from audits.checks.class_pictures import ClassPictures
 from audits.checks.completion import Completion
 from audits.checks.duplicates import Duplicates
@@ -25,6 +26,7 @@ _GROUP = "fillblanks.checks"
 _OURS: tuple[type[Check], ...] = (
     InputDoctor,
     Performance,
+    Calibration,
     Shifts,
     Robustness,
     Duplicates,

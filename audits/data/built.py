@@ -11,6 +11,7 @@ from audits.data.encoded import Encoded, scaled
 from audits.data.imageset import ImageSet
 from audits.data.pixels import Pixels
 from audits.data.scan import DEPTHS_LOOKED_AT, Scan, depth_question, named, scan
+from audits.data.table_columns import TableColumns
 from audits.errors import AuditError
 from audits.strict import Strict
 
@@ -104,8 +105,12 @@ def of_files(
     classes: Sequence[str],
     config: OfFiles,
     notes: Sequence[str] = (),
+    columns: TableColumns | None = None,
 ) -> ImageSet:
-    """Image files, or their bytes. Raises AuditError if one cannot be read, unless skipped."""
+    """Image files, or their bytes. Raises AuditError if one cannot be read, unless skipped.
+
+    `columns` have a row for each of `images`.
+    """
     bits = config.bits
     found = scan(images, bits).noting(notes)
     if found.skipped and config.unreadable == "refuse":
@@ -126,6 +131,7 @@ def of_files(
         stamp=lambda i: chosen[i].stamp(),
         scan=found,
         files=tuple(image.path for image in chosen if image.path is not None),
+        columns=(columns or TableColumns()).part(kept),
     )
 
 

@@ -32,12 +32,13 @@ class Columns(NamedTuple):
     """The two columns of a data set, in the order of its rows.
 
     An image is bytes, a path, or a mapping of "bytes" and "path". If `names` is given, the labels
-    are indices of these class names.
+    are indices of these class names. `all_names` are the names of all columns.
     """
 
     images: list[Any]
     labels: list[Any]
     names: list[str] | None
+    all_names: tuple[str, ...] = ()
 
 
 class Listed(NamedTuple):
@@ -100,6 +101,7 @@ def of_image_files(folder: Path, files: Listed, wanted: Wanted) -> Columns:
             [row[wanted.image] for row in rows],
             [row[wanted.label] for row in rows],
             _class_names(datasets, label),
+            tuple(features),
         )
 
 
@@ -110,7 +112,7 @@ def of_parquet(file: Path, wanted: Wanted) -> Columns:
 
         features = _stream(datasets, Parquet, [file], cache).features
         _expect(features, wanted, file)
-        rows = _stream(datasets, Parquet, [file], cache, columns=list(wanted))
+        rows = _stream(datasets, Parquet, [file], cache, columns=_different(wanted))
         return _columns(datasets, rows, features, wanted)
 
 
@@ -127,7 +129,8 @@ def of_saved(folder: Path, split: str | None, wanted: Wanted) -> Columns:
         found = datasets.load_from_disk(str(folder))
         found = found if split is None else found[split]
         _expect(found.features, wanted, folder)
-        return _columns(datasets, found.select_columns(list(wanted)), found.features, wanted)
+        rows = found.select_columns(_different(wanted))
+        return _columns(datasets, rows, found.features, wanted)
 
 
 def _stream(datasets: Any, builder: Any, files: Sequence[Path], cache: str, **settings: Any) -> Any:
@@ -146,7 +149,12 @@ def _columns(datasets: Any, rows: Any, features: Any, wanted: Wanted) -> Columns
     images, labels = (
         [value for table in tables for value in table.column(name).to_pylist()] for name in wanted
     )
-    return Columns(images, labels, _class_names(datasets, features[wanted.label]))
+    names = _class_names(datasets, features[wanted.label])
+    return Columns(images, labels, names, tuple(features))
+
+
+def _different(wanted: Wanted) -> list[str]:
+    return list(dict.fromkeys(wanted))
 
 
 def _class_names(datasets: Any, feature: Any) -> list[str] | None:

@@ -14,6 +14,7 @@ from audits.data.fit import AS_IT_IS, Fit, fitted
 from audits.data.pixels import to_tensor
 from audits.data.remembered import Content, Hashes, Read, Remembered, Sources, Stamps
 from audits.data.scan import NOT_SCANNED, Scan
+from audits.data.table_columns import TableColumns, digest
 from audits.errors import AuditError, few, quoted
 from fillblanks.masks import keys
 
@@ -42,8 +43,9 @@ class ImageSet:
     in [0, 1], of shape (H, W) or (H, W, C). `content(i)` gives the bytes of image i for digests.
     `stamp(i)` changes if image i may have changed; None if images never do. `files` are those of
     the images, if each has one. `labels` are int64 (N,), indices into `classes`. `fit` describes
-    the model's inputs. `scan` is what a look at the files found. Raises AuditError if there are no
-    images, if two classes have one name, and if a label is not an index into `classes`.
+    the model's inputs. `scan` is what a look at the files found. `columns` are those of the table
+    that names the images, if there is one. Raises AuditError if there are no images, if two classes
+    have one name, and if a label is not an index into `classes`.
     """
 
     name: str
@@ -55,6 +57,7 @@ class ImageSet:
     stamp: Stamps | None = None
     scan: Scan = NOT_SCANNED
     files: tuple[Path, ...] = field(default=(), repr=False, compare=False)
+    columns: TableColumns = field(default=TableColumns(), repr=False, compare=False)
     remembered: Remembered | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -113,6 +116,7 @@ class ImageSet:
             read=lambda i: read(rows[i]),
             content=lambda i: content(rows[i]),
             stamp=None if stamp is None else lambda i: stamp(rows[i]),
+            columns=self.columns.part(chosen),
         )
 
     def tensor(self, indices: Sequence[int] | np.ndarray) -> Tensor:
@@ -198,6 +202,17 @@ class ImageSet:
             digest.update(f"{int(i)} {int(self.labels[i])} ".encode())
             digest.update(self._memory.sha256(int(i)))
         return digest.hexdigest()
+
+    def column(self, name: str) -> tuple[str | None, ...]:
+        """The value of each image in a column of its table, as text; None for a missing value.
+
+        Raises AuditError, with the nearest names, if there is no such column.
+        """
+        return self.columns.values(name, self.name)
+
+    def columns_digest(self, names: Iterable[str]) -> str:
+        """sha256 of the values of these columns."""
+        return digest([self.column(name) for name in names])
 
     def hashes(self, indices: Iterable[int]) -> Hashes:
         """The known hashes of these images' files, for `learn` in another process."""

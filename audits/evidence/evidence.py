@@ -15,36 +15,35 @@ Status = Literal["ok", "error", "not_applicable"]
 
 Shows = Literal[
     "image",
+    "mistaken",  # an image that is named wrong
     "masked",
     "update",
-    "drawing",
-    "blanks",
-    "class",
-    "filled",
-    "nearest",
+    "drawing",  # the model's own, of the image
+    "blanks",  # the image with its blanks filled
+    "class",  # the drawing of the whole class
+    "filled",  # the image wholly filled in
+    "nearest",  # the real image that is nearest to the drawing of the class
+    # Of `completion`.
     "photograph",
-    "smooth",
-    "completed",
-    "foil",
+    "smooth",  # its blanks interpolated smoothly
+    "completed",  # for its class
+    "foil",  # completed for another class
+    # Of `class_pictures`.
     "noise",
-    "asked",
-    "rests",
-    "donor",
-    "other",
-    "pasted",
-    "places",
-    "corrupted",
+    "asked",  # the picture of a class
+    "rests",  # the parts of it on which the class rests
+    # Of `swap`.
+    "donor",  # an image of the class, which gives a piece
+    "other",  # an image of another class
+    "pasted",  # the same with the piece
+    "places",  # of the pieces
+    # Of `robustness`.
+    "corrupted",  # an image under a corruption, which the picture's caption names
+    # Of `evidence`.
     "looked_at",
-    "evidence",
+    "evidence",  # the map of the patches on which the image's answer rests
 ]
-"""What a picture shows: the image; it masked; the update; the model's own drawing of the image; the
-image with its blanks filled; the drawing of the whole class; the image wholly filled in; the real
-image that is nearest to the drawing of the class. Of `completion`: the image; its blanks
-interpolated smoothly; completed for its class; completed for another class. Of `class_pictures`:
-noise; the picture of a class; the parts of it on which the class rests. Of `swap`: an image of
-the class, which gives a piece; an image of another class; the same with the piece; the places of
-the pieces. Of `robustness`: an image under a corruption, which the picture's caption names. Of
-`evidence`: the image; the map of the patches on which its answer rests."""
+"""What a picture shows."""
 
 
 Reader = Literal["model", "reference"]

@@ -42,10 +42,10 @@ def scores(
         return {"accuracy": accuracy, "f1_macro": accuracy, "f1_weighted": accuracy}
     result = {"accuracy": accuracy}
     truth, (predicted,), classes = _numbered(truth, [predicted], also)
-    resamples = _Resamples(truth, [predicted], classes)
+    resamples = Resamples(truth, [predicted], classes)
     for average in ("macro", "weighted"):
         least, _ = _as_recalls(truth, predicted, classes, average)
-        result[f"f1_{average}"] = _outer(least, resamples.f1(0, average), 0.0)
+        result[f"f1_{average}"] = outer(least, resamples.f1(0, average), 0.0)
     return result
 
 
@@ -62,7 +62,7 @@ def paired_f1_difference(
     if len(truth) == 0:
         return paired_difference(truth == a, truth == b)
     truth, (a, b), classes = _numbered(truth, [a, b])
-    resamples = _Resamples(truth, [a, b], classes, seed)
+    resamples = Resamples(truth, [a, b], classes, seed)
     first, weights_a = _as_recalls(truth, a, classes, average)
     second, weights_b = _as_recalls(truth, b, classes, average)
     weights = weights_a + weights_b
@@ -70,7 +70,7 @@ def paired_f1_difference(
     known = truth >= 0
     correlation = pair_correlation(known & (truth == a), known & (truth == b), weights)
     resampled = resamples.f1(0, average) - resamples.f1(1, average)
-    return _outer(difference(first, second, correlation), resampled, -1.0)
+    return outer(difference(first, second, correlation), resampled, -1.0)
 
 
 def bootstrap_f1(
@@ -81,7 +81,7 @@ def bootstrap_f1(
     The same seed gives the same figures, in any order of the images.
     """
     truth, models, classes = _numbered(truth, [predicted])
-    return _Resamples(truth, models, classes, seed).f1(0, average)
+    return Resamples(truth, models, classes, seed).f1(0, average)
 
 
 def _numbered(
@@ -103,7 +103,7 @@ def _numbered(
     return numbered(truth), [numbered(model) for model in models], len(classes)
 
 
-def _outer(least: Estimate, resampled: np.ndarray, lowest: float) -> Estimate:
+def outer(least: Estimate, resampled: np.ndarray, lowest: float) -> Estimate:
     """`least` with its limits widened to those of the centred bootstrap, in [lowest, 1]."""
     low, high = np.quantile(resampled, [TAIL, 1 - TAIL]) - resampled.mean() + least.value
     return Estimate(
@@ -142,7 +142,7 @@ def _as_recalls(
     return Estimate(value, min(total * low, value), max(total * high, value), n), weights
 
 
-class _Resamples:
+class Resamples:
     """1,000 resamples of the images within each class, with the predictions of some models.
 
     Images whose truth is -1 are resampled among themselves. Drawing the n_k images of a class with
@@ -165,15 +165,19 @@ class _Resamples:
 
     def f1(self, model: int, average: str) -> np.ndarray:
         """F1 of one model, (1000,), times the share of images that have a true class."""
-        predicted = self._models[model]
         support = self._count(self._truth)[0]  # the same in every resample
-        true_positive = self._count(np.where(predicted == self._truth, predicted, -1))
-        total = support + self._count(predicted)
-        f1 = np.divide(2 * true_positive, total, out=np.zeros_like(total), where=total > 0)
+        f1 = self.f1_of_classes(model)
         images = self._drawn[0].sum()
         if average == "macro":
             return f1.mean(1) * support.sum() / images
         return f1 @ support / images
+
+    def f1_of_classes(self, model: int) -> np.ndarray:
+        """F1 of each class of one model, (1000, K); 0 for a class that is not drawn."""
+        predicted = self._models[model]
+        true_positive = self._count(np.where(predicted == self._truth, predicted, -1))
+        total = self._count(self._truth)[0] + self._count(predicted)
+        return np.divide(2 * true_positive, total, out=np.zeros_like(total), where=total > 0)
 
     def _count(self, classes: np.ndarray) -> np.ndarray:
         """How often each class is drawn, (1000, K); `classes` has a class for each row, or -1."""

@@ -236,8 +236,15 @@ class AuditInputs:
             ],
             engine=self.config.engine.fixed,
             seed=self.config.seed,
+            **self._columns,
             **self.without_isolation,
         )
+
+    @property
+    def _columns(self) -> dict[str, str]:
+        """An addition to the digest, if checks look at columns of the data's table; else empty."""
+        names = {name for check in self.config.checks for name in check.data_columns()}
+        return {"columns": self.images.columns_digest(sorted(names))} if names else {}
 
     @property
     def without_isolation(self) -> dict[str, str]:

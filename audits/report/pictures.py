@@ -14,6 +14,7 @@ from audits.report.text import middle
 
 SHOWN: dict[Shows, str] = {
     "image": "the real image",
+    "mistaken": "a wrong answer",
     "masked": "the image with blanks",
     "update": "the update (red: brighter, blue: darker)",
     "drawing": "its own drawing",

@@ -1,15 +1,16 @@
 """Sections of the page: one a check, with how to read it, its figures, tables and pictures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from audits.checks.base import Check
 from audits.evidence.evidence import Evidence, Picture
 from audits.report.completed_tiles import ImageTiles, tiles_of
 from audits.report.figures import Figures, figures
-from audits.report.pictures import SHOWN, Tile, large, tile
-from audits.report.readings import class_name
+from audits.report.pictures import NAME, SHOWN, Tile, large, source, tile
+from audits.report.readings import class_name, probability_of
 from audits.report.tables import Shown, in_words
+from audits.report.text import middle
 
 
 class Slider(NamedTuple):
@@ -17,6 +18,13 @@ class Slider(NamedTuple):
 
     name: str
     steps: tuple[tuple[str, Tile], ...]
+
+
+class Mistake(NamedTuple):
+    """An image that is named wrong: its true class, and the picture with the answer."""
+
+    name: str
+    tile: Tile
 
 
 class Section(NamedTuple):
@@ -30,6 +38,7 @@ class Section(NamedTuple):
     sliders: tuple[Slider, ...]
     images: tuple[ImageTiles, ...]  # that were completed; they have no slider
     large: tuple[Tile, ...]
+    mistakes: tuple[Mistake, ...]  # the surest first
 
 
 def section(
@@ -49,7 +58,20 @@ def section(
         sliders=() if images else _sliders([p for p in evidence.pictures if p.small], classes),
         images=images,
         large=tuple(large(picture) for picture in evidence.pictures if not picture.small),
+        mistakes=tuple(_mistakes(evidence, classes)),
     )
+
+
+def _mistakes(evidence: Evidence, classes: Sequence[str]) -> Iterator[Mistake]:
+    for picture in evidence.examples:
+        seen = picture.seen
+        if seen is None or seen.shows != "mistaken" or seen.read_as is None:
+            continue
+        name, read = (class_name(label, classes) for label in (seen.label, seen.read_as))
+        sure = probability_of(seen)
+        alt = f"Image {seen.image}, {name}, read as {read}{sure}"
+        reading = f"read as {middle(read, NAME)}{sure}"
+        yield Mistake(name, Tile(alt, source(picture.image), reading=reading, title=alt))
 
 
 def _sliders(pictures: Sequence[Picture], classes: Sequence[str]) -> tuple[Slider, ...]:

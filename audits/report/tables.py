@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-_POINTS = ("lift", "gain")  # differences of shares, told in points
+_POINTS = ("lift", "gain", "gap")  # differences of shares, told in points
+_TO = "\u00a0to\u00a0"  # an interval stays on one line, also on a phone
 _BESIDE_LIFTS = ("accuracy", "images", "coverage")  # shown in a table that has lifts
 
 
@@ -75,7 +76,7 @@ def _cell(row: dict[Hashable, Any], column: str, columns: list[str]) -> str:
     told = _number(value, points)
     ends = [row[end] for end in _ends(column, columns)]
     if ends and not any(math.isnan(end) for end in ends):
-        told += f" ({' to '.join(_number(end, points) for end in ends)})"
+        told += f" ({_TO.join(_number(end, points) for end in ends)})"
     return f"{told} points" if points else told
 
 

@@ -26,6 +26,7 @@ def expect_possible(config: AuditConfig, model: Resolved, images: ImageSet) -> N
     """
     _expect_auditable(model, config.served)
     _expect_images(config, images)
+    _expect_columns(config, images)
     _expect_checks_suit(config, model, images)
     expect_place(config)
 
@@ -61,6 +62,12 @@ def _expect_images(config: AuditConfig, images: ImageSet) -> None:
     as_they_are = replace(images, fit=_ANY)
     for index in images.sampled_order(config.seed)[:_LOOKED_AT].tolist():
         as_they_are.tensor([index])
+
+
+def _expect_columns(config: AuditConfig, images: ImageSet) -> None:
+    """Raises AuditError if the data have no such column as a check looks at."""
+    for name in {name: None for check in config.checks for name in check.data_columns()}:
+        images.column(name)
 
 
 def _expect_checks_suit(config: AuditConfig, model: Resolved, images: ImageSet) -> None:

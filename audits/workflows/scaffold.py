@@ -15,7 +15,7 @@ from audits.checks.shifts import Shifts
 from audits.config.audit import AuditConfig
 from audits.config.reading import parse_config
 from audits.data import sources
-from audits.errors import AuditError, one_line, quoted
+from audits.errors import AuditError, few, one_line, quoted
 from audits.evidence.evidence import Evidence
 from audits.execution import fork_server
 from audits.execution.inputs import AuditInputs
@@ -63,6 +63,7 @@ def scaffold(model: str, data: str, minutes: float) -> tuple[str, str]:
             if fills and told:
                 enough = enough_passes(len(images), passes) * seconds / 60 / _SHARE
                 told = (*told, f"init --minutes {enough:.2g} has room for all.")
+            told = (*told, *_proposed(session))
             doctor = session.tried(InputDoctor())
             body = [*_preprocessing(session, doctor), *_checks(checks, told), *_policy(checks)]
             known = [f"A pass takes {seconds:.2g} s here; sized for {minutes:g} min at most."]
@@ -80,6 +81,20 @@ def scaffold(model: str, data: str, minutes: float) -> tuple[str, str]:
     ]
     text = "\n".join([*head, "", *_block({"model": model}), "", *_block({"data": values}), *body])
     return text + "\n", refusal
+
+
+def _proposed(session: Session) -> Iterator[str]:
+    """Further checks and fields, as comments of the config."""
+    if not session.setting.lacks("probabilities"):
+        yield "- {kind: calibration}  # optional: is the model as often right as it is sure?"
+    data = session.config.data.model_dump()
+    own = {value for name, value in data.items() if name.endswith("_column")}
+    columns = [name for name in session.images.columns.names if name not in {*own, "file_name"}]
+    if columns:
+        yield (
+            f"The data's table has the columns {few(columns)}: with slices: [...] performance says "
+            "how often the images with each value are named right."
+        )
 
 
 def sized(

@@ -17,6 +17,7 @@ from fixed_net import fixed_classifier
 
 from audits.checks.ablation import Ablation
 from audits.checks.base import Check
+from audits.checks.calibration import Calibration
 from audits.checks.class_pictures import ClassPictures
 from audits.checks.completion import Completion
 from audits.checks.context import AuditContext
@@ -40,6 +41,7 @@ FILE = Path(__file__).with_suffix(".json")
 CHECKS: tuple[Check, ...] = (
     InputDoctor(),
     Performance(),
+    Calibration(),
     Shifts(),
     Robustness(images=60),
     Duplicates(),

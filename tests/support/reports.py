@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from audits.checks import ablation, performance, progressive_fill, random_fill
+from audits.checks._classes import classes_table
 from audits.checks._images import slugs
 from audits.config.policy import Condition, Policy
+from audits.evidence.by_class import by_class
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence, Picture, Seen, failed_evidence
 from audits.evidence.intervals import paired_difference, proportion
@@ -47,17 +49,30 @@ def performed(classes: tuple[str, ...], right: float = 0.9, each: int = 10) -> E
     """Evidence of `performance`, with `each` images a class."""
     label, seen = _predictions(len(classes), each, right)
     metrics = performance.Performance().declared_metrics(reference=False)
+    found = by_class(label, seen, len(classes))
     measured = {name: m.measured(proportion(label == seen)) for name, m in metrics.items()}
     return Evidence(
         check="performance",
         sentence="The model names some images right.",
         metrics=measured,
         images=pd.DataFrame({"label": label, "predicted": seen}),
-        examples=tuple(
-            Picture(f"performance/{c}", 0, _drawn(c), "image", seen=Seen("image", c, c, c))
-            for c in range(min(len(classes), 10))
+        tables={"classes": classes_table(found, label, seen, classes)},
+        examples=(
+            *(
+                Picture(f"performance/{c}", 0, _drawn(c), "image", seen=Seen("image", c, c, c))
+                for c in range(min(len(classes), 10))
+            ),
+            *(
+                Picture("performance/mistaken", n, _drawn(n), "wrong answer", seen=one)
+                for n, one in enumerate(_mistakes(label, seen))
+            ),
         ),
     )
+
+
+def _mistakes(label: np.ndarray, seen: np.ndarray) -> list[Seen]:
+    wrong = np.flatnonzero(label != seen)[:3].tolist()
+    return [Seen("mistaken", at, int(label[at]), int(seen[at]), probability=0.93) for at in wrong]
 
 
 def drawn(classes: tuple[str, ...], right: float = 0.4, each: int = 10) -> Evidence:

@@ -14,6 +14,7 @@ from audits.data.imageset import ImageSet
 from audits.data.listing import SPLITS, split_advice
 from audits.data.places import folder_at
 from audits.data.scan import named
+from audits.data.table_columns import TableColumns
 from audits.errors import AuditError, quoted
 
 _SHARD = re.compile(r"(?P<split>.+?)-\d{5}-of-\d{5}.*")
@@ -46,22 +47,40 @@ class HuggingFace(OfFiles):
         labels, names = _labels(found, folder)
         images = [_encoded(row, value, folder) for row, value in enumerate(found.images)]
         name = f"{root.name}/{self.split}" if self.split else root.name
-        return of_files(f"{name} (huggingface)", images, labels, names, self, notes)
+        columns = TableColumns(found.all_names, lambda column: self._values(root, folder, column))
+        return of_files(f"{name} (huggingface)", images, labels, names, self, notes, columns)
 
-    def _read(self, root: Path, folder: Path) -> tuple[Columns, list[str]]:
-        """The data set in `folder`, which is `root` or the folder of the split in it."""
-        wanted = Wanted(self.image_column, self.label_column)
+    def _values(self, root: Path, folder: Path, column: str) -> list[object]:
+        """The values of a column, in the order of the images; class names instead of their indices.
+
+        The table is read once more, without the bytes of its images.
+        """
+        found, _ = self._read(root, folder, column)
+        names = found.names
+        if names is None:
+            return found.labels
+        return [names[v] if v is not None and 0 <= v < len(names) else None for v in found.labels]
+
+    def _read(
+        self, root: Path, folder: Path, column: str | None = None
+    ) -> tuple[Columns, list[str]]:
+        """The data set in `folder`, which is `root` or the folder of the split in it.
+
+        With `column`, that column is read in place of the labels.
+        """
+        wanted = Wanted(self.image_column, column or self.label_column)
+        alone = wanted if column is None else Wanted(column, column)
         split = self.split if folder == root else None
         if _has(folder, _SAVED):
             splits = library.saved_splits(folder)
             chosen = _chosen(splits, split, folder) if splits or split else None
-            return library.of_saved(folder, chosen, wanted), []
+            return library.of_saved(folder, chosen, alone), []
         if not _has(folder, _METADATA):
             files = _parquet_files(folder)
             if files:
                 chosen = _chosen(sorted({_split_of(file) for file in files}), split, folder)
                 parts = [
-                    library.of_parquet(file, wanted) for file in files if _split_of(file) == chosen
+                    library.of_parquet(file, alone) for file in files if _split_of(file) == chosen
                 ]
                 return _joined(parts, folder), []
         return _of_files(root, folder, split, wanted)
@@ -85,7 +104,7 @@ def _of_files(
         found = library.of_image_files(root, library.listed(root), wanted)
         rows = [i for i, image in enumerate(found.images) if _is_below(image, folder)]
         images, labels = ([column[i] for i in rows] for column in (found.images, found.labels))
-        return Columns(images, labels, found.names), []
+        return Columns(images, labels, found.names, found.all_names), []
     _expect_one_split(files, folder)
     notes = []
     if files.others:
@@ -153,7 +172,8 @@ def _joined(parts: Sequence[Columns], folder: Path) -> Columns:
                 f"{quoted(names)} and {quoted(part.names)}."
             )
     images = [image for part in parts for image in part.images]
-    return Columns(images, [label for part in parts for label in part.labels], names)
+    labels = [label for part in parts for label in part.labels]
+    return Columns(images, labels, names, parts[0].all_names)
 
 
 def _labels(found: Columns, folder: Path) -> tuple[list[int], list[str]]:

@@ -11,6 +11,7 @@ from audits.data.encoded import Encoded
 from audits.data.imageset import ImageSet
 from audits.data.places import beside, file_at, files_at
 from audits.data.scan import named
+from audits.data.table_columns import TableColumns
 from audits.errors import AuditError
 
 
@@ -42,7 +43,9 @@ class _Table(OfFiles):
                 + ". Correct the table, or set data.unreadable: skip."
             )
         labels, classes = by_name([str(value) for value in table[self.label_column]])
-        return of_files(path.name, images, labels, classes, self)
+        names = tuple(str(name) for name in table.columns)
+        columns = TableColumns(names, lambda name: table.iloc[:, names.index(name)].tolist())
+        return of_files(path.name, images, labels, classes, self, columns=columns)
 
 
 class Csv(_Table):

@@ -81,7 +81,9 @@ def test_an_interval_stands_beside_its_value_and_what_is_left_out_is_named():
     ]
     named = in_words("cells", table, {"accuracy": "drawing recognised", "images": "n"})
     assert named.heads[2:] == (("drawing recognised", "accuracy"), ("n", "images"))
-    assert found.rows == (("2", "+25 (-5 to +35) points", "0.500 (0.400 to 0.600)", "30"),)
+    assert found.rows == (
+        ("2", "+25 (-5\u00a0to\u00a0+35) points", "0.500 (0.400\u00a0to\u00a00.600)", "30"),
+    )
     assert found.left_out == ("f1",)
     plain = in_words("t", pd.DataFrame({"a": [math.nan, 1.0], "b": [None, "x"]}))
     assert plain.rows == (("", ""), ("1.000", "x"))

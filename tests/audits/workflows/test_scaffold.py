@@ -50,6 +50,24 @@ def test_the_config_that_is_written_can_be_audited(photos, shared_registry, regi
     assert [note for note in notes if note.startswith("No input_doctor among the checks: ")]
 
 
+def test_columns_of_a_table_and_calibration_are_proposed(
+    photos, shared_registry, register, tmp_path
+):
+    uri, _ = register(simple_nets.logistic(), "proposed")
+    files = sorted(photos.rglob("*.png"))
+    rows = ["path,label,camera,odd\u2028 <b>"]
+    rows += [f"{file},{file.parent.name},A,b" for file in files]
+    (tmp_path / "images.csv").write_text("\n".join(rows))
+    text, refusal = scaffold(uri, str(tmp_path / "images.csv"), minutes=0.02)
+    assert refusal == ""
+    assert "  # The data's table has the columns camera, odd <b>: with slices: [...] " in text
+    uncommented = text.replace("  # - {kind: calibration}", "  - {kind: calibration}")
+    file = tmp_path / "audit.yaml"
+    file.write_text(uncommented)
+    assert "calibration" in {check.kind for check in read_config(file).checks}
+    assert "calibration" not in {check.kind for check in parse_config(yaml.safe_load(text)).checks}
+
+
 def test_every_commented_field_can_be_set(photos, shared_registry, register, tmp_path):
     uri, _ = register(simple_nets.logistic(), "commented")
     text, _ = scaffold(uri, str(photos), minutes=0.02)

@@ -22,6 +22,7 @@ from audits.workflows.audit import run_audit
 
 CHECKS = [
     {"kind": "performance"},
+    {"kind": "calibration"},
     {"kind": "progressive_fill", "groups": 4, "patch_size": 2, "images": 20},
 ]
 PLAIN = {"range": "0-1"}
@@ -92,6 +93,15 @@ def test_scikit_learn_with_labels_in_another_order(kind, audited, digits, names)
         serialization_format="cloudpickle",
     )
     _expect_black_box(found, accuracy)
+    performance, calibration = (found[0][check] for check in ("performance", "calibration"))
+    if kind is LogisticRegression:
+        sure = model.predict_proba(_rows(digits[1][0])).max(1)
+        assert calibration.metrics["confidence"].estimate.value == pytest.approx(sure.mean())
+        assert np.sort(performance.images["confidence"]) == pytest.approx(np.sort(sure))
+    else:  # it gives predictions alone
+        assert calibration.status == "not_applicable"
+        assert "it needs the model's probabilities" in calibration.sentence
+        assert performance.images["confidence"].isna().all()
 
 
 def test_lightgbm(audited, digits, names):
