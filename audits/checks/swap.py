@@ -93,7 +93,10 @@ class Swap(Check):
     @field_validator("patch_size", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
+        if isinstance(value, int) and not isinstance(value, bool):
+            return (value,)
+        # A strict tuple takes a list from JSON, but not from a validator.
+        return tuple(value) if isinstance(value, list) else value
 
     @field_validator("patch_size")
     @classmethod

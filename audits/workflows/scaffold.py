@@ -12,6 +12,7 @@ from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
 from audits.checks.shifts import Shifts
+from audits.checks.swap import Swap
 from audits.config.audit import AuditConfig
 from audits.config.reading import parse_config
 from audits.data import sources
@@ -32,6 +33,8 @@ _MOST_SAMPLES, _LEAST_SAMPLES = 10_000, 16
 _DRAWS = 4  # for each sample at most, as random_fill has it
 _SHARE = 0.8  # of the budget; the rest is for opening the model, tuning and recording
 _SHIFTED = 0.2  # of the passes that accuracy leaves, at most
+_SWAPPED = 0.2  # of the passes that are left then, at most
+_LEAST_SWAPPED = 1000  # images: with fewer, its condition is often not settled
 _PROGRESSIVE = 0.4  # of the budget of the fills, at most
 _ASKED = {"range", "mean", "std"}  # one of them must be named
 _MOST_CLASSES = 20
@@ -86,6 +89,8 @@ def scaffold(model: str, data: str, minutes: float) -> tuple[str, str]:
 def _proposed(session: Session) -> Iterator[str]:
     """Further checks and fields, as comments of the config."""
     if not session.setting.lacks("probabilities"):
+        if session.setting.lacks("gradients") or len(session.images) < _LEAST_SWAPPED:
+            yield "- {kind: swap}  # optional: does a piece of one class turn other images into it?"
         yield "- {kind: calibration}  # optional: is the model as often right as it is sure?"
     data = session.config.data.model_dump()
     own = {value for name, value in data.items() if name.endswith("_column")}
@@ -120,6 +125,12 @@ def sized(
     if left < 0:
         told.append("These checks may need more minutes.")
     found: list[Check] = [doctor, performance, shifts]
+    few = min(int(left * _SWAPPED / Swap().passes(1)), images)
+    if few >= _LEAST_SWAPPED:
+        found.append(Swap() if few == images else Swap(images=few))
+        left -= found[-1].most_passes(few)
+    elif images >= _LEAST_SWAPPED:
+        told.append("swap is left out for want of minutes.")
     progressive = ProgressiveFill()
     count = int(left * _PROGRESSIVE / progressive.passes(1))
     if count >= _LEAST_IMAGES or count >= images:

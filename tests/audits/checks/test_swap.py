@@ -12,6 +12,7 @@ from torch import nn
 from audits.checks._swap_draws import halves
 from audits.checks.context import AuditContext
 from audits.checks.swap import Swap
+from audits.config.reading import parse_config
 from audits.data.built import of_arrays
 from audits.data.sources import Digits, load
 from audits.errors import NotApplicable
@@ -224,3 +225,10 @@ def test_sizes_are_settled_by_the_image():
     assert Swap(patch_size=5).settled(SHAPE).patch_size == (5,)
     assert "1 to 28 pixels" in Swap(patch_size=29).impossible(SHAPE)
     assert Swap().impossible(SHAPE) == ""
+
+
+@pytest.mark.parametrize(("given", "sizes"), [(4, (4,)), ([4, 7], (4, 7))])
+def test_a_config_gives_one_size_or_several(given, sizes):
+    checks = [{"kind": "swap", "patch_size": given}]
+    config = parse_config({"model": "models:/m/1", "data": {"kind": "digits"}, "checks": checks})
+    assert config.checks[0].patch_size == sizes
