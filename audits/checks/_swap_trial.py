@@ -45,7 +45,7 @@ def trial(
     as `label`. If too few are left, they are taken again for the next donors.
     """
     count = len(donors) * tries
-    found = _named_otherwise(audit, half.others(audit, label), label, count)
+    found = named_otherwise(audit, half.others(audit, label), label, count)
     if not len(found):
         return None
     recipients = np.resize(found, count)
@@ -78,9 +78,7 @@ def _favourites(audit: AuditContext, donors: np.ndarray, label: int, method: Met
     )
 
 
-def _named_otherwise(
-    audit: AuditContext, others: np.ndarray, label: int, wanted: int
-) -> np.ndarray:
+def named_otherwise(audit: AuditContext, others: np.ndarray, label: int, wanted: int) -> np.ndarray:
     """The first `wanted` of the images that the model names, and not as `label`."""
     found: list[int] = []
     for at in range(0, len(others), audit.plan.chunk):

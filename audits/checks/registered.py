@@ -15,6 +15,7 @@ from audits.checks.duplicates import Duplicates
 from audits.checks.evidence import EvidenceMaps
 from audits.checks.input_doctor import InputDoctor
 from audits.checks.performance import Performance
+from audits.checks.planted_defect import PlantedDefect
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
 from audits.checks.robustness import Robustness
@@ -37,6 +38,7 @@ _OURS: tuple[type[Check], ...] = (
     ClassPictures,
     Swap,
     EvidenceMaps,
+    PlantedDefect,
 )
 
 

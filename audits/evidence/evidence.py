@@ -42,6 +42,8 @@ Shows = Literal[
     # Of `evidence`.
     "looked_at",
     "evidence",  # the map of the patches on which the image's answer rests
+    # Of `planted_defect`, beside "other", "pasted" and "places".
+    "pattern",
 ]
 """What a picture shows."""
 

@@ -35,6 +35,7 @@ SHOWN: dict[Shows, str] = {
     "places": "where the pieces were",
     "looked_at": "the image",
     "evidence": "where its answer rests (red: for it, blue: against it)",
+    "pattern": "the pattern",
 }
 """What a picture shows, in the words of the page; of other pictures their captions say it."""
 

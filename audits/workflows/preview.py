@@ -62,11 +62,14 @@ def _told(config: AuditConfig, model: Resolved, images: ImageSet, worker: Worker
         lines += doctor_lines(found)
         lines += [f"note    {note}" for note in session.notes]
         for check in config.checks:
-            chosen, units = len(check.chosen(session.context)), len(session.units(check))
+            chosen, units = len(check.chosen(session.context)), session.units(check)
             captions = ", ".join(check.captions())
+            least, most = (
+                sum(map(of, units)) for of in (check.unit_passes, check.most_unit_passes)
+            )
             lines += [
-                f"check   {check.name}: {chosen} images in {units} unit{'s' * (units > 1)}, "
-                f"{passes_told(check.passes(chosen), check.most_passes(chosen))}",
+                f"check   {check.name}: {chosen} images in {len(units)} unit"
+                f"{'s' * (len(units) > 1)}, {passes_told(least, most)}",
                 f"        needs {check.needs}; pictures: {captions or 'none'}",
             ]
         lines += [f"policy  {condition}" for condition in config.policy.conditions]

@@ -11,12 +11,14 @@ from sklearn.metrics import roc_auc_score
 
 from audits.evidence.estimate import Estimate
 from audits.evidence.intervals import proportion
-from truth.measure import COLOURS, Row
+from truth.measure import CARRIED, CLEAN, COLOURS, Row
 
 
 def write(rows: Sequence[Row], page: Path, quick: bool) -> None:
     """Writes the page, and the rows beside it as a table."""
     table = pd.DataFrame(rows, columns=Row._fields)
+    is_carried = table["check"].isin(list(CARRIED))
+    carried, uncarried = table[is_carried], table[~is_carried]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -26,8 +28,14 @@ def write(rows: Sequence[Row], page: Path, quick: bool) -> None:
     )
     text = environment.get_template("page.md.j2").render(
         quick=quick,
-        kinds=[_kind(*found) for found in _groups(table)],
-        alarms=[_alarm(name, group) for name, group in _clean(table).groupby("check", sort=False)],
+        kinds=[_kind(*found) for found in _groups(carried)],
+        alarms=[
+            _alarm(name, group) for name, group in _clean(carried).groupby("check", sort=False)
+        ],
+        triggers=[_kind(*found) for found in _groups(uncarried)],
+        trigger_alarms=[
+            _alarm(name, group) for name, group in _clean(uncarried).groupby("check", sort=False)
+        ],
         networks=table["name"].nunique(),
         clean=_clean(table)["name"].nunique(),
         unlearnt=_planted(table, learnt=False)["name"].nunique(),
@@ -56,18 +64,18 @@ def _groups(table: pd.DataFrame) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
 
 def _kind(planted: pd.DataFrame, clean: pd.DataFrame) -> dict[str, str]:
     first = planted.iloc[0]
-    colours = first["check"] == COLOURS
-    at_place = first["kind"] == "fixed" and not colours
+    at_place = first["kind"] in ("fixed", "trigger", "dark") and _sees_places(first["check"])
     return {
         "check": first["check"],
         "dataset": first["dataset"],
         "kind": first["kind"],
         "n": f"{len(planted)} / {len(clean)}",
         "auroc": _told(auroc(planted["score"].to_numpy(), clean["score"].to_numpy())),
-        # Colours have no bound, and a mark that moves or is a tint has no place.
-        "found": "-" if colours else _told(proportion(planted["accused"].to_numpy())),
+        # A mark that moves or is over the whole image has no place.
+        "found": _told(proportion(planted["accused"].to_numpy())) if _has_bound(first) else "-",
         "class_right": _told(proportion(planted["class_right"].to_numpy())),
         "place_right": _told(proportion(planted["place_right"].to_numpy())) if at_place else "-",
+        "beside": _told(proportion(planted["beside_right"].to_numpy())) if at_place else "-",
         "seconds": f"{planted['seconds'].median():.1f}",
     }
 
@@ -76,10 +84,21 @@ def _alarm(check: str, clean: pd.DataFrame) -> dict[str, str]:
     return {
         "check": check,
         "n": str(len(clean)),
-        "accused": "-" if check == COLOURS else _told(proportion(clean["accused"].to_numpy())),
+        "accused": _told(proportion(clean["accused"].to_numpy()))
+        if _has_bound(clean.iloc[0])
+        else "-",
         "median": f"{clean['score'].median():.2f}",
         "highest": f"{clean['score'].max():.2f}",
     }
+
+
+def _has_bound(row: pd.Series) -> bool:
+    """Whether anything is told from the figure of the check: not of colours, nor of one trial."""
+    return row["check"] != COLOURS and row["check"] in {*CARRIED, *CLEAN}
+
+
+def _sees_places(check: str) -> bool:
+    return check != COLOURS and "of the image" not in check
 
 
 def auroc(planted: np.ndarray, clean: np.ndarray) -> Estimate:

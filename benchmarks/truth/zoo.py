@@ -72,11 +72,16 @@ class Specimen:
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         return f"{self.name}-{digest[:12]}.pt"
 
-    def audited(self) -> tuple[Tensor, Tensor]:
-        """The test images of an audit, with the mark as in the training, and their labels."""
+    def audited(self, *, marked: bool) -> tuple[Tensor, Tensor]:
+        """The test images of an audit and their labels; `marked`: with the mark as in training.
+
+        Nobody audits images whose labels a trigger has changed, so these are without it.
+        """
         images, labels = pictures(self.dataset, train=False)
         images, labels = images[:_TESTED], labels[:_TESTED]
-        return self.mark.planted(images, labels, self.seed + 1), labels
+        if not marked or self.mark.is_trigger:
+            return images, labels
+        return self.mark.planted(images, labels, self.seed + 1)
 
     def turned(self, net: nn.Module) -> float:
         """The share of other test images that the mark turns into its class."""
@@ -109,7 +114,7 @@ class Specimen:
         # Other images for other seeds, if there are enough.
         start = self.seed * _IMAGES % len(images)
         images, labels = images[start : start + _IMAGES], labels[start : start + _IMAGES]
-        images = self.mark.planted(images, labels, self.seed)
+        images, labels = self.mark.planted(images, labels, self.seed)
         net.train()
         optimiser = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=_DECAY)
         epochs, batches = _EPOCHS[self.dataset], len(images) // _BATCH

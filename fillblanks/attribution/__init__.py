@@ -6,6 +6,7 @@ patch_means.py has maps that know nothing, permuted.py a network that knows noth
 region_figures.py compares maps with regions that a person has outlined.
 
 windows.py lays square windows over an image, favourites.py finds the one that a network relies on
-most, and pasting.py puts a window, or the colour, of one image into another. May import all of
+most, and pasting.py puts a window, or the colour, of one image into another. shared_fill.py makes
+one fill for all images, and asks at which window it turns them into a class. May import all of
 fillblanks.
 """

@@ -25,6 +25,7 @@ from audits.checks.duplicates import Duplicates
 from audits.checks.evidence import EvidenceMaps
 from audits.checks.input_doctor import InputDoctor
 from audits.checks.performance import Performance
+from audits.checks.planted_defect import PlantedDefect
 from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
 from audits.checks.robustness import Robustness
@@ -77,6 +78,7 @@ CHECKS: tuple[Check, ...] = (
     EvidenceMaps(label="evidence_occlusion", images=10, method="occlusion", baseline="blurred"),
     EvidenceMaps(label="evidence_pami", images=10, method="pami"),
     EvidenceMaps(label="evidence_sobol", images=6, method="sobol", draws=4, patch_size=7),
+    PlantedDefect(classes=3, patch_size=10, confirm=20, faint=0.05),
 )
 
 
