@@ -4,8 +4,8 @@ Names here keep their meaning from release to release; other modules of `audits`
 docs/adding_a_check.md, and examples/own_check for a complete package.
 """
 
-from audits.checks._fill import recognise, table_of
-from audits.checks._images import picture, signed_picture, slugs
+from audits.checks._shared.fill import recognise, table_of
+from audits.checks._shared.images import picture, signed_picture, slugs
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array

@@ -45,7 +45,7 @@ def test_sanity_is_that_of_images_with_two_maps():
 def test_the_page_has_a_line_for_each_method(tmp_path):
     from evidence import mosaic, page, small
 
-    from audits.checks._evidence_trial import figure_names
+    from audits.checks._evidence.trial import figure_names
 
     told = Estimate(0.1234, 0.05, 0.2, 7)
     figures = dict.fromkeys(("faithfulness", *figure_names()), told)

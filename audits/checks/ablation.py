@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt, field_validator
 
-from audits.checks._ablation_pictures import Axes, grid_pictures, shown_prototypes
-from audits.checks._cells import (
+from audits.checks._ablation.cells import (
     COLUMN_WORDS,
     Variant,
     cell_estimates,
@@ -19,7 +18,8 @@ from audits.checks._cells import (
     least_of,
     table_of_cells,
 )
-from audits.checks._fill import (
+from audits.checks._ablation.pictures import Axes, grid_pictures, shown_prototypes
+from audits.checks._shared.fill import (
     NULL,
     Cut,
     Samples,
@@ -28,7 +28,7 @@ from audits.checks._fill import (
     recognised,
     table_of,
 )
-from audits.checks._forms import columns_form, recognised_form
+from audits.checks._shared.forms import columns_form, recognised_form
 from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array

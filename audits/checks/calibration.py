@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from audits.checks._fill import table_of
-from audits.checks._forms import columns_form
-from audits.checks._reliability import reliability_picture
+from audits.checks._calibration.reliability import reliability_picture
+from audits.checks._shared.fill import table_of
+from audits.checks._shared.forms import columns_form
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array

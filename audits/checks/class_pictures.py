@@ -10,9 +10,9 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from audits.checks._images import picture, slugs
-from audits.checks._prior import images_beside, spectrum_of, told_beside, with_spectrum
-from audits.checks._readings import Readings, readings
+from audits.checks._shared.images import picture, slugs
+from audits.checks._shared.prior import images_beside, spectrum_of, told_beside, with_spectrum
+from audits.checks._shared.readings import Readings, readings
 from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array

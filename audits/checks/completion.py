@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt
 
-from audits.checks._completion_figures import (
+from audits.checks._completion.figures import (
     OWN_COLUMNS,
     READ,
     REFERENCE_COLUMNS,
@@ -20,12 +20,12 @@ from audits.checks._completion_figures import (
     sentence,
     with_differences,
 )
-from audits.checks._fill import table_of
-from audits.checks._forms import columns_form, shown_form
-from audits.checks._images import picture, sliders
-from audits.checks._other_orders import ORDERS, chance, told_apart
-from audits.checks._prior import images_beside, spectrum_of, told_beside, with_spectrum
-from audits.checks._readings import Readings, readings
+from audits.checks._completion.other_orders import ORDERS, chance, told_apart
+from audits.checks._shared.fill import table_of
+from audits.checks._shared.forms import columns_form, shown_form
+from audits.checks._shared.images import picture, sliders
+from audits.checks._shared.prior import images_beside, spectrum_of, told_beside, with_spectrum
+from audits.checks._shared.readings import Readings, readings
 from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
@@ -49,7 +49,7 @@ class Completion(Check):
     and for its foil, another class that the seed draws. The reference, an independent network,
     reads both. `forced_choice` is the share of images for which its logit of the label, minus that
     of the foil, is larger for the fill that was asked for the label. Networks that draw nothing
-    which the reference knows have .5 on average; `_other_orders` says how far one of them may be
+    which the reference knows have .5 on average; `other_orders` says how far one of them may be
     from it. Without a reference the check has pictures, and no figure to judge: the model reads its
     own fills as it was asked to, whether they mean something or not.
 

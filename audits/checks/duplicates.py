@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from pydantic import Field, field_validator
 
-from audits.checks._duplicates_figures import (
+from audits.checks._duplicates.figures import (
     COLUMN_WORDS,
     Found,
     declared,
@@ -18,9 +18,9 @@ from audits.checks._duplicates_figures import (
     pairs_table,
     sentence,
 )
-from audits.checks._duplicates_pictures import pictures
-from audits.checks._fill import recognise, table_of
-from audits.checks._forms import columns_form
+from audits.checks._duplicates.pictures import pictures
+from audits.checks._shared.fill import recognise, table_of
+from audits.checks._shared.forms import columns_form
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import pandas as pd
 from pydantic import Field, PositiveInt, model_validator
 
-from audits.checks._evidence_figures import (
+from audits.checks._evidence.figures import (
     COLUMN_WORDS,
     declared,
     figures_table,
@@ -16,9 +16,9 @@ from audits.checks._evidence_figures import (
     measured,
     sentence,
 )
-from audits.checks._evidence_maps import DRAWS, Baseline, Method, MethodName, default_patch
-from audits.checks._evidence_pictures import STEPS, legend, pictures, shown
-from audits.checks._evidence_regions import (
+from audits.checks._evidence.maps import DRAWS, Baseline, Method, MethodName, default_patch
+from audits.checks._evidence.pictures import STEPS, legend, pictures, shown
+from audits.checks._evidence.regions import (
     READ,
     before_backgrounds,
     declared_in_regions,
@@ -27,13 +27,13 @@ from audits.checks._evidence_regions import (
     regions_cell,
     regions_told,
 )
-from audits.checks._evidence_trial import (
+from audits.checks._evidence.trial import (
     expect_subsets,
     faithfulness_passes,
     trial,
     trial_form,
 )
-from audits.checks._forms import columns_form, shown_form
+from audits.checks._shared.forms import columns_form, shown_form
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array

@@ -10,15 +10,15 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from audits.checks._compared import Compared, mean_confidence
-from audits.checks._neighbours import (
+from audits.checks._input_doctor.compared import Compared, mean_confidence
+from audits.checks._input_doctor.neighbours import (
     MOST,
     Name,
     Neighbour,
     contract_without_sources,
     neighbours,
 )
-from audits.checks._readings import confidence
+from audits.checks._shared.readings import confidence
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array

@@ -8,12 +8,13 @@ import pandas as pd
 import torch
 from pydantic import Field, PositiveInt, field_validator
 
-from audits.checks import _classes, _slices
-from audits.checks._classes import classes_table, lowest_recall, mistakes, told_worst
-from audits.checks._forms import columns_form
-from audits.checks._images import class_in, picture
-from audits.checks._readings import confidence
-from audits.checks._slices import Slices
+from audits.checks._performance import classes as of_classes
+from audits.checks._performance import slices as of_slices
+from audits.checks._performance.classes import classes_table, lowest_recall, mistakes, told_worst
+from audits.checks._performance.slices import Slices
+from audits.checks._shared.forms import columns_form
+from audits.checks._shared.images import class_in, picture
+from audits.checks._shared.readings import confidence
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
@@ -50,7 +51,7 @@ class Performance(Check):
         "In the table of classes each interval holds for itself, with 95 %; in that of slices all "
         "hold together.",
     )
-    column_words: ClassVar[Mapping[str, str]] = _classes.COLUMN_WORDS | _slices.COLUMN_WORDS
+    column_words: ClassVar[Mapping[str, str]] = of_classes.COLUMN_WORDS | of_slices.COLUMN_WORDS
     slices: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         default=(),
         description="columns of the data's table, such as camera or site: how often the images "
@@ -93,7 +94,7 @@ class Performance(Check):
             ),
             "f1_weighted": Metric("weighted F1", pairing=Pairing("predicted", "f1_weighted")),
             "recall_worst": Metric("images of the worst class named right"),
-            **(_slices.declared() if self.slices else {}),
+            **(of_slices.declared() if self.slices else {}),
         }
 
     def unit_identity(self, unit: Unit) -> dict[str, Any]:

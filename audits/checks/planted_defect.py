@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, PositiveInt, field_validator
 
-from audits.checks._planted_again import look_again
-from audits.checks._planted_figures import (
+from audits.checks._planted_defect.again import look_again
+from audits.checks._planted_defect.figures import (
     COLUMN_WORDS,
     Screened,
     declared,
@@ -18,15 +18,15 @@ from audits.checks._planted_figures import (
     sentence,
     standing,
 )
-from audits.checks._planted_pictures import CAPTIONS, EXAMPLE, LEGEND, example, pictures
-from audits.checks._planted_trial import (
+from audits.checks._planted_defect.pictures import CAPTIONS, EXAMPLE, LEGEND, example, pictures
+from audits.checks._planted_defect.trial import (
     Trial,
     fitted_and_scored,
     scored_count,
     search,
     unit_passes,
 )
-from audits.checks._swap_draws import Half, halves
+from audits.checks._swap.draws import Half, halves
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array

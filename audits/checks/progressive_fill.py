@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from pydantic import Field
 
-from audits.checks._fill import (
+from audits.checks._shared.fill import (
     FILL_BOUNDS,
     FillCheck,
     consistency,
@@ -22,9 +22,9 @@ from audits.checks._fill import (
     table_of,
     told_against_null,
 )
-from audits.checks._forms import columns_form, recognised_form, shown_form
-from audits.checks._images import class_in, picture, sliders
-from audits.checks._trials import (
+from audits.checks._shared.forms import columns_form, recognised_form, shown_form
+from audits.checks._shared.images import class_in, picture, sliders
+from audits.checks._shared.trials import (
     MOVED,
     UNMOVED_NULL,
     recognised_moved,

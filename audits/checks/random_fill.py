@@ -11,7 +11,9 @@ import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
-from audits.checks._fill import (
+from audits.checks._random_fill.nearest import nearest_examples
+from audits.checks._random_fill.pictures import CAPTIONS, class_sliders
+from audits.checks._shared.fill import (
     FILL_BOUNDS,
     MOST_SAMPLES,
     FillCheck,
@@ -25,11 +27,9 @@ from audits.checks._fill import (
     table_of,
     told_against_null,
 )
-from audits.checks._forms import columns_form, recognised_form, shown_form
-from audits.checks._images import fill_pictures
-from audits.checks._nearest import nearest_examples
-from audits.checks._random_pictures import CAPTIONS, class_sliders
-from audits.checks._trials import (
+from audits.checks._shared.forms import columns_form, recognised_form, shown_form
+from audits.checks._shared.images import fill_pictures
+from audits.checks._shared.trials import (
     PrototypeTrials,
     noise_form,
     noise_samples,

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from pydantic import field_validator
 
-from audits.checks._corruptions import (
+from audits.checks._robustness.corruptions import (
     KINDS,
     Corruption,
     Images,
@@ -16,11 +16,7 @@ from audits.checks._corruptions import (
     amount_told,
     corrupted,
 )
-from audits.checks._fill import recognise
-from audits.checks._forms import columns_form, shown_form
-from audits.checks._images import class_in, picture, sliders
-from audits.checks._moves import room
-from audits.checks._robustness_figures import (
+from audits.checks._robustness.figures import (
     COLUMN_WORDS,
     corruptions_table,
     declared,
@@ -28,6 +24,10 @@ from audits.checks._robustness_figures import (
     measured,
     sentence,
 )
+from audits.checks._shared.fill import recognise
+from audits.checks._shared.forms import columns_form, shown_form
+from audits.checks._shared.images import class_in, picture, sliders
+from audits.checks._shared.moves import room
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array

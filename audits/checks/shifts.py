@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt
 
-from audits.checks._fill import recognise, table_of
-from audits.checks._forms import columns_form
-from audits.checks._moves import default_shift, moved, room
+from audits.checks._shared.fill import recognise, table_of
+from audits.checks._shared.forms import columns_form
+from audits.checks._shared.moves import default_shift, moved, room
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array

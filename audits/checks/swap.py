@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from audits.checks._forms import columns_form, shown_form
-from audits.checks._swap_draws import Half, halves
-from audits.checks._swap_figures import (
+from audits.checks._shared.forms import columns_form, shown_form
+from audits.checks._swap.draws import Half, halves
+from audits.checks._swap.figures import (
     COLUMN_WORDS,
     Again,
     declared,
@@ -18,8 +18,8 @@ from audits.checks._swap_figures import (
     screened_table,
     sentence,
 )
-from audits.checks._swap_pictures import CAPTIONS, EXAMPLE, LEGEND, example, pictures
-from audits.checks._swap_trial import Method, Piece, trial
+from audits.checks._swap.pictures import CAPTIONS, EXAMPLE, LEGEND, example, pictures
+from audits.checks._swap.trial import Method, Piece, trial
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array

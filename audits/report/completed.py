@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from audits.checks._images import value_in
+from audits.checks._shared.images import value_in
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence, Picture, Shows
 from audits.report.readings import class_name

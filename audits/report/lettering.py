@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from audits.checks._fonts import DEJAVU, drawn_name, font_for
-from audits.checks._images import MISSING, slugs
+from audits.checks._shared.fonts import DEJAVU, drawn_name, font_for
+from audits.checks._shared.images import MISSING, slugs
 from audits.errors import one_line
 
 LABEL = 16  # pixels; the least size of a label

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image, ImageDraw
 
-from audits.checks._images import slugs
+from audits.checks._shared.images import slugs
 from audits.evidence.evidence import Evidence
 from audits.report import completed, completed_picture
 from audits.report.contact_sheet import cell

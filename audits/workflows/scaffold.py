@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from audits.checks._trials import noise_samples
+from audits.checks._shared.trials import noise_samples
 from audits.checks.base import Check
 from audits.checks.input_doctor import InputDoctor
 from audits.checks.performance import Performance

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from audits.checks._readings import Readings
+from audits.checks._shared.readings import Readings
 from completion.kept import Arrays, Kept, digest
 from completion.protocol import ONE_STEP, SEED
 from fillblanks import (

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from audits.checks._completion_figures import measured, with_differences
+from audits.checks._completion.figures import measured, with_differences
 from audits.evidence.estimate import Estimate
 from audits.evidence.intervals import mean, paired_mean_difference
 from audits.evidence.metric import Metric

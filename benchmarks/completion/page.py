@@ -9,7 +9,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from prose import filled, machine
 
-from audits.checks._completion_figures import sentence
+from audits.checks._completion.figures import sentence
 from completion import photographs, pictures, protocol, tables
 from completion.asked import MANY, ONE
 from completion.figures import metrics, null_of

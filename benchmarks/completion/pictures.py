@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from audits.checks._images import picture
+from audits.checks._shared.images import picture
 from completion import imagenet
 from completion.asked import Given, reading
 from completion.imagenet import LITE_0, RANDOM, SQUEEZENET_1_1

@@ -8,8 +8,8 @@ import torch
 from networks import cifar10
 from truth.zoo import Specimen
 
-from audits.checks._evidence_figures import against_both, declared, with_faithfulness
-from audits.checks._evidence_trial import figures_of, null_maps
+from audits.checks._evidence.figures import against_both, declared, with_faithfulness
+from audits.checks._evidence.trial import figures_of, null_maps
 from audits.evidence.estimate import Estimate
 from audits.evidence.intervals import bounded_mean
 from evidence.contenders import (

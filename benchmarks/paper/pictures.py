@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from audits.checks._images import picture, signed_picture
+from audits.checks._shared.images import picture, signed_picture
 from audits.data.imageset import ImageSet
 from fillblanks import Classifier, Fill, expected_fill, fill_regions, progressive_fill, threshold
 from paper.measure import Bench

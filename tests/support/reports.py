@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from audits.checks import ablation, performance, progressive_fill, random_fill
-from audits.checks._classes import classes_table
-from audits.checks._images import slugs
+from audits.checks._performance.classes import classes_table
+from audits.checks._shared.images import slugs
 from audits.config.policy import Condition, Policy
 from audits.evidence.by_class import by_class
 from audits.evidence.estimate import Estimate

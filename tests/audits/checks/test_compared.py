@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from audits.checks._compared import Compared
+from audits.checks._input_doctor.compared import Compared
 
 
 def _part(right):

@@ -12,7 +12,7 @@ from simple_nets import logistic
 from torch import nn
 
 from audits import AuditError, run_audit
-from audits.checks._other_orders import chance
+from audits.checks._completion.other_orders import chance
 from audits.checks.class_pictures import ClassPictures
 from audits.checks.completion import Completion
 from audits.checks.context import AuditContext

@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 from torchvision.transforms.v2 import functional as transforms
 
-from audits.checks._corruptions import KINDS, Images, amount_told, corrupted
+from audits.checks._robustness.corruptions import KINDS, Images, amount_told, corrupted
 from audits.checks.robustness import Robustness
 
 

@@ -12,7 +12,7 @@ from simple_nets import logistic
 from torch import nn
 
 from audits import AuditError, parse_config, run_audit
-from audits.checks._duplicates_figures import Found, Pairs, images_table, pairs_of
+from audits.checks._duplicates.figures import Found, Pairs, images_table, pairs_of
 from audits.checks.context import AuditContext
 from audits.checks.duplicates import Duplicates
 from audits.data.built import of_arrays

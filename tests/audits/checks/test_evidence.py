@@ -10,8 +10,8 @@ import torch
 from simple_nets import logistic
 from torch import nn
 
-from audits.checks._evidence_figures import columns_of
-from audits.checks._evidence_pictures import heat
+from audits.checks._evidence.figures import columns_of
+from audits.checks._evidence.pictures import heat
 from audits.checks.context import AuditContext
 from audits.checks.evidence import EvidenceMaps
 from audits.checks.random_fill import RandomFill

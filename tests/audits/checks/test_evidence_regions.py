@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from audits.checks._evidence_regions import _backgrounds, _givers
+from audits.checks._evidence.regions import _backgrounds, _givers
 from audits.checks.context import AuditContext
 from audits.checks.evidence import EvidenceMaps
 from audits.data.sources import Folder, load

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from audits.checks._nearest import nearest_examples
+from audits.checks._random_fill.nearest import nearest_examples
 from audits.checks.context import AuditContext
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill
@@ -86,7 +86,7 @@ def test_of_an_image_without_accepted_draws_the_pictures_say_so(audit):
 
 @pytest.mark.parametrize("most", [10**9, 6 * 36])
 def test_the_nearest_image_is_the_one_that_correlates_most(audit, monkeypatch, most):
-    monkeypatch.setattr("audits.checks._nearest._MOST_VALUES", most)
+    monkeypatch.setattr("audits.checks._random_fill.nearest._MOST_VALUES", most)
     chosen = np.arange(9)
     looked_at = chosen if most > 1000 else chosen[::2]
     wanted = int(looked_at[3])

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from audits.checks._neighbours import MOST, neighbours
+from audits.checks._input_doctor.neighbours import MOST, neighbours
 from audits.data.fit import Fit
 from audits.models.contract import InputContract, Said, merged
 from audits.models.preprocessing import Preprocessing

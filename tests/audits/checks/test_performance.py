@@ -12,7 +12,7 @@ from fixed_net import fixed_classifier
 from sklearn.metrics import precision_recall_fscore_support
 from torch import nn
 
-from audits.checks._slices import MOST_ROWS, Slices
+from audits.checks._performance.slices import MOST_ROWS, Slices
 from audits.checks.context import AuditContext
 from audits.checks.performance import Performance
 from audits.data.sources import Digits, load

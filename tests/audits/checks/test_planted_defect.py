@@ -11,15 +11,15 @@ import torch
 from simple_nets import logistic
 from torch import nn
 
-from audits.checks._planted_figures import (
+from audits.checks._planted_defect.figures import (
     Screened,
     log_odds_ratio,
     median,
     runner_up,
     standing,
 )
-from audits.checks._planted_trial import Trial
-from audits.checks._swap_draws import halves
+from audits.checks._planted_defect.trial import Trial
+from audits.checks._swap.draws import halves
 from audits.checks.context import AuditContext
 from audits.checks.planted_defect import PlantedDefect
 from audits.data.built import of_arrays

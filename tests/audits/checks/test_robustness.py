@@ -8,8 +8,8 @@ from fixed_net import fixed_classifier
 from pydantic import ValidationError
 from torch import nn
 
-from audits.checks import _corruptions
-from audits.checks._corruptions import KINDS, Images, corrupted
+from audits.checks._robustness import corruptions
+from audits.checks._robustness.corruptions import KINDS, Images, corrupted
 from audits.checks.context import AuditContext
 from audits.checks.robustness import Robustness
 from audits.checks.shifts import Shifts
@@ -100,7 +100,7 @@ def test_answers_of_amounts_of_0_are_the_clean_ones(monkeypatch):
         for one, kind in KINDS.items()
         if one != "jpeg"
     }
-    for module in (_corruptions, __import__("audits.checks.robustness", fromlist=["KINDS"])):
+    for module in (corruptions, __import__("audits.checks.robustness", fromlist=["KINDS"])):
         monkeypatch.setattr(module, "KINDS", {**KINDS, **none})
     check = Robustness(images=60, corruptions=tuple(none))
     evidence = measured.evidence_of(check, _audit(fixed_classifier()))

@@ -8,7 +8,7 @@ from exam_nets import HidesMarks, KnowsThePictures, SeesBlanks
 from fixed_net import fixed_classifier
 from simple_nets import logistic
 
-from audits.checks._moves import default_shift, moved, offsets, shifted
+from audits.checks._shared.moves import default_shift, moved, offsets, shifted
 from audits.checks.context import AuditContext
 from audits.checks.performance import Performance
 from audits.checks.progressive_fill import ProgressiveFill

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from audits.checks._forms import shown_form
+from audits.checks._shared.forms import shown_form
 from audits.checks.context import Unit
 from audits.checks.part_form import unlike
 from audits.execution.child import Measured

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from audits.checks._images import picture, signed_picture, sliders
+from audits.checks._shared.images import picture, signed_picture, sliders
 from audits.evidence.evidence import Evidence, Picture
 from audits.report.contact_sheet import cell, contact_sheet, enlarge, png
 from audits.report.lettering import fitted, length

@@ -8,10 +8,10 @@ import pytest
 from matplotlib import font_manager
 from own_font import FAMILY, write_font
 
-from audits.checks._ablation_pictures import _titled
-from audits.checks._fonts import DEJAVU, drawn_name, families, font_for
-from audits.checks._grids import tiles
-from audits.checks._images import slugs
+from audits.checks._ablation.pictures import _titled
+from audits.checks._shared.fonts import DEJAVU, drawn_name, families, font_for
+from audits.checks._shared.grids import tiles
+from audits.checks._shared.images import slugs
 from audits.evidence.evidence import Evidence, Picture, Seen
 from audits.report.cards import sliders
 from audits.report.contact_sheet import contact_sheet

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name
 
-from audits.checks._images import slugs
+from audits.checks._shared.images import slugs
 
 
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=6, unique=True))

@@ -1,0 +1,1 @@
+"""Parts of the check `completion`, which is in completion.py beside this folder."""

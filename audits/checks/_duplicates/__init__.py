@@ -1,0 +1,1 @@
+"""Parts of the check `duplicates`, which is in duplicates.py beside this folder."""

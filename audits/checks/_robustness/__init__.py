@@ -1,0 +1,1 @@
+"""Parts of the check `robustness`, which is in robustness.py beside this folder."""

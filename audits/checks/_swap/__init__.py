@@ -1,0 +1,1 @@
+"""Parts of the check `swap`, which is in swap.py beside this folder."""
