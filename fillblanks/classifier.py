@@ -231,7 +231,14 @@ class Classifier:
                 "network exported in training mode? Call net.eval() before it is logged."
             )
         with torch.no_grad():
-            others = differing(self._run, some, logits, tolerance, only_classes=only_classes)
+            others = differing(
+                self._run,
+                some,
+                logits,
+                tolerance,
+                only_classes=only_classes,
+                share=self.rounding_share,
+            )
         if others:
             raise ValueError(
                 "Expected the same logits for an image alone and in a batch, got different ones "
@@ -242,13 +249,17 @@ class Classifier:
 
     def tolerance(self, logits: Tensor) -> float:
         """By how much logits of an image may differ with its batch, from `logits` (N, K)."""
+        return self.rounding_share * float(logits.abs().max().clamp(min=1))
+
+    @property
+    def rounding_share(self) -> float:
+        """By which share of the largest value answers of an image may differ with its batch."""
         dtypes = {p.dtype for p in self.net.parameters() if p.is_floating_point()}
         steps = [torch.finfo(dtype).eps for dtype in dtypes]
         # 8 bits with a sign. If quantized dynamically, the steps depend on the whole batch.
         if any(".quantized" in type(module).__module__ for module in self.net.modules()):
             steps.append(2.0**-7)
-        share = max([1e-3, *(8 * step for step in steps)])
-        return share * float(logits.abs().max().clamp(min=1))
+        return max([1e-3, *(8 * step for step in steps)])
 
     def _run(self, images: Tensor) -> Tensor:
         try:

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fillblanks.classifier import Classifier
+from fillblanks.loss_sums import loss_weights
 
 _IMAGES, _DIRECTIONS = 8, 16  # at most
 _LARGE, _FEW_IMAGES, _FEW_DIRECTIONS = 64, 4, 8  # of images with more than 64 pixels a side
@@ -109,27 +110,6 @@ def _directions(count: int, shape: torch.Size, generator: torch.Generator) -> Te
     smooth = functional.interpolate(coarse, shape[1:], mode="bilinear")
     smooth = smooth / smooth.square().mean((1, 2, 3), keepdim=True).sqrt()
     return torch.stack([signs, smooth], 1).flatten(0, 1).clamp(-_FAR, _FAR)
-
-
-def loss_weights(logits: Tensor, generator: torch.Generator) -> Tensor:
-    """Weights (2, N, K) of sums of logits, along which cross-entropy has its gradient.
-
-    For a class y it is that of logit y less the others, weighted by their probabilities among
-    themselves. y is the first class, and then another one at random. A sum with weights for all
-    classes alike would tell most about logits that change most, which the loss may never see. A
-    network of one logit has that alone.
-    """
-    count = logits.shape[1]
-    if count == 1:
-        return torch.ones((2, *logits.shape), dtype=torch.float64, device=logits.device)
-    first = logits.argmax(1)
-    further = torch.randint(1, count, (len(logits),), generator=generator).to(first.device)
-    found = []
-    for asked in (first, (first + further) % count):
-        own = functional.one_hot(asked, count).double()
-        others = logits.double().masked_fill(own.bool(), -math.inf).softmax(1)
-        found.append(own - others)
-    return torch.stack(found)
 
 
 def _logits(classifier: Classifier, images: Tensor, rows: int) -> Tensor:

@@ -155,14 +155,14 @@ class ClassPictures(Check):
     def part_form(self, audit: AuditContext, unit: Unit) -> dict[str, Array]:
         n, count = len(unit.indices) * self.seeds, len(audit.classes)
         shown, (_, height, width) = len(set(unit.shown)), audit.shape
+        ranks = ("rank", "rank_null") if audit.with_reference else ()
         return {
             "class": Array("int", (n,), 0, count - 1),
             "seed": Array("int", (n,), 0, self.seeds - 1),
             "own": Array("float", (n,), 0, 1),
             "read": Array("int", (n,), -1, count - 1),
             "read_null": Array("int", (n,), -1, count - 1),
-            "rank": Array("int", (n,), 1, count, optional=True),
-            "rank_null": Array("int", (n,), 1, count, optional=True),
+            **{name: Array("int", (n,), 1, count) for name in ranks},
             "shown_label": Array("int", (shown,), 0, count - 1),
             "shown": Array("int", (shown, len(_STEPS), height, width, 3), 0, 255),
         }

@@ -193,18 +193,21 @@ class Completion(Check):
 
     def part_form(self, audit: AuditContext, unit: Unit) -> dict[str, Array]:
         n, count = len(unit.indices), len(audit.classes)
-        floats = {name: Array("float", (n,), optional=True) for name in ("gap_label", "gap_foil")}
-        shares = ("probability", "probability_start", "foil_probability", "foil_probability_start")
-        return {
+        form = {
             **columns_form(audit, unit, *(f"read_{name}" for name in READ)),
             "foil": Array("int", (n,), 0, count - 1),
             "own": Array("float", (n,), 0, 1),
             **{f"sure_{name}": Array("float", (n,), 0, 1) for name in READ},
             **{f"place_{name}": Array("int", (n,), 1, count) for name in READ},
-            **floats,
-            **{name: Array("float", (n,), 0, 1, optional=True) for name in shares},
-            "in_other_orders": Array("float", (ORDERS,), 0, n, optional=True),
             **shown_form(audit, unit, len(READ)),
+        }
+        if not audit.with_reference:
+            return form
+        gaps = {"gap_label", "gap_foil"}
+        return form | {
+            **{name: Array("float", (n,)) for name in gaps},
+            **{name: Array("float", (n,), 0, 1) for name in REFERENCE_COLUMNS if name not in gaps},
+            "in_other_orders": Array("float", (ORDERS,), 0, n),
         }
 
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:

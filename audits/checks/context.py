@@ -38,6 +38,12 @@ class AuditContext:
     model: Classifier | None = None
     reference: Classifier | None = None  # an independent model of the same classes
     contract: InputContract | None = None  # of the model
+    expects_reference: bool = False  # for the auditing process, which has no model
+
+    @property
+    def with_reference(self) -> bool:
+        """Whether the audit has a reference; the same in every process."""
+        return self.expects_reference or self.reference is not None
 
     @property
     def classifier(self) -> Classifier:

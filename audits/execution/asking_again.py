@@ -61,7 +61,14 @@ def again(first: First, classifier: Classifier, *, only_classes: bool) -> Again:
     every, tolerance = torch.arange(len(logits)), classifier.tolerance(first.logits)
     return Again(
         len(logits),
-        changed(first.logits, logits, every, tolerance, only_classes=only_classes),
+        changed(
+            first.logits,
+            logits,
+            every,
+            tolerance,
+            only_classes=only_classes,
+            share=classifier.rounding_share,
+        ),
         not first.state.changed(State.of(classifier.net))
         and first.scripts == _scripts(classifier.net),
     )

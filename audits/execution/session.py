@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -94,8 +94,9 @@ class Session:
     @property
     def context(self) -> AuditContext:
         """The context of checks in this process: everything but the model."""
-        contract = self.inputs.files.contract
-        return AuditContext(self.images, self.config.seed, self.plan, contract=contract)
+        given, referred = self.inputs, self.inputs.reference_files is not None
+        context = AuditContext(self.images, self.config.seed, self.plan)
+        return replace(context, contract=given.files.contract, expects_reference=referred)
 
     @property
     def plan(self) -> Plan:

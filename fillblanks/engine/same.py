@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from fillblanks.engine.aten import NotRewritable
-from fillblanks.slopes import loss_weights
+from fillblanks.loss_sums import loss_weights
 
 _LOGITS, _SLOPES = 1e-3, 0.01  # shares of the largest value, and of the gradient's norm
 _BLANK = 2  # pixels a side of what is blank

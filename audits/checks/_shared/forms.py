@@ -18,9 +18,9 @@ def recognised_form(audit: AuditContext, unit: Unit, *names: str) -> dict[str, A
     """The form of the columns of `recognised`, with those of a reference, if the audit has one."""
     n, last = len(unit.indices), len(audit.classes) - 1
     return {
-        f"{name}{by}{null}": Array("int", (n,), -1, last, optional=bool(by))
+        f"{name}{by}{null}": Array("int", (n,), -1, last)
         for name in names
-        for by in ("", "_reference")
+        for by in ("", *(["_reference"] if audit.with_reference else []))
         for null in ("", "_null")
     }
 
