@@ -11,6 +11,7 @@ from audits.checks.base import Check, Needs
 from audits.checks.calibration import Calibration
 from audits.checks.class_pictures import ClassPictures
 from audits.checks.completion import Completion
+from audits.checks.concepts import Concepts
 from audits.checks.duplicates import Duplicates
 from audits.checks.evidence import EvidenceMaps
 from audits.checks.input_doctor import InputDoctor
@@ -39,6 +40,7 @@ _OURS: tuple[type[Check], ...] = (
     Swap,
     EvidenceMaps,
     PlantedDefect,
+    Concepts,
 )
 
 

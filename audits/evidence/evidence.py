@@ -44,6 +44,9 @@ Shows = Literal[
     "evidence",  # the map of the patches on which the image's answer rests
     # Of `planted_defect`, beside "other", "pasted" and "places".
     "pattern",
+    # Of `concepts`.
+    "patches",  # the best ones of a concept
+    "heat",  # where an image has the concept
 ]
 """What a picture shows."""
 

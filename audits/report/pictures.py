@@ -36,6 +36,8 @@ SHOWN: dict[Shows, str] = {
     "looked_at": "the image",
     "evidence": "where its answer rests (red: for it, blue: against it)",
     "pattern": "the pattern",
+    "patches": "patches of the concept",
+    "heat": "where an image has it",
 }
 """What a picture shows, in the words of the page; of other pictures their captions say it."""
 

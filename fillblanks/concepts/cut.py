@@ -67,10 +67,13 @@ class Cut:
     def with_vectors(self, values: Tensor, vectors: Tensor) -> Tensor:
         """`values` with the values of each place replaced by `vectors`; other tokens stay."""
         if self.layout == "channels_first":
-            return vectors.transpose(1, 2).reshape(values.shape)
-        if self.layout == "channels_last":
-            return vectors.reshape(values.shape)
-        return torch.cat([values[:, : self.others], vectors], dim=1)
+            given = vectors.transpose(1, 2).reshape(values.shape)
+        elif self.layout == "channels_last":
+            given = vectors.reshape(values.shape)
+        else:
+            given = torch.cat([values[:, : self.others], vectors], dim=1)
+        # The second half may look at its input as another shape, which needs the same strides.
+        return torch.empty_like(values, dtype=given.dtype).copy_(given)
 
 
 def cut(net: nn.Module, example: Tensor, at: str | None = None) -> Cut:

@@ -20,6 +20,7 @@ from audits.checks.base import Check
 from audits.checks.calibration import Calibration
 from audits.checks.class_pictures import ClassPictures
 from audits.checks.completion import Completion
+from audits.checks.concepts import Concepts
 from audits.checks.context import AuditContext
 from audits.checks.duplicates import Duplicates
 from audits.checks.evidence import EvidenceMaps
@@ -79,6 +80,7 @@ CHECKS: tuple[Check, ...] = (
     EvidenceMaps(label="evidence_pami", images=10, method="pami"),
     EvidenceMaps(label="evidence_sobol", images=6, method="sobol", draws=4, patch_size=7),
     PlantedDefect(classes=3, patch_size=10, confirm=20, faint=0.05),
+    Concepts(concepts=6, donors=12, others=10, confirm=30),
 )
 
 

@@ -34,6 +34,12 @@ def _vit(side=64, patch=8, layers=4, heads=3, width=192):
     return net
 
 
+def _flattening():
+    """A network whose head sees a map as a vector, by a view."""
+    head = nn.Sequential(nn.Flatten(), nn.Linear(6 * 64, 4))
+    return nn.Sequential(nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(), head)
+
+
 def _made(make, *given, **named):
     torch.manual_seed(0)
     return make(*given, **named).eval()
@@ -82,6 +88,21 @@ def test_a_pt2_is_cut_as_the_module_is():
     found = cut(torch.export.load(saved).module(), images)
     assert found.channels == 6
     _expect_same(net, found, 8)
+
+
+@pytest.mark.parametrize(
+    "make", [_flattening, lambda: _vit(16, 4, 2, 2, 16)], ids=["map", "tokens"]
+)
+def test_new_values_have_the_strides_that_the_second_half_was_made_for(make):
+    net, images = _made(make), torch.rand(3, 3, 16, 16)
+    found = cut(net, images)
+    values = found.encode(images)
+    # Strides of their own, as values that were computed have.
+    vectors = found.vectors(values).clone(memory_format=torch.contiguous_format)
+    given = found.with_vectors(values, vectors)
+    assert given.stride() == values.stride()
+    assert torch.equal(given, values)
+    assert torch.equal(found.decode(given), net(images))
 
 
 def test_a_half_leaves_what_it_is_given_as_it_was():

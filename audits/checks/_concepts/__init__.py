@@ -1,0 +1,1 @@
+"""Parts of the check `concepts`, which is in concepts.py beside this folder."""
