@@ -111,7 +111,8 @@ def _condition(**values):
         # Another kind of check has `samples`.
         (
             {"checks": [{"kind": "performance", "samples": 3}]},
-            r"performance\.samples: unknown key\. Known keys: images, kind, label, slice_images, slices\.$",
+            r"performance\.samples: unknown key\. "
+            r"Known keys: images, kind, label, slice_images, slices\.$",
         ),
         (
             {"engine": {"sampels": 3}},
