@@ -25,6 +25,7 @@ _URI = re.compile(
     r"|(?P<name>[^/]+)(?:/(?:(?P<version>\d+)|(?P<latest>latest))|@(?P<alias>[^/@]+)))"
 )
 _PAGE = 1000  # results in one answer; more are refused
+_MOST_PAGES = 1000
 _DATABRICKS = ("databricks", "uc")  # registries that give credentials for each version
 
 
@@ -129,8 +130,12 @@ def _in_order(versions: list[ModelVersion]) -> list[ModelVersion]:
 
 
 def all_pages(search: Callable[..., Any], **arguments: Any) -> list[Any]:
-    """All results of one of MLflow's searches, from all of its pages."""
+    """All results of one of MLflow's searches, from all of its pages.
+
+    Raises AuditError if the server sends a token a second time, or pages without an end.
+    """
     found: list[Any] = []
+    seen: set[str] = set()
     token = None
     while True:
         page = search(**arguments, page_token=token)
@@ -138,6 +143,13 @@ def all_pages(search: Callable[..., Any], **arguments: Any) -> list[Any]:
         token = page.token
         if not token:
             return found
+        if token in seen or len(seen) == _MOST_PAGES:
+            what = "the token of a page again" if token in seen else f"more than {_MOST_PAGES:,}"
+            raise AuditError(
+                f"Expected pages of search results that come to an end, got {what}. Look at the "
+                "MLflow server, or at the proxy before it."
+            )
+        seen.add(token)
 
 
 def tags_of(model: Resolved) -> dict[str, str]:
