@@ -110,9 +110,8 @@ def _condition(**values):
         ({"zzzzzz": 1}, r"zzzzzz: unknown key\. Known keys: baseline, checks, data,"),
         # Another kind of check has `samples`.
         (
-            {"checks": [{"kind": "performance", "samples": 3}]},
-            r"performance\.samples: unknown key\. "
-            r"Known keys: images, kind, label, slice_images, slices\.$",
+            {"checks": [{"kind": "shifts", "samples": 3}]},
+            r"shifts\.samples: unknown key\. Known keys: images, kind, label, pixels\.$",
         ),
         (
             {"engine": {"sampels": 3}},
