@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import BeforeValidator, Field, PositiveInt, field_validator
 
 from audits.checks._performance import classes as of_classes
 from audits.checks._performance import slices as of_slices
@@ -15,6 +15,7 @@ from audits.checks._performance.slices import Slices
 from audits.checks._shared.forms import columns_form
 from audits.checks._shared.images import class_in, picture
 from audits.checks._shared.readings import confidence
+from audits.checks._shared.several import one_or_several
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
@@ -52,7 +53,9 @@ class Performance(Check):
         "hold together.",
     )
     column_words: ClassVar[Mapping[str, str]] = of_classes.COLUMN_WORDS | of_slices.COLUMN_WORDS
-    slices: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+    slices: Annotated[
+        tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(one_or_several)
+    ] = Field(
         default=(),
         description="columns of the data's table, such as camera or site: how often the images "
         "with each value are named right",
@@ -60,14 +63,6 @@ class Performance(Check):
     slice_images: PositiveInt = Field(
         default=20, description="a slice with fewer images is in the table, but is not judged"
     )
-
-    @field_validator("slices", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return (value,)
-        # A strict tuple takes a list from JSON, but not from a validator.
-        return tuple(value) if isinstance(value, list) else value
 
     @field_validator("slices")
     @classmethod

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt
 
 from audits.checks._planted_defect.again import look_again
 from audits.checks._planted_defect.figures import (
@@ -26,6 +26,7 @@ from audits.checks._planted_defect.trial import (
     search,
     unit_passes,
 )
+from audits.checks._shared.several import Sizes
 from audits.checks._swap.draws import Half, halves
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
@@ -77,7 +78,7 @@ class PlantedDefect(Check):
         "pattern, and compare with a reference.",
     )
     column_words: ClassVar[Mapping[str, str]] = COLUMN_WORDS
-    patch_size: tuple[PositiveInt, ...] | None = Field(
+    patch_size: Sizes | None = Field(
         default=None,
         description="pixels of the windows, one number or several; default a tenth and a sixth of "
         "the shorter side",
@@ -93,18 +94,6 @@ class PlantedDefect(Check):
     confirm: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=200, description="images that confirm the class that stands out"
     )
-
-    @field_validator("patch_size", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
-
-    @field_validator("patch_size")
-    @classmethod
-    def _each_once(cls, sizes: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if sizes is not None and (not sizes or len(set(sizes)) < len(sizes)):
-            raise ValueError(f"expected one or more sizes, each once, got {list(sizes)}")
-        return sizes
 
     def declared_metrics(self, reference: bool) -> dict[str, Metric]:
         return declared(reference)

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from audits.checks._shared.forms import columns_form, shown_form
+from audits.checks._shared.several import Sizes
 from audits.checks._swap.draws import Half, halves
 from audits.checks._swap.figures import (
     COLUMN_WORDS,
@@ -69,7 +70,7 @@ class Swap(Check):
         "Marks are found only if the audit's images carry them, as those of the training did.",
     )
     column_words: ClassVar[Mapping[str, str]] = COLUMN_WORDS
-    patch_size: tuple[PositiveInt, ...] | None = Field(
+    patch_size: Sizes | None = Field(
         default=None,
         description="pixels, one number or several; default a quarter of the shorter side, from "
         "65 pixels an eighth too",
@@ -89,21 +90,6 @@ class Swap(Check):
         "a pass for each place; default gradient if the model has one",
     )
     what: Piece = Field(default="patch", description="patch or colour")
-
-    @field_validator("patch_size", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: Any) -> Any:
-        if isinstance(value, int) and not isinstance(value, bool):
-            return (value,)
-        # A strict tuple takes a list from JSON, but not from a validator.
-        return tuple(value) if isinstance(value, list) else value
-
-    @field_validator("patch_size")
-    @classmethod
-    def _each_once(cls, sizes: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if sizes is not None and (not sizes or len(set(sizes)) < len(sizes)):
-            raise ValueError(f"expected one or more sizes, each once, got {list(sizes)}")
-        return sizes
 
     @model_validator(mode="after")
     def _only_of_patches(self) -> Self:

@@ -228,7 +228,8 @@ def test_sizes_are_settled_by_the_image():
 
 
 @pytest.mark.parametrize(("given", "sizes"), [(4, (4,)), ([4, 7], (4, 7))])
-def test_a_config_gives_one_size_or_several(given, sizes):
-    checks = [{"kind": "swap", "patch_size": given}]
+@pytest.mark.parametrize("kind", ["swap", "planted_defect"])
+def test_a_config_gives_one_size_or_several(kind, given, sizes):
+    checks = [{"kind": kind, "patch_size": given}]
     config = parse_config({"model": "models:/m/1", "data": {"kind": "digits"}, "checks": checks})
     assert config.checks[0].patch_size == sizes
