@@ -22,18 +22,17 @@ from audits.checks._concepts.looks import Settings, first_look, second_look
 from audits.checks._concepts.of_class import LEAST_IMAGES, MOST_RANKED, WHY, State, Untried
 from audits.checks._concepts.pictures import CAPTIONS, LEGEND, STEPS, pictures
 from audits.checks._shared.forms import columns_form, shown_form
-from audits.checks._swap.draws import Half, halves
+from audits.checks._shared.halves import Half, donor_units, expect_pool, halves, pool_cell
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
-from audits.errors import AuditError, NotApplicable
+from audits.errors import NotApplicable
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
 from fillblanks.concepts.dictionary import Dictionary
 from fillblanks.concepts.importance import DRAWS
 
-_DIGITS = 16  # of the digest of the images
 _PASSES = 4  # an image of a class: named, encoded, and its answer before and after
 _HALF_PASS = 0.1  # of a pass: the half behind the cut is short
 
@@ -131,20 +130,12 @@ class Concepts(Check):
 
         Other images of the data set get the patches, so a unit names the digest of all.
         """
-        half, cell = self._halves(audit)[0], (("images", self._digest(audit)),)
         shown = {int(audit.images.labels[i]) for i in self._first_of_classes(audit)}
-        found: list[Unit] = []
-        for label in np.unique(audit.images.labels[half.indices]).tolist():
-            donors = np.sort(half.donors(audit, label, self.donors)).tolist()
-            kept = tuple(donors[:1]) if label in shown else ()
-            found.append(Unit(len(found), tuple(donors), kept, cell))
-        return found
+        cell = pool_cell(audit, self.chosen(audit))
+        return donor_units(audit, self._halves(audit)[0], self.donors, shown, cell)
 
     def _halves(self, audit: AuditContext) -> tuple[Half, Half]:
         return halves(audit, self.chosen(audit))
-
-    def _digest(self, audit: AuditContext) -> str:
-        return audit.images.digest(self.chosen(audit))[:_DIGITS]
 
     def unit_identity(self, unit: Unit) -> dict[str, Any]:
         # The figures of a class do not depend on how many images confirm another one.
@@ -161,11 +152,7 @@ class Concepts(Check):
         return self.passes(images) + int(_HALF_PASS * ranked) + 2 * (tried + 1) * others
 
     def measure(self, audit: AuditContext, unit: Unit) -> Part:
-        if dict(unit.cell)["images"] != self._digest(audit):
-            raise AuditError(
-                f"Expected {audit.images.name} to stay as it was when the audit began, but its "
-                "images have changed. Run the audit again."
-            )
+        expect_pool(audit, self.chosen(audit), unit)
         return first_look(audit, unit, self._settings(audit), self.others)
 
     def _settings(self, audit: AuditContext) -> Settings:

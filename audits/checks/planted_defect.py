@@ -26,8 +26,8 @@ from audits.checks._planted_defect.trial import (
     search,
     unit_passes,
 )
+from audits.checks._shared.halves import Half, halves
 from audits.checks._shared.several import Sizes
-from audits.checks._swap.draws import Half, halves
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array

@@ -1,14 +1,15 @@
 """Swap: does a small piece of one class turn other images into it?"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
 from audits.checks._shared.forms import columns_form, shown_form
+from audits.checks._shared.halves import Half, donor_units, expect_pool, halves, pool_cell
 from audits.checks._shared.several import Sizes
-from audits.checks._swap.draws import Half, halves
 from audits.checks._swap.figures import (
     COLUMN_WORDS,
     Again,
@@ -24,14 +25,13 @@ from audits.checks._swap.trial import Method, Piece, trial
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
-from audits.errors import AuditError, NotApplicable
+from audits.errors import NotApplicable
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
 from fillblanks.attribution.favourites import Chooser
 from fillblanks.attribution.windows import window_places
 
-_DIGITS = 16  # of the digest of the images
 _SMALL = 64  # pixels of the shorter side up to which one size of patch is tried
 _PASSES = 6  # a donor: to choose its patch, with gradient; other images before and after; the null
 
@@ -137,22 +137,16 @@ class Swap(Check):
 
         Other images of the data set get the pieces, so a unit names the digest of all.
         """
-        half, digest = self._halves(audit)[0], self._digest(audit)
+        half, pool = self._halves(audit)[0], pool_cell(audit, self.chosen(audit))
         shown = {int(audit.images.labels[i]) for i in self._first_of_classes(audit)}
         found: list[Unit] = []
         for size in self._sizes(audit.shape):
-            cell = (("images", digest), ("size", size), ("places", self._places(audit.shape, size)))
-            for label in np.unique(audit.images.labels[half.indices]).tolist():
-                donors = np.sort(half.donors(audit, label, self.donors)).tolist()
-                kept = tuple(donors[:1]) if label in shown else ()
-                found.append(Unit(len(found), tuple(donors), kept, cell))
-        return found
+            cell = (*pool, ("size", size), ("places", self._places(audit.shape, size)))
+            found += donor_units(audit, half, self.donors, shown, cell)
+        return [replace(unit, number=number) for number, unit in enumerate(found)]
 
     def _halves(self, audit: AuditContext) -> tuple[Half, Half]:
         return halves(audit, self.chosen(audit))
-
-    def _digest(self, audit: AuditContext) -> str:
-        return audit.images.digest(self.chosen(audit))[:_DIGITS]
 
     def unit_identity(self, unit: Unit) -> dict[str, Any]:
         # The figures of a class do not depend on how many pieces confirm another one.
@@ -171,11 +165,7 @@ class Swap(Check):
 
     def measure(self, audit: AuditContext, unit: Unit) -> Part:
         cell = dict(unit.cell)
-        if cell["images"] != self._digest(audit):
-            raise AuditError(
-                f"Expected {audit.images.name} to stay as it was when the audit began, but its "
-                "images have changed. Run the audit again."
-            )
+        expect_pool(audit, self.chosen(audit), unit)
         donors, half = np.array(unit.indices), self._halves(audit)[0]
         label = int(audit.images.labels[donors[0]])
         found = trial(audit, half, label, donors, 1, self._method(audit, cell["size"]))

@@ -17,7 +17,7 @@ from audits.checks._concepts.of_class import (
 )
 from audits.checks._concepts.pictures import example, no_example
 from audits.checks._concepts.trial import others_of, strongest, transplant
-from audits.checks._swap.draws import halves
+from audits.checks._shared.halves import halves
 from audits.checks.context import AuditContext, Unit
 from audits.evidence.codec import Part
 from fillblanks.concepts.dictionary import Dictionary

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from audits.checks._concepts.of_class import LEAST_IMAGES, Seen, State, Untried
 from audits.checks._shared.fill import recognise
-from audits.checks._swap.draws import Half
-from audits.checks._swap.trial import named_otherwise
+from audits.checks._shared.halves import Half, named_otherwise
 from audits.checks.context import AuditContext
 from fillblanks.attribution.pasting import with_windows
 from fillblanks.concepts.cut import Cut

@@ -7,7 +7,7 @@ from torch import Tensor
 from audits.checks._planted_defect.figures import Screened
 from audits.checks._planted_defect.trial import Trial, put, recipients, search
 from audits.checks._shared.fill import recognise
-from audits.checks._swap.draws import Half, random_places
+from audits.checks._shared.halves import Half, random_places
 from audits.checks.context import AuditContext, Unit
 from audits.errors import NotApplicable
 from audits.evidence.codec import Part

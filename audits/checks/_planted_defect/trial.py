@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from audits.checks._shared.fill import recognise
-from audits.checks._swap.draws import Half
-from audits.checks._swap.trial import named_otherwise
+from audits.checks._shared.halves import Half, named_otherwise
 from audits.checks.context import AuditContext, Unit
 from fillblanks import Classifier
 from fillblanks.attribution.shared_fill import (

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from audits.checks._shared.fill import recognise
-from audits.checks._swap.draws import Half, other_donors, random_places
+from audits.checks._shared.halves import Half, named_otherwise, other_donors, random_places
 from audits.checks.context import AuditContext
 from fillblanks.attribution.favourites import Chooser, favourite_windows
 from fillblanks.attribution.pasting import with_colours, with_windows
@@ -76,18 +76,6 @@ def _favourites(audit: AuditContext, donors: np.ndarray, label: int, method: Met
         chooser=method.chooser,
         chunk=audit.plan.chunk,
     )
-
-
-def named_otherwise(audit: AuditContext, others: np.ndarray, label: int, wanted: int) -> np.ndarray:
-    """The first `wanted` of the images that the model names, and not as `label`."""
-    found: list[int] = []
-    for at in range(0, len(others), audit.plan.chunk):
-        some = others[at : at + audit.plan.chunk]
-        named = _named(audit, audit.images.tensor(some))
-        found += some[(named != label) & (named >= 0)].tolist()
-        if len(found) >= wanted:
-            break
-    return np.array(found[:wanted], dtype=np.int64)
 
 
 def _named(audit: AuditContext, images: Tensor) -> np.ndarray:

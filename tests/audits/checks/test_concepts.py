@@ -12,7 +12,7 @@ from torch import nn
 
 from audits.checks._concepts.of_class import State, Untried, learn, look, opened, predicted
 from audits.checks._concepts.trial import others_of, transplant
-from audits.checks._swap.draws import halves
+from audits.checks._shared.halves import halves
 from audits.checks.concepts import Concepts
 from audits.checks.context import AuditContext
 from audits.data.built import of_arrays

@@ -19,7 +19,7 @@ from audits.checks._planted_defect.figures import (
     standing,
 )
 from audits.checks._planted_defect.trial import Trial
-from audits.checks._swap.draws import halves
+from audits.checks._shared.halves import halves
 from audits.checks.context import AuditContext
 from audits.checks.planted_defect import PlantedDefect
 from audits.data.built import of_arrays

@@ -9,7 +9,7 @@ import torch
 from simple_nets import logistic
 from torch import nn
 
-from audits.checks._swap.draws import halves
+from audits.checks._shared.halves import halves
 from audits.checks.context import AuditContext
 from audits.checks.swap import Swap
 from audits.config.reading import parse_config
