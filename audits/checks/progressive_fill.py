@@ -90,6 +90,7 @@ class ProgressiveFill(FillCheck):
                 "recognised_moved",
                 UNMOVED_NULL,
                 f"recognises {{}} of the images that it has wholly filled in, {MOVED}",
+                "accuracy",
             ),
             "coverage": beside(
                 "first masked images named right", about_learning=False, is_coverage=True

@@ -23,6 +23,11 @@ def faults_in(declared: Mapping[str, Metric]) -> list[str]:
         for name, metric in declared.items()
         if metric.rests_on is not None and not _has_null(declared.get(metric.rests_on))
     ]
+    faults += [
+        f"{name!r} guards {metric.guards!r}, which is no metric with a null"
+        for name, metric in declared.items()
+        if metric.guards is not None and not _has_null(declared.get(metric.guards))
+    ]
     names = Counter(name for n, m in declared.items() for name in named_figures({n: m}))
     faults += [f"two figures are called {name!r}" for name, count in names.items() if count > 1]
     if sum(metric.is_coverage for metric in declared.values()) > 1:

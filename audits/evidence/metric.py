@@ -73,6 +73,9 @@ class Metric:
     drop: Estimate | None = None  # how much worse than the baseline, image by image
     baseline_lift: Estimate | None = None  # of the baseline over its null
     rests_on: str | None = None  # metric of the check whose lift must be above 0 for this to pass
+    # A metric of the check; this one finds tricks by which that gets its lift. Without a lift of
+    # that it says nothing, and it needs no coverage.
+    guards: str | None = None
     bounds: DefaultBounds | None = None
     clause: str = ""  # for a sentence about the model: "recognises {} of its own drawings"
 

@@ -236,8 +236,8 @@ def _silence(rows: Sequence[Row]) -> str:
     one = len(silent) == 1
     return (
         f"{len(silent)} condition{'' if one else 's'} on {' and '.join(checks)} "
-        f"say{'s' if one else ''} nothing about this network: neither it nor the baseline is "
-        "better than the null."
+        f"say{'s' if one else ''} nothing about this network, which is no better than the null "
+        "there."
     )
 
 

@@ -138,13 +138,10 @@ def _decided(
 
 
 def _silence(silent: Sequence[Judgement]) -> str:
-    """Which conditions do not decide, since neither model nor baseline is better than a null."""
+    """Which conditions do not decide, since their figures are no better than a null."""
     names = ", ".join(judgement.condition.judged_metric for judgement in silent)
     verb = "says" if len(silent) == 1 else "say"
-    return (
-        f"{names} {verb} nothing about this network, since neither it nor the baseline is better "
-        "than the null"
-    )
+    return f"{names} {verb} nothing about this network, which is no better than the null there"
 
 
 def _judged(

@@ -66,7 +66,8 @@ def judge(
     """The judgement of one condition alone; `conditions` is the number of all.
 
     A drop says nothing about a network if neither it nor its baseline is better than the null: both
-    figures are then what any network gives.
+    figures are then what any network gives. A metric that guards another one says nothing if that
+    is no better than its null.
     """
     check, name = condition.judged_metric.split("/")
     found = next((e for e in evidence if e.check == check), None)
@@ -90,12 +91,15 @@ def judge(
     behind = found.metric_behind(named.metric)
     if named.figure == "drop" and (told := _both_no_better(found.metrics[behind])):
         return Judgement(condition, "says_nothing", told)
+    guarded = found.metrics[named.metric].guards
+    if guarded is not None and (told := _no_better(found.metrics[guarded])):
+        return Judgement(condition, "says_nothing", f"{check}/{guarded} {told}")
     judgement = _compare(condition, named.figure, estimate, conditions)
     if judgement.outcome == "passed" and (told := _no_better(found.metrics[behind])):
         found_out = f"{judgement.finding} does not count: {check}/{behind} {told}"
         return not_judged(found_out, "null")
     coverage = found.coverage
-    if judgement.outcome != "passed" or coverage is None:
+    if judgement.outcome != "passed" or coverage is None or guarded is not None:
         return judgement
     if not (coverage.estimate.finite and coverage.estimate.low >= min_coverage):
         return not_judged(

@@ -33,10 +33,13 @@ _BOUNDS = DefaultBounds(max_drop=0.2)  # wide, for gross differences alone
 _MOST_FALL = 0.5  # chosen after looking at the networks of docs/exam.md
 
 
-def trial(name: str, title: str, column: str, null: Null, clause: str) -> dict[str, Metric]:
+def trial(
+    name: str, title: str, column: str, null: Null, clause: str, guards: str
+) -> dict[str, Metric]:
     """Declares the accuracy of fills in a trial, and how much of it the trial takes.
 
-    The predicted classes of the fills in the trial are in `column`.
+    The predicted classes of the fills in the trial are in `column`; `guards` is the metric of the
+    fills as they are.
     """
     return {
         name: Metric(
@@ -51,6 +54,7 @@ def trial(name: str, title: str, column: str, null: Null, clause: str) -> dict[s
             f"{title}: fewer than without the change by",
             better="lower",
             unit="difference",
+            guards=guards,
             bounds=DefaultBounds(max=_MOST_FALL),
         ),
     }
@@ -93,7 +97,8 @@ class PrototypeTrials:
         found: dict[str, Metric] = {}
         for name, (told, column, _, null) in cls._names.items():
             clause = f"recognises {{}} of its own drawings, {told}"
-            found |= trial(name, f"own drawing recognised, {told}", column, null, clause)
+            title = f"own drawing recognised, {told}"
+            found |= trial(name, title, column, null, clause, "prototype_accuracy")
         return found
 
     @classmethod

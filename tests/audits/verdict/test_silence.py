@@ -9,6 +9,7 @@ import pytest
 
 from audits.config.policy import Condition, Policy, Waiver
 from audits.evidence.codec import from_json, to_json
+from audits.evidence.declaration import faults_in
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric, Null, Pairing
@@ -113,3 +114,31 @@ def test_the_lift_of_the_baseline_goes_into_the_evidence_and_out_again():
     older = to_json(found)
     del older["metrics"]["accuracy"]["baseline_lift"]
     assert from_json(older, table).metrics["accuracy"].baseline_lift is None
+
+
+@pytest.mark.parametrize(
+    ("lift", "fall", "outcome"),
+    [
+        (NONE, 0.02, "says_nothing"),
+        (NONE, 0.8, "says_nothing"),
+        (SOME, 0.02, "passed"),  # though too few images are covered
+        (SOME, 0.8, "failed"),
+    ],
+)
+def test_a_guard_says_nothing_of_a_fill_without_a_lift_and_needs_no_coverage(lift, fall, outcome):
+    evidence = _fills(lift, None, None)
+    guard = Metric("lost", Estimate(fall, fall - 0.02, fall + 0.02, 400), better="lower")
+    covered = Metric("covered", Estimate(0.3, 0.25, 0.35, 400), is_coverage=True)
+    guard = replace(guard, unit="difference", guards="accuracy")
+    metrics = {**evidence.metrics, "fall": guard, "coverage": covered}
+    verdict = _decided(
+        evidence.model_copy(update={"metrics": metrics}),
+        conditions=(ACCURACY, Condition(metric="fills/fall", max=0.5)),
+    )
+    assert verdict.judgements[1].outcome == outcome
+    assert verdict.word == ("failed" if outcome == "failed" else "passed")
+
+
+def test_a_guard_of_a_metric_without_a_null_is_a_fault():
+    declared = {"accuracy": RIGHT, "fall": Metric("lost", better="lower", guards="accuracy")}
+    assert faults_in(declared) == ["'fall' guards 'accuracy', which is no metric with a null"]
