@@ -37,7 +37,7 @@ from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence, Seen
 from audits.evidence.f1 import scores
 from audits.evidence.intervals import proportion
-from audits.evidence.metric import Metric
+from audits.evidence.metric import Metric, Pairing
 from fillblanks import fill_regions, progressive_fill, shuffled
 from fillblanks.fills.progressive import StepLabel
 from fillblanks.masks import expect_groups
@@ -93,7 +93,10 @@ class ProgressiveFill(FillCheck):
                 "accuracy",
             ),
             "coverage": beside(
-                "first masked images named right", about_learning=False, is_coverage=True
+                "first masked images named right",
+                about_learning=False,
+                is_coverage=True,
+                pairing=Pairing("first", "accuracy", same_size=True),
             ),
             "accuracy_covered": beside("image wholly filled in recognised, of those covered"),
             "agreement": beside("first prediction kept to the end"),

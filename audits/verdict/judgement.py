@@ -67,7 +67,8 @@ def judge(
 
     A drop says nothing about a network if neither it nor its baseline is better than the null: both
     figures are then what any network gives. A metric that guards another one says nothing if that
-    is no better than its null.
+    is no better than its null. What passes needs coverage: at least `min_coverage`, or, for a drop,
+    a coverage that is no lower than the baseline's by more than the same bound.
     """
     check, name = condition.judged_metric.split("/")
     found = next((e for e in evidence if e.check == check), None)
@@ -101,6 +102,8 @@ def judge(
     coverage = found.coverage
     if judgement.outcome != "passed" or coverage is None or guarded is not None:
         return judgement
+    if named.figure == "drop" and _no_less(coverage, condition.bound):
+        return judgement
     if not (coverage.estimate.finite and coverage.estimate.low >= min_coverage):
         return not_judged(
             f"coverage {coverage.estimate} may be below {min_coverage:g}: too few are the "
@@ -108,6 +111,15 @@ def judge(
             "coverage",
         )
     return judgement
+
+
+def _no_less(coverage: Metric, most: float) -> bool:
+    """Whether as many images count as with the baseline, but for a share of `most`.
+
+    A drop is of all images, so that few of them say as much about the one as about the other.
+    """
+    drop = coverage.drop
+    return drop is not None and drop.finite and drop.high <= most
 
 
 def _no_better(metric: Metric) -> str:

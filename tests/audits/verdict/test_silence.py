@@ -139,6 +139,27 @@ def test_a_guard_says_nothing_of_a_fill_without_a_lift_and_needs_no_coverage(lif
     assert verdict.word == ("failed" if outcome == "failed" else "passed")
 
 
+@pytest.mark.parametrize(
+    ("drop", "outcome"),
+    [
+        (Estimate(0.0, 0.0, 0.0, 400), "passed"),
+        (Estimate(0.02, -0.01, 0.05, 400), "passed"),
+        (Estimate(0.02, -0.01, 0.06, 400), "not_judged"),
+        (Estimate(0.3, 0.25, 0.35, 400), "not_judged"),
+        (Estimate(float("nan"), *[float("nan")] * 2, 0), "not_judged"),
+        (None, "not_judged"),
+    ],
+)
+def test_a_drop_needs_no_more_coverage_than_the_baseline_has(drop, outcome):
+    evidence = _fills(SOME, SOME, Estimate(0.0, -0.01, 0.01, 400))
+    covered = Metric("covered", Estimate(0.3, 0.25, 0.35, 400), is_coverage=True, drop=drop)
+    evidence = evidence.model_copy(update={"metrics": {**evidence.metrics, "coverage": covered}})
+    alone = Condition(metric="fills/accuracy", min=0.05)
+    judged = _decided(evidence, conditions=(DROP, alone)).judgements
+    assert judged[0].outcome == outcome
+    assert judged[1].outcome == "not_judged"  # nobody is beside it
+
+
 def test_a_guard_of_a_metric_without_a_null_is_a_fault():
     declared = {"accuracy": RIGHT, "fall": Metric("lost", better="lower", guards="accuracy")}
     assert faults_in(declared) == ["'fall' guards 'accuracy', which is no metric with a null"]
