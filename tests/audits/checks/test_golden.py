@@ -28,15 +28,19 @@ THEN = {
 OTHER_INTERVALS = ("f1_macro", "f1_weighted", "lift", "acceptance_rate", "stability")
 
 
+# Processors round in other ways, and two nearly equal ranks may then change places.
+_ROUNDING = 1e-4
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_figures_are_those_of_the_version(check):
     found, wanted = figures_of(check), GOLDEN[check.name]
     assert found["version"] == wanted["version"], "write golden.json anew: see golden.py"
     assert found["figures"].keys() == wanted["figures"].keys()
     for name, figure in wanted["figures"].items():
-        assert found["figures"][name] == pytest.approx(figure, rel=1e-9, nan_ok=True), (
-            f"{name} has changed: raise the version of {check.kind} and see golden.py"
-        )
+        assert found["figures"][name] == pytest.approx(
+            figure, rel=1e-6, abs=_ROUNDING, nan_ok=True
+        ), f"{name} has changed: raise the version of {check.kind} and see golden.py"
 
 
 def test_every_check_of_ours_is_pinned():
