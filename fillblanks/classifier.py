@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fillblanks.autograd_graph import reaches
 from fillblanks.batches import differing, distinct, repeated
 from fillblanks.memory import is_short
+from fillblanks.spot_checks import Asked, SpotChecks
 from fillblanks.state import State
 
 PerChannel = float | Sequence[float]
@@ -57,21 +59,34 @@ class Classifier:
         self.classes = None if classes is None else tuple(classes)
         self.constant = constant
         self.engines: dict[Any, Any] = {}  # kept by engine_of, if the classifier is constant
+        self.spot_checks = SpotChecks()  # shared with other forms of the network
+        self.reduced = False  # whether the network is a form of less precision
 
     def _per_channel(self, value: PerChannel) -> Tensor:
         tensor = torch.as_tensor(value, dtype=self.dtype, device=self.device)
         return tensor.reshape(-1, 1, 1)
 
-    def with_net(self, net: nn.Module, dtype: torch.dtype) -> "Classifier":
+    def with_net(
+        self, net: nn.Module, dtype: torch.dtype, *, reduced: bool = False
+    ) -> "Classifier":
         """This classifier with another form of its network, of `dtype`, on the same device."""
         other = copy.copy(self)
-        other.net, other.dtype = net, dtype
+        other.net, other.dtype, other.reduced = net, dtype, reduced
         other.mean, other.std = self.mean.to(dtype), self.std.to(dtype)
         return other
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Logits (N, K) of images (N, C, H, W) in [0, 1]; differentiable."""
-        return self.net((images - self.mean) / self.std)
+        """Logits (N, K) of images (N, C, H, W) in [0, 1]; differentiable.
+
+        Raises RowsTouch if `spot_checks` are active and find that rows touch.
+        """
+        inputs = (images - self.mean) / self.std
+        logits = self.net(inputs)
+        if self.spot_checks.draws(inputs):
+            reduced = self.reduced or torch.is_autocast_enabled(inputs.device.type)
+            asked = Asked(self.net, inputs, logits, self.rounding_share, reduced)
+            self.spot_checks.look(asked)
+        return logits
 
     def predict(self, images: Tensor) -> Tensor:
         """The predicted class of images (N, C, H, W), int64 (N,); -1 if a logit is not finite."""
@@ -167,7 +182,7 @@ class Classifier:
         with torch.inference_mode(False), torch.enable_grad():
             first = images[:1].clone().requires_grad_(True)
             try:
-                return _reaches(self._run(first), first)
+                return reaches(self._run(first), first)
             except ValueError:  # numpy refuses tensors that require a gradient
                 return False
 
@@ -272,27 +287,6 @@ class Classifier:
                 f"Expected a network that takes {len(images)} image(s) of shape "
                 f"{tuple(images.shape[1:])}, got {type(error).__name__}: {first}"
             ) from error
-
-
-def _reaches(output: Tensor, leaf: Tensor) -> bool:
-    """Whether the graph of a gradient of `output` ends at `leaf`, among others.
-
-    `output.requires_grad` does not say so: a network may have parameters that cannot be frozen.
-    """
-    left, seen = [output.grad_fn], set()
-    while left:
-        node = left.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if (
-            "NotImplemented" in node.name()
-        ):  # an operation without a derivative, as of quantized nets
-            continue
-        if getattr(node, "variable", None) is leaf:
-            return True
-        left += [following for following, _ in node.next_functions]
-    return False
 
 
 def predicted_class(logits: Tensor) -> Tensor:

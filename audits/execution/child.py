@@ -7,7 +7,8 @@ arrays: see `wire`.
 
 import gc
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -32,6 +33,7 @@ from audits.models.form import Ability, Adaptation
 from audits.models.opening import OpenedNet, opened
 from fillblanks import Classifier, OutOfMemory, Plan, find_device
 from fillblanks.engine.memory import memory_told
+from fillblanks.spot_checks import RowsTouch
 
 _TRIED = 64  # images at most, on which a model is tried
 _COMPARED = 8  # of them, on which a reference must differ from the audited model
@@ -210,7 +212,10 @@ def measure(
     context.images.learn(hashes)
     _expect_images(context, unit, digest)
     try:
-        with memory_told(context.plan, context.images.tensor(unit.indices[:1]).shape):
+        with (
+            memory_told(context.plan, context.images.tensor(unit.indices[:1]).shape),
+            _rows_apart(opened),
+        ):
             part = check.measure(context, unit)
     except OutOfMemory as error:
         return Measured(short=one_line(error))
@@ -234,7 +239,22 @@ def asked_again(opened: Opened) -> Again:
 
 def ask(opened: Opened, check: Check, parts: Sequence[Part]) -> Part:
     """The check's questions to the model about the parts of all its units."""
-    return check.ask(opened.context, parts)
+    with _rows_apart(opened):
+        return check.ask(opened.context, parts)
+
+
+@contextmanager
+def _rows_apart(opened: Opened) -> Iterator[None]:
+    """Raises ModelRefused if an answer or a gradient inside depends on the rest of its batch.
+
+    So every part is told only if the batches of which it was made were looked at.
+    """
+    only_classes = opened.gives == "predictions"
+    try:
+        with opened.context.classifier.spot_checks.active(only_classes=only_classes):
+            yield
+    except RowsTouch as error:
+        raise ModelRefused(str(error)) from error
 
 
 def _device(config: AuditConfig) -> str:

@@ -11,7 +11,7 @@ from fillblanks.classifier import Classifier
 from fillblanks.engine.capture import CapturedPass
 from fillblanks.engine.graph import rewritten
 from fillblanks.engine.mixed import MixedGraph
-from fillblanks.engine.plan import Plan
+from fillblanks.engine.plan import REDUCED, Plan
 from fillblanks.engine.same import expect_same, with_masked
 from fillblanks.engine.step import Step, UpdateOrder
 
@@ -103,7 +103,11 @@ def _ready(classifier: Classifier, plan: Plan, images: Tensor) -> Classifier:
                 example = (with_masked(images) - classifier.mean) / classifier.std
                 name, form = "copy in channels_last", torch.channels_last
                 expect_same(classifier.net, net, example, name, form)
-    return classifier.with_net(net, torch.float64 if double else classifier.dtype)
+    return classifier.with_net(
+        net,
+        torch.float64 if double else classifier.dtype,
+        reduced=plan.precision in REDUCED,
+    )
 
 
 def engine_of(classifier: Classifier, plan: Plan, images: Tensor) -> Engine:

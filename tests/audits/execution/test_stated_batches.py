@@ -13,6 +13,7 @@ from sessions import open_session
 from torch.export import Dim
 
 from audits import parse_config
+from audits.errors import AuditError
 
 _CHECKS = [
     {"kind": "performance"},
@@ -39,8 +40,8 @@ def saved(tmp_path_factory):
 def session_of(shared_registry, saved, tmp_path):
     """Opens a session of a network that is exported for a batch."""
 
-    def open_it(batch, **engine):
-        net, folder = saved[0], tmp_path / "model"
+    def open_it(batch, net=saved[0], **engine):
+        folder = tmp_path / "model"
         shutil.copytree(saved[1], folder)
         example = (torch.zeros(4, 1, 28, 28),)
         program = torch.export.export(net, example, dynamic_shapes=({0: batch},))
@@ -69,3 +70,22 @@ def test_the_most_images_that_a_pt2_takes_are_the_chunk(most, chunk, engine, ses
                 session.measure(check, unit)
             assert session.conclude(check).status == "ok"
         assert session.plans.all == (session.plan,)  # nothing was found by errors
+
+
+class _OtherInOneBatch(Linear):
+    """Another class, in batches of 18."""
+
+    def forward(self, x):
+        here = (x.flatten(1).sum(1, keepdim=True) * 0 + x.shape[0] - 18).abs().clamp(max=1)
+        logits = super().forward(x)
+        return here * logits + (1 - here) * logits.roll(1, 1)
+
+
+def test_a_part_is_refused_if_its_batch_was_answered_by_another_network(session_of):
+    """450 images in batches of 48 leave 18, a size that nobody tries when the model is opened."""
+    torch.manual_seed(0)
+    with session_of(Dim("batch"), net=_OtherInOneBatch().eval(), chunk=48) as session:
+        check = session.config.checks[0]
+        (unit,) = session.units(check)
+        with pytest.raises(AuditError, match="alone and in a batch of 18, got another one"):
+            session.measure(check, unit)

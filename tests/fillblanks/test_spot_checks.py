@@ -1,0 +1,125 @@
+"""Batches of an audit are looked at: no answer and no gradient may depend on their other rows."""
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from fillblanks import Classifier, Plan, expected_fill
+from fillblanks.engine.engine import Engine
+from fillblanks.fills.update import FIRST_ORDER
+from fillblanks.spot_checks import RowsTouch
+
+SIZE = 24  # the batch in which a network lies
+
+
+class _Plain(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2)
+        )
+        self.head = nn.Linear(8 * 16, 3)
+
+    def forward(self, x):
+        return 5 * self.head(self.body(x).flatten(1))
+
+
+class _OtherAnswers(_Plain):
+    """Another class, in batches of one size."""
+
+    def forward(self, x):
+        logits = super().forward(x)
+        return logits.roll(1, 1) if len(x) == SIZE else logits
+
+
+class _OtherGradient(_Plain):
+    """The same answers, and a gradient that is turned round in batches of one size."""
+
+    def forward(self, x):
+        return super().forward(2 * x.detach() - x if len(x) == SIZE else x)
+
+
+class _LooksAtRows(_Plain):
+    """The mean of its batch is taken from each image, but not from images that are all alike."""
+
+    def forward(self, x):
+        return super().forward(x - x.mean(0, keepdim=True) + x[:1] * (len(x) == 1))
+
+
+def _images(count, seed=0):
+    return torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def _steps(classifier, plan, count):
+    engine = Engine(classifier, plan, _images(2))
+    with classifier.spot_checks.active(), engine.steady():
+        engine.steps(_images(count), torch.zeros(count, dtype=torch.int64), FIRST_ORDER)
+
+
+@pytest.mark.parametrize("net", [_OtherAnswers(), _LooksAtRows()])
+def test_another_answer_in_one_size_of_batch_is_found(net):
+    classifier = Classifier(net.eval())
+    with classifier.spot_checks.active(), pytest.raises(RowsTouch, match="a batch of 24, got"):
+        classifier.predict(_images(SIZE))
+    if isinstance(net, _OtherAnswers):
+        with classifier.spot_checks.active():
+            classifier.predict(_images(SIZE + 1))
+
+
+@pytest.mark.parametrize("form", [{}, {"memory_format": "channels_last"}])
+def test_another_gradient_in_one_size_of_batch_is_found(form):
+    classifier = Classifier(_OtherGradient().eval())
+    with pytest.raises(RowsTouch, match=r"same gradient .* a batch of 24, got"):
+        _steps(classifier, Plan(SIZE, SIZE, **form), 2 * SIZE)
+    _steps(classifier, Plan(SIZE - 1, SIZE - 1, **form), 2 * (SIZE - 1))
+
+
+@pytest.mark.parametrize("precision", ["full", "float64", "bfloat16", "mixed"])
+@pytest.mark.parametrize("fused", [False, True])
+def test_honest_networks_pass_in_every_form(precision, fused):
+    plan = Plan(16, 32, precision=precision, fused=fused)
+    for seed in range(5):
+        torch.manual_seed(seed)
+        _steps(Classifier(_Plain().eval()), plan, 100)
+
+
+def test_an_honest_deep_network_passes():
+    torch.manual_seed(0)
+    classifier = Classifier(torchvision.models.resnet18(num_classes=5).eval(), mean=0.45, std=0.2)
+    images = torch.rand(12, 3, 32, 32)
+    with classifier.spot_checks.active(), classifier.steady():
+        leaf = images.clone().requires_grad_()
+        classifier(leaf).logsumexp(1).sum().backward()
+        for size in (2, 3, 5, 12):
+            classifier.predict(images[:size])
+
+
+def test_the_size_of_a_tuned_chunk_is_looked_at_in_a_fill():
+    classifier = Classifier(_OtherAnswers().eval())
+    images, labels = _images(4), torch.zeros(4, dtype=torch.int64)
+    with classifier.spot_checks.active(), pytest.raises(RowsTouch):
+        expected_fill(classifier, images, labels, samples=64, patch_size=2, plan=Plan(SIZE, SIZE))
+
+
+def test_later_batches_of_a_size_are_looked_at_as_well():
+    checks = Classifier(_Plain()).spot_checks
+    with checks.active():
+        drawn = [checks.draws(_images(2)) for _ in range(5000)]
+    assert drawn[0]
+    assert 2 <= sum(drawn) <= 40  # 9.1 are expected; 40 has a chance below 1e-12
+
+
+def test_nothing_is_looked_at_outside():
+    classifier = Classifier(_OtherAnswers().eval())
+    with classifier.spot_checks.active():
+        classifier.predict(_images(3))
+    classifier.predict(_images(SIZE))
+
+
+def test_predicted_classes_may_differ_by_rounding_but_not_most_of_them():
+    classifier = Classifier(_OtherAnswers().eval())
+    checks = classifier.spot_checks
+    with checks.active(only_classes=True), pytest.raises(RowsTouch, match="4 of 4"):
+        classifier.predict(_images(SIZE))
