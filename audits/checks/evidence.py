@@ -38,7 +38,7 @@ from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
 from audits.data.imageset import ImageSet
-from audits.data.regions import Regions
+from audits.data.regions import Regions, Told
 from audits.errors import AuditError
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
@@ -66,7 +66,7 @@ class EvidenceMaps(Check):
     two. The nulls are a random map and a map of the centre, for the same images. Maps that are not
     better than both tell nothing, and no figure that rests on them is judged.
 
-    If a folder of `regions` says where the objects are, the check also says how much of the
+    If `regions` say where the objects are, the check also says how much of the
     evidence lies in them, and how often the model is right if backgrounds are exchanged.
 
     With permuted weights the maps should be others (Adebayo et al. 2018, arXiv 1810.03292). A model
@@ -114,10 +114,10 @@ class EvidenceMaps(Check):
         default="black", description="what the method puts where it hides: black or blurred"
     )
 
-    regions: str | None = Field(
+    regions: Annotated[Told, Field(union_mode="left_to_right")] | None = Field(
         default=None,
-        description="a folder of masks, named like the images: white is what the answer is to rest "
-        "on",
+        description="what the answer is to rest on: a folder of masks, named like the images and "
+        "white there; or four columns of the data's table with boxes, [left, top, right, bottom]",
     )
 
     @model_validator(mode="after")
@@ -179,16 +179,17 @@ class EvidenceMaps(Check):
     def units(self, audit: AuditContext) -> list[Unit]:
         cell: tuple[tuple[str, Any], ...] = (("passes", self._map_passes(audit)),)
         if self.regions:
-            cell += regions_cell(audit, self._regions(audit), self.chosen(audit))
+            cell += regions_cell(audit, self._regions(audit.images), self.chosen(audit))
         return [replace(unit, cell=cell) for unit in super().units(audit)]
 
-    def _regions(self, audit: AuditContext) -> Regions:
-        return Regions(self.regions or "", audit.images)
+    def _regions(self, images: ImageSet) -> Regions:
+        assert self.regions is not None
+        return Regions(self.regions, images)
 
     def outside(self, images: ImageSet) -> dict[str, str]:
         if not self.regions:
             return {}
-        return {"regions_sha256": Regions(self.regions, images).digest(range(len(images)))}
+        return {"regions_sha256": self._regions(images).digest(range(len(images)))}
 
     def unit_identity(self, unit: Unit) -> dict[str, Any]:
         # The unit has a digest of the masks, wherever they are.
@@ -225,7 +226,7 @@ class EvidenceMaps(Check):
         part = {**found.part, **shown(audit, unit, found.maps)}
         if not self.regions:
             return part
-        regions, chosen = self._regions(audit), self.chosen(audit)
+        regions, chosen = self._regions(audit.images), self.chosen(audit)
         if not set(regions_cell(audit, regions, chosen)) <= set(unit.cell):
             raise AuditError(
                 f"Expected images and regions of {audit.images.name} to stay as they were when the "
@@ -247,7 +248,7 @@ class EvidenceMaps(Check):
         told = sentence(parts, found)
         if self.regions:
             size = self._method(audit.shape).patch_size
-            of_regions = region_columns(audit, parts, self._regions(audit), size)
+            of_regions = region_columns(audit, parts, self._regions(audit.images), size)
             found |= measured_in_regions(of_regions, columns["label"])
             columns |= of_regions
             told = f"{told} {regions_told(found)}"

@@ -47,7 +47,11 @@ def to_read(
 def places_of(check: Check) -> dict[str, str]:
     """Absolute paths that the fields of a check name, by the fields."""
     named = {name: getattr(check, name) for name in check.places}
-    return {name: _absolute(Path(text).expanduser()) for name, text in named.items() if text}
+    return {
+        name: _absolute(Path(text).expanduser())
+        for name, text in named.items()
+        if text and isinstance(text, str)  # else columns of the data's table
+    }
 
 
 def _is_in(file: str, folders: set[str]) -> bool:

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from audits import parse_config
 from audits.checks._evidence.regions import _backgrounds, _givers
 from audits.checks.context import AuditContext
 from audits.checks.evidence import EvidenceMaps
@@ -147,3 +148,13 @@ def test_units_change_with_the_masks_and_masks_that_change_end_the_check(folder,
         assert again.unit_identity(unit) == check.unit_identity(unit)
     finally:
         moved.rename(folder / "masks")
+
+
+def test_regions_may_be_columns_of_the_table_in_a_config():
+    columns = ["left", "top", "right", "bottom"]
+    config = {"model": "models:/m/1", "data": {"kind": "csv", "path": "data.csv"}}
+    checks = [{"kind": "evidence", "regions": given} for given in (columns, "masks/")]
+    first, second = (parse_config(config | {"checks": [one]}).checks[0].regions for one in checks)
+    assert (first, second) == (tuple(columns), "masks/")
+    with pytest.raises(AuditError, match="regions"):
+        parse_config(config | {"checks": [{"kind": "evidence", "regions": columns[:3]}]})

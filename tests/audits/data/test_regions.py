@@ -1,5 +1,7 @@
 """Masks are found by the names of their images, and fitted as these are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from PIL import Image
 
 from audits.data.fit import Fit
 from audits.data.regions import Regions
-from audits.data.sources import Digits, Folder, load
+from audits.data.sources import Csv, Digits, Folder, load
 from audits.errors import AuditError
 
 
@@ -111,3 +113,68 @@ def test_a_mask_is_that_of_one_image(images, tmp_path):
         _saved(tmp_path / "flat" / f"{name}.png", np.ones((6, 8)))
     with pytest.raises(AuditError, match=r"2 in .*flat for several images"):
         Regions(str(tmp_path / "flat"), images)
+
+
+COLUMNS = ("left", "top", "right", "bottom")
+
+
+def _table(tmp_path, boxes):
+    """Two images of 8 x 6 pixels, one of which a viewer turns, and a table with their boxes."""
+    lines = [f"path,label,{','.join(COLUMNS)}"]
+    for number, box in enumerate(boxes):
+        pixels = Image.fromarray(np.full((6, 8), 90 * number, dtype=np.uint8))
+        exif = pixels.getexif()
+        exif[0x0112] = 6 if number else 1  # turned by a quarter
+        pixels.save(tmp_path / f"{number}.jpg", exif=exif)
+        lines.append(f"{number}.jpg,{'ab'[number]},{','.join(map(str, box))}")
+    (tmp_path / "data.csv").write_text("\n".join(lines))
+    return load(Csv(path=str(tmp_path / "data.csv")))
+
+
+def test_boxes_are_in_pixels_as_a_viewer_shows_them(tmp_path):
+    images = _table(tmp_path, [(1, 2, 4, 3), (0.4, 0, 3, 8)])
+    first = Regions(COLUMNS, replace(images, fit=Fit(exif=True))).tensor([0])[0]
+    expected = torch.zeros(6, 8, dtype=torch.bool)
+    expected[2, 1:4] = True
+    assert torch.equal(first, expected)
+    turned = Regions(COLUMNS, replace(images, fit=Fit(exif=True))).tensor([1])[0]
+    expected = torch.zeros(8, 6, dtype=torch.bool)
+    expected[:, :3] = True
+    assert torch.equal(turned, expected)
+
+
+def test_boxes_are_fitted_as_their_images(tmp_path):
+    images = _table(tmp_path, [(0, 0, 4, 6), (0, 0, 8, 3)])
+    images = replace(images, fit=Fit(height=12, width=16))
+    left, upper = Regions(COLUMNS, images).tensor([0, 1])
+    assert torch.equal(left, torch.arange(16).expand(12, -1) < 8)
+    assert torch.equal(upper, torch.arange(12)[:, None].expand(-1, 16) < 6)
+
+
+@pytest.mark.parametrize(
+    ("box", "told"),
+    [
+        ((1, 2, 1, 3), r"a box of numbers for each image, with left < right .* got left 1, top 2"),
+        (("x", 2, 3, 4), "got left x, top 2, right 3, bottom 4 for"),
+        (("", 2, 3, 4), "got left None"),
+        (("nan", 2, 3, 4), "got left nan"),
+        ((20, 2, 30, 4), r"a box in its image of 8 x 6 pixels, got left 20, top 2"),
+    ],
+)
+def test_a_box_that_cannot_be_is_told_in_one_line(box, told, tmp_path):
+    images = _table(tmp_path, [box, (0, 0, 3, 3)])
+    with pytest.raises(AuditError, match=told):
+        Regions(COLUMNS, images).tensor([0])
+
+
+def test_a_column_that_is_not_there_is_told(tmp_path):
+    images = _table(tmp_path, [(0, 0, 3, 3)] * 2)
+    with pytest.raises(AuditError, match=r"a column 'lft' in .*, found none. Did you mean 'left'"):
+        Regions(("lft", *COLUMNS[1:]), images)
+
+
+def test_the_digest_is_of_the_boxes(tmp_path):
+    images = _table(tmp_path, [(0, 0, 3, 3)] * 2)
+    other = _table(tmp_path, [(0, 0, 3, 3), (0, 0, 3, 4)])
+    assert Regions(COLUMNS, images).digest([0]) == Regions(COLUMNS, other).digest([0])
+    assert Regions(COLUMNS, images).digest([0, 1]) != Regions(COLUMNS, other).digest([0, 1])
