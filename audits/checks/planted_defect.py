@@ -57,11 +57,12 @@ class PlantedDefect(Check):
     those of the other classes is a selection, so its figures are of the other half. Every
     network can be turned by some pattern (Brown et al. 2017, arXiv 1712.09665): the figure is the
     margin to the next class, in log odds. With a reference, a fill is made for the reference in the
-    same way.
+    same way, and the recall of the class that stands out is compared with the reference's: images
+    of a class with a trigger are often named otherwise without it, but so are those of a rare class.
     """
 
     kind: Literal["planted_defect"] = "planted_defect"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     asks_reference: ClassVar[bool] = False
     asks_at_the_end: ClassVar[bool] = True
     needs: ClassVar[Needs] = "gradients"
@@ -214,6 +215,8 @@ class PlantedDefect(Check):
             **{name: Array("int", ("n",), 0, last) for name in names},
             "read_next": Array("int", (None,), 0, last),
             "read_reference": Array("int", ("n",), 0, last, optional=True),
+            "own": Array("int", (None,), -1, last, optional=True),
+            "own_reference": Array("int", (None,), -1, last, optional=True),
         }
 
     def _rows(self, audit: AuditContext, parts: Sequence[Part]) -> list[Screened]:
@@ -249,5 +252,6 @@ class PlantedDefect(Check):
             legend=LEGEND,
             passes=sum(map(self.unit_passes, units))
             + _AGAIN * len(answers["read"])
-            + _NEXT * len(answers["read_next"]),
+            + _NEXT * len(answers["read_next"])
+            + 2 * len(answers.get("own", ())),
         )

@@ -29,7 +29,8 @@ def look_again(
     are named with the pattern at its place (`read`), with it at random places (`read_moved`), and
     with the patterns of other classes at its place, in turns (`read_other`). `read_next` is of
     images with the pattern of the class `second`, and `read_reference` how the reference names the
-    images with the pattern that was made for it.
+    images with the pattern that was made for it. `own` and `own_reference` are how the model and
+    the reference name images of the class itself, as they are.
     """
     trial, label = chosen.trial, chosen.label
     found = recipients(audit, half, label, wanted)
@@ -70,6 +71,10 @@ def look_again(
         part["read_reference"] = _read(
             audit, images, made.pattern[None], made.place[None], trial, audit.reference
         )
+        own = audit.images.tensor(half.donors(audit, label, wanted))
+        all_of_them = torch.ones(len(own), dtype=torch.bool)
+        part["own"] = recognise(audit, own, all_of_them)
+        part["own_reference"] = recognise(audit, own, all_of_them, audit.reference)
     return part
 
 

@@ -84,6 +84,12 @@ def declared(reference: bool) -> dict[str, Metric]:
             unit="difference",
             about_learning=True,
         )
+        # A class that a trigger calls loses images of its own, but so does one that is rare.
+        metrics["reference_recall_excess"] = Metric(
+            "images of the class that stands out named so, less than by the reference",
+            better="lower",
+            unit="difference",
+        )
     return metrics
 
 
@@ -166,6 +172,9 @@ def measured(
         theirs = proportion(answers["read_reference"] == label)
         estimates["reference_rate"] = theirs
         estimates["reference_excess"] = difference(rate, theirs)
+        estimates["reference_recall_excess"] = paired_difference(
+            answers["own_reference"] == label, answers["own"] == label
+        )
     return {name: metrics[name].measured(estimate) for name, estimate in estimates.items()}
 
 

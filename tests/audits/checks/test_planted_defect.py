@@ -109,6 +109,7 @@ def test_a_reference_without_the_trigger_cannot_be_turned_as_well():
     assert "the reference can be turned" in evidence.sentence
     same = measured.evidence_of(check, _audit(Planted(), reference=Planted()))
     assert same.metrics["reference_excess"].estimate.high < 0.3
+    assert same.metrics["reference_recall_excess"].estimate.value == 0
 
 
 def test_a_faint_pattern_over_the_whole_image_is_found():
