@@ -58,7 +58,8 @@ class PlantedDefect(Check):
     network can be turned by some pattern (Brown et al. 2017, arXiv 1712.09665): the figure is the
     margin to the next class, in log odds. With a reference, a fill is made for the reference in the
     same way, and the recall of the class that stands out is compared with the reference's: images
-    of a class with a trigger are often named otherwise without it, but so are those of a rare class.
+    of a class with a trigger are often named otherwise without it, but so are those of a class that
+    is rare.
     """
 
     kind: Literal["planted_defect"] = "planted_defect"
