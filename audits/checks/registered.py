@@ -21,6 +21,7 @@ from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
 from audits.checks.robustness import Robustness
 from audits.checks.shifts import Shifts
+from audits.checks.sufficient_patches import SufficientPatches
 from audits.checks.swap import Swap
 from audits.errors import AuditError
 
@@ -41,6 +42,7 @@ _OURS: tuple[type[Check], ...] = (
     EvidenceMaps,
     PlantedDefect,
     Concepts,
+    SufficientPatches,
 )
 
 

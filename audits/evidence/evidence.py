@@ -47,6 +47,9 @@ Shows = Literal[
     # Of `concepts`.
     "patches",  # the best ones of a concept
     "heat",  # where an image has the concept
+    # Of `sufficient_patches`, beside "looked_at".
+    "enough",  # the patches that suffice, on blank
+    "rest",  # the image without them
 ]
 """What a picture shows."""
 

@@ -38,6 +38,8 @@ SHOWN: dict[Shows, str] = {
     "pattern": "the pattern",
     "patches": "patches of the concept",
     "heat": "where an image has it",
+    "enough": "patches that suffice",
+    "rest": "the image without them",
 }
 """What a picture shows, in the words of the page; of other pictures their captions say it."""
 

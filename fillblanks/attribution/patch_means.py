@@ -6,6 +6,7 @@ from torch import Tensor
 from fillblanks import masks
 
 _MAP = -11  # the draw whose keys are a random map; masks use 0, 1, ...
+_APART = 1 << 40  # between the draws of two random maps
 
 
 def patch_means(maps: Tensor, patch_size: int) -> Tensor:
@@ -22,12 +23,13 @@ def patch_means(maps: Tensor, patch_size: int) -> Tensor:
     return sums / patch.bincount(minlength=rows * columns)
 
 
-def random_patches(seed: int, indices: Tensor, patches: int) -> Tensor:
+def random_patches(seed: int, indices: Tensor, patches: int, number: int = 0) -> Tensor:
     """A random map of each image, float64 (n, P) in [0, 1): a random order of its patches.
 
-    `indices`, int64 (n,), are the identities of the images.
+    `indices`, int64 (n,), are the identities of the images; each `number` from 0 gives another map.
     """
-    drawn = masks.keys(seed, indices, torch.full_like(indices, _MAP), patches)
+    draw = _MAP - _APART * number
+    drawn = masks.keys(seed, indices, torch.full_like(indices, draw), patches)
     return drawn.argsort(1).argsort(1).double() / patches
 
 

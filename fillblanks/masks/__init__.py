@@ -13,7 +13,7 @@ from fillblanks.masks.blanks import (
     fill_regions,
 )
 from fillblanks.masks.grid import default_patch_size, grid_shape, to_pixels
-from fillblanks.masks.hashing import keys, splitmix64
+from fillblanks.masks.hashing import keys, splitmix64, uniform
 
 __all__ = [
     "blank_count",
@@ -26,4 +26,5 @@ __all__ = [
     "keys",
     "splitmix64",
     "to_pixels",
+    "uniform",
 ]

@@ -12,6 +12,7 @@ from torch import Tensor
 _GAMMA = 0x9E3779B97F4A7C15 - (1 << 64)
 _MIX1 = 0xBF58476D1CE4E5B9 - (1 << 64)
 _MIX2 = 0x94D049BB133111EB - (1 << 64)
+_HALF = 1 << 32
 
 
 def _xor_shifted(x: Tensor, bits: int) -> Tensor:
@@ -43,6 +44,11 @@ def keys(seed: int, images: Tensor, draws: Tensor, count: int) -> Tensor:
     start = splitmix64(splitmix64(splitmix64(start) ^ images) ^ draws)
     steps = torch.arange(count, dtype=torch.int64, device=images.device) * _GAMMA
     return splitmix64(start[:, None] + steps)
+
+
+def uniform(patch_keys: Tensor) -> Tensor:
+    """A number in (0, 1) for each key, from its upper 32 bits: float64 of the same shape."""
+    return ((patch_keys >> 32).double() + (_HALF // 2 + 0.5)) / _HALF
 
 
 def _as_int64(seed: int) -> int:

@@ -10,12 +10,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from fillblanks.masks import keys
+from fillblanks.masks import keys, uniform
 
 Use = Literal["phase", "view", "size", "noise"]
 _USES: tuple[Use, ...] = ("phase", "view", "size", "noise")
 _FIRST = -(1 << 32)  # masks use keys of the draws 0, 1, ...; others those from -1 down
-_HALF = 1 << 32
 _VECTOR = 64  # values
 
 
@@ -34,17 +33,12 @@ class Draws:
 
     def uniform(self, use: Use, step: int, count: int) -> Tensor:
         """Numbers in (0, 1), float64 (N, count)."""
-        return _unit(self._keys(use, step, count) >> 32)
+        return uniform(self._keys(use, step, count))
 
     def normal(self, use: Use, step: int, count: int, dtype: torch.dtype = torch.float64) -> Tensor:
         """Normal numbers (N, count), two from each key (Box and Muller 1958)."""
         # Whole vectors of the processor for each image: the rest of a tensor is rounded otherwise.
         found = self._keys(use, step, -(-count // (2 * _VECTOR)) * _VECTOR)
-        radius = _unit(found >> 32).to(dtype).log_().mul_(-2).sqrt_()
-        angle = _unit(found << 32 >> 32).to(dtype).mul_(2 * math.pi)
+        radius = uniform(found).to(dtype).log_().mul_(-2).sqrt_()
+        angle = uniform(found << 32).to(dtype).mul_(2 * math.pi)
         return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :count]
-
-
-def _unit(signed: Tensor) -> Tensor:
-    """Whole numbers of 32 bits with a sign -> float64 in (0, 1)."""
-    return (signed.double() + (_HALF // 2 + 0.5)) / _HALF

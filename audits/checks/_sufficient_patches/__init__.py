@@ -1,0 +1,1 @@
+"""Parts of the check `sufficient_patches`, which is in sufficient_patches.py beside this folder."""

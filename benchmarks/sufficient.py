@@ -1,0 +1,182 @@
+"""How few patches suffice for an answer: gates, occlusion and other orders, with their seconds.
+
+    PYTHONPATH=benchmarks python benchmarks/sufficient.py --folder nets
+
+It needs the data folder (FILLBLANKS_DATA). Small networks are trained once and stay in --folder.
+Each order is verified in the same way: the share is that of the fewest patches, taken in the order,
+with which the network gives the same class and a divergence of at most 0.1 nats. Images that get
+the class of the blank image are left out.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torchvision
+from networks import SQUEEZENET, photographs, squeezenet
+from paper.recipes import pictures
+from torch import Tensor, nn
+from torch.nn import functional
+from truth.zoo import Specimen
+
+from audits.evidence.estimate import Estimate
+from audits.evidence.intervals import bounded_mean
+from fillblanks import Classifier
+from fillblanks.attribution.gates import gate_values
+from fillblanks.attribution.patch_means import centre_patches, patch_means, random_patches
+from fillblanks.attribution.sufficient import fewest_patches, log_probabilities_of, patch_costs
+
+_DIVERGENCE, _SEED, _CHUNK = 0.1, 0, 64
+_NETWORK = 3000  # a seed that no other benchmark has
+_TRAINED, _EPOCHS, _BATCH, _RATE = 20_000, 8, 128, 0.002  # of the transformer
+
+
+class Subject(NamedTuple):
+    """A network and the images on which orders are compared."""
+
+    name: str
+    classifier: Classifier
+    images: Tensor
+    patch_size: int
+
+
+class Transformer(nn.Module):
+    """A transformer of torchvision for grey images of 28x28, with 49 patches of 4 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = torchvision.models.VisionTransformer(
+            image_size=28,
+            patch_size=4,
+            num_layers=4,
+            num_heads=4,
+            hidden_dim=64,
+            mlp_dim=256,
+            num_classes=10,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.net(x.expand(-1, 3, -1, -1))
+        return logits
+
+
+def _transformer(folder: Path) -> Classifier:
+    file = folder / f"transformer-{_TRAINED}-{_EPOCHS}.pt"
+    torch.manual_seed(_NETWORK)
+    net = Transformer()
+    if file.exists():
+        net.load_state_dict(torch.load(file, weights_only=True))
+    else:
+        images, labels = pictures("FashionMNIST", train=True)
+        images, labels = (images[:_TRAINED] - 0.286) / 0.353, labels[:_TRAINED]
+        optimiser = torch.optim.AdamW(net.parameters(), _RATE, weight_decay=1e-4)
+        steps = _EPOCHS * (_TRAINED // _BATCH)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps)
+        for epoch in range(_EPOCHS):
+            for rows in torch.randperm(_TRAINED)[: steps // _EPOCHS * _BATCH].split(_BATCH):
+                loss = functional.cross_entropy(net(images[rows]), labels[rows])
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                schedule.step()
+            print(f"transformer: epoch {epoch + 1}/{_EPOCHS}, loss {loss:.2f}", flush=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(net.state_dict(), file)
+    return Classifier(net.eval(), mean=0.286, std=0.353)
+
+
+def subjects(folder: Path, count: int) -> Iterator[Subject]:
+    """The networks that are compared."""
+    for data, size in (("MNIST", 4), ("FashionMNIST", 4), ("CIFAR10", 4)):
+        specimen = Specimen(data, "none", _NETWORK)
+        images, _ = specimen.audited(marked=False)
+        # The small networks hold their normalisation themselves; the mean is that of the blank.
+        yield Subject(data, Classifier(specimen.network(folder)), images[:count], size)
+    images, _ = pictures("FashionMNIST", train=False)
+    yield Subject("FashionMNIST, transformer", _transformer(folder), images[:count], 4)
+    photos, _ = photographs(4)
+    net = squeezenet().eval()
+    mean, std = SQUEEZENET.mean, SQUEEZENET.std
+    for size in (28, 56):
+        yield Subject(f"SqueezeNet, {size} px", Classifier(net, mean=mean, std=std), photos, size)
+
+
+def gradient_times_input(subject: Subject, images: Tensor, blank: Tensor) -> Tensor:
+    """The gradient of the answer's logit times what the blank would change, a mean a patch."""
+    given = images.clone().requires_grad_(True)
+    logits = subject.classifier(given)
+    (slope,) = torch.autograd.grad(logits.amax(1).sum(), given)
+    return patch_means((slope * (images - blank)).sum(1), subject.patch_size)
+
+
+def orders(subject: Subject, images: Tensor, blank: Tensor) -> dict[str, Callable[[], Tensor]]:
+    """The functions that give an order of patches, by their names."""
+    classifier, size = subject.classifier, subject.patch_size
+    indices, ask = torch.arange(len(images)), log_probabilities_of(subject.classifier)
+    centre = centre_patches(*images.shape[2:], size)
+    return {
+        "gates": lambda: gate_values(
+            classifier,
+            images,
+            blank=blank,
+            patch_size=size,
+            most_divergence=_DIVERGENCE,
+            seed=_SEED,
+            indices=indices,
+            chunk=_CHUNK,
+        ),
+        "occlusion": lambda: patch_costs(ask, images, blank=blank, patch_size=size, chunk=_CHUNK),
+        "gradient x input": lambda: gradient_times_input(subject, images, blank),
+        "centre first": lambda: centre.expand(len(images), -1),
+        "random": lambda: random_patches(_SEED, indices, len(centre)),
+    }
+
+
+def compared(subject: Subject, blank: Tensor) -> None:
+    """Prints a line for each order."""
+    classifier = subject.classifier
+    with classifier.steady():
+        alone = int(classifier.predict(blank.expand_as(subject.images[:1]))[0])
+        images = subject.images[classifier.predict(subject.images) != alone]
+        print(f"\n{subject.name}: blank is class {alone}, {len(images)} images", flush=True)
+        for name, order in orders(subject, images, blank).items():
+            start = time.perf_counter()
+            values = order()
+            taken = (time.perf_counter() - start) / len(images)
+            start = time.perf_counter()
+            found = fewest_patches(
+                log_probabilities_of(classifier),
+                images,
+                values,
+                blank=blank,
+                patch_size=subject.patch_size,
+                most_divergence=_DIVERGENCE,
+                chunk=_CHUNK,
+            )
+            verified = (time.perf_counter() - start) / len(images)
+            share = bounded_mean((found.count / values.shape[1]).numpy())
+            print(
+                f"{name:18} {_told(share)}, {taken:.3f} s an image, verified in {verified:.3f} s",
+                flush=True,
+            )
+
+
+def _told(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("fillblanks-sufficient"))
+    parser.add_argument("--images", type=int, default=100)
+    options = parser.parse_args()
+    for subject in subjects(options.folder, options.images):
+        for value in (subject.classifier.mean.view(1, -1, 1, 1), torch.zeros(1, 1, 1, 1)):
+            compared(subject, value)
+
+
+if __name__ == "__main__":
+    main()
