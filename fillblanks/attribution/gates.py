@@ -19,7 +19,7 @@ _NOISE = -(1 << 33)  # draws of the noise; masks use 0, 1, ..., other draws thos
 
 
 def gate(logits: Tensor, noise: Tensor) -> Tensor:
-    """Gates in [0, 1], hard concrete: 0 and 1 have a probability of their own.
+    """Gates in [0, 1), hard concrete: 0 has a probability of its own.
 
     `logits` are of any shape, `noise` has uniform numbers in (0, 1) of that shape. Louizos et al.
     2018 (arXiv 1712.01312), equations 10 and 11; temperature and stretch are those of Nalmpantis et
@@ -63,8 +63,10 @@ def gate_values(
     has the same class and a divergence of at most `most_divergence` nats from that to the image:
     the larger of `lead` and the divergence's excess is to be 0 or less. This constraint has a
     Lagrange multiplier, which is raised while it is broken (De Cao et al. 2020, arXiv 2004.14992,
-    section 3.2, for gates that a network gives, with the divergence alone). Which patches suffice
-    is not told by it: `fewest_patches` verifies them. One pass with a gradient a step.
+    section 3.2, for gates that a network gives, with the divergence alone). The slope of a gate is
+    taken to be that of its probability of being open (Bengio et al. 2013, arXiv 1308.3432): its own
+    is 0 while it is closed, and a needed gate that closed early would stay closed. Which patches
+    suffice is not told by this: `fewest_patches` verifies them. One pass with a gradient a step.
 
     `seed` and `indices`, int64 (n,), the images' identities, decide the noise; an image has the
     same gates in any batch. The network must be in evaluation mode and frozen, see
@@ -112,11 +114,13 @@ def _descended(
             masks.keys(seed, indices, torch.full_like(indices, _NOISE - step), patches)
         )
         with torch.enable_grad():
-            open_ = masks.to_pixels(gate(logits, noise), height, width, patch_size)
-            mixed = torch.lerp(blank.expand_as(images), images, open_.to(images))
+            chance = open_probability(logits)
+            gates = chance + (gate(logits, noise) - chance).detach()
+            pixels = masks.to_pixels(gates, height, width, patch_size).to(images)
+            mixed = torch.lerp(blank.expand_as(images), images, pixels)
             given = classifier(mixed).double().log_softmax(1)
             excess = torch.maximum(divergence(told, given) - most_divergence, lead(given, classes))
-            loss = open_probability(logits).mean(1) + multiplier * excess
+            loss = chance.mean(1) + multiplier * excess
             gradients = torch.autograd.grad(loss.sum(), (logits, multiplier))
         logits.grad, multiplier.grad = (one.nan_to_num(0, 0, 0) for one in gradients)
         closing.step()

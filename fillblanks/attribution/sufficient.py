@@ -18,7 +18,7 @@ _BLOCK = 8  # numbers of patches that are tried at a time
 class Sufficient(NamedTuple):
     """The patches of n images that suffice."""
 
-    count: Tensor  # how many patches, int64 (n,) in [0, P]
+    fewest: Tensor  # how many patches, int64 (n,) in [0, P]
     kept: Tensor  # which, bool (n, P)
     divergence: Tensor  # of the answer with them from that to the image, in nats, float64 (n,)
     passes: int  # images that were run

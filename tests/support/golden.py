@@ -31,6 +31,7 @@ from audits.checks.progressive_fill import ProgressiveFill
 from audits.checks.random_fill import RandomFill
 from audits.checks.robustness import Robustness
 from audits.checks.shifts import Shifts
+from audits.checks.sufficient_patches import SufficientPatches
 from audits.checks.swap import Swap
 from audits.data.imageset import ImageSet
 from audits.data.sources import Digits, load
@@ -81,6 +82,10 @@ CHECKS: tuple[Check, ...] = (
     EvidenceMaps(label="evidence_sobol", images=6, method="sobol", draws=4, patch_size=7),
     PlantedDefect(classes=3, patch_size=10, confirm=20, faint=0.05),
     Concepts(concepts=6, donors=12, others=10, confirm=30),
+    SufficientPatches(images=20, steps=40),
+    SufficientPatches(
+        label="sufficient_patches_occlusion", images=20, order="occlusion", patch_size=7
+    ),
 )
 
 

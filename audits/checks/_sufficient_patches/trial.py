@@ -187,8 +187,8 @@ def trial(audit: AuditContext, unit: Unit, search: Search) -> Trial:
             "orders": np.array(len(orders)),
             "kept": kept.cpu().numpy().astype(np.int64),
             "divergence": told.cpu().numpy(),
-            "random": torch.stack([one.count for one in by_chance], 1).cpu().numpy(),
-            "centre": from_centre.count.cpu().numpy(),
+            "random": torch.stack([one.fewest for one in by_chance], 1).cpu().numpy(),
+            "centre": from_centre.fewest.cpu().numpy(),
         }
     scanned = sum(one.passes for one in (*tried, from_centre, *by_chance))
     ordered = len(images) * search.order_passes(orders, len(centre))
@@ -202,7 +202,7 @@ def _fewer(tried: list[Sufficient]) -> tuple[Tensor, Tensor, Tensor]:
     These are the kept patches, bool (n, P), and their divergence, float64 (n,). Of equal orders the
     first is taken.
     """
-    which = torch.stack([one.count for one in tried]).argmin(0)
+    which = torch.stack([one.fewest for one in tried]).argmin(0)
     rows = torch.arange(len(which), device=which.device)
     kept = torch.stack([one.kept for one in tried])[which, rows]
     return which, kept, torch.stack([one.divergence for one in tried])[which, rows]
