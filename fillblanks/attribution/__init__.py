@@ -7,6 +7,8 @@ region_figures.py compares maps with regions that a person has outlined.
 
 windows.py lays square windows over an image, favourites.py finds the one that a network relies on
 most, and pasting.py puts a window, or the colour, of one image into another. shared_fill.py makes
-one fill for all images, and asks at which window it turns them into a class. May import all of
-fillblanks.
+one fill for all images, and asks at which window it turns them into a class.
+
+gates.py orders the patches of an image by how much its answer needs them, and sufficient.py tells
+how few of them suffice for the answer. May import all of fillblanks.
 """

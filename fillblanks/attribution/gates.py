@@ -55,7 +55,7 @@ def gate_values(
     steps: int = STEPS,
     chunk: int = 64,
 ) -> Tensor:
-    """The probability that the gate of each patch is open, float64 (n, P).
+    """The probability that the gate of each patch is open, a mean over steps: float64 (n, P).
 
     Each image, float (n, C, H, W) in [0, 1], has gates of its own, one for each patch of
     `patch_size` pixels: a pixel is gate * image + (1 - gate) * `blank`, float (1, C or 1, 1, 1) or
@@ -65,8 +65,10 @@ def gate_values(
     Lagrange multiplier, which is raised while it is broken (De Cao et al. 2020, arXiv 2004.14992,
     section 3.2, for gates that a network gives, with the divergence alone). The slope of a gate is
     taken to be that of its probability of being open (Bengio et al. 2013, arXiv 1308.3432): its own
-    is 0 while it is closed, and a needed gate that closed early would stay closed. Which patches
-    suffice is not told by this: `fewest_patches` verifies them. One pass with a gradient a step.
+    is 0 while it is closed, and a needed gate that closed early would stay closed. Gates go on to
+    open and close while the multiplier falls and rises, so the mean over the second half of the
+    steps is taken. Which patches suffice is not told by this: `fewest_patches` verifies them. One
+    pass with a gradient a step.
 
     `seed` and `indices`, int64 (n,), the images' identities, decide the noise; an image has the
     same gates in any batch. The network must be in evaluation mode and frozen, see
@@ -109,6 +111,7 @@ def _descended(
     with torch.no_grad():
         told = classifier(images).double().log_softmax(1)
     classes = told.argmax(1)
+    total = torch.zeros_like(begin)
     for step in range(steps):
         noise = masks.uniform(
             masks.keys(seed, indices, torch.full_like(indices, _NOISE - step), patches)
@@ -126,4 +129,6 @@ def _descended(
         closing.step()
         rising.step()
         multiplier.data.clamp_(0, _MOST)
-    return open_probability(logits.detach())
+        if step >= steps // 2:
+            total += open_probability(logits.detach())
+    return total / (steps - steps // 2)

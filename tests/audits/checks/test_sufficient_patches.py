@@ -21,7 +21,7 @@ from fillblanks import Classifier, Plan
 
 SIDE, PATCH, AT = 32, 4, 27
 ROW, COLUMN = AT // 8 * PATCH, AT % 8 * PATCH
-CHECK = SufficientPatches(blank_value=0.0).settled((1, SIDE, SIDE))
+CHECK = SufficientPatches(blank_value=0.0, steps=30).settled((1, SIDE, SIDE))
 
 
 class Marked(nn.Module):
@@ -50,9 +50,9 @@ class WithoutGradient(nn.Module):
 
 def _data():
     """Images of noise, of which the second half has the mark."""
-    images = np.random.default_rng(0).integers(0, 60, (24, SIDE, SIDE)).astype(np.uint8)
-    labels = np.repeat([0, 1], 12)
-    images[12:, ROW : ROW + PATCH, COLUMN : COLUMN + PATCH] = 255
+    images = np.random.default_rng(0).integers(0, 60, (40, SIDE, SIDE)).astype(np.uint8)
+    labels = np.repeat([0, 1], 20)
+    images[20:, ROW : ROW + PATCH, COLUMN : COLUMN + PATCH] = 255
     return of_arrays("marked", images, labels, ("plain", "marked"))
 
 
@@ -72,22 +72,22 @@ def _of(evidence, name):
 
 def test_one_decisive_patch_of_64_is_found_and_images_of_the_blanks_class_are_left_out(found):
     share, chance = _of(found, "share"), _of(found, "random_share")
-    assert (share.value, share.n) == (1 / 64, 12)
+    assert (share.value, share.n) == (1 / 64, 20)
     # The better of two random orders meets one patch of 64 at the place 65 / 3 on average.
     assert chance.value == pytest.approx(65 / 3 / 64, abs=0.1)
     assert _of(found, "gain").value == pytest.approx(chance.value - share.value)
     assert _of(found, "gain").low > 0
     assert found.metrics["gain"].lift == _of(found, "gain")
     assert _of(found, "still_named").value == 0
-    assert (_of(found, "coverage").value, _of(found, "coverage").n) == (0.5, 24)
-    assert "'plain' for the model, so 12 of 24 images" in found.sentence
+    assert (_of(found, "coverage").value, _of(found, "coverage").n) == (0.5, 40)
+    assert "'plain' for the model, so 20 of 40 images" in found.sentence
     assert "if it sees 2% of the patches" in found.sentence
     declared = CHECK.declared_metrics(reference=False)
     assert differences(declared, found.metrics) == []
     assert faults_in(declared) == []
     assert all(metric.bounds is None for metric in found.metrics.values())
     (row,) = found.tables["classes"].to_dict(orient="records")
-    assert (row["class"], row["images"], row["same_patch"]) == ("marked", 12, 1)
+    assert (row["class"], row["images"], row["same_patch"]) == ("marked", 20, 1)
     left_out = found.images[found.images["label"] == 0]
     assert not left_out["counts"].any()
     assert (left_out["share"] == 0).all()
@@ -125,11 +125,11 @@ def test_a_single_order_has_the_mean_of_single_random_orders_as_null():
     (unit,) = check.units(audit)
     part = check.measure(audit, unit)
     evidence = check.conclude(audit, [part])
-    assert part["random"].shape == (24, RANDOM)
-    assert len(np.unique(part["random"][12:])) > 10
-    assert _of(evidence, "random_share").value == pytest.approx(part["random"][12:].mean() / 64)
+    assert part["random"].shape == (40, RANDOM)
+    assert len(np.unique(part["random"][20:])) > 10
+    assert _of(evidence, "random_share").value == pytest.approx(part["random"][20:].mean() / 64)
     part["orders"] = np.array(2)
-    pairs = np.minimum(part["random"][12:, ::2], part["random"][12:, 1::2])
+    pairs = np.minimum(part["random"][20:, ::2], part["random"][20:, 1::2])
     assert _of(check.conclude(audit, [part]), "random_share").value == pairs.mean() / 64
 
 
@@ -144,7 +144,7 @@ def test_passes_lie_between_those_that_are_told_before(found):
     units = CHECK.units(_audit())
     least, most = (sum(map(of, units)) for of in (CHECK.unit_passes, CHECK.most_unit_passes))
     assert least < found.passes <= most
-    assert CHECK.passes(24) <= CHECK.most_passes(24)
+    assert CHECK.passes(40) <= CHECK.most_passes(40)
 
 
 class Always(nn.Module):
@@ -169,7 +169,7 @@ def test_images_without_answer_are_left_out():
     evidence = measured.evidence_of(CHECK, _audit(Mute()))
     assert _of(evidence, "coverage").value == 0.5
     assert (evidence.images["read"][evidence.images["label"] == 0] == -1).all()
-    assert "blank image has no class; 12 of 24 images have none either" in evidence.sentence
+    assert "blank image has no class; 20 of 40 images have none either" in evidence.sentence
 
 
 def test_patches_that_are_no_fewer_than_at_random_are_told_and_not_judged():
@@ -266,4 +266,4 @@ def test_patches_fit_into_images_of_any_size():
         assert check.patch_size == size
         assert bool(check.impossible((3, side, side))) == (side == 1)
     audit = replace(_audit(), model=None)
-    assert sum(len(unit.indices) for unit in CHECK.units(audit)) == 24
+    assert sum(len(unit.indices) for unit in CHECK.units(audit)) == 40

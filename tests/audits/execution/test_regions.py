@@ -38,3 +38,21 @@ def test_an_audit_reads_masks_in_the_process_of_the_model(folders, config_of, mo
     second = run_audit(config)
     assert second.evidence[0].metrics["inside_share"].null.estimate.value > area
     assert second.digest != first.digest
+
+
+def test_sufficient_patches_in_other_masks_are_another_audit(folders, config_of, monkeypatch):
+    monkeypatch.chdir(folders)
+    check = {"kind": "sufficient_patches", "steps": 5, "regions": "masks"}
+    data = {"kind": "folder", "path": "data"}
+    config = config_of(planned_nets.Linear(), [check], pickled=False, data=data)
+    first = run_audit(config)
+    (evidence,) = first.evidence
+    assert evidence.reason == ""
+    inside = evidence.metrics["share_inside"]
+    assert inside.estimate.n == evidence.metrics["share"].estimate.n > 0
+    for mask in (folders / "masks").rglob("*.png"):
+        Image.new("L", (28, 28), 255).save(mask)
+    second = run_audit(config)
+    assert second.evidence[0].metrics["share_inside"].estimate.value == 1
+    assert second.evidence[0].metrics["share"] == evidence.metrics["share"]
+    assert second.digest != first.digest
