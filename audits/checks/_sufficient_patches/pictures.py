@@ -13,8 +13,8 @@ from audits.evidence.evidence import Picture, Seen, Shows
 
 STEPS: dict[Shows, str] = {
     "looked_at": "the image",
-    "enough": "patches that suffice",
-    "rest": "the image without them",
+    "enough": "kept patches",
+    "rest": "the rest",
 }
 """The pictures of one image, in their order."""
 
