@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +15,18 @@ _LEAST = 4  # with negatives, if there are fewer images
 _ORDER = 0  # seed of the other order
 # A class may change by rounding if two logits are nearly equal: for one image in so many at most.
 _NEARLY_EQUAL = 8
-_ROUNDING = 8 * torch.finfo(torch.float32).eps  # of a sum of logits, as a share of the largest
+_STEPS = 2  # of its own number by which a term of a sum may be rounded
+_TYPICAL = 0.25  # the quantile of images that stands for an image near 0
+
+
+class Rounding(NamedTuple):
+    """By how much answers of an image may differ with its batch.
+
+    `share` of a value, and a few times `step`, that of the numbers in use, of each term of a sum.
+    """
+
+    share: float
+    step: float
 
 
 def distinct(images: Tensor, rows: int) -> Tensor:
@@ -35,20 +47,15 @@ def differing(
     run: Callable[[Tensor], Tensor],
     images: Tensor,
     batch: Tensor,
-    tolerance: float,
+    rounding: Rounding,
     *,
     only_classes: bool = False,
-    share: float = math.inf,
 ) -> int:
     """How many of the distinct `images` (N, C, H, W) are answered in another way by their batch.
 
     `batch` are the logits (rows, K) of `repeated(images, rows)`. The images are run again without
     repetitions, in another order and size of the batch, no more than `rows` at a time, and each of
-    them alone, as a model that is served may be asked. An image counts if a logit differs by more
-    than `tolerance`, or a sum of logits from which the loss gets its direction by more than `share`
-    of the largest: very large logits, or an offset of all, would hide other answers. If logits
-    stand for a class alone (`only_classes`), or if there are 8 images or more, predicted classes
-    are compared too, of which up to one in 8 may change by rounding.
+    them alone, as a model that is served may be asked. See `changed` for what counts.
     """
     count, rows = len(images), len(batch)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(_ORDER))
@@ -65,51 +72,77 @@ def differing(
         found.append((every[rows:], _answers(run, images[rows:], rows)))
     which = torch.cat([rows_of for rows_of, _ in found])
     logits = torch.cat([answers for _, answers in found])
-    return changed(reference, logits, which, tolerance, only_classes=only_classes, share=share)
+    return changed(reference, logits, which, rounding, only_classes=only_classes)
 
 
 def changed(
     reference: Tensor,
     logits: Tensor,
     which: Tensor,
-    tolerance: float,
+    rounding: Rounding,
     *,
     only_classes: bool,
-    share: float = math.inf,
+    renamed: float = 1 / _NEARLY_EQUAL,
+    among: Tensor | None = None,
 ) -> int:
     """How many of n images are answered otherwise; `reference` (n, K) are their logits.
 
-    Row i of `logits` (m, K) is of the image `which[i]`. See `differing` for the rest.
+    Row i of `logits` (m, K) is of the image `which[i]`. An image counts if a logit differs, or a
+    sum of logits from which the loss gets its direction, by more than its `rounding`. Each image
+    is measured by itself: very large logits, an offset of all, or other images with larger ones
+    would hide other answers. If it is nearly 0, it is measured by the lower quartile of the images
+    whose logits are `among` (N, K), or `reference`. If logits stand for a class alone
+    (`only_classes`), or if a share `renamed` of the images is one or more, predicted classes are
+    compared too: those of up to that share may change by rounding.
     """
     count, wanted = len(reference), reference[which]
     # Logits that are not finite are no class, and alike if they are not finite again.
     broken, again = (~values.isfinite().all(1) for values in (wanted, logits))
-    far = ~((logits - wanted).abs().amax(1) <= tolerance)
+    far = torch.zeros_like(broken)
     if not only_classes:
-        far |= _sums_differ(reference, logits, which, share)
+        far = _apart(reference, logits, which, rounding, reference if among is None else among)
     far = torch.where(broken | again, broken != again, far)
     moved = set() if only_classes else set(which[far].tolist())
     named, renamed_to = (
         torch.where(none, -1, values.argmax(1))
         for none, values in ((broken, wanted), (again, logits))
     )
-    renamed = set(which[named != renamed_to].tolist())
-    judged = only_classes or count >= _NEARLY_EQUAL
-    if judged and len(renamed) > count // _NEARLY_EQUAL:
-        moved |= renamed
+    others = set(which[named != renamed_to].tolist())
+    judged = only_classes or count * renamed >= 1
+    if judged and len(others) > math.floor(count * renamed):
+        moved |= others
     return len(moved)
 
 
-def _sums_differ(reference: Tensor, logits: Tensor, which: Tensor, share: float) -> Tensor:
-    finite = reference.isfinite().all(1)
-    weights = loss_weights(reference.nan_to_num(), torch.Generator().manual_seed(_ORDER))
-    sums = (weights * reference.double()).sum(-1)
-    others = (weights[:, which] * logits.double()).sum(-1)
-    if not finite.any():
+def _apart(
+    reference: Tensor, logits: Tensor, which: Tensor, rounding: Rounding, among: Tensor
+) -> Tensor:
+    among = among[among.isfinite().all(1)]
+    if not len(among):
         return torch.zeros_like(which, dtype=torch.bool)
-    rounding = _ROUNDING * float(reference[finite].abs().max())
-    most = share * sums[:, finite].abs().amax(1, keepdim=True) + rounding
-    return ~((others - sums[:, which]).abs() <= most).all(0)
+    known, typical = _sizes(reference.nan_to_num()), _sizes(among)
+    others = (known.weights[:, which] * logits.double()).sum(-1)
+    own, terms = known.sums[:, which], known.terms[:, which]
+    floor = typical.sums.abs().quantile(_TYPICAL, 1, keepdim=True, interpolation="higher")
+    # A class that is surely not the answer has no weight, however large its logit.
+    most = rounding.share * own.abs().clamp(min=floor) + _STEPS * rounding.step * terms
+    far = ~((others - own).abs() <= most).all(0)
+    floor = typical.largest.quantile(_TYPICAL, interpolation="higher").clamp(min=1)
+    largest = known.largest[which].clamp(min=floor)
+    return far | ~((logits - reference[which]).abs().amax(1) <= rounding.share * largest)
+
+
+class _Sizes(NamedTuple):
+    weights: Tensor  # (2, N, K) of two sums of logits
+    sums: Tensor  # (2, N)
+    terms: Tensor  # (2, N), of the sizes of their terms
+    largest: Tensor  # (N,), of all logits
+
+
+def _sizes(logits: Tensor) -> _Sizes:
+    weights = loss_weights(logits, torch.Generator().manual_seed(_ORDER))
+    terms = weights * logits.double()
+    return _Sizes(weights, terms.sum(-1), terms.abs().sum(-1), logits.double().abs().amax(1))
 
 
 def _answers(run: Callable[[Tensor], Tensor], images: Tensor, size: int) -> Tensor:

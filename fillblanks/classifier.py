@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from fillblanks.autograd_graph import reaches
-from fillblanks.batches import differing, distinct, repeated
+from fillblanks.batches import Rounding, differing, distinct, repeated
 from fillblanks.memory import is_short
 from fillblanks.spot_checks import Asked, SpotChecks
 from fillblanks.state import State
 
 PerChannel = float | Sequence[float]
+_COARSEST = torch.finfo(torch.bfloat16).eps
 
 
 class Classifier:
@@ -81,12 +82,10 @@ class Classifier:
         Raises RowsTouch if `spot_checks` are active and find that rows touch.
         """
         inputs = (images - self.mean) / self.std
-        logits = self.net(inputs)
-        if self.spot_checks.draws(inputs):
-            reduced = self.reduced or torch.is_autocast_enabled(inputs.device.type)
-            asked = Asked(self.net, inputs, logits, self.rounding_share, reduced)
-            self.spot_checks.look(asked)
-        return logits
+        if not self.spot_checks.draws(inputs):
+            return self.net(inputs)
+        reduced = self.reduced or torch.is_autocast_enabled(inputs.device.type)
+        return self.spot_checks.look(Asked(self.net, inputs, self.rounding, reduced))
 
     def predict(self, images: Tensor) -> Tensor:
         """The predicted class of images (N, C, H, W), int64 (N,); -1 if a logit is not finite."""
@@ -239,7 +238,7 @@ class Classifier:
                 "Expected logits, got probabilities (no value below 0, rows that sum to 1). Take "
                 "the network without its final softmax."
             )
-        tolerance = self.tolerance(finite)
+        tolerance = self.rounding.share * float(finite.abs().max().clamp(min=1))
         if (again - alone).abs().max() > tolerance:
             raise ValueError(
                 "Expected the same logits for an image each time, got different ones. Was the "
@@ -250,9 +249,8 @@ class Classifier:
                 self._run,
                 some,
                 logits,
-                tolerance,
+                self.rounding,
                 only_classes=only_classes,
-                share=self.rounding_share,
             )
         if others:
             raise ValueError(
@@ -262,19 +260,17 @@ class Classifier:
             )
         return count
 
-    def tolerance(self, logits: Tensor) -> float:
-        """By how much logits of an image may differ with its batch, from `logits` (N, K)."""
-        return self.rounding_share * float(logits.abs().max().clamp(min=1))
-
     @property
-    def rounding_share(self) -> float:
-        """By which share of the largest value answers of an image may differ with its batch."""
+    def rounding(self) -> Rounding:
+        """By how much answers of an image may differ with its batch."""
         dtypes = {p.dtype for p in self.net.parameters() if p.is_floating_point()}
-        steps = [torch.finfo(dtype).eps for dtype in dtypes]
+        # No network computes in 8 bits what it keeps in them: one such weight would excuse all.
+        steps = [min(torch.finfo(dtype).eps, _COARSEST) for dtype in dtypes]
         # 8 bits with a sign. If quantized dynamically, the steps depend on the whole batch.
         if any(".quantized" in type(module).__module__ for module in self.net.modules()):
             steps.append(2.0**-7)
-        return max([1e-3, *(8 * step for step in steps)])
+        step = max(steps, default=0.0)
+        return Rounding(max(1e-3, 8 * step), max(step, torch.finfo(torch.float32).eps))
 
     def _run(self, images: Tensor) -> Tensor:
         try:

@@ -58,17 +58,10 @@ class Again:
 def again(first: First, classifier: Classifier, *, only_classes: bool) -> Again:
     """Asks the same images again."""
     logits = _answers(classifier, first.images)
-    every, tolerance = torch.arange(len(logits)), classifier.tolerance(first.logits)
+    every = torch.arange(len(logits))
     return Again(
         len(logits),
-        changed(
-            first.logits,
-            logits,
-            every,
-            tolerance,
-            only_classes=only_classes,
-            share=classifier.rounding_share,
-        ),
+        changed(first.logits, logits, every, classifier.rounding, only_classes=only_classes),
         not first.state.changed(State.of(classifier.net))
         and first.scripts == _scripts(classifier.net),
     )

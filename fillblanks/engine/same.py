@@ -7,6 +7,7 @@ from fillblanks.engine.aten import NotRewritable
 from fillblanks.loss_sums import loss_weights
 
 _LOGITS, _SLOPES = 1e-3, 0.01  # shares of the largest value, and of the gradient's norm
+_ROUNDING = 64 * torch.finfo(torch.float32).eps  # of a term of a sum
 _BLANK = 2  # pixels a side of what is blank
 _SEED = 0
 
@@ -54,13 +55,20 @@ def expect_same(
 
 
 def _alike(expected: Tensor, got: Tensor, weights: Tensor) -> bool:
+    """Whether logits (N, K) and their weighted sums are alike, each image measured by itself."""
     if expected.shape != got.shape:
         return False
-    sums, others = ((weights * values.double()).sum(-1) for values in (expected, got))
-    return all(
-        bool(((one - other).abs() <= _LOGITS * one.abs().amax().clamp(min=1)).all())
-        for one, other in ((expected, got), *zip(sums, others, strict=True))
-    )
+    least = expected.abs().amax(1, keepdim=True).clamp(min=1)
+    if not ((expected - got).abs() <= _LOGITS * least).all():
+        return False
+    for each in weights:
+        terms, others = (each * values.double() for values in (expected, got))
+        own = terms.sum(-1).abs()
+        # A class that is surely not the answer has no weight, however large its logit.
+        most = _LOGITS * own + _ROUNDING * terms.abs().sum(-1)
+        if not ((terms.sum(-1) - others.sum(-1)).abs() <= most).all():
+            return False
+    return True
 
 
 def _answer(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from fillblanks import Classifier, Plan, progressive_fill
-from fillblanks.batches import changed
+from fillblanks.batches import Rounding, changed
 
 
 class _Remembering(nn.Module):
@@ -150,9 +150,9 @@ def test_a_network_that_is_quantized_dynamically_may_differ_by_its_steps():
 def test_an_image_whose_logits_are_not_finite_differs_only_if_they_become_finite():
     reference = torch.tensor([[1.0, 0.0], [math.nan, 0.0], [0.0, 1.0]])
     every = torch.arange(3)
-    assert changed(reference, reference, every, 0.1, only_classes=False) == 0
+    assert changed(reference, reference, every, Rounding(0.1, 0), only_classes=False) == 0
     other = torch.tensor([[1.0, 0.0], [1.0, 0.0], [math.inf, 1.0]])
-    assert changed(reference, other, every, 0.1, only_classes=False) == 2
+    assert changed(reference, other, every, Rounding(0.1, 0), only_classes=False) == 2
 
 
 @pytest.mark.parametrize("scale", [{"size": 1e-5}, {"offset": 1e6}])
