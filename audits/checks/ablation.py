@@ -219,7 +219,7 @@ class Ablation(Check):
             "accepted": Array("int", (n,), 0, self.samples),
             "drawn": Array("int", (n,), 0, draw_limit(self.samples, None)),
             "update": Array("float", (n, *audit.shape)),
-            "shown": Array("int", (None,), 0),
+            "shown": Array("int", (len(unit.shown),), 0),
         }
 
     def ask(self, audit: AuditContext, parts: Sequence[Part]) -> Part:

@@ -25,7 +25,7 @@ from audits.checks._shared.forms import columns_form, shown_form
 from audits.checks._shared.halves import Half, donor_units, expect_pool, halves, pool_cell
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
-from audits.checks.part_form import Array
+from audits.checks.part_form import Array, UpTo
 from audits.errors import NotApplicable
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
@@ -34,6 +34,7 @@ from fillblanks.concepts.dictionary import Dictionary
 from fillblanks.concepts.importance import DRAWS
 
 _PASSES = 4  # an image of a class: named, encoded, and its answer before and after
+_MOST_FEATURES = 1 << 16  # values at the cut that describe a concept
 _HALF_PASS = 0.1  # of a pass: the half behind the cut is short
 
 
@@ -159,16 +160,17 @@ class Concepts(Check):
         return Settings(self.chosen(audit), self.concepts, self.first, self._size(audit.shape))
 
     def part_form(self, audit: AuditContext, unit: Unit) -> dict[str, Array]:
-        last = len(audit.classes) - 1
-        reads = Array("int", ("first", "others"), 0, last)
+        last, n = len(audit.classes) - 1, len(unit.indices)
+        first, concepts = UpTo(self.first, "first"), UpTo(self.concepts, "concepts")
+        reads = Array("int", (first, UpTo(self.others, "others")), 0, last)
         return {
             **columns_form(audit, unit, "predicted"),
             "state": Array("int", (), 0, len(State) - 1),
-            "kept": Array("int", (None,), 0, 1),
-            "importance": Array("float", ("concepts", 3), 0),
-            "dictionary": Array("float", ("concepts", "features"), 0),
+            "kept": Array("int", (UpTo(n),), 0, 1),
+            "importance": Array("float", (concepts, 3), 0),
+            "dictionary": Array("float", (concepts, UpTo(_MOST_FEATURES)), 0),
             "channels": Array("int", (), 0),
-            "common": Array("int", ("first",), 0),
+            "common": Array("int", (first,), 0),
             "read": reads,
             "read_null": reads,
             **shown_form(audit, unit, len(STEPS)),
@@ -188,12 +190,13 @@ class Concepts(Check):
             ) from error
 
     def ask_form(self, audit: AuditContext, parts: Sequence[Part]) -> dict[str, Array]:
-        reads = Array("int", ("others",), 0, len(audit.classes) - 1)
-        kept = Array("int", ("images",), 0, 1)
+        others, images = UpTo(self.confirm, "others"), UpTo(self.donors, "images")
+        reads = Array("int", (others,), 0, len(audit.classes) - 1)
+        kept = Array("int", (images,), 0, 1)
         return {
             "read": reads,
             "read_null": reads,
-            "strongest": Array("int", ("images",), 0),
+            "strongest": Array("int", (images,), 0),
             "kept": kept,
             "kept_null": kept,
         }

@@ -21,7 +21,7 @@ from audits.checks._input_doctor.neighbours import (
 from audits.checks._shared.readings import confidence
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
-from audits.checks.part_form import Array
+from audits.checks.part_form import Array, UpTo
 from audits.data.imageset import ImageSet
 from audits.evidence.codec import Part
 from audits.evidence.estimate import UNMEASURED
@@ -32,6 +32,8 @@ from audits.models.adapter import NETWORK_ERRORS
 from fillblanks import Classifier
 from fillblanks.classifier import predicted_class
 from fillblanks.memory import is_short
+
+_MOST_TRIED = 64  # neighbours of one contract, with those that need no passes
 
 
 class InputDoctor(Check):
@@ -108,15 +110,16 @@ class InputDoctor(Check):
 
     def part_form(self, audit: AuditContext, unit: Unit) -> dict[str, Array]:
         n, last = len(unit.indices), len(audit.classes) - 1
+        answers, ran, skipped = (UpTo(_MOST_TRIED, name) for name in ("answers", "ran", "skipped"))
         return {
             "index": Array("int", (n,)),
             "label": Array("int", (n,)),
-            "predicted": Array("int", (n, "answers"), -1, last),
-            "confidence": Array("float", (n, "answers"), 0, 1),
-            **{name: Array("text", ("ran",)) for name in ("name", "cure")},
-            "contradicts": Array("bool", ("ran",)),
+            "predicted": Array("int", (n, answers), -1, last),
+            "confidence": Array("float", (n, answers), 0, 1),
+            **{name: Array("text", (ran,)) for name in ("name", "cure")},
+            "contradicts": Array("bool", (ran,)),
             "unnamed": Array("bool"),
-            **{name: Array("text", ("skipped",)) for name in ("skipped", "reason")},
+            **{name: Array("text", (skipped,)) for name in ("skipped", "reason")},
             "passes": Array("int", (), 0, self.most_passes(n)),
         }
 

@@ -16,16 +16,28 @@ _LONGEST_TEXT = 1000  # characters
 
 
 @dataclass(frozen=True)
+class UpTo:
+    """A side of `most` at most. Sides of one `name` are equally long everywhere in the part.
+
+    A side without a bound would let the process of a model send more than there is to measure, and
+    fill the memory of the auditing process.
+    """
+
+    most: int
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class Array:
     """The form of one array of a part.
 
-    `shape` has a side's length, or a name that stands for the same length everywhere in the part,
-    or None for any; an array without rows may have 0 for all other sides. Numbers are in [`low`,
+    `shape` has a side's length, or the most that it may have; an array without rows may have 0 for
+    all other sides. Numbers are in [`low`,
     `high`]; NaN is allowed among floats. With `optional` the part may be without the array.
     """
 
     kind: Literal["int", "float", "bool", "text"]
-    shape: tuple[int | str | None, ...] = ()
+    shape: tuple[int | UpTo, ...] = ()
     low: float = -math.inf
     high: float = math.inf
     optional: bool = False
@@ -70,10 +82,15 @@ def _unlike_array(array: np.ndarray, form: Array, sides: dict[str, int]) -> str:
         return f"of {array.dtype} instead of {form.kind}"
     if array.ndim != len(form.shape):
         return f"with {array.ndim} dimensions instead of {len(form.shape)}"
-    empty = array.shape[:1] == (0,) and form.shape[0] in (0, None)
+    empty = array.shape[:1] == (0,) and form.shape[0] == 0
     for found, side in zip(array.shape, form.shape, strict=True):
-        wanted = sides.setdefault(side, found) if isinstance(side, str) else side
-        if wanted is not None and found != wanted and not (empty and found == 0):
+        if isinstance(side, UpTo):
+            wanted = sides.setdefault(side.name, found) if side.name else found
+            if found > side.most:
+                return f"of shape {array.shape}, with more than {side.most} in a row"
+        else:
+            wanted = side
+        if found != wanted and not (empty and found == 0):
             return f"of shape {array.shape}"
     if form.kind in ("int", "float"):
         known = array[~np.isnan(array)]

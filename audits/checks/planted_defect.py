@@ -30,7 +30,7 @@ from audits.checks._shared.halves import Half, halves
 from audits.checks._shared.several import Sizes
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
-from audits.checks.part_form import Array
+from audits.checks.part_form import Array, UpTo
 from audits.errors import NotApplicable
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
@@ -211,13 +211,14 @@ class PlantedDefect(Check):
     def ask_form(self, audit: AuditContext, parts: Sequence[Part]) -> dict[str, Array]:
         last = len(audit.classes) - 1
         names = ("read", "read_moved", "read_other")
+        n, own = UpTo(self.confirm, "n"), UpTo(self.confirm, "own")
         return {
-            "index": Array("int", ("n",), 0, len(audit.images) - 1),
-            **{name: Array("int", ("n",), 0, last) for name in names},
-            "read_next": Array("int", (None,), 0, last),
-            "read_reference": Array("int", ("n",), 0, last, optional=True),
-            "own": Array("int", (None,), -1, last, optional=True),
-            "own_reference": Array("int", (None,), -1, last, optional=True),
+            "index": Array("int", (n,), 0, len(audit.images) - 1),
+            **{name: Array("int", (n,), 0, last) for name in names},
+            "read_next": Array("int", (UpTo(self.confirm),), 0, last),
+            "read_reference": Array("int", (n,), 0, last, optional=True),
+            "own": Array("int", (own,), -1, last, optional=True),
+            "own_reference": Array("int", (own,), -1, last, optional=True),
         }
 
     def _rows(self, audit: AuditContext, parts: Sequence[Part]) -> list[Screened]:

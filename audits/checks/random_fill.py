@@ -37,7 +37,7 @@ from audits.checks._shared.trials import (
     recognised_moved,
 )
 from audits.checks.context import AuditContext, Unit
-from audits.checks.part_form import Array
+from audits.checks.part_form import Array, UpTo
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.intervals import bounded_mean, mean, proportion
@@ -228,6 +228,7 @@ class RandomFill(FillCheck):
 
     def part_form(self, audit: AuditContext, unit: Unit) -> dict[str, Array]:
         n = len(unit.indices)
+        classes = UpTo(len(audit.classes), "classes")
         return {
             **columns_form(audit, unit, "prototype_moved"),
             **noise_form(unit, self.samples, len(audit.classes)),
@@ -236,8 +237,8 @@ class RandomFill(FillCheck):
             **recognised_form(audit, unit, "prototype", "composite"),
             "stability": Array("float", (n,), 0, 1),
             "standard_error": Array("float", (n,), 0),
-            "class": Array("int", ("classes",), 0, len(audit.classes) - 1),
-            "class_update": Array("float", ("classes", *audit.shape)),
+            "class": Array("int", (classes,), 0, len(audit.classes) - 1),
+            "class_update": Array("float", (classes, *audit.shape)),
             **shown_form(audit, unit, len(self.captions()) - 1),
         }
 
