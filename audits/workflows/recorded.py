@@ -7,7 +7,7 @@ what is recorded or stored.
 
 from typing import Any
 
-from audits.checks.registered import is_ours
+from audits.checks.registered import is_ours, places_of_kind
 from audits.data.sources import comes_with_a_library
 from audits.errors import AuditError, quoted
 from audits.models.registry import Resolved
@@ -22,8 +22,8 @@ _PLACES = ("path", "root", "run", "dataset")
 def config_of(baseline: Resolved) -> dict[str, Any]:
     """Plain values of the keys `TAKEN`, from the standing audit of `baseline`.
 
-    Raises AuditError if no audit can be verified, or if its config names a place of data, a file of
-    class names, or a check of another package.
+    Raises AuditError if no audit can be verified, or if its config names a place of data or of a
+    check, a file of class names, or a check of another package.
     """
     found = reader.standing(baseline)
     if found is None:
@@ -53,6 +53,12 @@ def config_of(baseline: Resolved) -> dict[str, Any]:
                 f"Expected checks of fillblanks {whose}, got {quoted(check.get('kind'))}: only "
                 f"your own config names checks of other packages. {own}"
             )
+        for name in places_of_kind(check.get("kind")):
+            if check.get(name) is not None:
+                raise AuditError(
+                    f"Expected no {name} in a check {whose}, got {quoted(check[name])}: only your "
+                    f"own config names files to be read. {own}"
+                )
         training = check.get("training")
         kind = training.get("kind") if isinstance(training, dict) else training
         if training is not None and not comes_with_a_library(kind):

@@ -1,6 +1,7 @@
 """A record of an audit in MLflow decides on figures alone: it names no place that is read here."""
 
-from typing import get_args
+from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import mlflow
 import numpy as np
@@ -10,6 +11,7 @@ from gates import never
 from records import URI, changed, of_this_model
 
 from audits import AuditConfig, AuditError, parse_config
+from audits.checks.registered import _OURS
 from audits.data.built import DataKind
 from audits.data.sources import AnyData, Csv, MlflowDataset
 from audits.models.registry import resolve
@@ -91,6 +93,37 @@ def test_a_recorded_training_set_at_a_place_is_refused(record, canary):
     checks = [{"kind": "duplicates", "training": {"kind": "digits", "split": "train"}}]
     record.put(changed(record.content, ("config", "checks"), checks))
     assert list(config_of(resolve(URI))["checks"]) == checks
+
+
+def test_a_recorded_folder_of_a_check_is_refused(record, tmp_path):
+    # The process of the model may read what is there.
+    for place in (str(tmp_path), "/", "~/.ssh", ["/"]):
+        checks = [{"kind": "performance"}, {"kind": "evidence", "regions": place}]
+        record.put(changed(record.content, ("config", "checks"), checks))
+        with pytest.raises(AuditError, match=r"Expected no regions in a check .* names files"):
+            config_of(resolve(URI))
+    checks = [{"kind": "evidence", "regions": None}]
+    record.put(changed(record.content, ("config", "checks"), checks))
+    assert list(config_of(resolve(URI))["checks"]) == checks
+
+
+def _takes_any_text(annotation):
+    inner = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return False
+    return annotation in (str, Path) or any(_takes_any_text(one) for one in inner)
+
+
+@pytest.mark.parametrize("check", _OURS, ids=lambda check: check.model_fields["kind"].default)
+def test_each_field_of_a_check_that_can_name_a_place_is_known(check):
+    named = {n for n, f in check.model_fields.items() if _takes_any_text(f.annotation)}
+    assert named - {"label", "slices"} == set(check.places)  # slices are columns of the data
+    of_data = {
+        name
+        for name, field in check.model_fields.items()
+        if any(kind.__name__ in str(field.annotation) for kind in KINDS)
+    }
+    assert of_data <= {"training"}  # which is refused unless it comes with a library
 
 
 def test_a_record_decides_on_nothing_but_figures(record):
