@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from fillblanks.batches import Rounding, changed
 
 _ROWS = 4  # of a batch
 _ALIKE = 0.9  # the least cosine of two gradients of one image
+_NOTHING = 100 * torch.finfo(torch.float32).tiny  # the norm of a gradient that is none
 _RENAMED = 0.25  # the share of rows whose class may be another one, if two logits are nearly equal
 # In reduced precision answers may differ by this share of their size.
 _REDUCED = Rounding(0.25, torch.finfo(torch.bfloat16).eps)
@@ -134,11 +134,14 @@ class _Gradient:
         given = gradient.detach()[self._rows].flatten(1).double()
         alone = torch.cat([self._alone(i) for i in range(len(self._rows))]).flatten(1).double()
         least = _REDUCED_ALIKE if self._asked.reduced else _ALIKE
-        nothing = ~given.any(1) & ~alone.any(1)
-        apart = ~(functional.cosine_similarity(given, alone) >= least) & ~nothing
+        norms = torch.stack([given.norm(dim=1), alone.norm(dim=1)])
+        # The gradient of a class that is all but certain has any size, down to that of rounding.
+        nothing = (norms < _NOTHING).all(0)
+        likeness = (given * alone).sum(1) / norms.prod(0)
+        apart = ~(likeness >= least) & ~nothing
         # A value that is nearly 0 before a ReLU may turn one of them by rounding. But a single one
         # that is larger than all others is what an average of them shows.
-        sizes = torch.maximum(given.norm(dim=1), alone.norm(dim=1)).nan_to_num(math.inf)
+        sizes = norms.amax(0).nan_to_num(math.inf)
         many, large = 2 * int(apart.sum()) > len(apart), sizes[apart].sum() > sizes[~apart].sum()
         if many or (large and len(apart) > 2):
             raise _touching("gradient", int(apart.sum()), self._rows, self._asked)

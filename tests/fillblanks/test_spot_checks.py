@@ -196,3 +196,23 @@ def test_a_network_may_write_into_what_it_is_given():
     _steps(classifier, Plan(16, 16), 40)
     with classifier.spot_checks.active():
         classifier.predict(_images(SIZE))
+
+
+@pytest.mark.parametrize("size", [1e-12, 40.0])
+def test_gradients_of_any_size_are_compared_by_their_direction(size):
+    for net, touches in ((_Plain(), False), (_OtherGradient(), True)):
+        scaled = nn.Sequential(net, _Times(size)).eval()
+        if touches:
+            with pytest.raises(RowsTouch, match="same gradient"):
+                _steps(Classifier(scaled), Plan(SIZE, SIZE), SIZE)
+        else:
+            _steps(Classifier(scaled), Plan(SIZE, SIZE), SIZE)
+
+
+class _Times(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return self.factor * x
