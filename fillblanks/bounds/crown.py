@@ -22,9 +22,7 @@ Slopes = Mapping[int, Tensor]
 """Slopes of the lines below, by the number of the ReLU; float64 that can be (rows, ...)."""
 
 
-def lower_bounds(
-    bounds: Bounds, at: int, rows: Tensor, slopes: Slopes | None = None
-) -> Tensor:
+def lower_bounds(bounds: Bounds, at: int, rows: Tensor, slopes: Slopes | None = None) -> Tensor:
     """Lower bounds of linear functions of the values of step `at`, float64 (rows,).
 
     `rows` are the coefficients of these functions, float64 (rows, ...). The bounds hold for all
@@ -106,13 +104,18 @@ class _Backward:
         chord = high / (high - low).where(loose, 1.0) * (1 + gamma64(0))
         above = torch.where(loose, chord, known)
         offset = torch.where(loose, -chord * low, 0.0)
-        below = self._slopes.get(number)
-        below = (high > -low).to(rows.dtype) if below is None else below.clamp(0, 1)
-        below = torch.where(loose, below, known)
+        below = torch.where(loose, self._slope_below(number, given), known)
         positive, negative = rows.clamp(min=0), rows.clamp(max=0)
         self._add(negative * offset)
         self._widen(rows, given.size, gamma64(rows[0].numel()))
         self._give(step.inputs[0], positive * below + negative * above)
+
+    def _slope_below(self, number: int, given: Interval) -> Tensor:
+        slope = self._slopes.get(number)
+        if slope is None:
+            return (given.high > -given.low).to(given.low.dtype)
+        # A clamp has no gradient at its ends, where slopes begin.
+        return slope + (slope.clamp(0, 1) - slope).detach()
 
     def _give(self, number: int, rows: Tensor) -> None:
         if number in self._left:

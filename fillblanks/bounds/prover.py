@@ -51,7 +51,7 @@ class Prover:
         """
         with torch.no_grad():
             bounds = Bounds(self.program, box_of(self._classifier, image, blank))
-            rows = margin_rows(self._logits, answer).to(bounds.intervals[-1].low.device)
+            rows = margin_rows(self._logits, answer).to(self.program.device)
             ibp = _ibp_margin(bounds, answer)
             last = len(self.program.steps) - 1
             each = lower_bounds(tightened(bounds), last, rows)

@@ -47,7 +47,7 @@ class Reader:
 
     def __init__(self, classifier: Classifier, shape: Shape, batch: int):
         """`shape` is (C, H, W), `batch` the number of images with which the graph was run."""
-        self.dtype, self._batch = classifier.dtype, batch
+        self.dtype, self._device, self._batch = classifier.dtype, classifier.device, batch
         self._steps: list[Step] = [Images()]
         self._shapes: list[Shape] = [shape]
         # Of each node: a constant, or the number of its step.
@@ -89,7 +89,9 @@ class Reader:
         if last is None or len(self._shapes[last]) != 1:
             raise NotBounded("Expected a graph from images to logits (N, K), got another.")
         end = last + 1
-        return Program(tuple(self._steps[:end]), tuple(self._shapes[:end]), self.dtype)
+        return Program(
+            tuple(self._steps[:end]), tuple(self._shapes[:end]), self.dtype, self._device
+        )
 
     def _follows(self, node: Node) -> bool:
         """Whether a node's value depends on the images, or on how many there are."""

@@ -47,8 +47,8 @@ class Affine:
     `apply` takes the values of `inputs` and gives the linear part; `absolute` does the same with
     absolute weights. `terms` is the number of products that a value is the sum of in the network;
     0: the network does not round it. `back` takes coefficients (rows, ...) of the values and gives
-    those of the inputs; by default the derivative of `apply` does so. `spare` is added to the sum of
-    the absolute values of all terms, if parts of the constant cancel. If the value is the maximum
+    those of the inputs; by default the derivative of `apply` does so. `spare` is added to the sum
+    of the absolute values of all terms, if parts of the constant cancel. If the value is the maximum
     of some steps, `largest_of` names them, which gives tighter intervals.
     """
 
@@ -98,13 +98,14 @@ Step = Images | Affine | Relu
 class Program:
     """A network as steps in the order in which they are computed; the last gives the logits.
 
-    `shapes` are those of the values without the axis of rows, `dtype` is the one in which the
-    network computes.
+    `shapes` are those of the values without the axis of rows, `dtype` and `device` are those of the
+    network.
     """
 
     steps: tuple[Step, ...]
     shapes: tuple[Shape, ...]
     dtype: torch.dtype
+    device: torch.device
 
     @property
     def activations(self) -> int:
