@@ -74,19 +74,25 @@ class Worst(NamedTuple):
 
 
 def pgd(
-    classifier: Classifier, cases: Cases, *, steps: int = 20, restarts: int = 4, chunk: int = 64
+    classifier: Classifier,
+    cases: Cases,
+    *,
+    steps: int = 20,
+    restarts: int = 4,
+    start: Worst | None = None,
+    chunk: int = 64,
 ) -> Worst:
     """The worst fills found by projected gradient descent (Madry et al. 2018, arXiv 1706.06083).
 
-    The sign of the margin's gradient is followed inside the blank, from the image itself and from
-    random fills. It takes `restarts` x (`steps` + 1) passes a case, all but one of a restart with a
-    gradient.
+    The sign of the margin's gradient is followed inside the blank, from `start`, by default the
+    image itself, and then from random fills. Nothing better than `start` is given back. It takes
+    `restarts` x (`steps` + 1) passes a case, all but one of a restart with a gradient.
     """
 
-    def one(some: Cases) -> Worst:
-        best = _nothing(some)
+    def one(some: Cases, best: Worst) -> Worst:
+        first = best.images
         for restart in range(restarts):
-            fills = some.images if restart == 0 else _random(some, -1 - restart)
+            fills = first if restart == 0 else _random(some, -1 - restart)
             for step in range(steps + 1):
                 with torch.enable_grad():
                     given = some.filled(fills).requires_grad_()
@@ -100,31 +106,34 @@ def pgd(
                 fills = (given.detach() - size * slope.sign()).clamp(0, 1)
         return best
 
-    return _in_chunks(classifier, cases, one, chunk)
+    return _in_chunks(classifier, cases, one, chunk, start)
 
 
-def random_search(classifier: Classifier, cases: Cases, *, tries: int, chunk: int = 64) -> Worst:
-    """The worst fills found without a gradient: random ones, then the worst one partly redrawn.
+def random_search(
+    classifier: Classifier,
+    cases: Cases,
+    *,
+    tries: int,
+    start: Worst | None = None,
+    chunk: int = 64,
+) -> Worst:
+    """The worst fills found without a gradient: the worst one, partly redrawn at random.
 
     A redrawn fill is kept if its margin is smaller. Of a network that gives classes alone all
-    margins are equal until the answer is broken.
+    margins are equal until the answer is broken. `start` is as in `pgd`.
     """
 
-    def one(some: Cases) -> Worst:
-        best = _nothing(some)
-        first = -(-tries // 2)
+    def one(some: Cases, best: Worst) -> Worst:
         for number in range(tries):
-            fills = _random(some, number)
-            if number >= first:
-                share = _REDRAWN[0] + (_REDRAWN[1] - _REDRAWN[0]) * (number - first) / first
-                kept = _uniform(some, number, again=1)[:, :1] >= share
-                fills = torch.where(kept, best.images, fills)
+            share = _REDRAWN[0] + (_REDRAWN[1] - _REDRAWN[0]) * number / tries
+            kept = _uniform(some, number, again=1)[:, :1] >= share
+            fills = torch.where(kept, best.images, _random(some, number, again=2))
             given = some.filled(fills)
             best = _worse(best, some, given, classifier(given))
         return best
 
     with torch.no_grad():
-        return _in_chunks(classifier, cases, one, chunk)
+        return _in_chunks(classifier, cases, one, chunk, start)
 
 
 def random_fills(classifier: Classifier, cases: Cases, *, tries: int, chunk: int = 64) -> Worst:
@@ -133,8 +142,7 @@ def random_fills(classifier: Classifier, cases: Cases, *, tries: int, chunk: int
     In turn they are noise of all greys, noise of black and white, and one random colour.
     """
 
-    def one(some: Cases) -> Worst:
-        best = _nothing(some)
+    def one(some: Cases, best: Worst) -> Worst:
         for number in range(tries):
             given = some.filled(_random(some, number))
             best = _worse(best, some, given, classifier(given))
@@ -152,19 +160,25 @@ def margins_of(logits: Tensor, answers: Tensor) -> Tensor:
 
 
 def _in_chunks(
-    classifier: Classifier, cases: Cases, one: Callable[[Cases], Worst], chunk: int
+    classifier: Classifier,
+    cases: Cases,
+    one: Callable[[Cases, Worst], Worst],
+    chunk: int,
+    start: Worst | None = None,
 ) -> Worst:
+    start = start or _nothing(cases)
     found = []
     with classifier.steady():
         for rows in torch.arange(len(cases)).split(chunk):
             some = cases.rows(rows).on(classifier.device)
             given = replace(some, images=classifier.to_device(some.images))
-            found.append(one(given))
+            before = Worst(*(column[rows].to(classifier.device) for column in start))
+            found.append(one(given, before._replace(images=before.images.to(given.images))))
     return Worst(*(torch.cat(column).cpu() for column in zip(*found, strict=True)))
 
 
 def _nothing(cases: Cases) -> Worst:
-    margins = torch.full((len(cases),), torch.inf, dtype=torch.float64, device=cases.images.device)
+    margins = torch.full((len(cases),), torch.inf, dtype=torch.float64)
     return Worst(cases.images, margins, cases.answers)
 
 
@@ -182,9 +196,9 @@ def _worse(best: Worst, cases: Cases, given: Tensor, logits: Tensor) -> Worst:
     )
 
 
-def _random(cases: Cases, number: int) -> Tensor:
+def _random(cases: Cases, number: int, again: int = 0) -> Tensor:
     """Random fills of one try, (n, C, H, W)."""
-    uniform = _uniform(cases, number)
+    uniform = _uniform(cases, number, again)
     if number % 3 == 0:
         return uniform
     if number % 3 == 1:
@@ -195,6 +209,6 @@ def _random(cases: Cases, number: int) -> Tensor:
 def _uniform(cases: Cases, number: int, again: int = 0) -> Tensor:
     """Uniform values in [0, 1], a pure function of seed, image, blank and try."""
     count = cases.images[0].numel()
-    draws = _DRAW + (cases.numbers << 24) + 4 * number + 2 * again
+    draws = _DRAW + (cases.numbers << 24) + 4 * number + again
     drawn = keys(cases.seed, cases.indices, draws, count) & 0xFFFFFF
     return (drawn.to(cases.images.dtype) / 0xFFFFFF).clamp(0, 1).view_as(cases.images)

@@ -18,12 +18,12 @@ _RATE, _DECAY = 0.3, 0.97  # of the optimised slopes; chosen after looking at MN
 class Margin(NamedTuple):
     """Lower bounds of the smallest margin, the logit of the answer minus the largest other one.
 
-    NaN if a bound is not finite.
+    Each is at least as large as the one before; NaN if a bound is not finite.
     """
 
     ibp: float  # by intervals alone
-    crown: float  # by linear bounds
-    best: float  # the largest of all, with optimised slopes if they were asked for
+    crown: float  # by linear bounds and intervals
+    best: float  # the same with optimised slopes, if they were asked for
 
 
 class Prover:
@@ -52,15 +52,14 @@ class Prover:
         with torch.no_grad():
             bounds = Bounds(self.program, box_of(self._classifier, image, blank))
             rows = margin_rows(self._logits, answer).to(self.program.device)
-            ibp = _ibp_margin(bounds, answer)
+            by_interval = _interval_margins(bounds, answer)
             last = len(self.program.steps) - 1
             each = lower_bounds(tightened(bounds), last, rows)
-            crown = _smallest(each)
-            best = max(ibp, _ibp_margin(bounds, answer), crown) if crown == crown else crown
-        if steps and not best > 0:
-            better = self._optimised(bounds, rows, steps)
-            best = _smallest(torch.maximum(each, better))
-        return Margin(ibp, crown, best)
+            each = torch.maximum(each, _interval_margins(bounds, answer))
+        crown = best = _smallest(each)
+        if steps and not crown > 0:
+            best = _smallest(torch.maximum(each, self._optimised(bounds, rows, steps)))
+        return Margin(_smallest(by_interval), crown, best)
 
     @property
     def _logits(self) -> int:
@@ -69,6 +68,8 @@ class Prover:
     def _optimised(self, bounds: Bounds, rows: Tensor, steps: int) -> Tensor:
         """Lower bounds of each row, the best that were seen."""
         slopes = _default_slopes(bounds, len(rows))
+        if not slopes:
+            return torch.full((len(rows),), -torch.inf, dtype=rows.dtype, device=rows.device)
         last = len(self.program.steps) - 1
         best = torch.full((len(rows),), -torch.inf, dtype=rows.dtype, device=rows.device)
         optimiser = torch.optim.Adam(slopes.values(), lr=_RATE)
@@ -115,10 +116,11 @@ def margin_rows(classes: int, answer: int) -> Tensor:
     return rows[torch.arange(classes) != answer]
 
 
-def _ibp_margin(bounds: Bounds, answer: int) -> float:
+def _interval_margins(bounds: Bounds, answer: int) -> Tensor:
+    """Lower bounds of the margins over each other class by intervals, float64 (K - 1,)."""
     low, high = (one[0] for one in bounds.intervals[-1])
     others = torch.arange(len(low), device=low.device) != answer
-    return _smallest(low[answer] - high[others])
+    return low[answer] - high[others]
 
 
 def _smallest(values: Tensor) -> float:

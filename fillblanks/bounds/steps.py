@@ -48,8 +48,8 @@ class Affine:
     absolute weights. `terms` is the number of products that a value is the sum of in the network;
     0: the network does not round it. `back` takes coefficients (rows, ...) of the values and gives
     those of the inputs; by default the derivative of `apply` does so. `spare` is added to the sum
-    of the absolute values of all terms, if parts of the constant cancel. If the value is the maximum
-    of some steps, `largest_of` names them, which gives tighter intervals.
+    of the absolute values of all terms, if parts of the constant cancel. If the value is the
+    maximum of some steps, `largest_of` names them, which gives tighter intervals.
     """
 
     inputs: tuple[int, ...]
