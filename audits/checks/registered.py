@@ -8,6 +8,8 @@ from typing import Literal, get_args, get_origin
 
 from audits.checks.ablation import Ablation
 from audits.checks.base import Check, Needs
+from audits.checks.blank_attack import BlankAttack
+from audits.checks.blank_proof import BlankProof
 from audits.checks.calibration import Calibration
 from audits.checks.class_pictures import ClassPictures
 from audits.checks.completion import Completion
@@ -43,6 +45,8 @@ _OURS: tuple[type[Check], ...] = (
     PlantedDefect,
     Concepts,
     SufficientPatches,
+    BlankProof,
+    BlankAttack,
 )
 
 

@@ -50,6 +50,10 @@ Shows = Literal[
     # Of `sufficient_patches`, beside "looked_at".
     "enough",  # the patches that suffice, on blank
     "rest",  # the image without them
+    # Of `blank_proof` and `blank_attack`, beside "looked_at".
+    "tried",  # the blanks that were tried
+    "hidden",  # the blank in which the answer is the least sure
+    "worst",  # the fill of it that comes closest to another answer
 ]
 """What a picture shows."""
 

@@ -40,6 +40,9 @@ SHOWN: dict[Shows, str] = {
     "heat": "where an image has it",
     "enough": "patches that suffice",
     "rest": "the image without them",
+    "tried": "the blanks that were tried",
+    "hidden": "the weakest blank",
+    "worst": "its worst fill",
 }
 """What a picture shows, in the words of the page; of other pictures their captions say it."""
 

@@ -1,0 +1,82 @@
+"""The bounds of `blank_proof`: of each case, and the radius of each image."""
+
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+
+from audits.checks._shared.blank_figures import states_of
+from audits.checks._shared.blank_pictures import State
+from audits.checks._shared.blanks import Attacked
+from audits.checks.context import AuditContext
+from audits.errors import NotApplicable
+from audits.evidence.codec import Part
+from fillblanks import Classifier
+from fillblanks.bounds.lipschitz import lipschitz, radius
+from fillblanks.bounds.prover import Prover
+from fillblanks.bounds.reading import NotBounded
+
+MOST_ACTIVATIONS = 60_000
+"""Values that go through a ReLU in the largest network that is bounded: minutes a bound."""
+
+_Kept = tuple[tuple[int, int, int], Prover, float | None]
+_KEPT: WeakKeyDictionary[Classifier, _Kept] = WeakKeyDictionary()
+
+
+def bounded(audit: AuditContext, attacked: Attacked, optimised: int) -> Part:
+    """Lower bounds of margins, float64 (n, b): `ibp`, `crown` and `best`, and `radius` (n,).
+
+    Broken cases have no bounds, NaN. Without a Lipschitz constant radii are NaN. Raises
+    NotApplicable if the network cannot be bounded, and ValueError if a fill was found whose margin
+    is below a bound.
+    """
+    prover, constant = _prover(audit)
+    part, cases = attacked.part, attacked.cases
+    shape = part["blank"].shape
+    found = {name: np.full(shape, np.nan) for name in ("ibp", "crown", "best")}
+    radii = np.full(shape[0], np.nan)
+    broken = states_of(part) == State.BROKEN
+    with audit.classifier.steady():
+        for (row, number), is_broken in np.ndenumerate(broken):
+            case, answer = row * shape[1] + number, int(part["read"][row])
+            if answer < 0:
+                continue
+            image = cases.images[case]
+            if constant is not None and number == 0:
+                radii[row] = radius(prover, constant, image, answer)
+            if not is_broken:
+                margin = prover.margin(image, cases.blanks[case], answer, steps=optimised)
+                for name, value in zip(found, margin, strict=True):
+                    found[name][row, number] = value
+    if (found["best"] > part["worst_margin"]).any():
+        raise ValueError(
+            "Expected every fill within the bounds, got one with a smaller margin: the network "
+            "does not compute as its graph says, as with TF32 or a fast convolution. Audit it on "
+            "a CPU."
+        )
+    return {**found, "radius": radii}
+
+
+def _prover(audit: AuditContext) -> tuple[Prover, float | None]:
+    """The prover of the audited network, and its Lipschitz constant, kept if it stays."""
+    classifier = audit.classifier
+    kept = _KEPT.get(classifier)
+    if kept is not None and kept[0] == audit.shape:
+        return kept[1], kept[2]
+    first = np.resize(np.arange(min(2, len(audit.images))), 2)
+    try:
+        prover = Prover(classifier, classifier.to_input(audit.images.tensor(first)))
+    except NotBounded as error:
+        raise NotApplicable(
+            f"The network cannot be bounded: {error} blank_attack takes any network."
+        ) from error
+    if prover.program.activations > MOST_ACTIVATIONS:
+        raise NotApplicable(
+            f"Expected at most {MOST_ACTIVATIONS:,} values that go through a ReLU, got "
+            f"{prover.program.activations:,}. Take blank_attack, which proves nothing."
+        )
+    with torch.no_grad():
+        constant = lipschitz(prover.program)
+    if classifier.constant:
+        _KEPT[classifier] = audit.shape, prover, constant
+    return prover, constant
