@@ -31,6 +31,11 @@ def lower_bounds(bounds: Bounds, at: int, rows: Tensor, slopes: Slopes | None = 
     return _Backward(bounds, slopes or {}).run(at, rows)
 
 
+def interval_bounds(bounds: Bounds, at: int, rows: Tensor) -> Tensor:
+    """The same from the intervals of the inputs of step `at` alone (IBP)."""
+    return _Backward(bounds, {}).run(at, rows, first=at)
+
+
 def tightened(bounds: Bounds) -> Bounds:
     """The bounds with tighter intervals before each ReLU whose input may be of either sign.
 
@@ -63,24 +68,26 @@ class _Backward:
     def __init__(self, bounds: Bounds, slopes: Slopes):
         self._bounds, self._program, self._slopes = bounds, bounds.program, slopes
 
-    def run(self, at: int, rows: Tensor) -> Tensor:
+    def run(self, at: int, rows: Tensor, first: int = 0) -> Tensor:
+        """Lower bounds; steps before `first` are taken for what their intervals say."""
         self._total = rows.new_zeros(len(rows))
         self._sizes = rows.new_zeros(len(rows))  # of all that was added
         self._slack = rows.new_zeros(len(rows))
         self._left = {at: rows}
         for number in range(at, -1, -1):
             if number in self._left:
-                self._through(number, self._left.pop(number))
+                rows = self._left.pop(number)
+                if number < first:
+                    self._from_interval(number, rows)
+                else:
+                    self._through(number, rows)
         rounded = gamma64(8 * (at + 1)) * self._sizes + _SUMS * self._slack
         return self._total - rounded
 
     def _through(self, number: int, rows: Tensor) -> None:
         step = self._program.steps[number]
         if isinstance(step, Images):
-            box = self._bounds.intervals[number]
-            centre, reach = (box.low + box.high) / 2, (box.high - box.low) / 2
-            self._add(rows * centre - rows.abs() * reach)
-            self._widen(rows, box.size, gamma64(rows[0].numel()))
+            self._from_interval(number, rows)
         elif isinstance(step, Affine):
             if step.constant is not None:
                 self._add(rows * step.constant)
@@ -93,6 +100,12 @@ class _Backward:
                 self._give(i, one)
         else:
             self._through_relu(number, step, rows)
+
+    def _from_interval(self, number: int, rows: Tensor) -> None:
+        box = self._bounds.intervals[number]
+        centre, reach = (box.low + box.high) / 2, (box.high - box.low) / 2
+        self._add(rows * centre - rows.abs() * reach)
+        self._widen(rows, box.size, gamma64(rows[0].numel()))
 
     def _through_relu(self, number: int, step: Relu, rows: Tensor) -> None:
         given = self._bounds.intervals[step.inputs[0]]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fillblanks.bounds.crown import lower_bounds, tightened
+from fillblanks.bounds.crown import interval_bounds, lower_bounds, tightened
 from fillblanks.bounds.interval import Bounds
 from fillblanks.bounds.reading import NotBounded, program_of
 from fillblanks.bounds.steps import Interval, Program, Relu
@@ -52,14 +52,14 @@ class Prover:
         with torch.no_grad():
             bounds = Bounds(self.program, box_of(self._classifier, image, blank))
             rows = margin_rows(self._logits, answer).to(self.program.device)
-            by_interval = _interval_margins(bounds, answer)
             last = len(self.program.steps) - 1
+            by_intervals = interval_bounds(bounds, last, rows)
             each = lower_bounds(tightened(bounds), last, rows)
-            each = torch.maximum(each, _interval_margins(bounds, answer))
+            each = each.maximum(interval_bounds(bounds, last, rows)).maximum(by_intervals)
         crown = best = _smallest(each)
         if steps and not crown > 0:
             best = _smallest(torch.maximum(each, self._optimised(bounds, rows, steps)))
-        return Margin(_smallest(by_interval), crown, best)
+        return Margin(_smallest(by_intervals), crown, best)
 
     @property
     def _logits(self) -> int:
@@ -114,13 +114,6 @@ def margin_rows(classes: int, answer: int) -> Tensor:
     rows = -torch.eye(classes, dtype=torch.float64)
     rows[:, answer] += 1
     return rows[torch.arange(classes) != answer]
-
-
-def _interval_margins(bounds: Bounds, answer: int) -> Tensor:
-    """Lower bounds of the margins over each other class by intervals, float64 (K - 1,)."""
-    low, high = (one[0] for one in bounds.intervals[-1])
-    others = torch.arange(len(low), device=low.device) != answer
-    return low[answer] - high[others]
 
 
 def _smallest(values: Tensor) -> float:
