@@ -17,7 +17,7 @@ from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
 
-_BOUND = 1000  # passes that take as long as the bound of one case, in networks of the demo's size
+_BOUND = 1000  # passes that take about as long as the bound of one case, in a small network
 
 
 class BlankProof(BlankCheck):
@@ -31,7 +31,7 @@ class BlankProof(BlankCheck):
     network in its own dtype.
 
     Convolutions, linear layers, batch normalisation, average and max pooling, ReLU, sums and
-    concatenations can be bounded, in networks of up to 60,000 values that go through a ReLU. With
+    concatenations can be bounded, in networks of up to 12,000 values that go through a ReLU. With
     anything else the check does not apply and names the operation; `blank_attack` takes any
     network, and proves nothing.
 
