@@ -77,6 +77,24 @@ def _linear(reader: "Reader", node: Node, shape: Shape) -> int | None:
     )
 
 
+def _multiplied(reader: "Reader", node: Node, shape: Shape) -> int | None:
+    """Values (N, F) times a constant matrix (F, K)."""
+    given = reader.step(node.args[0])
+    if given is None or node.kwargs or len(reader.shape_of(given)) != 1:
+        return None
+    matrix = reader.constant(node.args[1])
+    if matrix.ndim != 2:
+        return None
+    return reader.affine(
+        (given,),
+        shape,
+        lambda x: x @ matrix,
+        lambda x: x @ matrix.abs(),
+        terms=len(matrix) + 1,
+        back=lambda rows: (rows @ matrix.T,),
+    )
+
+
 def _batch_norm(reader: "Reader", node: Node, shape: Shape) -> int | None:
     given = reader.step(node.args[0])
     if given is None or node.kwargs:
@@ -343,7 +361,9 @@ OPERATIONS: dict[str, Operation] = {
     "linear": _linear,
     "max_pool2d": _max_pool,
     "max_pool2d_with_indices": _max_pool,
+    "matmul": _multiplied,
     "mean": _mean,
+    "mm": _multiplied,
     "mul": _scaled,
     "permute": _moved,
     "relu": _relu,

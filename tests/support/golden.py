@@ -17,6 +17,8 @@ from fixed_net import fixed_classifier
 
 from audits.checks.ablation import Ablation
 from audits.checks.base import Check
+from audits.checks.blank_attack import BlankAttack
+from audits.checks.blank_proof import BlankProof
 from audits.checks.calibration import Calibration
 from audits.checks.class_pictures import ClassPictures
 from audits.checks.completion import Completion
@@ -86,6 +88,8 @@ CHECKS: tuple[Check, ...] = (
     SufficientPatches(
         label="sufficient_patches_occlusion", images=20, order="occlusion", patch_size=7
     ),
+    BlankProof(images=4, blanks=3, steps=6, restarts=2),
+    BlankAttack(images=6, blanks=4, steps=6, restarts=2),
 )
 
 

@@ -59,8 +59,8 @@ def sentence(parts: Sequence[Part], size: int, tries: int) -> str:
     """The meaning of the figures, in plain words."""
     n = counted(parts)
     return (
-        f"Of {n['cases']:,} cases ({n['images']:,} images, {n['blanks']} blanks of {size}x{size} "
-        f"pixels in each) {n['proven']:,} are proven: whatever stands in the blank, the answer "
-        f"stays. For {n['broken']:,} a fill was found that changes it (by {tries} random fills: "
-        f"{n['random']:,}), and {n['undecided']:,} are undecided."
+        f"{n['proven']:,} of {n['cases']:,} cases ({n['images']:,} images, {n['blanks']} blanks of "
+        f"{size}x{size} pixels in each) are proven: whatever stands in the blank, the answer stays. "
+        f"A fill that changes it was found in {n['broken']:,} (by {tries} random fills in "
+        f"{n['random']:,}); undecided: {n['undecided']:,}."
     )

@@ -94,7 +94,7 @@ def test_cases_are_proven_broken_or_undecided_and_all_are_counted(found, parts):
     assert shares["proven"].value > 0.5
     assert found.metrics["radius"].estimate.value > 0
     assert found.metrics["proven_by_intervals"].estimate.value <= shares["proven"].value
-    assert f"{(states == State.PROVEN).sum()} are proven" in found.sentence
+    assert f"{(states == State.PROVEN).sum()} of 24 cases" in found.sentence
     assert differences(PROOF.declared_metrics(reference=False), found.metrics) == []
     assert all(metric.bounds is None for metric in found.metrics.values())
 
