@@ -60,7 +60,7 @@ def sentence(parts: Sequence[Part], size: int, tries: int) -> str:
     n = counted(parts)
     return (
         f"{n['proven']:,} of {n['cases']:,} cases ({n['images']:,} images, {n['blanks']} blanks of "
-        f"{size}x{size} pixels in each) are proven: whatever stands in the blank, the answer stays. "
+        f"{size}x{size} pixels in each) are proven: whatever stands there, the answer stays. "
         f"A fill that changes it was found in {n['broken']:,} (by {tries} random fills in "
         f"{n['random']:,}); undecided: {n['undecided']:,}."
     )

@@ -23,9 +23,9 @@ class State(IntEnum):
 
 STEPS: dict[Shows, str] = {
     "looked_at": "the image",
-    "tried": "the blanks that were tried",
-    "hidden": "the weakest blank",
-    "worst": "its worst fill",
+    "tried": "blanks tried",
+    "hidden": "weakest blank",
+    "worst": "worst fill",
 }
 """The pictures of one image, in their order."""
 
