@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from audits.checks._blank_proof.bounds import bounded
+from audits.checks._blank_proof.bounds import bounded, prover_of
 from audits.checks._blank_proof.figures import declared, measured, sentence
 from audits.checks._shared.blank_figures import COLUMN_WORDS, cases_table, images_table, states_of
 from audits.checks._shared.blank_pictures import legend, pictures, shown
@@ -65,6 +65,7 @@ class BlankProof(BlankCheck):
         return self.passes(images) + images * self.blanks * _BOUND
 
     def measure(self, audit: AuditContext, unit: Unit) -> Part:
+        prover_of(audit)  # no search in vain
         attacked = self.attacked(audit, unit)
         part = attacked.part | bounded(audit, attacked, self.optimised)
         return part | shown(audit, unit, attacked.cases, attacked.worst, states_of(part))

@@ -29,11 +29,10 @@ _KEPT: WeakKeyDictionary[Classifier, _Kept] = WeakKeyDictionary()
 def bounded(audit: AuditContext, attacked: Attacked, optimised: int) -> Part:
     """Lower bounds of margins, float64 (n, b): `ibp`, `crown` and `best`, and `radius` (n,).
 
-    Broken cases have no bounds, NaN. Without a Lipschitz constant radii are NaN. Raises
-    NotApplicable if the network cannot be bounded, and ValueError if a fill was found whose margin
-    is below a bound.
+    Broken cases have no bounds, NaN. Without a Lipschitz constant radii are NaN. Raises ValueError
+    if a fill was found whose margin is below a bound, and NotApplicable as `prover_of`.
     """
-    prover, constant = _prover(audit)
+    prover, constant = prover_of(audit)
     part, cases = attacked.part, attacked.cases
     shape = part["blank"].shape
     found = {name: np.full(shape, np.nan) for name in ("ibp", "crown", "best")}
@@ -60,8 +59,11 @@ def bounded(audit: AuditContext, attacked: Attacked, optimised: int) -> Part:
     return {**found, "radius": radii}
 
 
-def _prover(audit: AuditContext) -> tuple[Prover, float | None]:
-    """The prover of the audited network, and its Lipschitz constant, kept if it stays."""
+def prover_of(audit: AuditContext) -> tuple[Prover, float | None]:
+    """The prover of the audited network, and its Lipschitz constant, kept if it stays.
+
+    Raises NotApplicable if the network cannot be bounded.
+    """
     classifier = audit.classifier
     kept = _KEPT.get(classifier)
     if kept is not None and kept[0] == audit.shape:
