@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 
-.PHONY: demo demo-photos test test-slow lint docs pictures bench paper completion truth evidence soak
+.PHONY: demo demo-photos test test-slow lint docs pictures bench paper completion truth evidence agreement soak
 
 demo: .venv/installed
 	$(BIN)/fillblanks demo --folder fillblanks-demo
@@ -41,6 +41,9 @@ truth: .venv/installed
 
 evidence: .venv/installed
 	PYTHONPATH=benchmarks $(BIN)/python -W ignore -m evidence $(if $(QUICK),--quick)
+
+agreement: .venv/installed
+	PYTHONPATH=benchmarks OMP_NUM_THREADS=2 $(BIN)/python -W ignore -m agreement $(if $(QUICK),--quick)
 
 # The photographs are those of Debian's gcompris-qt-data. If it is unpacked and not installed,
 # PHOTOGRAPHS names the folder of its .rcc files.

@@ -43,6 +43,12 @@ class Check(Strict):
     With False, parts stay usable when the reference changes.
     """
 
+    asks_versions: ClassVar[bool] = False
+    """Whether `measure` asks the other versions of the model that the config names.
+
+    Keys of parts then contain their digests, and a config without versions is refused.
+    """
+
     needs: ClassVar[Needs] = "gradients"
     """The least that the check needs of a model: tokens that attention mixes (a transformer) and
     the input gradient, the input gradient alone, logits, probabilities, or only the class that the
@@ -62,6 +68,9 @@ class Check(Strict):
 
     places: ClassVar[tuple[str, ...]] = ()
     """The fields that name a folder or None; the process of the model may read what is there."""
+
+    own_places: ClassVar[tuple[str, ...]] = ()
+    """The fields that name a folder which the auditing process alone reads."""
 
     kind: str
     label: str | None = Field(

@@ -37,7 +37,9 @@ class AuditContext:
     plan: Plan
     model: Classifier | None = None
     reference: Classifier | None = None  # an independent model of the same classes
+    versions: tuple[Classifier, ...] = ()  # the other versions, in the order of their names
     contract: InputContract | None = None  # of the model
+    version_names: tuple[str, ...] = ()  # URIs of other versions of the model
     expects_reference: bool = False  # for the auditing process, which has no model
 
     @property

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 import pandas as pd
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field
 
 from audits.checks._evidence.figures import (
     COLUMN_WORDS,
@@ -16,7 +16,6 @@ from audits.checks._evidence.figures import (
     measured,
     sentence,
 )
-from audits.checks._evidence.maps import DRAWS, Baseline, Method, MethodName, default_patch
 from audits.checks._evidence.pictures import STEPS, legend, pictures, shown
 from audits.checks._evidence.regions import (
     READ,
@@ -34,7 +33,8 @@ from audits.checks._evidence.trial import (
     trial_form,
 )
 from audits.checks._shared.forms import columns_form, shown_form
-from audits.checks.base import Check, Needs
+from audits.checks._shared.map_check import MapCheck
+from audits.checks._shared.maps import Method
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
 from audits.data.imageset import ImageSet
@@ -43,16 +43,12 @@ from audits.errors import AuditError
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
-from audits.strict import Ratio
-from fillblanks.attribution.pami import RADIUS, STRIDE
 
 _UNIT_VALUES = 100_000_000  # in all masked images of a unit: some seconds to a few minutes
 _UNIT_IMAGES = 64
-_MOST_DRAWS = 100_000
-_PATCHES = 64  # of a square image by default, at most; a unit knows its own number
 
 
-class EvidenceMaps(Check):
+class EvidenceMaps(MapCheck):
     """Maps of the patches on which the model's answers rest, and whether these maps hold.
 
     The map of an image is of the class that the model gives it. `blank_difference` is the
@@ -75,8 +71,6 @@ class EvidenceMaps(Check):
 
     kind: Literal["evidence"] = "evidence"
     version: ClassVar[int] = 1
-    asks_reference: ClassVar[bool] = False
-    needs: ClassVar[Needs] = "probabilities"
     places: ClassVar[tuple[str, ...]] = ("regions",)
     plain_name: ClassVar[str] = "Where the model looks"
     how_to_read: ClassVar[tuple[str, ...]] = (
@@ -89,51 +83,11 @@ class EvidenceMaps(Check):
         "not show what the model has learnt.",
     )
     column_words: ClassVar[Mapping[str, str]] = COLUMN_WORDS
-    method: MethodName = Field(
-        default="blank_difference", description="blank_difference, occlusion, pami or sobol"
-    )
-    patch_size: PositiveInt | None = Field(
-        default=None,
-        description="pixels; default an eighth of the shorter side, from 65 pixels a quarter",
-    )
-    draws: Annotated[int, Field(ge=1, le=_MOST_DRAWS)] | None = Field(
-        default=None,
-        description="random masks an image, for blank_difference (default 512) and sobol (a power "
-        "of two, default 16; it takes as many passes for each patch)",
-    )
-    mask_ratio: Ratio = Field(
-        default=0.25, description="share of patches that is blank, for blank_difference"
-    )
-    radius: Ratio = Field(
-        default=RADIUS, description="of the discs of pami, as a share of the shorter side"
-    )
-    stride: Ratio = Field(
-        default=STRIDE, description="between the discs of pami, as a share of the shorter side"
-    )
-    baseline: Baseline = Field(
-        default="black", description="what the method puts where it hides: black or blurred"
-    )
-
     regions: Annotated[Told, Field(union_mode="left_to_right")] | None = Field(
         default=None,
         description="what the answer is to rest on: a folder of masks, named like the images and "
         "white there; or four columns of the data's table with boxes, [left, top, right, bottom]",
     )
-
-    @model_validator(mode="after")
-    def _only_its_own(self) -> Self:
-        owners: dict[str, tuple[str, ...]] = {
-            "draws": tuple(DRAWS),
-            "mask_ratio": ("blank_difference",),
-            "radius": ("pami",),
-            "stride": ("pami",),
-        }
-        for name, methods in owners.items():
-            # A check that is settled or read again has all fields.
-            default = type(self).model_fields[name].default
-            if self.method not in methods and getattr(self, name) != default:
-                raise ValueError(f"expected {name} for {' or '.join(methods)}, got {self.method}")
-        return self
 
     def declared_metrics(self, reference: bool) -> dict[str, Metric]:
         return declared() | (declared_in_regions() if self.regions else {})
@@ -141,43 +95,16 @@ class EvidenceMaps(Check):
     def captions(self) -> tuple[str, ...]:
         return tuple(STEPS.values())
 
-    def settled(self, shape: tuple[int, int, int]) -> Self:
-        return self.model_copy(
-            update={
-                "patch_size": self.patch_size or default_patch(shape),
-                "draws": self.draws or DRAWS.get(self.method),
-            }
-        )
-
-    def _method(self, shape: tuple[int, int, int]) -> Method:
-        own = self.settled(shape)
-        return Method(
-            self.method,
-            own.patch_size or 1,
-            own.draws or 1,
-            self.mask_ratio,
-            self.radius,
-            self.stride,
-            self.baseline,
-        )
-
-    def impossible(self, shape: tuple[int, int, int]) -> str:
-        method = self._method(shape)
-        try:
-            method.expect(*shape[1:])
-            expect_subsets(method.patches(*shape[1:]))
-        except ValueError as error:
-            height, width = shape[1:]
-            size = method.patch_size
-            return f"{self.name}, patch_size {size} on images of {height}x{width}: {error}"
-        return ""
+    def _expect(self, method: Method, height: int, width: int) -> None:
+        super()._expect(method, height, width)
+        expect_subsets(method.patches(height, width))
 
     def unit_images(self, audit: AuditContext) -> int:
-        values = math.prod(audit.shape) * self._passes(self._map_passes(audit), maps=2)
+        values = math.prod(audit.shape) * self._passes(self.map_passes(audit), maps=2)
         return max(1, min(_UNIT_IMAGES, _UNIT_VALUES // values))
 
     def units(self, audit: AuditContext) -> list[Unit]:
-        cell: tuple[tuple[str, Any], ...] = (("passes", self._map_passes(audit)),)
+        cell: tuple[tuple[str, Any], ...] = (("passes", self.map_passes(audit)),)
         if self.regions:
             cell += regions_cell(audit, self._regions(audit.images), self.chosen(audit))
         return [replace(unit, cell=cell) for unit in super().units(audit)]
@@ -200,20 +127,11 @@ class EvidenceMaps(Check):
         backgrounds = 2 if self.regions else 0
         return 1 + faithfulness_passes() + maps * of_map + backgrounds
 
-    def _map_passes(self, audit: AuditContext) -> int:
-        return self._method(audit.shape).passes(*audit.shape[1:])
-
     def passes(self, images: int) -> int:
-        return images * self._passes(self.draws or 1, maps=1)
+        return images * self._passes(self.least_map_passes, maps=1)
 
     def most_passes(self, images: int) -> int:
-        of_map = {
-            "blank_difference": self.draws or 1,
-            "occlusion": _PATCHES,
-            "pami": round(1 / self.stride + 1) ** 2,
-            "sobol": (self.draws or 1) * (_PATCHES + 1),
-        }
-        return images * self._passes(of_map[self.method], maps=2)
+        return images * self._passes(self.most_map_passes, maps=2)
 
     def unit_passes(self, unit: Unit) -> int:
         return len(unit.indices) * self._passes(dict(unit.cell)["passes"], maps=1)
@@ -222,7 +140,7 @@ class EvidenceMaps(Check):
         return len(unit.indices) * self._passes(dict(unit.cell)["passes"], maps=2)
 
     def measure(self, audit: AuditContext, unit: Unit) -> Part:
-        found = trial(audit, unit, self._method(audit.shape))
+        found = trial(audit, unit, self.method_for(audit.shape))
         part = {**found.part, **shown(audit, unit, found.maps)}
         if not self.regions:
             return part
@@ -235,7 +153,7 @@ class EvidenceMaps(Check):
         return part | before_backgrounds(audit, unit, regions, chosen)
 
     def part_form(self, audit: AuditContext, unit: Unit) -> dict[str, Array]:
-        patches = self._method(audit.shape).patches(*audit.shape[1:])
+        patches = self.method_for(audit.shape).patches(*audit.shape[1:])
         named = ("read", *((*READ, "background") if self.regions else ()))
         return {
             **columns_form(audit, unit, *named),
@@ -247,7 +165,7 @@ class EvidenceMaps(Check):
         found, columns = measured(parts), images_columns(parts)
         told = sentence(parts, found)
         if self.regions:
-            size = self._method(audit.shape).patch_size
+            size = self.method_for(audit.shape).patch_size
             of_regions = region_columns(audit, parts, self._regions(audit.images), size)
             found |= measured_in_regions(of_regions, columns["label"])
             columns |= of_regions
@@ -263,5 +181,5 @@ class EvidenceMaps(Check):
             tables={"figures": figures_table(parts)},
             pictures=pictures(self.name, audit, parts, table, self.shown_image),
             legend=legend(self.method),
-            passes=len(table) * self._passes(self._map_passes(audit), maps=maps),
+            passes=len(table) * self._passes(self.map_passes(audit), maps=maps),
         )

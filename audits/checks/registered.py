@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Literal, get_args, get_origin
 
 from audits.checks.ablation import Ablation
+from audits.checks.agreement import Agreement
 from audits.checks.base import Check, Needs
 from audits.checks.blank_attack import BlankAttack
 from audits.checks.blank_proof import BlankProof
@@ -16,6 +17,7 @@ from audits.checks.completion import Completion
 from audits.checks.concepts import Concepts
 from audits.checks.duplicates import Duplicates
 from audits.checks.evidence import EvidenceMaps
+from audits.checks.human_maps import HumanMapsCheck
 from audits.checks.input_doctor import InputDoctor
 from audits.checks.performance import Performance
 from audits.checks.planted_defect import PlantedDefect
@@ -42,6 +44,8 @@ _OURS: tuple[type[Check], ...] = (
     ClassPictures,
     Swap,
     EvidenceMaps,
+    Agreement,
+    HumanMapsCheck,
     PlantedDefect,
     Concepts,
     SufficientPatches,
@@ -78,7 +82,8 @@ def is_ours(kind: object) -> bool:
 
 def places_of_kind(kind: object) -> tuple[str, ...]:
     """The fields in which a check of ours names a place whose files are read."""
-    return next((check.places for check in _OURS if kind in _kinds(check)), ())
+    found = (check.places + check.own_places for check in _OURS if kind in _kinds(check))
+    return next(found, ())
 
 
 def _loaded(point: EntryPoint) -> type[Check]:

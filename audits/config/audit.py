@@ -10,6 +10,7 @@ from pydantic import (
     model_validator,
 )
 
+from audits.checks._shared.several import one_or_several
 from audits.checks.base import Check
 from audits.checks.registered import check_classes
 from audits.config.isolation import Isolation
@@ -83,6 +84,12 @@ class AuditConfig(Strict):
         description="models:/... of an independent model of the same classes, which is asked to "
         "recognise the fills too",
     )
+    versions: tuple[str, ...] = Field(
+        default=(),
+        max_length=16,
+        description="models:/... of other versions of the model, trained on other folds or with "
+        "other seeds, with which `agreement` compares it; the audited one is left out",
+    )
     baseline: str | None = Field(
         default=None,
         description="models:/... of the model that `max_drop` conditions compare with, measured "
@@ -136,6 +143,18 @@ class AuditConfig(Strict):
                 raise ValueError(f"expected {' or '.join(NAMES)}, got {quoted(name)}")
         return names
 
+    @field_validator("versions", mode="before")
+    @classmethod
+    def _one_or_several_versions(cls, given: Any) -> Any:
+        return one_or_several(given)
+
+    @field_validator("versions")
+    @classmethod
+    def _each_version_once(cls, versions: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(versions)) < len(versions):
+            raise ValueError(f"expected each version once, got {', '.join(versions)}")
+        return versions
+
     @field_validator("experiment")
     @classmethod
     def _is_a_name(cls, experiment: str) -> str:
@@ -171,6 +190,16 @@ class AuditConfig(Strict):
             raise ValueError(
                 "expected no environment with isolation: docker, got environment: "
                 f"{self.environment}; install the model's packages in the image"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _versions_are_named(self) -> Self:
+        asking = [check.name for check in self.checks if check.asks_versions]
+        if asking and not self.versions:
+            raise ValueError(
+                f"expected versions beside the check {asking[0]}, which compares the model with "
+                "them, got none: name them, as in versions: [models:/digits/1, models:/digits/2]"
             )
         return self
 

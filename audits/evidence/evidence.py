@@ -42,6 +42,10 @@ Shows = Literal[
     # Of `evidence`.
     "looked_at",
     "evidence",  # the map of the patches on which the image's answer rests
+    # Of `agreement`, beside "looked_at" and "evidence".
+    "evidence_other",  # the map of another version of the model
+    # Of `human_maps`, beside "looked_at" and "evidence".
+    "people",  # where people look
     # Of `planted_defect`, beside "other", "pasted" and "places".
     "pattern",
     # Of `concepts`.

@@ -49,8 +49,13 @@ class AuditKeys:
             seed=self._config.seed,
             setting=self._setting,
             plan=asdict(plan),
+            **(self._versions if check.asks_versions else {}),
             **self._inputs.without_isolation,
         )
+
+    @property
+    def _versions(self) -> dict[str, list[str]]:
+        return {"versions": list(self._inputs.version_digests.values())}
 
     def conclusion(self, check: Check, parts: Sequence[str], plan: Plan) -> str:
         """Of the evidence that the check concludes by `plan` from the parts under these keys."""

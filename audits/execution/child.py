@@ -13,16 +13,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
-from torch import Tensor
 
 from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
 from audits.config.audit import AuditConfig
 from audits.data import places, sources
 from audits.data.remembered import Hashes
-from audits.errors import AuditError, ModelRefused, one_line
+from audits.errors import AuditError, one_line
 from audits.evidence.codec import Part
 from audits.execution.asking_again import Again, First, again
+from audits.execution.beside import Beside
 from audits.execution.first_plan import first_plan
 from audits.execution.peak import reset_peak
 from audits.execution.setting import Setting
@@ -30,14 +30,12 @@ from audits.models import loading
 from audits.models.classes import matched_classes
 from audits.models.files import ModelFiles
 from audits.models.form import Ability, Adaptation
-from audits.models.opening import OpenedNet, opened
-from fillblanks import Classifier, OutOfMemory, Plan, find_device
+from audits.models.opening import opened
+from fillblanks import OutOfMemory, Plan, find_device
 from fillblanks.engine.memory import memory_told
 from fillblanks.spot_checks import RowsTouch
 
 _TRIED = 64  # images at most, on which a model is tried
-_COMPARED = 8  # of them, on which a reference must differ from the audited model
-_ALIKE = 0.9999  # correlation of answers; two trainings of one architecture are far below
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,7 @@ class Job:
     files: ModelFiles
     reference: ModelFiles | None = None
     copies: Mapping[str, str] = field(default_factory=dict)  # of data that are elsewhere, by place
+    versions: tuple[ModelFiles, ...] = ()  # others of the model, in the order of the config
     name: str = field(default_factory=lambda: uuid.uuid4().hex)  # by which `run` asks for it
 
 
@@ -101,7 +100,9 @@ def open_model(job: Job) -> Setting:
         certain=config.preprocessing.overrides,
     )
     classes.expect_logits(net.classes)
-    reference = _open_reference(job, device, some, images.classes, net)
+    beside = Beside(net, some, images.classes, device, config.preprocessing.outputs)
+    reference = beside.reference(job.reference)
+    versions = beside.versions(dict(zip(config.versions, job.versions, strict=True)))
     classifier = net.classifier
     setting = Setting(
         device=_device_name(classifier.device),
@@ -111,6 +112,7 @@ def open_model(job: Job) -> Setting:
         gives=net.gives,
         model=net.adaptation,
         reference=reference.adaptation if reference else Adaptation(),
+        versions=tuple(one.adaptation for one in versions),
         other_gradient=net.other_gradient,
     )
     _opened = Opened(
@@ -121,7 +123,9 @@ def open_model(job: Job) -> Setting:
             plan=first_plan(config, images, setting.largest_chunk),
             model=classifier,
             reference=reference.classifier if reference else None,
+            versions=tuple(one.classifier for one in versions),
             contract=files.contract,
+            version_names=config.versions,
         ),
         net.gives,
         First.of(classifier, some),
@@ -151,53 +155,6 @@ def run(job: str, plan: Plan | None, function: Callable[..., Any], *args: Any) -
     if plan is not None:
         opened = replace(opened, context=replace(opened.context, plan=plan))
     return {"result": function(opened, *args)}
-
-
-def _open_reference(
-    job: Job, device: str, images: Tensor, classes: Sequence[str], own: OpenedNet
-) -> OpenedNet | None:
-    """Refuses a reference of other classes, and one that answers just as the audited model."""
-    files = job.reference
-    if files is None:
-        return None
-    contract, told = files.contract, job.config.preprocessing.outputs
-    certain = contract.outputs is not None
-    if not certain:
-        contract = replace(contract, outputs=told)
-    net = loading.load(files, device, classes)
-    try:
-        reference = opened(net, contract, images, own.classes, 2, certain=certain)
-    except ModelRefused as error:
-        raise ModelRefused(f"reference: {error}") from error
-    if reference.classes != own.classes:
-        raise ModelRefused(
-            f"Expected a reference with logits of {own.classes} classes, got {reference.classes}."
-        )
-    if "predictions" in (own.gives, reference.gives):
-        return reference  # two good models may well predict the same classes
-    first = images[:_COMPARED]
-    answers, others = (_answers(net.classifier, first) for net in (own, reference))
-    if torch.allclose(answers, others, rtol=1e-3, atol=1e-3) or _alike(answers, others):
-        raise ModelRefused(
-            "Expected another model under reference, got one that answers just as the audited one."
-        )
-    return reference
-
-
-def _alike(answers: Tensor, others: Tensor) -> bool:
-    """Whether log-probabilities (n, K) differ by their scale and a value of each class alone.
-
-    A copy with another temperature or bias has the gradients of the model.
-    """
-    own, other = (one - one.mean(1, keepdim=True) for one in (answers, others))
-    own, other = (one - one.mean(0) for one in (own, other))
-    lengths = own.norm() * other.norm()
-    return bool(lengths > 0) and bool((own * other).sum() > _ALIKE * lengths)
-
-
-def _answers(classifier: Classifier, images: Tensor) -> Tensor:
-    with classifier.steady(), torch.no_grad():
-        return classifier(classifier.to_device(images)).double().cpu().log_softmax(1)
 
 
 def measure(

@@ -25,6 +25,7 @@ class Evaluation:
     loaded: str | None = None  # sha256 of the archive that is written anew, and loaded
     model_files: Mapping[str, str] = field(default_factory=dict)  # sha256 by relative path
     reference_digest: str | None = None
+    version_digests: Mapping[str, str] = field(default_factory=dict)  # by URI
     classes: tuple[str, ...] = ()
     preprocessing: dict[str, object] | None = None  # the input contract as plain values
     contract: tuple[tuple[str, str, str], ...] = ()  # its fields as (name, value, source)

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from audits.config.audit import AuditConfig
 from audits.data import places
@@ -68,6 +68,7 @@ class AuditInputs:
             self._classes = matched_classes(self._images, self.files, self.config.preprocessing)
             self.images = self._images.for_model(self._classes, self.files.contract.fit)
             self.reference_files = self._fetch_reference(folder)
+            self.version_files = self._fetch_versions(folder)
             self.config = self._settled()
             self.files = self._with_environment()
             self._open = opening.pop_all()
@@ -79,17 +80,25 @@ class AuditInputs:
     def _fetch_reference(self, folder: Path) -> ModelFiles | None:
         if self.config.reference is None:
             return None
-        reference = registry.resolve(self.config.reference)
-        target = folder / "reference"
-        target.mkdir()
-        fetched = registry.fetch(reference, target)
-        trust = trust_in(reference, self.config.trust_pickle_sha256)
-        return files.inspect_reference(fetched, self.files, self.images.classes, trust)
+        return self._fetch("reference", registry.resolve(self.config.reference), folder)
+
+    def _fetch_versions(self, folder: Path) -> dict[str, ModelFiles]:
+        """The files of the other versions by their URIs, without the audited one itself."""
+        resolved = [registry.resolve(uri) for uri in self.config.versions]
+        others = {one.uri: one for one in resolved if one.uri != self.model.uri}
+        self.config = self.config.model_copy(update={"versions": tuple(others)})
+        return {uri: self._fetch(f"version {uri}", one, folder) for uri, one in others.items()}
+
+    def _fetch(self, name: str, model: Resolved, folder: Path) -> ModelFiles:
+        fetched = registry.fetch(model, Path(tempfile.mkdtemp(dir=folder)))
+        trust = trust_in(model, self.config.trust_pickle_sha256)
+        return files.inspect_beside(name, fetched, self.files, self.images.classes, trust)
 
     @cached_property
     def cell(self) -> Cell:
         """The reach of the process of this audit."""
         models = {"The model": self.files, "The reference": self.reference_files}
+        models |= {f"Version {i + 1}": one for i, one in enumerate(self.version_files.values())}
         running = [
             name
             for name, one in models.items()
@@ -99,7 +108,9 @@ class AuditInputs:
         if running:
             told = f"{' and '.join(running)} may run any code, which the auditor has allowed."
         return Cell(
-            subject=key_of(model=self.files.digest, reference=self.reference_digest),
+            subject=key_of(
+                model=self.files.digest, reference=self.reference_digest, **self._versions
+            ),
             reason=told.replace(" and The", " and the"),
             gpu=self.config.device != "cpu",
             isolation=self.config.isolation,
@@ -134,7 +145,7 @@ class AuditInputs:
 
         To install them runs code, so the auditor must trust the names of the models.
         """
-        models = (self.files, self.reference_files)
+        models = (self.files, self.reference_files, *self.version_files.values())
         return [one for one in models if one and one.named and self.config.environment]
 
     @property
@@ -183,6 +194,11 @@ class AuditInputs:
                 "The reference's metadata does not name its classes: the order of the audited "
                 "model's is taken."
             )
+        if unnamed := [uri for uri, one in self.version_files.items() if one.classes is None]:
+            notes.append(
+                f"The metadata of {few(unnamed)} do not name the classes: the order of the audited "
+                "model's is taken."
+            )
         return tuple(notes)
 
     @property
@@ -200,16 +216,28 @@ class AuditInputs:
                 "looked at have transparent parts, and nobody named the colour behind them: set "
                 "preprocessing.alpha to [red, green, blue] in [0, 1], or to drop."
             )
-        if self.reference_files is not None and (unnamed := self.reference_files.contract.unnamed):
-            asked.append(
-                f"Nobody named the {' and the '.join(unnamed)} of the reference's images. Log it "
-                'with metadata={"preprocessing": {...}}: the config is about the audited model.'
-            )
+        beside = {"the reference": self.reference_files, **self.version_files}
+        for name, other in beside.items():
+            if other is not None and (unnamed := other.contract.unnamed):
+                asked.append(
+                    f"Nobody named the {' and the '.join(unnamed)} of {name}'s images. Log it with "
+                    'metadata={"preprocessing": {...}}: the config is about the audited model.'
+                )
         return tuple(asked)
 
     @property
     def reference_digest(self) -> str | None:
         return self.reference_files.digest if self.reference_files else None
+
+    @property
+    def version_digests(self) -> dict[str, str]:
+        """The digests of the other versions by their URIs."""
+        return {uri: one.digest for uri, one in self.version_files.items()}
+
+    @property
+    def _versions(self) -> dict[str, Any]:
+        """An addition to keys, if there are other versions; else empty."""
+        return {"versions": self.version_digests} if self.version_digests else {}
 
     @property
     def preprocessing(self) -> dict[str, object]:
@@ -237,6 +265,7 @@ class AuditInputs:
             engine=self.config.engine.fixed,
             seed=self.config.seed,
             **self._columns,
+            **self._versions,
             **self.without_isolation,
         )
 

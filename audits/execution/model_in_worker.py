@@ -32,7 +32,11 @@ class ModelInWorker:
         self._config, self._cell = inputs.config, inputs.cell
         self._worker = worker
         self._job = child.Job(
-            at_home(inputs.config), inputs.files, inputs.reference_files, places.copies()
+            at_home(inputs.config),
+            inputs.files,
+            inputs.reference_files,
+            places.copies(),
+            tuple(inputs.version_files.values()),
         )
         self.held: Held | None = None  # the rights that the process of a cell lost
 

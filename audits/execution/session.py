@@ -94,8 +94,9 @@ class Session:
     @property
     def context(self) -> AuditContext:
         """The context of checks in this process: everything but the model."""
-        given, referred = self.inputs, self.inputs.reference_files is not None
-        context = AuditContext(self.images, self.config.seed, self.plan)
+        given, config = self.inputs, self.config
+        context = AuditContext(self.images, config.seed, self.plan, version_names=config.versions)
+        referred = given.reference_files is not None
         return replace(context, contract=given.files.contract, expects_reference=referred)
 
     @property

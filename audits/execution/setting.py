@@ -38,16 +38,14 @@ class Setting:
     gives: Ability = "gradients"
     model: Adaptation = field(default_factory=Adaptation)
     reference: Adaptation = field(default_factory=Adaptation)
+    versions: tuple[Adaptation, ...] = ()
     other_gradient: bool = False  # there is a gradient, but not known as that of the answers
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Setting":
         """The setting whose `asdict` was written down as JSON."""
-        read = {
-            name: Adaptation(InputSide(**given["inputs"]), Form(**given["outputs"]))
-            for name in ("model", "reference")
-            for given in [values[name]]
-        }
+        read: dict[str, Any] = {name: _adaptation(values[name]) for name in ("model", "reference")}
+        read["versions"] = tuple(_adaptation(one) for one in values["versions"])
         return cls(**values | read)
 
     @property
@@ -55,6 +53,7 @@ class Setting:
         """All that decides the figures, for keys: adaptations only if they change something."""
         device = {name: getattr(self, name) for name in ("device", "dtype", "torch", "speed")}
         adaptations = {"model": self.model, "reference": self.reference}
+        adaptations |= {f"version {i}": version for i, version in enumerate(self.versions)}
         return device | {
             name: {side: _deciding(words) for side, words in asdict(adaptation).items()}
             for name, adaptation in adaptations.items()
@@ -75,7 +74,9 @@ class Setting:
                 f"The model gives {_TOLD[self.gives]} and no gradient at its input: checks that "
                 "need more do not apply."
             )
-        return (*notes, *(f"The reference: {note}" for note in self.reference.notes))
+        others = {"The reference": self.reference}
+        others |= {f"Version {i + 1}": version for i, version in enumerate(self.versions)}
+        return (*notes, *(f"{name}: {note}" for name, one in others.items() for note in one.notes))
 
     def doubts(self, needs: Iterable[Ability]) -> tuple[str, ...]:
         """Why no audit with checks of these needs may pass; nothing if none of them is in doubt."""
@@ -97,6 +98,10 @@ class Setting:
     def suits(self, other: "Setting") -> bool:
         """Whether units of one audit may be measured on both: whatever the threads."""
         return self.identity | {"speed": ""} == other.identity | {"speed": ""}
+
+
+def _adaptation(given: dict[str, Any]) -> Adaptation:
+    return Adaptation(InputSide(**given["inputs"]), Form(**given["outputs"]))
 
 
 def _deciding(words: dict[str, Any]) -> dict[str, Any]:

@@ -161,27 +161,28 @@ def _contract(
     return merged([*said, signature])
 
 
-def inspect_reference(
-    folder: Path, model: ModelFiles, classes: Sequence[str], trust: Trust = NO_TRUST
+def inspect_beside(
+    name: str, folder: Path, model: ModelFiles, classes: Sequence[str], trust: Trust = NO_TRUST
 ) -> ModelFiles:
-    """Like `inspect`, for a reference that recognises the fills of `model`. Raises ModelRefused.
+    """Like `inspect`, for another model that is asked beside `model`. Raises ModelRefused.
 
-    `classes` are those of the audited model's logits, in their order.
+    `name` is for messages: "reference". `classes` are those of the audited model's logits, in their
+    order.
     """
     try:
-        # A judge of the fills, which is served to nobody: it may have further flavours.
+        # It is served to nobody in this audit: it may have further flavours.
         files = _read(folder, Preprocessing(), trust, ())
     except ModelRefused as error:
-        raise ModelRefused(f"reference: {error}") from error
+        raise ModelRefused(f"{name}: {error}") from error
     if files.classes and distinct(files.classes) != tuple(classes):
         raise ModelRefused(
-            "Expected a reference with the classes of the audited model in the same order "
+            f"Expected a {name} with the classes of the audited model in the same order "
             f"({few(classes)}), got {few(files.classes)}."
         )
     own, other = model.contract.fit, files.contract.fit
     if own.has_size and other.has_size and _shape(own) != _shape(other):
         raise ModelRefused(
-            f"Expected a reference for images of the audited model's shape {_shape(own)}, got "
+            f"Expected a {name} for images of the audited model's shape {_shape(own)}, got "
             f"{_shape(other)}."
         )
     return files

@@ -8,6 +8,10 @@ STEPS = {
     "composite": "blanks filled",
     "class mean": "whole class",
     "filled 100%": "filled",
+    "where this model looks": "this model",
+    "where the other version looks": "a version",
+    "where the model looks": "the model",
+    "where people look": "people",
 }
 """Short words for steps, by the captions of the checks that come with the package."""
 

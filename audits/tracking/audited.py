@@ -80,6 +80,7 @@ def _repeat(result: AuditResult) -> tuple[tuple[str, str], ...]:
         "digest of model": evaluation.model_digest,
         "digest of data": evaluation.data_digest,
         "digest of reference": evaluation.reference_digest,
+        **{f"digest of {uri}": one for uri, one in evaluation.version_digests.items()},
         "digest of policy": policy_digest(result),
         "digest of all that decides the figures": result.inputs_digest,
         "digest of all that decides the verdict": result.digest,

@@ -73,6 +73,7 @@ class Settings(_Read):
     preprocessing: dict[str, Any]
     engine: dict[str, Any]
     reference: str | None
+    versions: tuple[str, ...] = ()  # of the model; older audits had none
     seed: Seed
     isolation: Isolation = "process"  # older audits had a cell
 

@@ -77,6 +77,9 @@ def _evidence_json(result: AuditResult, files: dict[str, bytes]) -> bytes:
             "classes": evaluation.classes,
         },
         "reference": {"uri": result.config.reference, "digest": evaluation.reference_digest},
+        "other_versions": [
+            {"uri": uri, "digest": digest} for uri, digest in evaluation.version_digests.items()
+        ],
         "baseline": {
             "uri": result.config.baseline,
             "figures": baseline.inputs_digest if baseline else None,

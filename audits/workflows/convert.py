@@ -58,7 +58,7 @@ def convert(config: AuditConfig, name: str | None = None) -> Converted:
     default that of the old version. Raises AuditError if the model cannot be opened or exported,
     and if something that decides its answers was named by nobody.
     """
-    alone = {"device": "cpu", "baseline": None, "reference": None}
+    alone = {"device": "cpu", "baseline": None, "reference": None, "versions": ()}
     config = with_sample(config.model_copy(update=alone))
     expect_isolation(config)
     model = registry.resolve(config.model)

@@ -84,6 +84,7 @@ def _evaluation(
         loaded=inputs.files.loaded,
         model_files=inputs.files.sha256,
         reference_digest=inputs.reference_digest,
+        version_digests=inputs.version_digests,
         classes=inputs.images.classes,
         preprocessing=inputs.preprocessing,
         contract=tuple(inputs.files.contract.rows()),

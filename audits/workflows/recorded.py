@@ -13,7 +13,7 @@ from audits.errors import AuditError, quoted
 from audits.models.registry import Resolved
 from audits.tracking import reader
 
-TAKEN = ("data", "checks", "preprocessing", "engine", "reference", "seed")
+TAKEN = ("data", "checks", "preprocessing", "engine", "reference", "versions", "seed")
 """The keys of a config that are taken from a record; they decide the figures."""
 
 _PLACES = ("path", "root", "run", "dataset")

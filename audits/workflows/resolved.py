@@ -27,6 +27,8 @@ def pinned(config: AuditConfig, names: Sequence[str] = MODELS) -> AuditConfig:
     """
     uris = {name: uri for name in names if (uri := getattr(config, name)) is not None}
     update: dict[str, Any] = {k: registry.resolve(uri).uri for k, uri in uris.items()}
+    # An alias and a number may name one version.
+    update["versions"] = tuple(dict.fromkeys(registry.resolve(v).uri for v in config.versions))
     own = config.preprocessing
     if own.classes_file is not None:  # the config that is recorded has the names themselves
         named = {"classes": names_of_config(own), "classes_file": None}

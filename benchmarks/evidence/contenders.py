@@ -7,7 +7,7 @@ import torch
 from captum.attr import IntegratedGradients, Saliency
 from torch import Tensor
 
-from audits.checks._evidence.maps import Baseline, Method, MethodName
+from audits.checks._shared.maps import Baseline, Method, MethodName
 from fillblanks import Classifier, Plan, expected_fill
 from fillblanks.attribution.asking import probabilities_of
 

@@ -8,8 +8,9 @@ import torch
 from networks import cifar10
 from truth.zoo import Specimen
 
-from audits.checks._evidence.figures import against_both, declared, with_faithfulness
+from audits.checks._evidence.figures import declared, with_faithfulness
 from audits.checks._evidence.trial import figures_of, null_maps
+from audits.checks._shared.nulls import against_all
 from audits.evidence.estimate import Estimate
 from audits.evidence.intervals import bounded_mean
 from evidence.contenders import (
@@ -23,9 +24,9 @@ from evidence.contenders import (
 )
 from fillblanks import Classifier
 from fillblanks.attribution.asking import probabilities_of
-from fillblanks.attribution.faithfulness import spearman
 from fillblanks.attribution.patch_means import patch_means
 from fillblanks.attribution.permuted import permuted_weights
+from fillblanks.attribution.ranks import spearman
 
 PATCH, _SIDE = 4, 32
 _NETWORK = 2000  # a seed that no other benchmark has
@@ -96,7 +97,7 @@ def rows(classifier: Classifier, count: int) -> list[Row]:
     ]
     for at, one in enumerate(methods):
         values = np.stack([columns["faithfulness"][:, i] for i in (at + 2, 0, 1)], 1)
-        lift = against_both(declared()["faithfulness"], values, -1).lift
+        lift = against_all(declared()["faithfulness"], values, -1).lift
         sanity = _sanity(maps[at], others[at])
         result.append(
             Row(one.name, one.passes, one.gradient, _means(columns, at + 2), lift, sanity)

@@ -3,7 +3,8 @@
 Four methods, a file each, give maps of an image: blank_difference.py, occlusion.py, pami.py and
 sobol.py. They ask for probabilities alone, by asking.py. faithfulness.py says whether a map holds,
 patch_means.py has maps that know nothing, permuted.py a network that knows nothing, and
-region_figures.py compares maps with regions that a person has outlined.
+region_figures.py compares maps with regions that a person has outlined. By ranks.py, agreement.py
+compares the maps of several networks, and alignment.py maps with those by people.
 
 windows.py lays square windows over an image, favourites.py finds the one that a network relies on
 most, and pasting.py puts a window, or the colour, of one image into another. shared_fill.py makes

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fillblanks import masks
 from fillblanks.attribution.asking import Probabilities, answers
+from fillblanks.attribution.ranks import spearman
 
 STEPS, SUBSETS, SHARE = 10, 100, 0.2
 _FIRST_SUBSET = 1 << 40  # the draw of the first subset; those of masks are smaller
@@ -137,25 +138,3 @@ def mu_fidelity(found: Losses, values: Tensor) -> Tensor:
     """
     sums = (found.hidden.double() @ values.double()[:, :, None])[:, :, 0]
     return spearman(found.lost, sums)
-
-
-def spearman(a: Tensor, b: Tensor) -> Tensor:
-    """Spearman's rank correlation of the rows of two (n, m) tensors, float64 (n,).
-
-    Ties have their mean rank. It is 0 if a row of either is constant.
-    """
-    one, other = (_ranks(values) for values in (a, b))
-    product = (one * other).sum(1)
-    size = (one.square().sum(1) * other.square().sum(1)).sqrt()
-    return (product / size).where(size > 0, 0).clamp(-1, 1)
-
-
-def _ranks(values: Tensor) -> Tensor:
-    """The ranks in each row minus their mean, float64."""
-    ranks = []
-    for row in values:
-        _, inverse, counts = row.unique(return_inverse=True, return_counts=True)
-        last = counts.cumsum(0).double()
-        ranks.append((last - (counts.double() - 1) / 2)[inverse])
-    found = torch.stack(ranks)
-    return found - found.mean(1, keepdim=True)

@@ -102,6 +102,10 @@ def test_a_recorded_folder_of_a_check_is_refused(record, tmp_path):
         record.put(changed(record.content, ("config", "checks"), checks))
         with pytest.raises(AuditError, match=r"Expected no regions in a check .* names files"):
             config_of(resolve(URI))
+    checks = [{"kind": "human_maps", "maps": "/etc"}]
+    record.put(changed(record.content, ("config", "checks"), checks))
+    with pytest.raises(AuditError, match="Expected no maps in a check"):
+        config_of(resolve(URI))
     checks = [{"kind": "evidence", "regions": None}]
     record.put(changed(record.content, ("config", "checks"), checks))
     assert list(config_of(resolve(URI))["checks"]) == checks
@@ -117,7 +121,7 @@ def _takes_any_text(annotation):
 @pytest.mark.parametrize("check", _OURS, ids=lambda check: check.model_fields["kind"].default)
 def test_each_field_of_a_check_that_can_name_a_place_is_known(check):
     named = {n for n, f in check.model_fields.items() if _takes_any_text(f.annotation)}
-    assert named - {"label", "slices"} == set(check.places)  # slices are columns of the data
+    assert named - {"label", "slices"} == {*check.places, *check.own_places}  # slices are columns of the data
     of_data = {
         name
         for name, field in check.model_fields.items()

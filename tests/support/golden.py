@@ -8,14 +8,19 @@ in users' stores would be taken for the new figures.
 
 import json
 import sys
+import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import measured
+import numpy as np
 from fixed_net import fixed_classifier
+from PIL import Image
 
 from audits.checks.ablation import Ablation
+from audits.checks.agreement import Agreement
 from audits.checks.base import Check
 from audits.checks.blank_attack import BlankAttack
 from audits.checks.blank_proof import BlankProof
@@ -26,6 +31,7 @@ from audits.checks.concepts import Concepts
 from audits.checks.context import AuditContext
 from audits.checks.duplicates import Duplicates
 from audits.checks.evidence import EvidenceMaps
+from audits.checks.human_maps import HumanMapsCheck
 from audits.checks.input_doctor import InputDoctor
 from audits.checks.performance import Performance
 from audits.checks.planted_defect import PlantedDefect
@@ -36,7 +42,7 @@ from audits.checks.shifts import Shifts
 from audits.checks.sufficient_patches import SufficientPatches
 from audits.checks.swap import Swap
 from audits.data.imageset import ImageSet
-from audits.data.sources import Digits, load
+from audits.data.sources import Digits, Folder, load
 from audits.evidence.evidence import Evidence
 from audits.evidence.pairing import with_drops
 from fillblanks import Classifier, default_plan
@@ -82,6 +88,9 @@ CHECKS: tuple[Check, ...] = (
     EvidenceMaps(label="evidence_occlusion", images=10, method="occlusion", baseline="blurred"),
     EvidenceMaps(label="evidence_pami", images=10, method="pami"),
     EvidenceMaps(label="evidence_sobol", images=6, method="sobol", draws=4, patch_size=7),
+    Agreement(images=12, draws=64),
+    Agreement(label="agreement_occlusion", images=12, method="occlusion", patch_size=7),
+    HumanMapsCheck(images=20, draws=64, maps="maps"),
     PlantedDefect(classes=3, patch_size=10, confirm=20, faint=0.05),
     Concepts(concepts=6, donors=12, others=10, confirm=30),
     SufficientPatches(images=20, steps=40),
@@ -98,10 +107,30 @@ def _images() -> ImageSet:
     return load(Digits())
 
 
+@cache
+def _files() -> tempfile.TemporaryDirectory[str]:
+    """Digits as files in `images`, and in `maps` how bright they are, as if people looked there."""
+    folder, digits = tempfile.TemporaryDirectory(prefix="fillblanks-golden-"), _images()
+    for i in range(40):
+        name = f"{digits.classes[digits.labels[i]]}/{i}.png"
+        pixels = (digits.tensor([i])[0, 0].numpy() * 255).round()
+        for kind, array in (("images", pixels), ("maps", np.sqrt(pixels) * 15)):
+            file = Path(folder.name) / kind / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array.astype(np.uint8)).save(file)
+    return folder
+
+
 def evidence_of(check: Check, model: Classifier, reference: Classifier | None = None) -> Evidence:
     """The check's evidence on scikit-learn's test digits, measured in this process."""
     plan = default_plan(1, 28, 28)
-    audit = AuditContext(_images(), seed=0, plan=plan, model=model, reference=reference)
+    images = _images()
+    if isinstance(check, HumanMapsCheck):
+        images = load(Folder(path=f"{_files().name}/images"))
+        check = check.model_copy(update={"maps": f"{_files().name}/maps"})
+    audit = AuditContext(images, seed=0, plan=plan, model=model, reference=reference)
+    if check.asks_versions and reference is not None:
+        audit = replace(audit, versions=(reference,), version_names=("models:/worse/1",))
     settled = check.settled(audit.shape)
     return measured.evidence_of(settled, audit)
 

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from audits.checks._evidence.maps import BASELINES
 from audits.checks._evidence.trial import FIDELITY, FIGURES, MAPS, figure_names
+from audits.checks._shared.maps import BASELINES
+from audits.checks._shared.nulls import against_all
 from audits.evidence.codec import Part
 from audits.evidence.estimate import UNMEASURED, Estimate
-from audits.evidence.intervals import bounded_mean, paired_mean_difference, proportion
+from audits.evidence.intervals import bounded_mean, proportion
 from audits.evidence.metric import Metric, Null
 
 _NULL = Null("the better of a random map and a map of the centre")
@@ -61,7 +62,7 @@ def measured(parts: Sequence[Part]) -> dict[str, Metric]:
     """The metrics of every map with their figures, over all images."""
     metrics, columns = declared(), columns_of(parts)
     found = {
-        name: against_both(
+        name: against_all(
             metrics[name], columns[name], -1 if metrics[name].unit == "difference" else 0
         )
         for name in ("faithfulness", *figure_names())
@@ -88,24 +89,6 @@ def with_faithfulness(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The figures, and first insertion minus deletion, as a mean over both baselines."""
     gains = [found[f"insertion_{name}"] - found[f"deletion_{name}"] for name in BASELINES]
     return {"faithfulness": np.mean(gains, axis=0), **found}
-
-
-def against_both(metric: Metric, values: np.ndarray, low: float) -> Metric:
-    """The metric of (n, 3) values in [low, 1]: the maps, and the two nulls.
-
-    The lift is the smaller one of two, with the smaller of their limits: it is above 0 if both
-    are, which needs no correction for two tests (Berger 1982, Technometrics 24:295).
-    """
-    own, *nulls = values.T
-    lifts = [metric.oriented(paired_mean_difference(own, null, low)) for null in nulls]
-    lift = Estimate(
-        min(one.value for one in lifts),
-        min(one.low for one in lifts),
-        min(one.high for one in lifts),
-        len(own),
-    )
-    better = nulls[int(np.argmin([one.value for one in lifts]))]
-    return metric.measured(bounded_mean(own, low), bounded_mean(better, low), lift)
 
 
 def images_columns(parts: Sequence[Part]) -> dict[str, np.ndarray]:

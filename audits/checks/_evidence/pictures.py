@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from audits.checks._evidence.maps import UNSIGNED, MethodName
-from audits.checks._shared.images import class_in, picture, signed_picture, sliders
+from audits.checks._shared.heat import heat, signs_told
+from audits.checks._shared.images import class_in, picture, sliders
+from audits.checks._shared.maps import MethodName
 from audits.checks.context import AuditContext, Unit
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Picture, Seen, Shows
@@ -15,19 +16,11 @@ from audits.evidence.evidence import Picture, Seen, Shows
 STEPS: dict[Shows, str] = {"looked_at": "the image", "evidence": "where its answer rests"}
 """The pictures of one image, in their order."""
 
-_HIGHEST = 0.85  # opacity of the strongest evidence
-
 
 def legend(method: MethodName) -> tuple[str, ...]:
     """Sentences that say how to read the pictures."""
     first = "An image of each class in grey, with the map of the class that the model gives it."
-    if method in UNSIGNED:
-        return (first, "The redder a place, the more the answer rests on it; this map has no sign.")
-    return (
-        first,
-        "Red places speak for the answer, blue ones against it; the paler, the less. The scale is "
-        "each map's own.",
-    )
+    return (first, signs_told(method))
 
 
 def shown(audit: AuditContext, unit: Unit, maps: Tensor) -> Part:
@@ -46,19 +39,6 @@ def shown(audit: AuditContext, unit: Unit, maps: Tensor) -> Part:
         for row, image in zip(rows, images, strict=True)
     ]
     return {"shown_label": labels, "shown": np.stack(steps)}
-
-
-def heat(image: Tensor, values: Tensor) -> np.ndarray:
-    """The image (C, H, W) in grey under its map (H, W), uint8 (H, W, 3).
-
-    Red is positive, blue negative, and 0 shows the image alone.
-    """
-    grey = picture(image.mean(0, keepdim=True)).astype(float)
-    colour = signed_picture(values[None]).astype(float)
-    strength = values.abs() / values.abs().max().clamp(min=1e-12)
-    opacity = _HIGHEST * strength.double().numpy()[:, :, None]
-    mixed: np.ndarray = (grey * (1 - opacity) + colour * opacity).round().astype(np.uint8)
-    return mixed
 
 
 def pictures(

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audits.checks._evidence.maps import BASELINES, Method, baseline_of
 from audits.checks._shared.fill import recognise
+from audits.checks._shared.maps import BASELINES, Method, baseline_of
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
 from audits.evidence.codec import Part
@@ -22,10 +22,10 @@ from fillblanks.attribution.faithfulness import (
     insertion,
     losses,
     mu_fidelity,
-    spearman,
 )
 from fillblanks.attribution.patch_means import centre_patches, patch_means, random_patches
 from fillblanks.attribution.permuted import has_weights, permuted_weights
+from fillblanks.attribution.ranks import spearman
 from fillblanks.masks import blank_count
 
 MAPS = ("map", "random", "centre")

@@ -11,7 +11,7 @@ from simple_nets import logistic
 from torch import nn
 
 from audits.checks._evidence.figures import columns_of
-from audits.checks._evidence.pictures import heat
+from audits.checks._shared.heat import heat
 from audits.checks.context import AuditContext
 from audits.checks.evidence import EvidenceMaps
 from audits.checks.random_fill import RandomFill

@@ -12,10 +12,10 @@ from fillblanks.attribution.faithfulness import (
     insertion,
     losses,
     mu_fidelity,
-    spearman,
 )
 from fillblanks.attribution.patch_means import centre_patches, patch_means, random_patches
 from fillblanks.attribution.permuted import has_weights, permuted_weights
+from fillblanks.attribution.ranks import spearman
 from fillblanks.attribution.region_figures import inside_share, pointing, region_share
 
 WHITE, LABEL = torch.ones(1, 1, 8, 8), torch.tensor([1])

@@ -1,4 +1,4 @@
-"""How `evidence` makes the map of an image: the method, and its parameters."""
+"""How checks make the map of an image: the method, and its parameters."""
 
 from typing import Literal, NamedTuple
 
