@@ -19,7 +19,7 @@ from audits.checks.context import AuditContext, Unit
 from audits.config.audit import AuditConfig
 from audits.data import places, sources
 from audits.data.remembered import Hashes
-from audits.errors import AuditError, one_line
+from audits.errors import AuditError, ModelRefused, one_line
 from audits.evidence.codec import Part
 from audits.execution.asking_again import Again, First, again
 from audits.execution.beside import Beside

@@ -121,7 +121,10 @@ def _takes_any_text(annotation):
 @pytest.mark.parametrize("check", _OURS, ids=lambda check: check.model_fields["kind"].default)
 def test_each_field_of_a_check_that_can_name_a_place_is_known(check):
     named = {n for n, f in check.model_fields.items() if _takes_any_text(f.annotation)}
-    assert named - {"label", "slices"} == {*check.places, *check.own_places}  # slices are columns of the data
+    assert named - {"label", "slices"} == {
+        *check.places,
+        *check.own_places,
+    }  # slices are columns of the data
     of_data = {
         name
         for name, field in check.model_fields.items()
