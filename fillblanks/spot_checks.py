@@ -13,6 +13,7 @@ from torch import Tensor
 from fillblanks.batches import Rounding, changed
 
 _ROWS = 4  # of a batch
+_SHARE = 1 / 32  # of batches of a size, at least
 _ALIKE = 0.9  # the least cosine of two gradients of one image
 _NOTHING = 100 * torch.finfo(torch.float32).tiny  # the norm of a gradient that is none
 _RENAMED = 0.25  # the share of rows whose class may be another one, if two logits are nearly equal
@@ -41,9 +42,9 @@ class Asked:
 class SpotChecks:
     """Compares answers and gradients that a network gives in batches with those of rows alone.
 
-    Looked at are the first batch of each size, and the k-th one of a size with probability 1/k.
-    Four rows of it are drawn by the operating system, so that no network can foresee them. Nothing
-    is looked at outside of `active()`.
+    Looked at are the first batch of each size, and the k-th one of a size with probability 1/k, or
+    1/32 if that is more. Four rows of it are drawn by the operating system, so that no network can
+    foresee them. Nothing is looked at outside of `active()`.
     """
 
     def __init__(self) -> None:
@@ -71,7 +72,7 @@ class SpotChecks:
         if inputs.is_cuda and torch.cuda.is_current_stream_capturing():
             return False  # a CUDA graph holds no comparison; the batch before it was looked at
         self._seen[len(inputs)] += 1
-        return self._random.random() * self._seen[len(inputs)] < 1
+        return self._random.random() < max(1 / self._seen[len(inputs)], _SHARE)
 
     def look(self, asked: Asked) -> Tensor:
         """The logits (N, K) of a batch, which is looked at now.
