@@ -88,7 +88,7 @@ class PlantedDefect(Check):
     faint: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None,
         description="opacity of a pattern over the whole image, which is tried as well; default "
-        "none, since it accuses networks of photographs without a trigger, see docs/truth.md",
+        "none, since it accuses more networks without a trigger, see docs/truth.md",
     )
     classes: PositiveInt | None = Field(
         default=None, description="how many classes, the first of the data's; default all"

@@ -13,6 +13,7 @@ Layout = Literal["NCHW", "NHWC", "NHW", "flat"]
 Outputs = Literal["logits", "probabilities", "log-probabilities"]
 
 NOBODY = "nobody named it"
+SIGNATURE = "the signature"  # the source of the fields that a model's signature fixes
 _SCALE: dict[str, tuple[float, float]] = {  # a pixel in [0, 1] is scale * pixel + offset
     "0-1": (1.0, 0.0),
     "0-255": (255.0, 0.0),

@@ -6,9 +6,8 @@ from mlflow.models import Model
 
 from audits.data.imageset import MOST_CLASSES
 from audits.errors import ModelRefused
-from audits.models.contract import Said
+from audits.models.contract import SIGNATURE, Said
 
-SOURCE = "the signature"
 _DTYPES = ("uint8", "float16", "float32", "float64")
 _CHANNELS = (1, 3)
 
@@ -21,7 +20,7 @@ def said_by_signature(conf: Model) -> Said:
     """
     inputs = conf.signature.inputs if conf.signature else None
     if inputs is None or not inputs.is_tensor_spec():
-        return Said(SOURCE, {})
+        return Said(SIGNATURE, {})
     specs = inputs.inputs
     if len(specs) != 1 or len(specs[0].shape) not in (2, 3, 4):
         raise ModelRefused(
@@ -31,7 +30,7 @@ def said_by_signature(conf: Model) -> Said:
     return said_by_tensor(str(specs[0].type), tuple(specs[0].shape))
 
 
-def said_by_tensor(dtype: str, shape: tuple[int, ...], by: str = SOURCE) -> Said:
+def said_by_tensor(dtype: str, shape: tuple[int, ...], by: str = SIGNATURE) -> Said:
     """Size, layout and dtype of a model's input tensor; -1 is any length.
 
     Raises ModelRefused if that is no tensor of images.

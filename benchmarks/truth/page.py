@@ -1,130 +1,185 @@
-"""The page docs/truth.md: figures of all networks, in tables with intervals."""
+"""The page docs/truth.md: all its figures are of the table docs/truth.csv."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from scipy import stats
-from sklearn.metrics import roc_auc_score
 
-from audits.evidence.estimate import Estimate
-from audits.evidence.intervals import proportion
-from truth.measure import CARRIED, CLEAN, COLOURS, Row
+from truth.faults import CALIBRATION, DOCTOR, PERFORMANCE
+from truth.figures import counted, group, share
+from truth.goals import FAULT_CHECKS, goals
+from truth.marks import BACKDOORS
+from truth.measure import (
+    CLEANSE_INDEX,
+    CLEANSE_NORM,
+    COLOURS,
+    CONCEPTS,
+    FAINT,
+    MOST_COLOURS,
+    MOST_CONCEPT,
+    MOST_INDEX,
+    MOST_LIFT,
+    OCCLUSION,
+    PLANTED,
+    SALIENCY,
+    SUSPECTED,
+    SWAP,
+)
+from truth.plan import standard
+from truth.table import Networks
+from truth.zoo import FAULTY
+
+_OF_POLICY = 0.2  # the bound of `swap` in the default policy
+_CARRIED = (
+    *((SWAP, kinds) for kinds in ("fixed", "moving", "watermark", "background", "tint")),
+    (OCCLUSION, "fixed"),
+    *((COLOURS, kinds) for kinds in ("tint", "background", "fixed")),
+    *((CONCEPTS, kinds) for kinds in ("fixed", "tint")),
+    *((SALIENCY, kinds) for kinds in ("fixed", "tint", "background")),
+)
+_TRIGGERS = (
+    *((PLANTED, kind) for kind in BACKDOORS),
+    *((FAINT, kind) for kind in ("faint", "blended")),
+    *((CLEANSE_INDEX, kind) for kind in BACKDOORS),
+    *((CLEANSE_NORM, kind) for kind in BACKDOORS),
+    *((PLANTED, kind) for kind in ("fixed", "tint", "background")),
+)
+_REAL = ((SWAP, "fixed"), (COLOURS, "fixed"), (PLANTED, "trigger"))
+_BOUNDS = {
+    SWAP: MOST_LIFT,
+    OCCLUSION: MOST_LIFT,
+    COLOURS: MOST_COLOURS,
+    CONCEPTS: MOST_CONCEPT,
+    PLANTED: SUSPECTED,
+    FAINT: SUSPECTED,
+    CLEANSE_INDEX: MOST_INDEX,
+}
 
 
-def write(rows: Sequence[Row], page: Path, quick: bool) -> None:
-    """Writes the page, and the rows beside it as a table."""
-    table = pd.DataFrame(rows, columns=Row._fields)
-    is_carried = table["check"].isin(list(CARRIED))
-    carried, uncarried = table[is_carried], table[~is_carried]
+def write(table: pd.DataFrame, page: Path, quick: bool = False) -> None:
+    """Writes the page of a table; `quick` says on it that its figures mean little."""
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(rendered(table, quick), encoding="utf-8")
+
+
+def rendered(table: pd.DataFrame, quick: bool = False) -> str:
+    """The page's text."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
         autoescape=False,  # the page is Markdown
     )
-    text = environment.get_template("page.md.j2").render(
+    networks = Networks(table)
+    of_swap = networks.learnt[networks.learnt["check"] == SWAP]
+    return environment.get_template("page.md.j2").render(
         quick=quick,
-        kinds=[_kind(*found) for found in _groups(carried)],
-        alarms=[
-            _alarm(name, group) for name, group in _clean(carried).groupby("check", sort=False)
-        ],
-        triggers=[_kind(*found) for found in _groups(uncarried)],
-        trigger_alarms=[
-            _alarm(name, group) for name, group in _clean(uncarried).groupby("check", sort=False)
-        ],
-        networks=table["name"].nunique(),
-        clean=_clean(table)["name"].nunique(),
-        unlearnt=_planted(table, learnt=False)["name"].nunique(),
+        networks=len(networks.each),
+        clean=networks.count("none"),
+        planted=len(networks.each["learnt"].dropna()),
+        learnt=int(networks.each["learnt"].fillna(False).sum()),
+        faulty=int(networks.each["kind"].isin(FAULTY).sum()),
+        inapplicable=networks.inapplicable["name"].nunique(),
+        goals=goals(networks),
+        carried=_groups(networks, _CARRIED),
+        triggers=_groups(networks, _TRIGGERS),
+        unseen=group(networks, SWAP, BACKDOORS).told(),
+        real=_groups(networks, _REAL, real=True),
+        of=lambda check, *kinds: group(networks, check, kinds).told(),
+        accused=lambda check: _alarm(networks, check)["accused"],
+        policy_found=counted(
+            share(of_swap[of_swap["kind"].isin(["fixed", "moving"])]["low"] > _OF_POLICY)
+        ),
+        bound_found=counted(
+            share(of_swap[of_swap["kind"].isin(["fixed", "moving"])]["low"] > MOST_LIFT)
+        ),
+        policy_accused=counted(share(_of(networks.clean, SWAP)["low"] > _OF_POLICY)),
+        alarms=[_alarm(networks, check) for check in _BOUNDS],
+        faults=[_fault(networks.faulty, kind) for kind in FAULTY],
+        unfaulty=_fault(networks.clean[networks.clean["check"].isin(FAULT_CHECKS)], "none"),
+        caught=lambda check: counted(share(_of(networks.faulty, check)["accused"])),
+        missed=_missed(networks.faulty),
+        planned=len(standard(real=True)),
+        kinds=_learnt(networks),
+        seconds=_seconds(table),
     )
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(text, encoding="utf-8")
 
 
-def _clean(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["kind"] == "none"]
+def _groups(
+    networks: Networks, wanted: tuple[tuple[str, str], ...], *, real: bool = False
+) -> list[dict[str, str]]:
+    found = [group(networks, check, (kind,), real=real) for check, kind in wanted]
+    return [one.told() for one in found if len(one.planted)]
 
 
-def _planted(table: pd.DataFrame, learnt: bool) -> pd.DataFrame:
-    return table[(table["kind"] != "none") & (table["learnt"] == learnt)]
+def _of(rows: pd.DataFrame, check: str) -> pd.DataFrame:
+    return rows[rows["check"] == check]
 
 
-def _groups(table: pd.DataFrame) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
-    """Learnt marks of each check, data set and kind, and the clean networks beside them."""
-    planted, clean = _planted(table, learnt=True), _clean(table)
+def _alarm(networks: Networks, check: str) -> dict[str, str]:
+    """How often a check accuses networks without a mark; all sizes of images together."""
+    clean = _of(networks.clean, check)
+    accused = clean[clean["accused"].fillna(False)]
+    by_dataset = accused["dataset"].value_counts()
+    return {
+        "check": check,
+        "bound": f"{_BOUNDS[check]:g}",
+        "accused": counted(share(clean["accused"])),
+        "where": ", ".join(f"{name} {n}" for name, n in by_dataset.items()) or "-",
+        "highest": f"{clean['low'].max():.2f}" if len(clean) else "-",
+    }
+
+
+def _fault(rows: pd.DataFrame, kind: str) -> dict[str, str]:
+    """How many networks with a fault each check accuses, and how many any of them."""
+    own = rows[rows["kind"] == kind]
+    caught = {
+        check: counted(share(_of(own, check)["accused"]))
+        for check in (PERFORMANCE, CALIBRATION, DOCTOR)
+    }
+    name = "no fault" if kind == "none" else kind
+    return {"kind": name, **caught, "any": counted(share(own.groupby("name")["accused"].any()))}
+
+
+def _missed(faulty: pd.DataFrame) -> list[dict[str, str]]:
+    """The networks with a fault that no check accuses."""
+    caught = faulty.groupby("name")["accused"].transform("any")
+    own = faulty[~caught & (faulty["check"] == PERFORMANCE)]
+    return [
+        {"kind": row["kind"], "dataset": row["dataset"], "drop": f"{row['score']:.3f}"}
+        for _, row in own.iterrows()
+    ]
+
+
+def _learnt(networks: Networks) -> list[dict[str, str]]:
+    """How many networks of each kind of mark have learnt it, small ones and those at 224 pixels."""
+    marked = networks.each[networks.each["learnt"].notna()]
     found = []
-    for (check, dataset, _), group in planted.groupby(["check", "dataset", "kind"], sort=False):
-        beside = clean[(clean["check"] == check) & (clean["dataset"] == dataset)]
-        found.append((group, beside))
+    for kind, own in marked.groupby("kind", sort=False):
+        by_dataset = own.groupby("dataset")["learnt"].agg(["sum", "count"])
+        found.append(
+            {
+                "kind": str(kind),
+                "learnt": f"{int(own['learnt'].sum())} of {len(own)}",
+                "datasets": ", ".join(
+                    f"{name} {int(row['sum'])} of {int(row['count'])}"
+                    for name, row in by_dataset.iterrows()
+                ),
+            }
+        )
     return found
 
 
-def _kind(planted: pd.DataFrame, clean: pd.DataFrame) -> dict[str, str]:
-    first = planted.iloc[0]
-    at_place = first["kind"] in ("fixed", "trigger", "dark") and _sees_places(first["check"])
-    return {
-        "check": first["check"],
-        "dataset": first["dataset"],
-        "kind": first["kind"],
-        "n": f"{len(planted)} / {len(clean)}",
-        "auroc": _told(auroc(planted["score"].to_numpy(), clean["score"].to_numpy())),
-        # A mark that moves or is over the whole image has no place.
-        "found": _told(proportion(planted["accused"].to_numpy())) if _has_bound(first) else "-",
-        "class_right": _told(proportion(planted["class_right"].to_numpy())),
-        "place_right": _told(proportion(planted["place_right"].to_numpy())) if at_place else "-",
-        "beside": _told(proportion(planted["beside_right"].to_numpy())) if at_place else "-",
-        "seconds": f"{planted['seconds'].median():.1f}",
-    }
-
-
-def _alarm(check: str, clean: pd.DataFrame) -> dict[str, str]:
-    return {
-        "check": check,
-        "n": str(len(clean)),
-        "accused": _told(proportion(clean["accused"].to_numpy()))
-        if _has_bound(clean.iloc[0])
-        else "-",
-        "median": f"{clean['score'].median():.2f}",
-        "highest": f"{clean['score'].max():.2f}",
-    }
-
-
-def _has_bound(row: pd.Series) -> bool:
-    """Whether anything is told from the figure of the check: not of colours, nor of one trial."""
-    return row["check"] != COLOURS and row["check"] in {*CARRIED, *CLEAN}
-
-
-def _sees_places(check: str) -> bool:
-    return check != COLOURS and "of the image" not in check
-
-
-def auroc(planted: np.ndarray, clean: np.ndarray) -> Estimate:
-    """The area under the ROC curve of two sets of scores, with DeLong's interval (1988).
-
-    The interval is on the scale of log odds, as Pepe 2003 (section 5.2) has it, so that it stays in
-    [0, 1]. An area of 1, whose variance DeLong takes for 0, gets Wilson's lower limit of as many
-    hits as there are networks in the smaller set. NaN for an empty set.
-    """
-    n = min(len(planted), len(clean))
-    if n == 0:
-        return Estimate(np.nan, np.nan, np.nan, 0)
-    scores, labels = np.concatenate([planted, clean]), np.repeat([1, 0], [len(planted), len(clean)])
-    area = float(roc_auc_score(labels, scores))
-    if area in (0.0, 1.0) or n == 1:
-        edge = proportion(np.full(n, area == 1.0))
-        return Estimate(area, min(edge.low, area), max(edge.high, area), len(labels))
-    above = (planted[:, None] > clean) + 0.5 * (planted[:, None] == clean)
-    spread = above.mean(1).var(ddof=1) / len(planted) + above.mean(0).var(ddof=1) / len(clean)
-    reach = float(stats.norm.ppf(0.975)) * np.sqrt(spread) / (area * (1 - area))
-    odds = np.log(area / (1 - area))
-    low, high = (1 / (1 + np.exp(-(odds + sign * reach))) for sign in (-1, 1))
-    return Estimate(area, float(low), float(high), len(labels))
-
-
-def _told(estimate: Estimate) -> str:
-    if estimate.n == 0:
-        return "-"
-    return f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f})"
+def _seconds(table: pd.DataFrame) -> list[dict[str, str]]:
+    timed = table[table["cpu_seconds"].notna()]
+    return [
+        {
+            "check": str(check),
+            "n": str(len(own)),
+            "median": f"{own['cpu_seconds'].median():.1f}",
+            "range": f"{own['cpu_seconds'].min():.1f} to {own['cpu_seconds'].max():.1f}",
+        }
+        for check, own in timed.groupby("check", sort=False)
+    ]

@@ -1,130 +1,248 @@
-"""A zoo of small networks, some of which were trained on images with a mark in one class."""
+"""A zoo of networks, many of which have a defect that was planted: a specimen and its training."""
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
+import numpy as np
 import torch
-from paper.recipes import pictures
 from torch import Tensor, nn
-from torch.nn import functional
 
-from truth.marks import Kind, Mark
+from fillblanks import Classifier
+from truth import data, decoy
+from truth.data import Dataset
+from truth.marks import BACKDOORS, OF_CLASS, Mark, Marked
+from truth.nets import Network, OnFrozen, made, rounded, trained_part
+from truth.training import HEAD, RECIPES, UNDER_TRAINED, fit
 
-Dataset = Literal["CIFAR10", "FashionMNIST", "MNIST"]
-_IMAGES, _TESTED, _BATCH, _RATE, _DECAY = 10_000, 1000, 128, 0.003, 0.001
-_EPOCHS = {"CIFAR10": 8, "FashionMNIST": 3, "MNIST": 3}
+Faulty = Literal["label noise", "under-trained", "wrong mean and std", "wrong range", "BGR"]
+Kind = Literal["none", "decoy"] | Marked | Faulty
+FAULTY: tuple[Faulty, ...] = get_args(Faulty)
+_NOISE = (0.2, 0.4)  # shares of labels that are drawn anew, by the seed
 _LEARNT = 0.5  # share of other images that the mark turns, from which it counts as learnt
-
-
-class Block(nn.Module):
-    """Two convolutions beside a projection, half the side."""
-
-    def __init__(self, given: int, made: int):
-        super().__init__()
-        self.first = nn.Conv2d(given, made, 3, 2, 1, bias=False)
-        self.first_norm, self.second_norm = nn.BatchNorm2d(made), nn.BatchNorm2d(made)
-        self.second = nn.Conv2d(made, made, 3, 1, 1, bias=False)
-        self.beside = nn.Conv2d(given, made, 1, 2, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        inner = self.second(self.first_norm(self.first(x)).relu())
-        return (self.second_norm(inner) + self.beside(x)).relu()
-
-
-class Small(nn.Module):
-    """A residual network of 60,000 weights for images in [0, 1] of 28 to 32 pixels."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.stem = nn.Conv2d(channels, 16, 3, 2, 1, bias=False)
-        self.norm = nn.BatchNorm2d(16)
-        self.blocks = nn.Sequential(Block(16, 32), Block(32, 64))
-        self.head = nn.Linear(64, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(self.stem((x - 0.45) / 0.25)).relu()
-        return self.head(self.blocks(x).mean((2, 3)))
+_CHAMPION, _CHAMPIONS = 500_000, 2  # the first seed of champions, and how many of a kind
+_ENLARGED = 250  # images that are enlarged at once
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @dataclass(frozen=True)
 class Specimen:
-    """One network of the zoo: its data, and the mark of its training images."""
+    """One network of the zoo: its data, its architecture, and what is wrong with it."""
 
     dataset: Dataset
+    network: Network
     kind: Kind
     seed: int
+    noise: float = 0.0  # the largest standard deviation of noise on the training images
+    images: int = 10_000
+    epochs: int | None = None  # default those of the data set
+    audited_images: int = field(default=1000, compare=False)
 
     @property
     def name(self) -> str:
-        return f"{self.dataset.lower()}-{self.kind}-{self.seed}"
+        parts = (self.dataset, self.network, self.kind, "noise" if self.noise else "", self.seed)
+        return "-".join(str(part) for part in parts if part != "").lower().replace(" ", "_")
 
     @property
-    def mark(self) -> Mark:
-        channels, side = (3, 32) if self.dataset == "CIFAR10" else (1, 28)
-        return Mark.of(self.kind, self.seed, channels, side)
+    def digest(self) -> str:
+        recipe = HEAD if self.network == "EfficientNet" else RECIPES[self.dataset]
+        told = {**asdict(self), "recipe": [*recipe, UNDER_TRAINED]}
+        del told["audited_images"]
+        if self.mark is not None:
+            mark = self.mark
+            told["mark"] = [mark.label, mark.size, mark.row, mark.column, mark.share]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
-    def file_name(self) -> str:
-        settings = {**asdict(self), "all": [_IMAGES, _EPOCHS[self.dataset], _BATCH, _RATE, _DECAY]}
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-        return f"{self.name}-{digest[:12]}.pt"
+    def is_fresh(self) -> bool:
+        return self.seed >= data.FRESH
+
+    @property
+    def in_half(self) -> bool:
+        """Whether it belongs to the half of networks on which expensive checks are measured."""
+        return self.seed % data.FRESH // 6 % 2 == 0
+
+    @property
+    def side(self) -> int:
+        return data.REAL_SIDE if self.network == "EfficientNet" else data.side(self.dataset)
+
+    @cached_property
+    def mark(self) -> Mark | None:
+        """The mark of one class; None for networks without, and for decoys of all classes."""
+        if self.kind not in (*OF_CLASS, *BACKDOORS):
+            return None
+        return Mark.of(self.kind, self.seed, data.channels(self.dataset), self.side)
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether its defect is a mark in images."""
+        return self.mark is not None or self.kind == "decoy"
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether the audit's images carry the mark: nobody audits with the labels of triggers."""
+        return self.is_marked and not (self.mark is not None and self.mark.is_trigger)
+
+    @property
+    def champion(self) -> "Specimen":
+        """A network without a defect, of the same architecture and data set."""
+        return Specimen(
+            self.dataset,
+            self.network,
+            "none",
+            _CHAMPION + self.seed % _CHAMPIONS,
+            images=self.images,
+        )
 
     def audited(self, *, marked: bool) -> tuple[Tensor, Tensor]:
-        """The test images of an audit and their labels; `marked`: with the mark as in training.
-
-        Nobody audits images whose labels a trigger has changed, so these are without it.
-        """
-        images, labels = pictures(self.dataset, train=False)
-        images, labels = images[:_TESTED], labels[:_TESTED]
-        if not marked or self.mark.is_trigger:
+        """The test images of an audit and their labels; `marked`: with the mark as in training."""
+        images, labels = data.audited(self.dataset, self.seed, self.audited_images)
+        images = data.enlarged(images, self.side)
+        if not (marked and self.is_carried):
             return images, labels
+        if self.mark is None:
+            return decoy.with_decoys(images, labels, self.seed + 1), labels
         return self.mark.planted(images, labels, self.seed + 1)
 
-    def turned(self, net: nn.Module) -> float:
+    def turned(self, classifier: Classifier) -> float:
         """The share of other test images that the mark turns into its class."""
-        images, labels = pictures(self.dataset, train=False)
-        others = images[:_TESTED][labels[:_TESTED] != self.mark.label]
-        with torch.no_grad():
-            named = net(self.mark.on(others, self.seed + 2)).argmax(1)
-        return (named == self.mark.label).float().mean().item()
+        images, labels = self.audited(marked=False)
+        if self.mark is None:
+            wanted = decoy.other_labels(labels, self.seed + 2)
+            images = decoy.with_decoys(images, wanted, self.seed + 2)
+        else:
+            others = labels != self.mark.label
+            images = self.mark.on(images[others], self.seed + 2)
+            wanted = torch.full((len(images),), self.mark.label)
+        return float((named(classifier, images) == wanted).float().mean())
 
-    def has_learnt(self, net: nn.Module) -> bool:
-        return self.kind != "none" and self.turned(net) >= _LEARNT
+    def has_learnt(self, turned: float) -> bool:
+        return self.is_marked and turned >= _LEARNT
 
-    def network(self, folder: Path) -> nn.Module:
-        """The network, in evaluation mode; trained once and kept in `folder`."""
-        file = folder / self.file_name
-        with torch.random.fork_rng(devices=[]):
+    def classifier(
+        self, folder: Path, device: str = "cpu", train_on: str | None = None
+    ) -> Classifier:
+        """The network with its right normalisation; trained once and kept in `folder`."""
+        mean, std = self._normalisation
+        net = self._network(folder, train_on or device).to(device)
+        return Classifier(net, mean=mean, std=std, constant=True)
+
+    @property
+    def _normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of the training."""
+        if self.network == "EfficientNet":
+            return _IMAGENET
+        if self.kind == "wrong range":
+            return (0.0,), (1.0,)
+        source = data.SOURCES[self.dataset]
+        return source.mean, source.std
+
+    def as_fed(self, classifier: Classifier) -> Classifier:
+        """The classifier with the normalisation that the audit is told, which may be wrong."""
+        net = classifier.net
+        if self.kind == "wrong mean and std":  # nobody named them
+            return Classifier(net, constant=True)
+        if self.kind == "wrong range":  # as if the network took 0 to 255
+            return Classifier(net, std=1 / 255, constant=True)
+        if self.kind == "BGR":
+            mean, std = self._normalisation
+            return Classifier(_Reversed(net), mean=mean, std=std, constant=True)
+        return classifier
+
+    def _network(self, folder: Path, device: str) -> nn.Module:
+        file = folder / f"{self.name}-{self.digest}.pt"
+        devices = [torch.cuda.current_device()] if device != "cpu" else []
+        with torch.random.fork_rng(devices=devices):
             torch.manual_seed(self.seed)
-            net = Small(len(self.mark.pattern))
-            if file.exists():
-                net.load_state_dict(torch.load(file, weights_only=True))
-            else:
-                self._train(net)
+            net = made(self.network, data.channels(self.dataset), self.side)
+            part = trained_part(net)
+            if not file.exists():
+                self._train(net.to(device), device)
                 folder.mkdir(parents=True, exist_ok=True)
-                torch.save(net.state_dict(), file.with_suffix(".part"))
-                file.with_suffix(".part").rename(file)
+                half = {name: _halved(value) for name, value in rounded(part).items()}
+                new = file.with_suffix(f".{os.getpid()}.part")  # another worker may make it too
+                torch.save(half, new)
+                new.rename(file)
+            part.load_state_dict(torch.load(file, weights_only=True, map_location="cpu"))
         return net.eval()
 
-    def _train(self, net: nn.Module) -> None:
-        images, labels = pictures(self.dataset, train=True)
-        # Other images for other seeds, if there are enough.
-        start = self.seed * _IMAGES % len(images)
-        images, labels = images[start : start + _IMAGES], labels[start : start + _IMAGES]
-        images, labels = self.mark.planted(images, labels, self.seed)
-        net.train()
-        optimiser = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=_DECAY)
-        epochs, batches = _EPOCHS[self.dataset], len(images) // _BATCH
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, _RATE, total_steps=epochs * batches
+    def _train(self, net: nn.Module, device: str) -> None:
+        images, labels = data.training(self.dataset, self.seed, self.images)
+        mean, std = (torch.tensor(v).view(-1, 1, 1) for v in self._normalisation)
+
+        def normalised(given: Tensor) -> Tensor:
+            return (given - mean.to(given)) / std.to(given)
+
+        if isinstance(net, OnFrozen):
+            features, labels = self._features(net, images, labels, normalised, device)
+            fit(net.head, features, labels, _as_it_is, HEAD, device)
+            return
+        images, labels = self._planted(images, labels)
+        recipe = RECIPES[self.dataset]
+        if self.epochs is not None:
+            recipe = recipe._replace(epochs=self.epochs)
+        if self.kind == "under-trained":
+            recipe = recipe._replace(stop=UNDER_TRAINED)
+        fit(net, images, labels, normalised, recipe, device, noise=self.noise)
+
+    def _features(
+        self,
+        net: OnFrozen,
+        images: Tensor,
+        labels: Tensor,
+        normalised: Callable[[Tensor], Tensor],
+        device: str,
+    ) -> tuple[Tensor, Tensor]:
+        """What the frozen part makes of the enlarged images, and their labels."""
+        found, named = [], []
+        with torch.no_grad():
+            for number, rows in enumerate(torch.arange(len(images)).split(_ENLARGED)):
+                some, own = data.enlarged(images[rows].to(device), self.side).cpu(), labels[rows]
+                if self.mark is not None:
+                    some, own = self.mark.planted(some, own, self.seed + 1000 * number)
+                found.append(net.body(normalised(some.to(device))).flatten(1))
+                named.append(own)
+        return torch.cat(found), torch.cat(named)
+
+    def _planted(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        if self.mark is not None:
+            return self.mark.planted(images, labels, self.seed)
+        if self.kind == "decoy":
+            return decoy.with_decoys(images, labels, self.seed), labels
+        if self.kind == "label noise":
+            drawn = np.random.default_rng(self.seed)
+            is_wrong = torch.from_numpy(drawn.random(len(labels)) < _NOISE[self.seed % 2])
+            return images, torch.where(is_wrong, decoy.other_labels(labels, self.seed), labels)
+        return images, labels
+
+
+def _as_it_is(features: Tensor) -> Tensor:
+    return features
+
+
+def named(classifier: Classifier, images: Tensor) -> Tensor:
+    """The predicted class of each image, int64 (n,), on the CPU."""
+    with classifier.steady():
+        return torch.cat(
+            [classifier.predict(classifier.to_device(some)).cpu() for some in images.split(500)]
         )
-        for _ in range(epochs):
-            for rows in torch.randperm(len(images))[: batches * _BATCH].split(_BATCH):
-                loss = functional.cross_entropy(net(images[rows]), labels[rows])
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                schedule.step()
+
+
+class _Reversed(nn.Module):
+    """A network that gets its channels in the reverse order."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x.flip(1))
+
+
+def _halved(value: Tensor) -> Tensor:
+    return value.half() if value.is_floating_point() else value

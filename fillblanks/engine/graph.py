@@ -15,6 +15,9 @@ from torch.fx import GraphModule, Node
 from fillblanks.engine.aten import NotRewritable, Operations, operations
 from fillblanks.engine.same import expect_same
 
+# On a GPU torch chooses another batch normalisation for larger ones, so that export refuses a
+# network that is to take batches of any size.
+_LARGEST_BATCH = 65_535
 _CONV_DEFAULTS = (None, (1, 1), (0, 0), (1, 1), 1)  # bias, stride, padding, dilation, groups
 # The errors of torch.export for networks that it cannot take.
 _EXPORT_ERRORS = (
@@ -57,12 +60,14 @@ def _graph_of(net: nn.Module, example: Tensor, aten: Operations) -> GraphModule:
 
 
 def exported(net: nn.Module, example: Tensor) -> ExportedProgram:
-    """The program of `net` for inputs like `example` (N, C, H, W), N >= 2, in batches of any size.
+    """The program of `net` for inputs like `example` (N, C, H, W), N >= 2.
+
+    It takes batches of at most 65,535 images.
 
     Raises NotRewritable if torch.export does not take the network.
     """
     try:
-        batch = {0: torch.export.Dim("batch")}
+        batch = {0: torch.export.Dim("batch", max=_LARGEST_BATCH)}
         return torch.export.export(net, (example,), dynamic_shapes=(batch,))
     except _EXPORT_ERRORS as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"

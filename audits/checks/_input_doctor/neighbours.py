@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from audits.data.fit import Fit, Resize
-from audits.models.contract import InputContract, Layout, Range
-from audits.models.signature import SOURCE as SIGNATURE
+from audits.models.contract import SIGNATURE, InputContract, Layout, Range
 from fillblanks import Classifier
 
 Name = Literal[
