@@ -95,6 +95,7 @@ class _Backward:
             assert magnitude is not None
             share = rounding_of(step, self._program) + gamma64(rows[0].numel())
             self._widen(rows, magnitude, share)
+            self._widen(rows, torch.ones_like(magnitude), self._bounds.flushed[number])
             given = step.transposed(rows, self._program.shapes_of(step))
             for i, one in zip(step.inputs, given, strict=True):
                 self._give(i, one)

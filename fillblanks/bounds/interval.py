@@ -3,9 +3,10 @@
 Gowal et al. 2018 (arXiv 1810.12715), section 3.
 """
 
+import torch
 from torch import Tensor
 
-from fillblanks.bounds.rounding import gamma, gamma64
+from fillblanks.bounds.rounding import flushable, gamma, gamma64, tiny
 from fillblanks.bounds.steps import Affine, Images, Interval, Program
 
 
@@ -13,7 +14,9 @@ class Bounds:
     """Intervals of the values of each step, for images in one box.
 
     `intervals` holds one for each step; `magnitudes` holds, for each step that is a sum, the
-    largest sum of the absolute values of its terms, and else None.
+    largest sum of the absolute values of its terms, and else None; `flushed` holds by how much
+    values of it may differ since the network's dtype has no numbers nearer to 0. `overflows` says
+    that a value may be too large for that dtype: then no bound holds.
     """
 
     def __init__(self, program: Program, box: Interval):
@@ -22,6 +25,8 @@ class Bounds:
         self._tight: dict[int, Interval] = {}
         self.intervals: list[Interval] = []
         self.magnitudes: list[Tensor | None] = []
+        self.flushed: list[float] = []
+        self.overflows = False
         self._propagate()
 
     def tighten(self, step: int, interval: Interval) -> None:
@@ -31,13 +36,14 @@ class Bounds:
 
     def _propagate(self) -> None:
         before = self.intervals
-        self.intervals, self.magnitudes = [], []
+        self.intervals, self.magnitudes, self.flushed = [], [], []
         for number, step in enumerate(self.program.steps):
-            magnitude = None
+            magnitude, flushed = None, 0.0
             if isinstance(step, Images):
                 found = self._box
             elif isinstance(step, Affine):
-                found, magnitude = self._of_sum(step)
+                flushed = self._flushed(step)
+                found, magnitude = self._of_sum(step, flushed)
             else:
                 given = self.intervals[step.inputs[0]]
                 found = Interval(given.low.clamp(min=0), given.high.clamp(min=0))
@@ -47,13 +53,27 @@ class Bounds:
                 found = found.within(before[number])
             self.intervals.append(found)
             self.magnitudes.append(magnitude)
+            self.flushed.append(flushed)
 
-    def _of_sum(self, step: Affine) -> tuple[Interval, Tensor]:
+    def _flushed(self, step: Affine) -> float:
+        """How far values may move since products, inputs and weights near 0 may be taken for 0."""
+        if not step.terms:
+            return 0.0
+        given = [self.intervals[i].size for i in step.inputs]
+        weights = step.absolute(*(torch.ones_like(one) for one in given)).max()
+        largest = max(float(one.max()) for one in given)
+        terms = flushable(step.terms)
+        return tiny(self.program.dtype) * (terms + float(weights) + terms * largest)
+
+    def _of_sum(self, step: Affine, flushed: float) -> tuple[Interval, Tensor]:
         given = [self.intervals[i] for i in step.inputs]
         centre = step.moved(step.apply(*((one.low + one.high) / 2 for one in given)))
         reach = step.absolute(*((one.high - one.low) / 2 for one in given))
         magnitude = step.magnitude([one.size for one in given])
-        slack = magnitude * rounding_of(step, self.program)
+        share = rounding_of(step, self.program)
+        largest = float(magnitude.max()) * (1 + share) + flushed
+        self.overflows |= not largest < torch.finfo(self.program.dtype).max
+        slack = magnitude * share + flushed
         found = Interval(centre - reach, centre + reach).widened(slack)
         if step.largest_of:
             first, *others = (self.intervals[i] for i in step.largest_of)

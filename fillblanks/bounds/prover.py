@@ -1,5 +1,6 @@
 """Prover: how small can the margin of an answer get, whatever stands in a blank?"""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -18,7 +19,8 @@ _RATE, _DECAY = 0.3, 0.97  # of the optimised slopes; chosen after looking at MN
 class Margin(NamedTuple):
     """Lower bounds of the smallest margin, the logit of the answer minus the largest other one.
 
-    Each is at least as large as the one before; NaN if a bound is not finite.
+    Each is at least as large as the one before; NaN if a bound is not finite, or if a value may be
+    too large for the network's dtype.
     """
 
     ibp: float  # by intervals alone
@@ -52,6 +54,8 @@ class Prover:
         with torch.no_grad():
             bounds = Bounds(self.program, box_of(self._classifier, image, blank))
             rows = margin_rows(self._logits, answer).to(self.program.device)
+            if bounds.overflows:
+                return Margin(math.nan, math.nan, math.nan)
             last = len(self.program.steps) - 1
             by_intervals = interval_bounds(bounds, last, rows)
             each = lower_bounds(tightened(bounds), last, rows)

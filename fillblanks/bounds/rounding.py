@@ -3,9 +3,11 @@
 With unit roundoff u, a sum of n products, added in any order, differs from the exact one by at most
 gamma_n = n u / (1 - n u) times the sum of their absolute values (Higham 2002, Accuracy and
 Stability of Numerical Algorithms, section 3.1). Bounds are computed in float64 and widened by
-gamma_n of the network's own dtype, which covers the network's rounding as well as theirs. Not
-covered are dtypes below the network's own, as TF32 on a GPU, and fast convolutions that are no sums
-of products (Winograd, FFT).
+gamma_n of the network's own dtype, which covers the network's rounding as well as theirs. What is
+nearer to 0 than the smallest normal number may be taken for 0, which adds an absolute error to each
+term; if a value may be larger than the largest number, nothing is bounded. Not covered are dtypes
+below the network's own, as TF32 on a GPU, and fast convolutions that are no sums of products
+(Winograd, FFT).
 """
 
 import torch
@@ -28,3 +30,13 @@ def gamma64(terms: int) -> float:
 def _gamma(count: int, unit: float) -> float:
     share = count * unit
     return share / (1 - share) if share < 1 else float("inf")
+
+
+def tiny(dtype: torch.dtype) -> float:
+    """The smallest normal number: processors may take what is nearer to 0 for 0."""
+    return torch.finfo(dtype).tiny
+
+
+def flushable(terms: int) -> int:
+    """How many results of a sum of `terms` products may be taken for 0."""
+    return _BOTH * (terms + _SPARE)
