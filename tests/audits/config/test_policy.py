@@ -172,7 +172,7 @@ def test_a_drop_of_a_metric_that_is_never_paired_is_refused():
         **BASE,
         "baseline": "models:/m/2",
         "checks": [{"kind": "progressive_fill"}],
-        "policy": {"conditions": [{"metric": "progressive_fill/coverage", "max_drop": 0.1}]},
+        "policy": {"conditions": [{"metric": "progressive_fill/agreement", "max_drop": 0.1}]},
     }
     with pytest.raises(AuditError, match="not compared with a baseline, and so has no max_drop"):
         parse_config(values)

@@ -15,7 +15,7 @@ PAIRED = Pairing("seen", "accuracy")
 @pytest.mark.parametrize("reference", [False, True])
 @pytest.mark.parametrize("kind", check_classes(), ids=lambda kind: kind.__name__)
 def test_our_own_declarations_make_sense(kind, reference):
-    assert faults_in(kind().declared_metrics(reference)) == []
+    assert faults_in(kind.model_construct().declared_metrics(reference)) == []
 
 
 @pytest.mark.parametrize(

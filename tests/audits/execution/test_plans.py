@@ -149,6 +149,7 @@ def _in_worker(worker, seconds):
         cell=SimpleNamespace(isolation="none"),
         files=None,
         reference_files=None,
+        version_files={},
     )
     return ModelInWorker(inputs, worker)
 
