@@ -3,6 +3,8 @@
 Gowal et al. 2018 (arXiv 1810.12715), section 3.
 """
 
+from math import prod
+
 import torch
 from torch import Tensor
 
@@ -88,11 +90,4 @@ def rounding_of(step: Affine, program: Program) -> float:
     """By which share of its magnitude rounding may move a value of this step."""
     own = gamma(step.terms, program.dtype) if step.terms else 0.0
     inputs = (program.shapes[i] for i in step.inputs)
-    return own + gamma64(max(step.terms, sum(map(_count, inputs))))
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    count = 1
-    for side in shape:
-        count *= side
-    return count
+    return own + gamma64(max(step.terms, sum(map(prod, inputs))))

@@ -13,6 +13,7 @@ from torch.fx import Node
 from torch.nn import functional
 from torch.nn.grad import conv2d_input
 
+from fillblanks.bounds.arithmetic import added, divided, scaled, subtracted
 from fillblanks.bounds.steps import Shape
 
 if TYPE_CHECKING:
@@ -213,84 +214,6 @@ def _joined(reader: "Reader", node: Node, shape: Shape) -> int | None:
     return reader.affine(tuple(steps), shape, lambda *xs: torch.cat(xs, axis))  # type: ignore[arg-type]
 
 
-def _added(reader: "Reader", node: Node, shape: Shape) -> int | None:
-    return _sum(reader, node, shape, 1.0)
-
-
-def _subtracted(reader: "Reader", node: Node, shape: Shape) -> int | None:
-    return _sum(reader, node, shape, -1.0)
-
-
-def _sum(reader: "Reader", node: Node, shape: Shape, sign: float) -> int | None:
-    if set(node.kwargs) - {"alpha"} or node.kwargs.get("alpha", 1) != 1 or len(node.args) != 2:
-        return None
-    one, other = map(reader.step, node.args)
-    if one is not None and other is not None:
-        if not reader.shape_of(one) == reader.shape_of(other) == shape:
-            return None
-        return reader.affine(
-            (one, other),
-            shape,
-            lambda a, b: a + sign * b,
-            lambda a, b: a + b,
-            terms=2,
-            back=lambda rows: (rows, sign * rows),
-        )
-    at, value = (one, node.args[1]) if one is not None else (other, node.args[0])
-    assert at is not None
-    own, shift = (1.0, sign) if one is not None else (sign, 1.0)
-    constant = _spread(shift * torch.as_tensor(reader.constant(value)).double(), shape)
-    if constant is None or reader.shape_of(at) != shape:
-        return None
-    return reader.affine(
-        (at,),
-        shape,
-        lambda x: own * x,
-        lambda x: x,
-        constant=constant,
-        terms=2,
-        back=lambda rows: (own * rows,),
-    )
-
-
-def _spread(value: Tensor, shape: Shape) -> Tensor | None:
-    """A constant as (1, *shape); None if it differs from image to image."""
-    if value.ndim == len(shape) + 1 and len(value) != 1:
-        return None
-    value = value.reshape(value.shape[1:]) if value.ndim == len(shape) + 1 else value
-    return value.expand(shape)[None] if value.ndim <= len(shape) else None
-
-
-def _scaled(reader: "Reader", node: Node, shape: Shape) -> int | None:
-    return _product(reader, node, shape, divided=False)
-
-
-def _divided(reader: "Reader", node: Node, shape: Shape) -> int | None:
-    return _product(reader, node, shape, divided=True)
-
-
-def _product(reader: "Reader", node: Node, shape: Shape, *, divided: bool) -> int | None:
-    if node.kwargs or len(node.args) != 2:
-        return None
-    one, other = map(reader.step, node.args)
-    if (one is None) == (other is None) or (divided and one is None):
-        return None
-    at, value = (one, node.args[1]) if one is not None else (other, node.args[0])
-    assert at is not None
-    factor = _spread(torch.as_tensor(reader.constant(value)).double(), shape)
-    if factor is None or reader.shape_of(at) != shape:
-        return None
-    scale = 1 / factor if divided else factor
-    return reader.affine(
-        (at,),
-        shape,
-        lambda x: x * scale,
-        lambda x: x * scale.abs(),
-        terms=2,
-        back=lambda rows: (rows * scale,),
-    )
-
-
 def _max_pool(reader: "Reader", node: Node, shape: Shape) -> int | None:
     """The maximum of a window as a tree of maxima of two: max(a, b) = a + relu(b - a)."""
     given = reader.step(node.args[0])
@@ -345,7 +268,7 @@ OPERATIONS: dict[str, Operation] = {
     "_native_batch_norm_legit_no_training": _batch_norm,
     "_unsafe_view": _reshaped,
     "adaptive_avg_pool2d": _averaged,
-    "add": _added,
+    "add": added,
     "alias": _same,
     "avg_pool2d": _averaged,
     "batch_norm": _batch_norm,
@@ -354,7 +277,7 @@ OPERATIONS: dict[str, Operation] = {
     "contiguous": _same,
     "conv2d": _conv,
     "detach": _same,
-    "div": _divided,
+    "div": divided,
     "dropout": _dropout,
     "flatten": _reshaped,
     "getitem": _first,
@@ -364,12 +287,12 @@ OPERATIONS: dict[str, Operation] = {
     "matmul": _multiplied,
     "mean": _mean,
     "mm": _multiplied,
-    "mul": _scaled,
+    "mul": scaled,
     "permute": _moved,
     "relu": _relu,
     "reshape": _reshaped,
     "squeeze": _reshaped,
-    "sub": _subtracted,
+    "sub": subtracted,
     "transpose": _moved,
     "unsqueeze": _reshaped,
     "view": _reshaped,
