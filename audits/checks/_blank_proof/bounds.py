@@ -29,8 +29,9 @@ _KEPT: WeakKeyDictionary[Classifier, _Kept] = WeakKeyDictionary()
 def bounded(audit: AuditContext, attacked: Attacked, optimised: int) -> Part:
     """Lower bounds of margins, float64 (n, b): `ibp`, `crown` and `best`, and `radius` (n,).
 
-    Broken cases have no bounds, NaN. Without a Lipschitz constant radii are NaN. Raises ValueError
-    if a fill was found whose margin is below a bound, and NotApplicable as `prover_of`.
+    Broken cases have no bounds, NaN; that theirs are not above 0 is looked at. Without a Lipschitz
+    constant radii are NaN. Raises ValueError if a fill was found whose margin is below a bound, and
+    NotApplicable as `prover_of`.
     """
     prover, constant = prover_of(audit)
     part, cases = attacked.part, attacked.cases
@@ -46,16 +47,19 @@ def bounded(audit: AuditContext, attacked: Attacked, optimised: int) -> Part:
             image = cases.images[case]
             if constant is not None and number == 0:
                 radii[row] = radius(prover, constant, image, answer)
+            margin = prover.margin(
+                image, cases.blanks[case], answer, steps=0 if is_broken else optimised
+            )
+            # The worst fill of a broken case may have no margin, but another answer.
+            if margin.best > (0 if is_broken else part["worst_margin"][row, number]):
+                raise ValueError(
+                    "Expected every fill within the bounds, got one with a smaller margin: the "
+                    "network does not compute as its graph says, as with TF32 or a fast "
+                    "convolution. Audit it on a CPU."
+                )
             if not is_broken:
-                margin = prover.margin(image, cases.blanks[case], answer, steps=optimised)
                 for name, value in zip(found, margin, strict=True):
                     found[name][row, number] = value
-    if (found["best"] > part["worst_margin"]).any():
-        raise ValueError(
-            "Expected every fill within the bounds, got one with a smaller margin: the network "
-            "does not compute as its graph says, as with TF32 or a fast convolution. Audit it on "
-            "a CPU."
-        )
     return {**found, "radius": radii}
 
 

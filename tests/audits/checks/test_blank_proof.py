@@ -218,6 +218,18 @@ def test_a_fill_below_a_bound_ends_the_check(monkeypatch, audit):
         PROOF.measure(audit, PROOF.units(audit)[0])
 
 
+def test_a_proof_of_a_broken_case_ends_the_check(monkeypatch, audit):
+    from fillblanks.bounds.prover import Margin, Prover
+
+    # Below the margin of every case that is not broken, so that only broken ones contradict it.
+    monkeypatch.setattr(Prover, "margin", lambda *args, **more: Margin(1e-9, 1e-9, 1e-9))
+    unit = PROOF.units(audit)[0]
+    attacked = PROOF.attacked(audit, unit)
+    assert (states_of(attacked.part) == State.BROKEN).any()
+    with pytest.raises(ValueError, match="every fill within the bounds"):
+        PROOF.measure(audit, unit)
+
+
 def test_a_blank_that_is_the_whole_image_is_refused():
     assert "all of it" in BlankProof(patch_size=28).impossible(SHAPE)
     assert BlankProof(patch_size=27).impossible(SHAPE) == ""
