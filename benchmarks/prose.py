@@ -3,8 +3,10 @@
 import os
 import re
 import textwrap
+from pathlib import Path
 
 import torch
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 
 def filled(text: str) -> str:
@@ -29,3 +31,15 @@ def machine() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{os.cpu_count()} CPU cores ({torch.backends.cpu.get_cpu_capability()})"
+
+
+def page_template(folder: Path, *, lstrip_blocks: bool = True) -> Template:
+    """`page.md.j2` in `folder`. A name that the page does not get is an error."""
+    return Environment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=lstrip_blocks,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown, not HTML
+    ).get_template("page.md.j2")

@@ -4,22 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from prose import machine
+from prose import machine, page_template
 
 from agreement.measure import DRAWS, IMAGES, PATCH, Row
 
 
 def write(found: dict[str, list[Row]], page: Path, *, quick: bool) -> None:
     """Writes the page."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # the page is Markdown
-    )
-    text = environment.get_template("page.md.j2").render(
+    text = page_template(Path(__file__).parent).render(
         quick=quick,
         machine=machine(),
         images=IMAGES,

@@ -6,8 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from prose import filled, machine
+from prose import filled, machine, page_template
 
 from audits.checks._completion.figures import sentence
 from completion import photographs, pictures, protocol, tables
@@ -67,14 +66,7 @@ def _draw(bench: Bench, name: str, drawn: Path) -> bool:
 
 def text(found: Measured, folder: str) -> str:
     """The page as Markdown; `folder` has its pictures."""
-    template = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # Markdown, not HTML
-    ).get_template("page.md.j2")
+    template = page_template(Path(__file__).parent)
     rows, size = found.rows, found.size
     recipes = {side: Recipe.of(side, side, steps=size.steps) for side in (SIDE, 32, 28)}
     return template.render(

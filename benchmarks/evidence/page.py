@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from prose import machine
+from prose import machine, page_template
 
 from audits.evidence.estimate import Estimate
 from evidence import mosaic, small
@@ -19,14 +18,7 @@ def write(
     quick: bool,
 ) -> None:
     """Writes the page."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # the page is Markdown
-    )
-    text = environment.get_template("page.md.j2").render(
+    text = page_template(Path(__file__).parent).render(
         quick=quick,
         machine=machine(),
         accuracy=f"{accuracy:.2f}",

@@ -9,8 +9,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from prose import filled, machine
+from prose import filled, machine, page_template
 from sklearn.utils import Bunch
 
 from paper import colour, grids, pictures, protocol, tables
@@ -60,13 +59,7 @@ def _colour(bench: Bench, drawn: Path) -> pd.DataFrame:
 
 def _page(bench: Bench, rows: list[Row], nulls: list[Row], measured: Bunch, folder: str) -> str:
     size, study = bench.size, bench.study
-    template = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # Markdown, not HTML
-    ).get_template("page.md.j2")
+    template = page_template(Path(__file__).parent, lstrip_blocks=False)
     plain, noise = rows[0], rows[1]
     random, progressive = measured.open_points
     return template.render(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from prose import page_template
 
 from truth.faults import CALIBRATION, DOCTOR, PERFORMANCE
 from truth.figures import counted, group, share
@@ -64,17 +64,9 @@ def write(table: pd.DataFrame, page: Path, quick: bool = False) -> None:
 
 def rendered(table: pd.DataFrame, quick: bool = False) -> str:
     """The page's text."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # the page is Markdown
-    )
     networks = Networks(table)
     of_swap = networks.learnt[networks.learnt["check"] == SWAP]
-    return environment.get_template("page.md.j2").render(
+    return page_template(Path(__file__).parent).render(
         quick=quick,
         networks=len(networks.each),
         clean=networks.count("none"),
