@@ -27,7 +27,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help="audit one model and record evidence and verdict in MLflow",
         description="Exit code: 0 passed, 1 failed, 2 undecided or could not run.",
     )
-    add_model(parser)
+    add_model(parser, default="that of the config")
     parser.add_argument("--config", required=True, metavar="FILE", help="YAML, see schema")
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be done, and how many passes"
@@ -48,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
     from flows.terminal.output import say
     from flows.terminal.verdict import say_reason, show_verdict
 
-    config = read_config(options.config, model=options.model)
+    named = {} if options.model is None else {"model": options.model}
+    config = read_config(options.config, **named)
     if options.dry_run:
         say(preview(config))
         return 0

@@ -44,11 +44,13 @@ def add_command(
     )
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Adds the argument that names the model."""
-    parser.add_argument(
-        "model", help="models:/name/3, models:/name@alias, models:/name/latest, models:/m-<id>"
-    )
+def add_model(parser: argparse.ArgumentParser, default: str = "") -> None:
+    """Adds the argument that names the model; with a `default`, in words, it may be left out."""
+    forms = "models:/name/3, models:/name@alias, models:/name/latest, models:/m-<id>"
+    if default:
+        parser.add_argument("model", nargs="?", help=f"{forms} (default: {default})")
+    else:
+        parser.add_argument("model", help=forms)
 
 
 def add_wanted(parser: argparse.ArgumentParser) -> None:

@@ -110,6 +110,17 @@ def test_data_that_are_not_there_are_one_line(how, told, config, prefect_api):
     assert line.startswith("Expected a file at nowhere.npz")
 
 
+def test_the_model_of_the_config_is_taken_if_none_is_typed(told, config):
+    nowhere = {"kind": "npz", "path": "nowhere.npz"}
+    file = config(data=nowhere, policy={}, model="models:/another/7", **_PERFORMANCE)
+    code, _, stderr = told("audit", "--config", file, "--dry-run")
+    assert code == 2
+    assert "another" in stderr
+    code, _, stderr = told("audit", "models:/typed/7", "--config", file, "--dry-run")
+    assert "typed" in stderr
+    assert "another" not in stderr
+
+
 def test_a_dry_run_counts_passes_and_records_nothing(told, config):
     file = config()
     code, stdout, stderr = told("audit", "models:/m/latest", "--config", file, "--dry-run")
