@@ -16,6 +16,7 @@ from fillblanks.bounds.rounding import gamma64
 from fillblanks.bounds.steps import Affine, Images, Interval, Relu
 
 _ROWS_VALUES = 1 << 23  # values of coefficients at a time: 64 MiB
+_NEGLIGIBLE = 1e-12  # of the largest value of a step
 _SUMS = 1.01  # for the rounding of the slack itself, a sum of positive values
 
 Slopes = Mapping[int, Tensor]
@@ -48,7 +49,9 @@ def tightened(bounds: Bounds) -> Bounds:
             continue
         at = step.inputs[0]
         given = bounds.intervals[at]
-        loose = ((given.low < 0) & (given.high > 0)).flatten().nonzero()[:, 0]
+        # Of values that are 0 but for rounding, tighter bounds would tighten nothing else.
+        matters = given.size > _NEGLIGIBLE * given.size.max()
+        loose = ((given.low < 0) & (given.high > 0) & matters).flatten().nonzero()[:, 0]
         if not len(loose):
             continue
         low, high = given.low.flatten().clone(), given.high.flatten().clone()
