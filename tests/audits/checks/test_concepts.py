@@ -143,6 +143,7 @@ def test_the_figures_are_those_of_images_that_were_not_used_to_choose(audit, par
     assert _of(evidence, "kept").value == kept
 
 
+@pytest.mark.slow
 def test_chunks_and_kept_cuts_change_nothing_and_seeds_change_the_draws(found):
     other = measured.evidence_of(CHECK, _audit(Marked(150.0), chunk=7, constant=False))
     assert other.metrics == found.metrics

@@ -40,6 +40,7 @@ def test_an_audit_reads_masks_in_the_process_of_the_model(folders, config_of, mo
     assert second.digest != first.digest
 
 
+@pytest.mark.slow
 def test_sufficient_patches_in_other_masks_are_another_audit(folders, config_of, monkeypatch):
     monkeypatch.chdir(folders)
     check = {"kind": "sufficient_patches", "steps": 5, "regions": "masks"}

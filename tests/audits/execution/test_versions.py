@@ -46,6 +46,7 @@ def three(made):
     return made["three"]
 
 
+@pytest.mark.slow
 def test_an_audit_compares_the_model_with_its_other_versions(three, tmp_path):
     result = run_audit(config_of(three[0], three, tmp_path))
     (evidence,) = result.evidence
