@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from audits.checks._shared.fonts import DEJAVU, drawn_name, font_for
+from audits.checks._shared.fonts import dejavu, drawn_name, font_for
 from audits.checks._shared.images import MISSING, slugs
 from audits.errors import one_line
 
@@ -83,7 +83,7 @@ def missing_cell(side: int) -> Image.Image:
 
 
 def _font(words: str, size: int) -> ImageFont.FreeTypeFont:
-    return _opened((font_for(words) or DEJAVU).file, size)
+    return _opened((font_for(words) or dejavu()).file, size)
 
 
 @cache

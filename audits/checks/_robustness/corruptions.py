@@ -16,7 +16,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms.v2 import functional as transforms
 
 from audits.checks._shared.moves import offsets, shifted
 from fillblanks.masks import keys
@@ -58,6 +57,9 @@ def _noisy(images: Images, amount: float) -> Tensor:
 
 def _blurred(images: Images, amount: float) -> Tensor:
     """Blurred with a standard deviation of this share of the shorter side; edges are reflected."""
+    # Takes seconds to load, and every process loads this module.
+    from torchvision.transforms.v2 import functional as transforms
+
     height, width = images.pixels.shape[2:]
     sigma = amount * min(height, width)
     if not sigma:

@@ -5,8 +5,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import matplotlib
-
 from audits.errors import one_line
 
 if TYPE_CHECKING:
@@ -23,8 +21,12 @@ class Font(NamedTuple):
     family: str
 
 
-DEJAVU = Font(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", "DejaVu Sans")
-"""The font that comes with matplotlib: Latin, Greek, Cyrillic, Arabic and more, but no Chinese."""
+@cache
+def dejavu() -> Font:
+    """The font that comes with matplotlib: Latin, Greek, Cyrillic, Arabic and more, no Chinese."""
+    import matplotlib  # takes long to load, and every process loads this module
+
+    return Font(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", "DejaVu Sans")
 
 
 def font_for(words: str) -> Font | None:
@@ -35,9 +37,10 @@ def font_for(words: str) -> Font | None:
 
 def families(words: str) -> list[str]:
     """The families for matplotlib's `fontfamily`, in which it looks for each character in turn."""
-    known = _glyphs(DEJAVU.file)
+    plain = dejavu()
+    known = _glyphs(plain.file)
     found = font_for("".join(c for c in one_line(words) if ord(c) not in known))
-    return [DEJAVU.family, found.family] if found and found != DEJAVU else [DEJAVU.family]
+    return [plain.family, found.family] if found and found != plain else [plain.family]
 
 
 def drawn_name(label: int, classes: Sequence[str]) -> str:
@@ -48,7 +51,7 @@ def drawn_name(label: int, classes: Sequence[str]) -> str:
 
 def _fonts() -> Iterator[Font]:
     """DejaVu Sans, and then the machine's fonts, plain ones first; looked for only if asked."""
-    yield DEJAVU
+    yield dejavu()
     from matplotlib.font_manager import fontManager
 
     for entry in sorted(fontManager.ttflist, key=_rank):

@@ -9,7 +9,7 @@ from matplotlib import font_manager
 from own_font import FAMILY, write_font
 
 from audits.checks._ablation.pictures import _titled
-from audits.checks._shared.fonts import DEJAVU, drawn_name, families, font_for
+from audits.checks._shared.fonts import dejavu, drawn_name, families, font_for
 from audits.checks._shared.grids import tiles
 from audits.checks._shared.images import slugs
 from audits.evidence.evidence import Evidence, Picture, Seen
@@ -56,9 +56,9 @@ def test_a_name_is_written_by_a_font_that_has_its_letters_or_told_by_its_number(
         "cat",
         "größe",
     ]
-    assert font_for("cat") == DEJAVU
-    assert families("cat: first order") == [DEJAVU.family]
-    assert families("犬: first order") == [DEJAVU.family, *([FAMILY] if has_font else [])]
+    assert font_for("cat") == dejavu()
+    assert families("cat: first order") == [dejavu().family]
+    assert families("犬: first order") == [dejavu().family, *([FAMILY] if has_font else [])]
     assert (_titled(0, CLASSES) == "犬") == has_font
     assert _titled(1, CLASSES) == "cat"
 
