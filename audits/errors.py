@@ -33,6 +33,14 @@ class ModelRefused(AuditError):
     """The model must not or cannot be audited; the reason is recorded with an undecided verdict."""
 
 
+class Contradicted(ModelRefused):
+    """The model answered one question in two ways, or changed while it was asked.
+
+    Which questions are asked twice is drawn by chance, so that another audit of the same files may
+    not find it again: store and MLflow remember it.
+    """
+
+
 class NotApplicable(AuditError):
     """A check cannot be applied to this model or data. The check never counts as passed."""
 

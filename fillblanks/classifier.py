@@ -12,7 +12,7 @@ from fillblanks.autograd_graph import reaches
 from fillblanks.batches import Rounding, differing, distinct, repeated
 from fillblanks.memory import is_short
 from fillblanks.spot_checks import Asked, SpotChecks
-from fillblanks.state import State
+from fillblanks.state import Changed, State
 
 PerChannel = float | Sequence[float]
 _COARSEST = torch.finfo(torch.bfloat16).eps
@@ -99,7 +99,7 @@ class Classifier:
         On a GPU cuDNN takes kernels that give the same bytes each time; by default it may not.
 
         The shared network is changed for that time, so two threads must not enter at once. Raises
-        ValueError at the end if the network has changed a parameter, a buffer or a tensor in an
+        Changed, a ValueError, at the end if the network has changed a parameter, a buffer or a tensor in an
         attribute of its own: a network with a memory can repeat its first answer, and its answers
         depend on their order.
         """
@@ -116,7 +116,7 @@ class Classifier:
             before = State.of(self.net)
             yield
             if changed := before.changed(State.of(self.net)):
-                raise ValueError(
+                raise Changed(
                     "Expected a network that stays as it is while it answers, got one that "
                     f"changed its {changed}. Remove that memory."
                 )

@@ -14,6 +14,10 @@ _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _OWN = ("_parameters", "_buffers", "_modules")
 
 
+class Changed(ValueError):
+    """A network has changed while it answered."""
+
+
 class Held(NamedTuple):
     """A value that a network holds: "parameter", "buffer", or "attribute", and its name."""
 

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from audits.errors import AuditError, ModelRefused, NotApplicable, shortened
+from audits.errors import AuditError, Contradicted, ModelRefused, NotApplicable, shortened
 from audits.execution.wire import NotAnAnswer
 
 REFUSALS: dict[str, type[AuditError]] = {
-    kind.__name__: kind for kind in (NotApplicable, ModelRefused, AuditError)
+    kind.__name__: kind for kind in (NotApplicable, Contradicted, ModelRefused, AuditError)
 }
 """Errors that arrive as they were raised, the most special first; all others are failures."""
 

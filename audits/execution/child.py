@@ -19,7 +19,7 @@ from audits.checks.context import AuditContext, Unit
 from audits.config.audit import AuditConfig
 from audits.data import places, sources
 from audits.data.remembered import Hashes
-from audits.errors import AuditError, ModelRefused, one_line
+from audits.errors import AuditError, Contradicted, one_line
 from audits.evidence.codec import Part
 from audits.execution.asking_again import Again, First, again
 from audits.execution.beside import Beside
@@ -34,6 +34,7 @@ from audits.models.opening import opened
 from fillblanks import OutOfMemory, Plan, find_device
 from fillblanks.engine.memory import memory_told
 from fillblanks.spot_checks import RowsTouch
+from fillblanks.state import Changed
 
 _TRIED = 64  # images at most, on which a model is tried
 
@@ -202,16 +203,17 @@ def ask(opened: Opened, check: Check, parts: Sequence[Part]) -> Part:
 
 @contextmanager
 def _rows_apart(opened: Opened) -> Iterator[None]:
-    """Raises ModelRefused if an answer or a gradient inside depends on the rest of its batch.
+    """Raises Contradicted if an answer or a gradient inside depends on the rest of its batch.
 
-    So every part is told only if the batches of which it was made were looked at.
+    So it does if the network changes inside. Every part is told only if the batches of which it was
+    made were looked at.
     """
     only_classes = opened.gives == "predictions"
     try:
         with opened.context.classifier.spot_checks.active(only_classes=only_classes):
             yield
-    except RowsTouch as error:
-        raise ModelRefused(str(error)) from error
+    except (RowsTouch, Changed) as error:
+        raise Contradicted(str(error)) from error
 
 
 def _device(config: AuditConfig) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
-from audits.errors import AuditError, NotApplicable
+from audits.errors import AuditError, Contradicted, NotApplicable
 from audits.evidence.codec import Part, from_part
 from audits.evidence.evidence import Evidence
 from audits.execution import child, tuning
@@ -143,7 +143,8 @@ class Session:
             except NotApplicable:
                 raise
             except AuditError as error:
-                raise AuditError(f"{unit}: {error}") from error
+                kind = Contradicted if isinstance(error, Contradicted) else AuditError
+                raise kind(f"{unit}: {error}") from error
             except WorkerFailure as error:
                 raise WorkerFailure(f"{unit}: {error.reason}", error.detail) from error
 

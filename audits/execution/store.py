@@ -108,6 +108,11 @@ class Store:
         """Whether a part is there and whole."""
         return self.get(key) is not None
 
+    def place(self, key: str) -> str:
+        """The file that has the part under this key, whole or damaged; "" if there is none."""
+        with self._told():
+            return self._path(key) if self._files.exists(self._path(key)) else ""
+
     def get(self, key: str) -> Part | None:
         """The part, or None if there is none or its file is damaged."""
         try:

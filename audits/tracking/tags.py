@@ -21,5 +21,7 @@ INPUTS_TAG = "audit.figures"  # digest of the inputs, which decide the figures
 HASH_TAG = "audit.evidence_sha256"
 REPORT_TAG = "audit.report_sha256"
 BASELINE_REPORT_TAG = "audit.baseline_report_sha256"
+# A line for each model that contradicted itself: digest of its files, check, reason.
+REFUSED_TAG = "audit.refused"
 PROMOTION_TAG = "audit.promotion"
 COLOUR_TAG = "mlflow.runColor"  # of the run in MLflow's charts; MLflow's own tag

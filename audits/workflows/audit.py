@@ -21,6 +21,7 @@ from audits.tracking import reader
 from audits.tracking.past_pictures import with_pictures
 from audits.tracking.payload import payload_of
 from audits.tracking.recorder import Recorder
+from audits.tracking.refused import RunMemory
 from audits.tracking.tags import INPUTS_TAG
 from audits.verdict.decide import NO_CONDITION, Verdict, decide
 from audits.verdict.isolation import with_isolation
@@ -60,11 +61,13 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
     images = sources.load(config.data)
     expect_possible(config, model, images)
     with Recorder(model, config.experiment) as recorder:
-        baseline = None
+        baseline, refused = None, RunMemory(config.experiment, recorder.run_id)
         with Worker(config.limits.memory_gib) as worker:
-            evaluation = evaluate(config, model, images, worker, executor)
+            evaluation = evaluate(config, model, images, worker, executor, memories=[refused])
             if config.baseline is not None and not evaluation.refusal:
-                baseline = _evaluate_baseline(config, images, worker, executor, evaluation.notes)
+                baseline = _evaluate_baseline(
+                    config, images, worker, executor, evaluation.notes, refused
+                )
         drawn = config.data != given.data
         of_data, untried = told(given.data, config.data), _untried(config, drawn)
         notes = (*of_data, *evaluation.notes, *untried)
@@ -149,6 +152,7 @@ def _evaluate_baseline(
     worker: Worker,
     executor: Executor,
     told: Sequence[str],
+    refused: RunMemory,
 ) -> Evaluation:
     own = baseline_config(config)
     model = registry.resolve(own.model)
@@ -159,4 +163,4 @@ def _evaluate_baseline(
             return None  # they are asked anew
         return [without_drops(one) for one in with_pictures(found)]
 
-    return evaluate(own, model, images, worker, executor, known, told)
+    return evaluate(own, model, images, worker, executor, known, told, [refused])

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 
 from audits.checks.base import Check
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
-from audits.errors import AuditError, NotApplicable
+from audits.errors import AuditError, Contradicted, NotApplicable
 from audits.evidence.declaration import differences
 from audits.evidence.evidence import Evidence, failed_evidence
 from audits.evidence.metric import Metric
@@ -15,13 +16,16 @@ from audits.execution.asking_again import Again
 from audits.execution.evaluation import Evaluation
 from audits.execution.executors import Executor
 from audits.execution.inputs import AuditInputs
+from audits.execution.refusals import Memory, Refusal, StoreMemory, expect_not_refused
 from audits.execution.session import Session
+from audits.execution.store import Store
 from audits.execution.worker import Worker, WorkerFailure
 from audits.models.registry import Resolved
 
 log = logging.getLogger(__name__)
 
 Known = Callable[[AuditInputs], Sequence[Evidence] | None]
+Caught = Callable[[str, Contradicted | str], None]
 
 
 def evaluate(
@@ -32,21 +36,32 @@ def evaluate(
     executor: Executor,
     known: Known = lambda inputs: None,
     told: Sequence[str] | None = None,
+    memories: Sequence[Memory] = (),
 ) -> Evaluation:
     """Evidence of every check; if the model cannot be opened, the reason.
+
+    A model that contradicts itself is remembered in the store and in `memories`, and not opened
+    again if one of them knows it.
 
     If `known` has evidence for the inputs, that is taken and nothing is run. `told` are notes that
     were printed for the model whose baseline this one is; they are not printed again.
     """
     try:
         with AuditInputs(config, model, images) as inputs:
+            every = (StoreMemory(Store(inputs.config.store)), *memories)
+            expect_not_refused(inputs.files.digest, every)
             found = known(inputs)
             if found is not None:
                 return _evaluation(inputs, found, inputs.notes)
             with Session(inputs, worker) as session:
                 _print_notes(session.notes, told)
-                evidence = [_run_check(session, c, executor) for c in session.config.checks]
-                asked = _asked_again(session, evidence)
+
+                def caught(check: str, error: Contradicted | str) -> None:
+                    _remember(inputs.files.digest, Refusal.today(check, error), every)
+
+                checks = session.config.checks
+                evidence = [_run_check(session, check, executor, caught) for check in checks]
+                asked = _asked_again(session, evidence, caught)
                 doubts = session.setting.doubts(check.needs for check in session.config.checks)
                 notes, engine = session.notes, session.engine
                 return _evaluation(inputs, evidence, notes, engine, asked, doubts)
@@ -95,7 +110,16 @@ def _evaluation(
     )
 
 
-def _asked_again(session: Session, evidence: Sequence[Evidence]) -> tuple[str, ...]:
+def _remember(digest: str, refusal: Refusal, memories: Sequence[Memory]) -> None:
+    """Tells all memories, also if one of them cannot be reached; then raises its error."""
+    with ExitStack() as told:
+        for memory in memories:
+            told.callback(memory.add, digest, refusal)
+
+
+def _asked_again(
+    session: Session, evidence: Sequence[Evidence], caught: Caught
+) -> tuple[str, ...]:
     """A question if the model answers otherwise at the end of the audit than at its beginning."""
     if any(one.status == "error" for one in evidence):
         return ()  # there is no verdict to protect
@@ -103,11 +127,17 @@ def _asked_again(session: Session, evidence: Sequence[Evidence]) -> tuple[str, .
         found: Again = session.ask(child.asked_again, gives=Again)
     except (AuditError, WorkerFailure) as error:
         return (f"The model could not be asked again at the end of the audit: {error}",)
-    return (found.question,) if found.question else ()
+    if not found.question:
+        return ()
+    caught("a look at the end", found.question)
+    return (found.question,)
 
 
-def _run_check(session: Session, check: Check, executor: Executor) -> Evidence:
-    """The check's evidence; what goes wrong in it is its evidence too."""
+def _run_check(session: Session, check: Check, executor: Executor, caught: Caught) -> Evidence:
+    """The check's evidence; what goes wrong in it is its evidence too.
+
+    `caught` is told if the model contradicted itself.
+    """
     try:
         if lacking := session.setting.lacks(check.needs):
             raise NotApplicable(lacking)
@@ -117,6 +147,9 @@ def _run_check(session: Session, check: Check, executor: Executor) -> Evidence:
         return evidence
     except NotApplicable as error:
         return failed_evidence(check.name, "not_applicable", str(error))
+    except Contradicted as error:
+        caught(check.name, error)
+        return failed_evidence(check.name, "error", str(error))
     except AuditError as error:
         return failed_evidence(check.name, "error", str(error))
     except WorkerFailure as error:

@@ -11,12 +11,14 @@ from audits.data.imageset import ImageSet
 from audits.data.sample import sampled
 from audits.errors import AuditError, few
 from audits.execution.inputs import AuditInputs
+from audits.execution.refusals import expect_not_refused
 from audits.models import registry
 from audits.models.folder import changed, sha256_by_path
 from audits.models.registry import Resolved
 from audits.models.snapshot import snapshot
 from audits.tracking import reader
 from audits.tracking.reader import PastAudit
+from audits.tracking.refused import RunMemory
 from audits.verdict.decide import Verdict, decide
 from audits.workflows.resolved import audit_digest, baseline_config, today
 
@@ -43,6 +45,7 @@ class Lookout:
 
     def __init__(self, config: AuditConfig):
         self._config = config
+        self._refused = RunMemory(config.experiment)
         self._baselines: dict[int | None, str] = {}  # digests by the seed of the sample
 
     def look(self, uri: str) -> Due:
@@ -70,6 +73,7 @@ class Lookout:
                 with AuditInputs(config, model, images) as inputs:
                     different = _changed(found, inputs.files.sha256)
                     figures = None if different else inputs.digest
+                    expect_not_refused(inputs.files.digest, [self._refused])
             except AuditError as error:
                 different = _changed_files(found, model)
                 if not different:
