@@ -11,28 +11,25 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from audits.checks._input_doctor.compared import Compared, mean_confidence
-from audits.checks._input_doctor.neighbours import (
-    MOST,
-    Name,
-    Neighbour,
-    contract_without_sources,
-    neighbours,
-)
+from audits.checks._input_doctor.neighbours import MOST, Name, Neighbour, neighbours
 from audits.checks._shared.readings import confidence
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array, UpTo
 from audits.data.imageset import ImageSet
+from audits.errors import AuditError, quoted, shortened
 from audits.evidence.codec import Part
 from audits.evidence.estimate import UNMEASURED
 from audits.evidence.evidence import Evidence
 from audits.evidence.intervals import proportion
 from audits.evidence.metric import Metric
 from audits.models.adapter import NETWORK_ERRORS
+from audits.models.contract import InputContract
 from fillblanks import Classifier
 from fillblanks.classifier import predicted_class
 from fillblanks.memory import is_short
 
+_LONGEST_REASON = 200  # characters of an error that the network raised
 _MOST_TRIED = 64  # neighbours of one contract, with those that need no passes
 
 
@@ -80,9 +77,7 @@ class InputDoctor(Check):
 
     def measure(self, audit: AuditContext, unit: Unit) -> Part:
         classifier = audit.classifier
-        contract = audit.contract or contract_without_sources(classifier, audit.images.fit)
-        resized = _resized(audit.images, unit.indices)
-        candidates = neighbours(contract, audit.shape[0], audit.classes, resized=resized)
+        candidates = _candidates(audit, resized=_resized(audit.images, unit.indices))
         tries = [_Try(one) for one in candidates if one.name not in self.ignore]
         own = _Answers()
         for at in range(0, len(unit.indices), audit.plan.chunk):
@@ -100,9 +95,6 @@ class InputDoctor(Check):
             "predicted": np.stack([one.predicted for one in answers], axis=1),
             "confidence": np.stack([one.confidence for one in answers], axis=1),
             "name": np.array([one.neighbour.name for one in ran], dtype=str),
-            "cure": np.array([one.neighbour.cure for one in ran], dtype=str),
-            "contradicts": np.array([one.neighbour.contradicts for one in ran], dtype=bool),
-            "unnamed": np.array(contract.classes is None),
             "skipped": np.array([o.neighbour.name for o in tries if o.skipped], dtype=str),
             "reason": np.array([o.skipped for o in tries if o.skipped], dtype=str),
             "passes": np.array(len(unit.indices) * (1 + sum(one.costs for one in ran))),
@@ -116,16 +108,14 @@ class InputDoctor(Check):
             "label": Array("int", (n,)),
             "predicted": Array("int", (n, answers), -1, last),
             "confidence": Array("float", (n, answers), 0, 1),
-            **{name: Array("text", (ran,)) for name in ("name", "cure")},
-            "contradicts": Array("bool", (ran,)),
-            "unnamed": Array("bool"),
+            "name": Array("text", (ran,)),
             **{name: Array("text", (skipped,)) for name in ("skipped", "reason")},
             "passes": Array("int", (), 0, self.most_passes(n)),
         }
 
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
         (part,) = parts
-        compared = Compared(part)
+        compared = Compared(part, _named(part, _candidates(audit)))
         declared = self.declared_metrics(reference=False)
         confidence = part["confidence"][:, 0]
         gain = max(compared.gains, key=lambda one: one.value, default=UNMEASURED)
@@ -137,10 +127,11 @@ class InputDoctor(Check):
                 f"ignore: [{better}]."
             )
         tables = {"neighbours": compared.table}
-        if part["unnamed"]:
+        if _contract(audit).classes is None:
             tables["logits"] = _by_logit(part, audit.classes)
         if len(part["skipped"]):
-            tables["not_tried"] = pd.DataFrame({"name": part["skipped"], "reason": part["reason"]})
+            told = [shortened(reason, _LONGEST_REASON) for reason in part["reason"]]
+            tables["not_tried"] = pd.DataFrame({"name": part["skipped"], "reason": told})
         return Evidence(
             check=self.name,
             sentence=question or compared.sentence,
@@ -157,6 +148,31 @@ class InputDoctor(Check):
             questions=(question,) if question else (),
             passes=int(part["passes"]),
         )
+
+
+def _contract(audit: AuditContext) -> InputContract:
+    if audit.contract is None:
+        raise RuntimeError("The input doctor needs the model's input contract.")
+    return audit.contract
+
+
+def _candidates(audit: AuditContext, *, resized: bool = True) -> tuple[Neighbour, ...]:
+    return neighbours(_contract(audit), audit.shape[0], audit.classes, resized=resized)
+
+
+def _named(part: Part, candidates: Sequence[Neighbour]) -> list[Neighbour]:
+    """The neighbours that ran, by their names: the model's process gives no text for people.
+
+    Raises AuditError if a name is none of the contract's neighbours, or stands there twice.
+    """
+    known = {one.name: one for one in candidates}
+    names = [str(name) for name in (*part["name"], *part["skipped"])]
+    if odd := [name for name in names if name not in known or names.count(name) > 1]:
+        raise AuditError(
+            f"Expected neighbours of the input contract, each once, got {quoted(odd[0])} from the "
+            "model's process. Look at the model's code."
+        )
+    return [known[name] for name in names[: len(part["name"])]]
 
 
 def _by_logit(part: Part, classes: Sequence[str]) -> pd.DataFrame:

@@ -123,6 +123,13 @@ def _files() -> tempfile.TemporaryDirectory[str]:
 
 def evidence_of(check: Check, model: Classifier, reference: Classifier | None = None) -> Evidence:
     """The check's evidence on scikit-learn's test digits, measured in this process."""
+    return measured.evidence_of(*context_of(check, model, reference))
+
+
+def context_of(
+    check: Check, model: Classifier, reference: Classifier | None
+) -> tuple[Check, AuditContext]:
+    """The check as it is measured on scikit-learn's test digits, and the audit's context."""
     plan = default_plan(1, 28, 28)
     images = _images()
     if isinstance(check, HumanMapsCheck):
@@ -131,8 +138,7 @@ def evidence_of(check: Check, model: Classifier, reference: Classifier | None = 
     audit = AuditContext(images, seed=0, plan=plan, model=model, reference=reference)
     if check.asks_versions and reference is not None:
         audit = replace(audit, versions=(reference,), version_names=("models:/worse/1",))
-    settled = check.settled(audit.shape)
-    return measured.evidence_of(settled, audit)
+    return check.settled(audit.shape), audit
 
 
 def figures_of(check: Check) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """Compared: ways of feeding a model beside the given one, image by image."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
+from audits.checks._input_doctor.neighbours import Neighbour
 from audits.evidence.codec import Part
 from audits.evidence.estimate import UNMEASURED, Estimate
 from audits.evidence.intervals import CONFIDENCE, bounded_mean, paired_difference, proportion
@@ -17,13 +18,13 @@ class Compared:
     """Answers with each neighbour beside those with the given contract.
 
     The intervals of all gains together hold at 95 % (Bonferroni). `part` has `label` (n,);
-    `predicted` and `confidence` (n, 1 + m), first with the given contract, then with each of m
-    neighbours; `name`, `cure` and `contradicts` (m,).
+    `predicted` and `confidence` (n, 1 + m), first with the given contract, then with each of the m
+    neighbours `tried`.
     """
 
-    def __init__(self, part: Part):
-        self.part = part
-        self.names = [str(name) for name in part["name"]]
+    def __init__(self, part: Part, tried: Sequence[Neighbour]):
+        self.part, self.tried = part, tried
+        self.names = [one.name for one in tried]
         self.right = part["predicted"] == part["label"][:, None]
         self.level = 1 - (1 - CONFIDENCE) / max(len(self.names), 1)
         self.gains = [self._gain(number) for number in range(len(self.names))]
@@ -54,7 +55,7 @@ class Compared:
         first = self.right[:, better[0] + 1]
         equal = [n for n in better if n == better[0] or self._gain(n, first).high >= 0]
         # Of neighbours that are about as good, one that contradicts no source is likelier.
-        return sorted(equal, key=lambda number: bool(self.part["contradicts"][number]))
+        return sorted(equal, key=lambda number: self.tried[number].contradicts)
 
     @property
     def question(self) -> str:
@@ -67,7 +68,7 @@ class Compared:
             f"Accuracy is {self.right[:, 0].mean():.2f} as configured, "
             f"{self.right[:, first + 1].mean():.2f} with {self.names[first]}, better by "
             f"{gain.value:.2f} [{gain.low:.2f}, {gain.high:.2f}] ({len(self.right)} images, "
-            f"{len(self.names)} neighbours tried): {self.part['cure'][first]}."
+            f"{len(self.names)} neighbours tried): {self.tried[first].cure}."
         )
         if others:
             told += f" Not clearly worse: {', '.join(self.names[n] for n in others)}."
@@ -93,7 +94,7 @@ class Compared:
 
     def _rows(self) -> Iterator[dict[str, object]]:
         nothing = Estimate(np.nan, np.nan, np.nan, len(self.right))
-        names, cures = [_AS_CONFIGURED, *self.names], ["", *self.part["cure"]]
+        names, cures = [_AS_CONFIGURED, *self.names], ["", *(one.cure for one in self.tried)]
         for number, (name, cure) in enumerate(zip(names, cures, strict=True)):
             accuracy = proportion(self.right[:, number])
             gain = self.gains[number - 1] if number else nothing
@@ -106,7 +107,7 @@ class Compared:
                 "gain_low": gain.low,
                 "gain_high": gain.high,
                 "confidence": mean_confidence(self.part["confidence"][:, number]).value,
-                "cure": str(cure),
+                "cure": cure,
             }
 
 

@@ -250,9 +250,3 @@ def _repeated(values: tuple[float, ...], count: int) -> tuple[float, ...]:
 
 def _column(values: tuple[float, ...], like: Tensor) -> Tensor:
     return torch.tensor(values, dtype=like.dtype, device=like.device).reshape(-1, 1, 1)
-
-
-def contract_without_sources(classifier: Classifier, fit: Fit) -> InputContract:
-    """The contract that a classifier carries out, for audits whose context names none."""
-    mean, std = (tuple(values.flatten().tolist()) for values in (classifier.mean, classifier.std))
-    return InputContract(fit, mean=mean, std=std)

@@ -12,6 +12,7 @@ from torch import nn
 from audits.checks.context import AuditContext
 from audits.checks.input_doctor import InputDoctor
 from audits.data.fit import Fit
+from audits.errors import AuditError
 from audits.models.contract import InputContract
 from fillblanks import Classifier, Plan
 
@@ -173,6 +174,22 @@ def test_a_network_that_refuses_another_layout_in_its_own_way_is_named(error, im
     (missed,) = _run(image_set, Picky(error)).tables["not_tried"].to_dict("records")
     assert missed["name"] == "NHWC"
     assert missed["reason"] == f"{type(error).__name__}: {error}"
+
+
+@pytest.mark.parametrize(
+    "names", [["BGR", "Log in at example.org"], ["BGR", "BGR"], ["as configured"]], ids=str
+)
+def test_the_models_process_names_known_neighbours_once(names, image_set):
+    images = image_set(*_colours(), classes=("a", "b", "c"), fit=_given().fit)
+    audit = AuditContext(images, 0, Plan(chunk=16), contract=_given())
+    check, unit = InputDoctor(), InputDoctor().units(audit)[0]
+    classifier = Classifier(Wants(lambda x: x).eval())
+    part = check.measure(replace(audit, model=classifier), unit)
+    assert set(part) == set(check.part_form(audit, unit))
+    assert check.conclude(audit, [part]).status == "ok"
+    forged = part | {"name": np.array(names), "predicted": part["predicted"][:, : len(names) + 1]}
+    with pytest.raises(AuditError, match="Expected neighbours of the input contract, each once"):
+        check.conclude(audit, [forged])
 
 
 def _wide():

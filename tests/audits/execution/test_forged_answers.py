@@ -118,7 +118,7 @@ _UNIT = Unit(0, (0, 1, 2), (0,), (("class", 0), ("places", 4), ("size", 4), ("st
         (Concepts(), ("dictionary",)),
         (Concepts(), ("read", "read_null", "common")),
         (RandomFill(), ("class", "class_update")),
-        (InputDoctor(), ("name", "cure", "contradicts")),
+        (InputDoctor(), ("name",)),
         (InputDoctor(), ("skipped", "reason")),
         (Ablation(mask_ratio=(0.25,), patch_size=(2,)), ("shown",)),
     ],
