@@ -6,9 +6,10 @@ import torchvision
 from torch import nn
 
 from fillblanks import Classifier, Plan, expected_fill
+from fillblanks.batches import Rounding
 from fillblanks.engine.engine import Engine
 from fillblanks.fills.update import FIRST_ORDER
-from fillblanks.spot_checks import RowsTouch
+from fillblanks.spot_checks import Asked, RowsTouch, SpotChecks
 
 SIZE = 24  # the batch in which a network lies
 
@@ -161,8 +162,48 @@ def test_nothing_is_looked_at_outside():
 def test_predicted_classes_may_differ_by_rounding_but_not_most_of_them():
     classifier = Classifier(_OtherAnswers().eval())
     checks = classifier.spot_checks
-    with checks.active(only_classes=True), pytest.raises(RowsTouch, match="4 of 4"):
+    with checks.active(only_classes=True), pytest.raises(RowsTouch, match="16 of 16"):
         classifier.predict(_images(SIZE))
+    with checks.active(only_classes=True):
+        for _ in range(3):  # three rows in all may differ, and no more than half of a batch
+            with torch.no_grad():
+                checks.look(_asked(lambda size: 1 if size == 2 else 0))
+    with checks.active(only_classes=True), pytest.raises(RowsTouch, match="2 of 2"):
+        checks.look(_asked(lambda size: 2 if size == 2 else 0))
+
+
+def _asked(wrong, count=2):
+    """A batch of which the first rows, as many as `wrong` says of its size, are of class 1."""
+
+    def ask(inputs):
+        first = (torch.arange(len(inputs)) < wrong(len(inputs)))[:, None]
+        return torch.where(first, torch.tensor([-1.0, 0.0]), torch.tensor([0.0, -1.0]))
+
+    return Asked(ask, _images(count), Rounding(1e-3, 1e-7))
+
+
+def _tries(share, batches):
+    """How many of 40 audits of so many batches find a network that lies for a share of its rows."""
+    found = 0
+    for _ in range(40):
+        checks = SpotChecks()
+        with checks.active(only_classes=True):
+            try:
+                for _ in range(batches):
+                    checks.look(_asked(lambda size: size * share if size > 1 else 0, count=64))
+            except RowsTouch:
+                found += 1
+    return found
+
+
+def test_few_lies_of_a_box_of_classes_are_found():
+    assert _tries(0.5, 1) >= 30  # 38 are expected
+    assert _tries(0.25, 20) >= 38
+    assert _tries(1 / 8, 60) >= 38
+
+
+def test_rounding_of_a_box_of_classes_is_no_lie():
+    assert _tries(1 / 64, 20) == 0
 
 
 @pytest.mark.parametrize(
