@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from fillblanks.classifier import Classifier
 from fillblanks.loss_sums import loss_weights
+from fillblanks.masks import default_patch_size, grid_shape, to_pixels
 
 _IMAGES, _DIRECTIONS = 8, 16  # at most
 _LARGE, _FEW_IMAGES, _FEW_DIRECTIONS = 64, 4, 8  # of images with more than 64 pixels a side
@@ -21,6 +22,7 @@ ENOUGH = 0.5  # chosen after looking, see docs/exam.md
 _FAR = 2.0  # cuts smooth directions off
 _COARSE = 4  # smooth directions are made from so many values a side
 _BLANK = 4  # squares a side, of which half are blank
+_FINE_RATIO = 0.25  # of patches, as in the checks of fills
 _SEED = 0
 
 
@@ -31,11 +33,13 @@ def agreement(classifier: Classifier, images: Tensor, rows: int = 8) -> float | 
     fro along 16 directions, half of them with a sign of its own for each pixel, half smooth (4
     images and 8 directions above 64 pixels a side). All moves are whole levels of 1/255. Moves of
     several kinds are tried until the result is `ENOUGH`: the best counts for each sum. Every second
-    image has blanks, which stay as they are along half of the directions. Two sums of logits are
-    looked at, each alone: those from which the loss gets its direction if it asks for the first
+    image has large blanks. If fills have smaller ones by default, half as many images come again
+    with a quarter of their patches blank. Blanks stay as they are along half of the directions. Two
+    sums of logits are looked at, each alone: those from which the loss gets its direction if it asks for the first
     class, and for another class. The differences a of a sum, and their forecasts b by the
     gradient, give 2 sum(ab) / (sum(aa) + sum(bb)) for an image, 0 if they are not finite. A sum has
-    the mean over whole images, or over those with blanks if that is lower, and the result is that
+    the mean over whole images, or over those with blanks of either size if that is lower, and the
+    result is that
     of the lower sum: 1 if the network is linear, less if the gradient has another direction, sign
     or size, or if logits change by less than their rounding. `rows` is the number of images in a
     pass. None if nothing changes, as the gradient says, which is 0.
@@ -43,8 +47,10 @@ def agreement(classifier: Classifier, images: Tensor, rows: int = 8) -> float | 
     large = max(images.shape[2:]) > _LARGE
     generator = torch.Generator().manual_seed(_SEED)
     some = images[: _FEW_IMAGES if large else _IMAGES]
-    keep = _keep(some, generator)
-    some = some * keep
+    fine = some[: len(some) // 2 + 1] if _has_fine(some) else some[:0]
+    keep = torch.cat([_keep(some, generator), _keep_fine(fine)])
+    kinds = [at % 2 for at in range(len(some))] + [2] * len(fine)
+    some = torch.cat([some, fine]) * keep
     count = _FEW_DIRECTIONS if large else _DIRECTIONS
     directions = _directions(count, images.shape[1:], generator).to(some)
     # Blanks stay as they are along the first half: a network may see by them that it is audited.
@@ -57,8 +63,8 @@ def agreement(classifier: Classifier, images: Tensor, rows: int = 8) -> float | 
     gradients = _gradients(classifier, some, weights, rows)
 
     def found(levels: float, share: float) -> list[float | None]:
-        # Of whole images, and of those with blanks, for each sum.
-        told: list[tuple[list[float], list[float]]] = [([], []) for _ in weights]
+        # Of whole images, of those with large blanks and with small ones, for each sum.
+        told: list[list[list[float]]] = [[[], [], []] for _ in weights]
         for at, image in enumerate(some):
             moved = (levels * along[at] * (chance < share)).round() / _LEVELS
             # Values stay in [0, 1]: a network may cut others off, or know by them that it is tried.
@@ -68,7 +74,7 @@ def agreement(classifier: Classifier, images: Tensor, rows: int = 8) -> float | 
             seen = (both[:count] - both[count:]) @ weights[:, at].T
             foretold = (there - back).double().flatten(1) @ gradients[:, at].flatten(1).T
             for each, of_sum in enumerate(told):
-                of_sum[at % 2].extend(_alike(seen[:, each], foretold[:, each]))
+                of_sum[kinds[at]].extend(_alike(seen[:, each], foretold[:, each]))
         return [min((sum(n) / len(n) for n in of_sum if n), default=None) for of_sum in told]
 
     best: dict[int, float] = {}  # by the number of the sum
@@ -101,6 +107,22 @@ def _keep(images: Tensor, generator: torch.Generator) -> Tensor:
     keep = (squares < squares.flatten(1).median(1).values[:, None, None, None]).float()
     keep[::2] = 1
     return functional.interpolate(keep, images.shape[2:]).to(images)
+
+
+def _has_fine(images: Tensor) -> bool:
+    """Whether patches of fills are by default smaller than the squares of `_keep`."""
+    height, width = images.shape[2:]
+    return default_patch_size(height, width) < min(height, width) // _BLANK
+
+
+def _keep_fine(images: Tensor) -> Tensor:
+    """1, and 0 in a quarter of the patches of each image (N, 1, H, W)."""
+    height, width = images.shape[2:]
+    size = default_patch_size(height, width)
+    patches = math.prod(grid_shape(height, width, size))
+    drawn = torch.rand((len(images), patches), generator=torch.Generator().manual_seed(_SEED))
+    last = drawn.kthvalue(max(1, round(_FINE_RATIO * patches)), keepdim=True).values
+    return to_pixels((drawn > last).float(), height, width, size).to(images)
 
 
 def _directions(count: int, shape: torch.Size, generator: torch.Generator) -> Tensor:

@@ -198,6 +198,31 @@ def test_a_gradient_that_is_borrowed_for_masked_images_is_seen():
     assert _agreement(_Blanks(_small(0), _small(1), lambda x: 1)) < ENOUGH
 
 
+class _FineBlanks(_Borrowing):
+    """Borrows the gradient if black patches of 2x2 pixels stand alone, as in fills of 28x28."""
+
+    def forward(self, x):
+        black = (x <= -0.4 / 0.3 + 1e-5).all(1, keepdim=True).float()
+        patch = nn.functional.avg_pool2d(black, 2) == 1
+        around = nn.functional.avg_pool2d(patch.float(), 3, 1, 1) < 0.4
+        alone = (patch & around).flatten(1).sum(1) >= 3
+        return torch.where(alone[:, None], super().forward(x), self.net(x))
+
+
+def test_a_gradient_that_is_borrowed_for_small_blanks_is_seen():
+    images = torch.rand((8, 3, 28, 28), generator=torch.Generator().manual_seed(0))
+
+    def net(seed):
+        return _small(seed)[:-1].append(nn.LazyLinear(5))
+
+    own, other = net(0), net(1)
+    for one in (own, other):
+        one(images)
+    assert _agreement(own, images) > 0.9
+    assert _agreement(_FineBlanks(own, own, lambda x: 1), images) > 0.9
+    assert _agreement(_FineBlanks(own, other, lambda x: 1), images) < ENOUGH - 0.1
+
+
 def test_a_constant_network_tells_nothing():
     class Constant(nn.Module):
         def forward(self, x):
