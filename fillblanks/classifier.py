@@ -99,9 +99,9 @@ class Classifier:
         On a GPU cuDNN takes kernels that give the same bytes each time; by default it may not.
 
         The shared network is changed for that time, so two threads must not enter at once. Raises
-        Changed, a ValueError, at the end if the network has changed a parameter, a buffer or a tensor in an
-        attribute of its own: a network with a memory can repeat its first answer, and its answers
-        depend on their order.
+        Changed, a ValueError, at the end if the network has changed a parameter, a buffer or a
+        tensor in an attribute of its own: a network with a memory can repeat its first answer, and
+        its answers depend on their order.
         """
         modes = [(module, module.training) for module in self.net.modules()]
         frozen = [p for p in self.net.parameters() if p.requires_grad]

@@ -33,13 +33,13 @@ def agreement(classifier: Classifier, images: Tensor, rows: int = 8) -> float | 
     fro along 16 directions, half of them with a sign of its own for each pixel, half smooth (4
     images and 8 directions above 64 pixels a side). All moves are whole levels of 1/255. Moves of
     several kinds are tried until the result is `ENOUGH`: the best counts for each sum. Every second
-    image has large blanks. If fills have smaller ones by default, half as many images come again
+    image has large blanks. If fills have smaller ones by default, half of the images come again
     with a quarter of their patches blank. Blanks stay as they are along half of the directions. Two
-    sums of logits are looked at, each alone: those from which the loss gets its direction if it asks for the first
-    class, and for another class. The differences a of a sum, and their forecasts b by the
-    gradient, give 2 sum(ab) / (sum(aa) + sum(bb)) for an image, 0 if they are not finite. A sum has
-    the mean over whole images, or over those with blanks of either size if that is lower, and the
-    result is that
+    sums of logits are looked at, each alone: those from which the loss gets its direction if it
+    asks for the first class, and for another class. The differences a of a sum, and their forecasts
+    b by the gradient, give 2 sum(ab) / (sum(aa) + sum(bb)) for an image, 0 if they are not finite.
+    A sum has the mean over whole images, or over those with large or with small blanks, whichever
+    is lowest, and the result is that
     of the lower sum: 1 if the network is linear, less if the gradient has another direction, sign
     or size, or if logits change by less than their rounding. `rows` is the number of images in a
     pass. None if nothing changes, as the gradient says, which is 0.

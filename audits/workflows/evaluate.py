@@ -117,9 +117,7 @@ def _remember(digest: str, refusal: Refusal, memories: Sequence[Memory]) -> None
             told.callback(memory.add, digest, refusal)
 
 
-def _asked_again(
-    session: Session, evidence: Sequence[Evidence], caught: Caught
-) -> tuple[str, ...]:
+def _asked_again(session: Session, evidence: Sequence[Evidence], caught: Caught) -> tuple[str, ...]:
     """A question if the model answers otherwise at the end of the audit than at its beginning."""
     if any(one.status == "error" for one in evidence):
         return ()  # there is no verdict to protect
