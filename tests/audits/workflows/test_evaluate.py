@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from audits.checks.performance import Performance
+from audits.errors import Contradicted
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
@@ -33,7 +34,10 @@ def _run(metrics, gives="gradients"):
     config = SimpleNamespace(declared={CHECK.name: DECLARED})
     setting = Setting("cpu", "float32", "2", "AVX", gives=gives)
     session = SimpleNamespace(config=config, setting=setting, units=lambda check: [])
-    return _run_check(session, CHECK, Gives(metrics))
+    caught = []
+    found = _run_check(session, CHECK, Gives(metrics), lambda *told: caught.append(told))
+    assert not caught
+    return found
 
 
 def test_metrics_as_they_were_declared_are_evidence():
@@ -73,3 +77,17 @@ def test_a_check_that_needs_more_than_the_model_gives_does_not_apply(gives, monk
     assert evidence.reason == (
         "it needs the model's probabilities, and the model gives only predicted classes."
     )
+
+
+def test_a_model_that_contradicts_itself_is_told():
+    class Contradicts(Gives):
+        def map_units(self, session, check, units):
+            raise Contradicted("unit 0: it lied")
+
+    config = SimpleNamespace(declared={CHECK.name: DECLARED})
+    setting = Setting("cpu", "float32", "2", "AVX")
+    session = SimpleNamespace(config=config, setting=setting, units=lambda check: [])
+    caught = []
+    found = _run_check(session, CHECK, Contradicts(GOOD), lambda *told: caught.append(told))
+    assert (found.status, found.reason) == ("error", "unit 0: it lied")
+    assert [(check, str(error)) for check, error in caught] == [("performance", "unit 0: it lied")]
