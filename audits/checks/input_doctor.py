@@ -165,7 +165,7 @@ def _named(part: Part, candidates: Sequence[Neighbour]) -> list[Neighbour]:
 
     Raises AuditError if a name is none of the contract's neighbours, or stands there twice.
     """
-    known = {one.name: one for one in candidates}
+    known: dict[str, Neighbour] = {one.name: one for one in candidates}
     names = [str(name) for name in (*part["name"], *part["skipped"])]
     if odd := [name for name in names if name not in known or names.count(name) > 1]:
         raise AuditError(
