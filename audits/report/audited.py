@@ -6,7 +6,7 @@ from typing import Literal
 
 from audits.checks.base import Check
 from audits.evidence.evidence import Evidence
-from audits.verdict.decide import Word
+from audits.verdict.words import Word
 
 Role = Literal["candidate", "baseline"]
 

@@ -13,8 +13,8 @@ from audits.config.isolation import Isolation
 from audits.config.policy import Policy
 from audits.config.reading import parse_checks, parse_policy
 from audits.evidence import migrations
-from audits.verdict.decide import Word
 from audits.verdict.judgement import Outcome
+from audits.verdict.words import Word
 
 _BYTES = 32 << 20  # of 20,000 classes with a row for each in some tables: 10 MiB
 _DEPTH = 50

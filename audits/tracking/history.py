@@ -14,7 +14,7 @@ from mlflow.entities import Run
 from audits.errors import AuditError
 from audits.models import registry, server
 from audits.tracking.tags import ALIASES_TAG, MODEL_TAG, NOT_COVERED_TAG, REASON_TAG, VERDICT_TAG
-from audits.verdict.decide import told
+from audits.verdict.words import told
 
 _BEGAN = "attributes.start_time"
 _FEW, _PAGE = 200, 1000  # runs in one answer

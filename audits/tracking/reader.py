@@ -37,7 +37,7 @@ from audits.tracking.tags import (
     RUN_TAG,
     VERDICT_TAG,
 )
-from audits.verdict.decide import Word, told
+from audits.verdict.words import Word, told
 
 log = logging.getLogger(__name__)
 

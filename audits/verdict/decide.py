@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Literal
 
 from audits.checks.base import Check
 from audits.config.policy import Condition, Policy
@@ -12,9 +11,9 @@ from audits.evidence.evidence import Evidence
 from audits.evidence.intervals import TAIL
 from audits.verdict.coverage import not_covered
 from audits.verdict.judgement import Judgement, judge
+from audits.verdict.words import Word, told
 
 NO_CONDITION = "The policy has no condition; add some under policy."
-Word = Literal["passed", "failed", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,6 @@ class Verdict:
             return str(min(self.deciding, key=lambda judgement: judgement.margin))
         more = len(self.deciding) - 1
         return f"{self.deciding[0]}{f'; and {more} more' if more else ''}"
-
-
-def told(word: str, not_covered: str | None) -> str:
-    """The word of a verdict for people; of a `passed` also whether it covers only a part."""
-    return f"{word}, in part" if word == "passed" and not_covered else word
 
 
 def decide(

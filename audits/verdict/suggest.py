@@ -12,7 +12,7 @@ from audits.config.policy import Condition, Policy
 from audits.errors import AuditError, one_line, shortened
 from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
-from audits.verdict.decide import Word
+from audits.verdict.words import Word
 
 _PLAIN = re.compile(r"[\w./-]+")  # of a record, a name may be anything
 _STEP = 1000  # bounds are rounded to thousandths
