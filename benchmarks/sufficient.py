@@ -5,7 +5,8 @@
 It needs the data folder (FILLBLANKS_DATA). Small networks are trained once and stay in --folder.
 Each order is verified in the same way: the share is that of the fewest patches, taken in the order,
 with which the network gives the same class and a divergence of at most 0.1 nats. Images that get
-the class of the blank image are left out.
+the class of the blank image are left out. Learned gates are trained on other test images; the curve
+of their training is printed.
 """
 
 import argparse
@@ -22,13 +23,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 from truth.zoo import Specimen
 
-from audits.evidence.intervals import bounded_mean
+from audits.evidence.intervals import bounded_mean, paired_mean_difference
 from fillblanks import Classifier
 from fillblanks.attribution.gates import gate_values
 from fillblanks.attribution.patch_means import centre_patches, patch_means, random_patches
 from fillblanks.attribution.sufficient import fewest_patches, log_probabilities_of, patch_costs
+from fillblanks.concepts.learned_gates import STEPS, LearnedGates, learned_gates
+from fillblanks.concepts.states import states_of
 
 _DIVERGENCE, _SEED, _CHUNK = 0.1, 0, 64
+_POINTS = 8  # of the curve that are printed
 _NETWORK = 3000  # a seed that no other benchmark has
 _TRAINED, _EPOCHS, _BATCH, _RATE = 10_000, 5, 128, 0.002  # of the transformer
 
@@ -40,6 +44,7 @@ class Subject(NamedTuple):
     classifier: Classifier
     images: Tensor
     patch_size: int
+    training: Tensor  # images that train gates, if any
 
     @property
     def blank(self) -> Tensor:
@@ -95,16 +100,18 @@ def _transformer(folder: Path) -> Classifier:
 def subjects(folder: Path, count: int) -> Iterator[Subject]:
     """The networks that are compared."""
     for data, size in (("MNIST", 4), ("FashionMNIST", 4), ("CIFAR10", 4)):
-        specimen = Specimen(data, "none", _NETWORK)
+        specimen = Specimen(data, "ResNet", "none", _NETWORK)
         images, _ = specimen.audited(marked=False)
-        yield Subject(data, Classifier(specimen.network(folder)), images[:count], size)
+        yield Subject(data, specimen.classifier(folder), images[:count], size, images[count:])
     images, _ = pictures("FashionMNIST", train=False)
-    yield Subject("FashionMNIST, transformer", _transformer(folder), images[:count], 4)
+    net = _transformer(folder)
+    yield Subject("FashionMNIST, transformer", net, images[:count], 4, images[count:1000])
     photos, _ = photographs(4)
     net = squeezenet().eval()
     mean, std = SQUEEZENET.mean, SQUEEZENET.std
     for size in (28, 56):
-        yield Subject(f"SqueezeNet, {size} px", Classifier(net, mean=mean, std=std), photos, size)
+        classifier = Classifier(net, mean=mean, std=std)
+        yield Subject(f"SqueezeNet, {size} px", classifier, photos, size, photos[:0])
 
 
 def gradient_times_input(subject: Subject, images: Tensor) -> Tensor:
@@ -115,12 +122,38 @@ def gradient_times_input(subject: Subject, images: Tensor) -> Tensor:
     return patch_means((slope * (images - subject.blank)).sum(1), subject.patch_size)
 
 
-def orders(subject: Subject, images: Tensor) -> dict[str, Callable[[], Tensor]]:
+def trained(subject: Subject, steps: int) -> LearnedGates:
+    """Gates that are learned on the images for training; the curve is printed."""
+    size, training = subject.patch_size, subject.training
+    gates = learned_gates(
+        states_of(subject.classifier, training[:_CHUNK], size),
+        lambda rows: training[rows],
+        len(training),
+        blank=subject.blank,
+        patch_size=size,
+        most_divergence=_DIVERGENCE,
+        seed=_SEED,
+        steps=steps,
+    )
+    each = max(1, steps // _POINTS)
+    for first in range(0, steps, each):
+        curve = (gates.open, gates.divergence, gates.multiplier)
+        share, far, multiplier = (float(one[first : first + each].mean()) for one in curve)
+        print(
+            f"  steps to {min(first + each, steps)}: open {share:.3f}, divergence {far:.3f}, "
+            f"multiplier {multiplier:.2f}"
+        )
+    return gates
+
+
+def orders(subject: Subject, images: Tensor, steps: int) -> dict[str, Callable[[], Tensor]]:
     """The functions that give an order of patches, by their names."""
     classifier, size, blank = subject.classifier, subject.patch_size, subject.blank
     indices, ask = torch.arange(len(images)), log_probabilities_of(subject.classifier)
     centre = centre_patches(*images.shape[2:], size)
+    learned = {"learned": lambda: trained(subject, steps).values(images, _CHUNK)}
     return {
+        **(learned if len(subject.training) else {}),
         "gates": lambda: gate_values(
             classifier,
             images,
@@ -138,7 +171,7 @@ def orders(subject: Subject, images: Tensor) -> dict[str, Callable[[], Tensor]]:
     }
 
 
-def compared(subject: Subject) -> None:
+def compared(subject: Subject, steps: int) -> None:
     """Prints a line for each order."""
     classifier, blank = subject.classifier, subject.blank
     with classifier.steady():
@@ -146,7 +179,7 @@ def compared(subject: Subject) -> None:
         images = subject.images[classifier.predict(subject.images) != alone]
         print(f"\n{subject.name}: blank is class {alone}, {len(images)} images", flush=True)
         counts: dict[str, Tensor] = {}
-        for name, order in orders(subject, images).items():
+        for name, order in orders(subject, images, steps).items():
             start = time.perf_counter()
             values = order()
             taken = (time.perf_counter() - start) / len(images)
@@ -163,6 +196,9 @@ def compared(subject: Subject) -> None:
         print(
             f"{'better of 2 random':18} {_told(torch.minimum(counts['random'], again))}", flush=True
         )
+        for name in ("random", "centre first", "occlusion") if "learned" in counts else ():
+            fewer = paired_mean_difference(counts[name].numpy(), counts["learned"].numpy())
+            print(f"{name} minus learned: {fewer.value:.3f} ({fewer.low:.3f} to {fewer.high:.3f})")
 
 
 def _verified(subject: Subject, images: Tensor, values: Tensor) -> Tensor:
@@ -188,9 +224,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("fillblanks-sufficient"))
     parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=STEPS, help="of the training of gates")
+    parser.add_argument("--only", default="", help="the name of one network")
     options = parser.parse_args()
     for subject in subjects(options.folder, options.images):
-        compared(subject)
+        if options.only in ("", subject.name):
+            compared(subject, options.steps)
 
 
 if __name__ == "__main__":

@@ -119,9 +119,13 @@ class Check(Strict):
         """
         return ""
 
+    def sampled(self, audit: AuditContext) -> np.ndarray:
+        """Indices of the images that this check measures, int64 (n,), as they are drawn."""
+        return audit.images.sampled_order(audit.seed)[: self.images]
+
     def chosen(self, audit: AuditContext) -> np.ndarray:
         """Indices of the images that this check measures, int64 (n,), sorted."""
-        return np.sort(audit.images.sampled_order(audit.seed)[: self.images])
+        return np.sort(self.sampled(audit))
 
     def units(self, audit: AuditContext) -> list[Unit]:
         """The units of work, `unit_images` images each. It runs without the model."""
@@ -142,7 +146,7 @@ class Check(Strict):
         return next((i for i in found if audit.images.labels[i] == label), None)
 
     def _first_of_classes(self, audit: AuditContext) -> list[int]:
-        order = audit.images.sampled_order(audit.seed)[: self.images]
+        order = self.sampled(audit)
         _, first = np.unique(audit.images.labels[order], return_index=True)
         found: list[int] = order[np.sort(first)][:_MOST_CLASSES_SHOWN].tolist()
         return found

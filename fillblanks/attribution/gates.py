@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from fillblanks import masks
 from fillblanks.attribution.sufficient import divergence
@@ -12,9 +13,13 @@ from fillblanks.classifier import Classifier
 STEPS = 100
 _TEMPERATURE = 0.2
 _LOW, _HIGH = -0.2, 1.0  # to which gates are stretched before they are cut at 0 and 1
+_SHIFT = _TEMPERATURE * math.log(-_LOW / _HIGH)  # a gate of this logit is open half of the time
 _RATE = 0.3  # of Adam, for gates and for the multiplier
 _OPEN = 2.0  # logit with which all gates begin
-_MULTIPLIER, _MOST = 3.0, 200.0  # first and largest
+_MULTIPLIER = 3.0  # the first one
+MOST_MULTIPLIER = 200.0
+"""Multipliers of the constraint are cut here, as those of De Cao et al. are."""
+
 _NOISE = -(1 << 33)  # draws of the noise; masks use 0, 1, ..., other draws those from -1 down
 
 
@@ -31,7 +36,22 @@ def gate(logits: Tensor, noise: Tensor) -> Tensor:
 
 def open_probability(logits: Tensor) -> Tensor:
     """The probability that a `gate` is above 0 (Louizos et al. 2018, equation 12)."""
-    return torch.sigmoid(logits - _TEMPERATURE * math.log(-_LOW / _HIGH))
+    return torch.sigmoid(logits - _SHIFT)
+
+
+def log_open_probability(logits: Tensor) -> Tensor:
+    """The logarithm of `open_probability`, which does not become 0 for gates that are shut."""
+    return functional.logsigmoid(logits - _SHIFT)
+
+
+def sampled_gate(logits: Tensor, noise: Tensor) -> Tensor:
+    """A `gate` with the slope of its probability of being open.
+
+    Its own slope is 0 while it is closed, and a needed gate that closed early would stay closed. A
+    slope that is not its own: Bengio et al. 2013 (arXiv 1308.3432).
+    """
+    chance = open_probability(logits)
+    return chance + (gate(logits, noise) - chance).detach()
 
 
 def lead(given: Tensor, classes: Tensor) -> Tensor:
@@ -63,12 +83,10 @@ def gate_values(
     has the same class and a divergence of at most `most_divergence` nats from that to the image:
     the larger of `lead` and the divergence's excess is to be 0 or less. This constraint has a
     Lagrange multiplier, which is raised while it is broken (De Cao et al. 2020, arXiv 2004.14992,
-    section 3.2, for gates that a network gives, with the divergence alone). The slope of a gate is
-    taken to be that of its probability of being open (Bengio et al. 2013, arXiv 1308.3432): its own
-    is 0 while it is closed, and a needed gate that closed early would stay closed. Gates go on to
-    open and close while the multiplier falls and rises, so the mean over the second half of the
-    steps is taken. Which patches suffice is not told by this: `fewest_patches` verifies them. One
-    pass with a gradient a step.
+    section 3.2, for gates that a network gives, with the divergence alone). Gates are those of
+    `sampled_gate`. They go on to open and close while the multiplier falls and rises, so the mean
+    over the second half of the steps is taken. Which patches suffice is not told by this:
+    `fewest_patches` verifies them. One pass with a gradient a step.
 
     `seed` and `indices`, int64 (n,), the images' identities, decide the noise; an image has the
     same gates in any batch. The network must be in evaluation mode and frozen, see
@@ -117,18 +135,17 @@ def _descended(
             masks.keys(seed, indices, torch.full_like(indices, _NOISE - step), patches)
         )
         with torch.enable_grad():
-            chance = open_probability(logits)
-            gates = chance + (gate(logits, noise) - chance).detach()
+            gates = sampled_gate(logits, noise)
             pixels = masks.to_pixels(gates, height, width, patch_size).to(images)
             mixed = torch.lerp(blank.expand_as(images), images, pixels)
             given = classifier(mixed).double().log_softmax(1)
             excess = torch.maximum(divergence(told, given) - most_divergence, lead(given, classes))
-            loss = chance.mean(1) + multiplier * excess
+            loss = open_probability(logits).mean(1) + multiplier * excess
             gradients = torch.autograd.grad(loss.sum(), (logits, multiplier))
         logits.grad, multiplier.grad = (one.nan_to_num(0, 0, 0) for one in gradients)
         closing.step()
         rising.step()
-        multiplier.data.clamp_(0, _MOST)
+        multiplier.data.clamp_(0, MOST_MULTIPLIER)
         if step >= steps // 2:
             total += open_probability(logits.detach())
     return total / (steps - steps // 2)

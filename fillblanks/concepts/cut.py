@@ -18,8 +18,7 @@ Layout = Literal["channels_first", "channels_last", "tokens"]
 _LEAST_PLACES = 4
 _LOOKED_BACK = 3  # candidates before the last one, for one without negative values
 _MOST_OTHERS = 8  # tokens that are no place of the image: of the class, and registers
-# Operations that move, normalise or copy values: their input says as much.
-_MOVERS = {
+MOVERS = {
     "clone",
     "contiguous",
     "dropout",
@@ -32,6 +31,8 @@ _MOVERS = {
     "transpose",
     "view",
 }
+"""Operations that move, normalise or copy values: their input says as much."""
+
 # By the operation that reads the values: where their channels are.
 _FIRST = {"conv2d", "convolution", "batch_norm", "adaptive_avg_pool2d", "avg_pool2d", "max_pool2d"}
 _LAST = {"linear", "layer_norm", "native_layer_norm"}
@@ -126,15 +127,15 @@ def _candidates(
 ) -> Iterator[Cut]:
     """Cuts that tell places apart, from the last to the first."""
     for node in reversed(points):
-        if node not in seen or (_operation(node) in _MOVERS and not named):
+        if node not in seen or (operation(node) in MOVERS and not named):
             continue
-        found = _described(graph, node, seen[node], example)
+        found = described(graph, node, seen[node], example)
         if found is not None and _has_weights(found.decode) and _counts(found, seen[node]):
             yield found
 
 
-def _described(graph: GraphModule, node: Node, values: Tensor, example: Tensor) -> Cut | None:
-    """The cut at a node with its layout; None if its values have no places."""
+def described(graph: GraphModule, node: Node, values: Tensor, example: Tensor) -> Cut | None:
+    """The cut at a node that has these values, with its layout; None if they have no places."""
     if not values.is_floating_point() or len(values) != len(example) or values.ndim not in (3, 4):
         return None
     others = 0
@@ -163,7 +164,7 @@ def _layout(node: Node) -> Layout | None:
     left, seen = [node], {node}
     while left:
         for user in left.pop(0).users:
-            name = _operation(user)
+            name = operation(user)
             # Only maps whose channels come first are flattened without an average before it.
             if name in _FIRST or _is_flat(user):
                 return "channels_first"
@@ -183,7 +184,7 @@ def _by_axes(node: Node) -> Layout | None:
     if not isinstance(axes, list | tuple):
         return None
     order = [int(axis) % 4 for axis in axes if isinstance(axis, int)]
-    if _operation(node) == "mean":
+    if operation(node) == "mean":
         named: dict[tuple[int, ...], Layout] = {(2, 3): "channels_first", (1, 2): "channels_last"}
         return named.get(tuple(sorted(order)))
     moved: dict[tuple[int, ...], Layout] = {
@@ -221,7 +222,7 @@ def _has_weights(half: GraphModule) -> bool:
     return any(node.op == "get_attr" and node.users for node in half.graph.nodes)
 
 
-def _operation(node: Node) -> str:
+def operation(node: Node) -> str:
     """The name of a node's operation without its overload: "conv2d"."""
     target = node.target
     return target._schema.name.split("::")[1] if hasattr(target, "_schema") else str(target)

@@ -5,6 +5,7 @@ then f = h(g(x)), g up to the node and h behind it. The halves share the weights
 """
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -91,6 +92,17 @@ def halves(graph: GraphModule, name: str) -> tuple[GraphModule, GraphModule]:
             f"Expected a node through which every path goes, got {name!r}. The last are {last}."
         )
     return _first(graph, name), _second(graph, name)
+
+
+def giving(graph: GraphModule, names: Sequence[str]) -> GraphModule:
+    """A graph that gives a tuple: the values that `graph` has at the nodes `names`.
+
+    It shares the weights of `graph`.
+    """
+    other = GraphModule(graph, copy.deepcopy(graph.graph))
+    nodes = {node.name: node for node in other.graph.nodes}
+    other.graph.output_node().args = (tuple(nodes[name] for name in names),)
+    return _finished(other)
 
 
 def _first(graph: GraphModule, name: str) -> GraphModule:

@@ -4,14 +4,20 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from audits.checks._shared.maps import DRAWS, Baseline, Method, MethodName, default_patch
+from audits.checks._shared.maps import (
+    DRAWS,
+    USUAL_PATCHES,
+    Baseline,
+    Method,
+    MethodName,
+    default_patch,
+)
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext
 from audits.strict import Ratio
 from fillblanks.attribution.pami import RADIUS, STRIDE
 
 _MOST_DRAWS = 100_000
-_PATCHES = 64  # of a square image by default, at most; a unit knows its own number
 
 
 class MapCheck(Check):
@@ -108,8 +114,8 @@ class MapCheck(Check):
         """About the largest number of passes for a map, before the images are known."""
         of_map = {
             "blank_difference": self.draws or 1,
-            "occlusion": _PATCHES,
+            "occlusion": USUAL_PATCHES,
             "pami": round(1 / self.stride + 1) ** 2,
-            "sobol": (self.draws or 1) * (_PATCHES + 1),
+            "sobol": (self.draws or 1) * (USUAL_PATCHES + 1),
         }
         return of_map[self.method]

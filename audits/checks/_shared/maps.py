@@ -22,6 +22,14 @@ DRAWS: dict[MethodName, int] = {"blank_difference": 512, "sobol": 16}
 """The methods that draw, and how often by default."""
 
 _SMALL = 64  # pixels of the shorter side up to which patches are an eighth of it
+_SIDES, _LARGE_SIDES = 8, 4  # patches of the shorter side
+USUAL_PATCHES = _SIDES**2
+"""Patches of a square image by default, at most; a unit knows its own number."""
+
+
+def eighth(shape: tuple[int, int, int]) -> int:
+    """An eighth of the shorter side of images (C, H, W), in pixels."""
+    return -(-min(shape[1:]) // _SIDES)
 
 
 def default_patch(shape: tuple[int, int, int]) -> int:
@@ -30,7 +38,7 @@ def default_patch(shape: tuple[int, int, int]) -> int:
     Networks hardly know large images that are covered with many small blanks.
     """
     side = min(shape[1:])
-    return max(1, -(-side // (8 if side <= _SMALL else 4)))
+    return eighth(shape) if side <= _SMALL else -(-side // _LARGE_SIDES)
 
 
 def baseline_of(name: Baseline, images: Tensor) -> Tensor | None:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audits.checks._sufficient_patches.learned import Training, own_training, trained
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
 from audits.errors import NotApplicable
@@ -21,20 +22,17 @@ from fillblanks.attribution.sufficient import (
     patch_costs,
 )
 from fillblanks.classifier import Classifier
+from fillblanks.concepts.learned_gates import LearnedGates
 from fillblanks.masks import to_pixels
 
-OrderName = Literal["best", "gates", "occlusion"]
-Found = Literal["gates", "occlusion"]
-ORDERS: tuple[Found, ...] = ("gates", "occlusion")
+OrderName = Literal["best", "gates", "occlusion", "learned"]
+Found = Literal["gates", "occlusion", "learned"]
+ORDERS: tuple[Found, ...] = ("gates", "occlusion", "learned")
+BEST = ORDERS[:2]
+"""The orders that `best` tries."""
+
 RANDOM = 4
 """Random orders of each image; a multiple of the numbers of orders that a search may have."""
-
-_SIDES = 8  # patches of the shorter side by default
-
-
-def default_patch(shape: tuple[int, int, int]) -> int:
-    """An eighth of the shorter side, in pixels."""
-    return -(-min(shape[1:]) // _SIDES)
 
 
 class Search(NamedTuple):
@@ -43,7 +41,7 @@ class Search(NamedTuple):
     order: OrderName
     patch_size: int  # pixels
     divergence: float  # nats, at most
-    steps: int  # of gates
+    steps: int  # of gates, or of the training of networks that give them
     blank_value: float | Literal["mean"]
 
     def blank(self, classifier: Classifier) -> Tensor:
@@ -60,8 +58,8 @@ class Search(NamedTuple):
     def orders(self, gradient: bool) -> tuple[Found, ...]:
         """The orders that are tried. Raises NotApplicable if they need a gradient that is not."""
         if self.order == "best":
-            return ORDERS if gradient else ("occlusion",)
-        if self.order == "gates" and not gradient:
+            return BEST if gradient else ("occlusion",)
+        if self.order != "occlusion" and not gradient:
             raise NotApplicable(
                 "Expected a model with a gradient at its input, which gates need, got one without. "
                 "Take order: occlusion."
@@ -69,16 +67,17 @@ class Search(NamedTuple):
         return (self.order,)
 
     def order_passes(self, orders: Sequence[Found], patches: int) -> int:
-        """The number of passes by which these orders of one image are found."""
-        found: dict[Found, int] = {"gates": 1 + self.steps, "occlusion": 1 + patches}
+        """The number of passes by which these orders of one image are found, without training."""
+        found: dict[Found, int] = {"gates": 1 + self.steps, "occlusion": 1 + patches, "learned": 1}
         return sum(found[order] for order in orders)
 
     def passes(self, patches: int) -> tuple[int, int]:
         """The least and the largest number of passes for one image."""
         one_of: dict[OrderName, tuple[tuple[Found, ...], tuple[Found, ...]]] = {
-            "best": (("occlusion",), ORDERS),
+            "best": (("occlusion",), BEST),
             "gates": (("gates",), ("gates",)),
             "occlusion": (("occlusion",), ("occlusion",)),
+            "learned": (("learned",), ("learned",)),
         }
         least, most = one_of[self.order]
         # Beside orders: the image, its rest, and the blank of the unit. A scan looks at the image
@@ -99,6 +98,7 @@ class _Unit(NamedTuple):
     search: Search
     seed: int
     chunk: int
+    gates: LearnedGates | None = None  # for the order `learned`
 
     @property
     def ask(self) -> LogProbabilities:
@@ -114,6 +114,9 @@ class _Unit(NamedTuple):
                 patch_size=self.search.patch_size,
                 chunk=self.chunk,
             )
+        if order == "learned":
+            assert self.gates is not None
+            return self.gates.values(self.images, self.chunk)
         return gate_values(
             self.classifier,
             self.images,
@@ -159,8 +162,11 @@ class Trial(NamedTuple):
     part: Part
 
 
-def trial(audit: AuditContext, unit: Unit, search: Search) -> Trial:
-    """The fewest patches of the unit's images, beside random orders and that from the centre."""
+def trial(audit: AuditContext, unit: Unit, search: Search, training_images: np.ndarray) -> Trial:
+    """The fewest patches of the unit's images, beside random orders and that from the centre.
+
+    `training_images` are the indices, int64 (m,), of those that train gates for `learned`.
+    """
     classifier = audit.classifier
     images = classifier.to_input(audit.images.tensor(unit.indices))
     indices = torch.tensor(unit.indices, device=images.device)
@@ -168,6 +174,11 @@ def trial(audit: AuditContext, unit: Unit, search: Search) -> Trial:
     own = _Unit(classifier, images, indices, blank, search, audit.seed, audit.plan.chunk)
     with classifier.steady():
         orders = search.orders(classifier.has_gradient(images))
+        if "learned" in orders:
+            training = Training(
+                training_images, blank, search.patch_size, search.divergence, search.steps
+            )
+            own = own._replace(gates=trained(audit, unit, training))
         tried = [own.fewest(own.values(order)) for order in orders]
         centre = centre_patches(*audit.shape[1:], search.patch_size).to(images.device)
         from_centre = own.fewest(centre.expand(len(images), -1))
@@ -192,7 +203,7 @@ def trial(audit: AuditContext, unit: Unit, search: Search) -> Trial:
         }
     scanned = sum(one.passes for one in (*tried, from_centre, *by_chance))
     ordered = len(images) * search.order_passes(orders, len(centre))
-    part["passes"] = np.array(scanned + ordered + 2 * len(images) + 1)
+    part["passes"] = np.array(scanned + ordered + 2 * len(images) + 1 + own_training(unit))
     return Trial(views.cpu(), part)
 
 

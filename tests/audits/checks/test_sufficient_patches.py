@@ -10,12 +10,13 @@ from fixed_net import fixed_classifier
 from PIL import Image
 from torch import nn
 
+from audits.checks._sufficient_patches.learned import parted, training_passes
 from audits.checks._sufficient_patches.trial import RANDOM
 from audits.checks.context import AuditContext
 from audits.checks.sufficient_patches import SufficientPatches
 from audits.data.built import of_arrays
 from audits.data.sources import Digits, Folder, load
-from audits.errors import NotApplicable
+from audits.errors import AuditError, NotApplicable
 from audits.evidence.declaration import differences, faults_in
 from fillblanks import Classifier, Plan
 
@@ -247,7 +248,9 @@ def test_the_blank_is_the_mean_of_the_normalisation_or_a_number():
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"order": "learned"}, "'best', 'gates' or 'occlusion'"),
+        ({"order": "rollout"}, "'best', 'gates', 'occlusion' or 'learned'"),
+        ({"training_images": 200}, "expected training_images for learned, got best"),
+        ({"order": "learned", "training_images": 50}, "greater than or equal to 100"),
         ({"divergence": 0.0}, "greater than 0"),
         ({"steps": 0}, "greater than or equal to 1"),
         ({"patch_size": 0}, "greater than 0"),
@@ -267,3 +270,103 @@ def test_patches_fit_into_images_of_any_size():
         assert bool(check.impossible((3, side, side))) == (side == 1)
     audit = replace(_audit(), model=None)
     assert sum(len(unit.indices) for unit in CHECK.units(audit)) == 40
+
+
+class Bright(nn.Module):
+    """The second of two classes, if a patch is bright, wherever it is."""
+
+    def __init__(self):
+        super().__init__()
+        self.mean = nn.Conv2d(1, 1, PATCH, PATCH)
+        self.head = nn.Linear(1, 2)
+        with torch.no_grad():
+            self.mean.weight[:], self.mean.bias[:] = 20 / PATCH**2, -12
+            self.head.weight[:] = torch.tensor([[-1.0], [1.0]])
+            self.head.bias[:] = torch.tensor([8.0, 0.0])
+
+    def forward(self, x):
+        return self.head(nn.functional.softplus(self.mean(x)).sum((2, 3)))
+
+
+def _bright(count=260):
+    """Images of dark noise, of which every second one has a bright patch at a random place."""
+    drawn = np.random.default_rng(0)
+    images = drawn.integers(0, 100, (count, SIDE, SIDE)).astype(np.uint8)
+    for image in images[1::2]:
+        row, column = PATCH * drawn.integers(0, SIDE // PATCH, 2)
+        image[row : row + PATCH, column : column + PATCH] = 255
+    return of_arrays("bright", images, np.arange(count) % 2, ("dark", "bright"))
+
+
+LEARNED = SufficientPatches(
+    order="learned", images=60, training_images=200, steps=150, blank_value=0.0
+).settled((1, SIDE, SIDE))
+
+
+@pytest.fixture(scope="module")
+def learned():
+    audit = _audit(Bright(), data=_bright())
+    return audit, measured.evidence_of(LEARNED, audit)
+
+
+def test_learned_gates_put_the_decisive_patch_first_in_images_that_are_judged(learned):
+    _, found = learned
+    assert (_of(found, "share").value, _of(found, "share").n) == (1 / 64, 30)
+    assert _of(found, "gain").low > 0.3
+    assert (found.images["order"] == 2).all()
+    assert {picture.seen.label for picture in found.pictures} == {0, 1}
+
+
+def test_images_that_train_gates_are_not_judged(learned):
+    audit, found = learned
+    units = LEARNED.units(audit)
+    judged = [index for unit in units for index in unit.indices]
+    assert sorted(found.images.index) == judged == LEARNED.chosen(audit).tolist()
+    for images, training in ((60, 200), (None, 200), (None, 100), (200, 100), (None, 5000)):
+        own = parted(audit, images, training)
+        assert set(own.judged).isdisjoint(own.training)
+        assert len(own.judged) == (images or 260 - min(training, 130))
+        assert len(own.training) == min(training, 260 - len(own.judged))
+    # Units name the images that train gates: others are other parts.
+    fewer = LEARNED.model_copy(update={"training_images": 100})
+    assert fewer.units(audit)[0].indices == units[0].indices
+    assert fewer.units(audit)[0].content != units[0].content
+
+
+def test_training_is_told_once_and_gates_are_the_same_in_any_unit(learned, monkeypatch):
+    audit, found = learned
+    monkeypatch.setattr("audits.checks.sufficient_patches._UNIT_IMAGES", 25)
+    units = LEARNED.units(audit)
+    assert [len(unit.indices) for unit in units] == [25, 25, 10]
+    least, most = (sum(map(of, units)) for of in (LEARNED.unit_passes, LEARNED.most_unit_passes))
+    again = measured.evidence_of(LEARNED, audit, units)
+    assert again.metrics == found.metrics
+    assert least < again.passes <= most
+    trained = training_passes(150)
+    assert LEARNED.unit_passes(units[0]) - LEARNED.unit_passes(units[1]) == trained
+    assert LEARNED.passes(60) > trained
+
+
+def test_learned_gates_are_refused_in_one_line():
+    few = _audit(Bright(), data=_bright(150))
+    with pytest.raises(NotApplicable, match="Expected 100 images or more that train gates and are"):
+        measured.evidence_of(LEARNED, few)
+    unit = LEARNED.units(few)[0]
+    with pytest.raises(AuditError, match="to stay as it was when the audit began"):
+        LEARNED.measure(_audit(Bright(), data=_bright()), unit)
+    with pytest.raises(NotApplicable, match=r"gates need, got one without. Take order: occlusion"):
+        measured.evidence_of(LEARNED, _audit(WithoutGradient(), data=_bright()))
+    with pytest.raises(NotApplicable, match=r"cannot be cut, which order: learned needs. Take"):
+        measured.evidence_of(LEARNED, _audit(data=_bright()))
+
+
+def test_fields_of_learned_gates_change_nothing_of_other_orders():
+    check = SufficientPatches().settled((1, SIDE, SIDE))
+    assert (check.steps, check.training_images) == (100, None)
+    audit = _audit()
+    (unit,) = check.units(audit)
+    assert set(dict(unit.cell)) == {"passes", "most_passes"}
+    assert "training_images" not in check.unit_identity(unit)
+    learned = SufficientPatches(order="learned").settled((1, SIDE, SIDE))
+    assert (learned.steps, learned.training_images) == (1000, 500)
+    assert learned.settled((1, SIDE, SIDE)) == learned
