@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 
-.PHONY: demo demo-photos test test-slow lint docs pictures bench paper completion truth evidence agreement soak
+.PHONY: demo demo-photos test test-slow lint docs pictures bench paper completion truth truth-patches evidence agreement soak
 
 demo: .venv/installed
 	$(BIN)/fillblanks demo --folder fillblanks-demo
@@ -38,6 +38,9 @@ paper: .venv/installed
 
 truth: .venv/installed
 	PYTHONPATH=benchmarks OMP_NUM_THREADS=2 $(BIN)/python -W ignore -m truth $(if $(QUICK),--quick)
+
+truth-patches: .venv/installed
+	PYTHONPATH=benchmarks $(BIN)/python -W ignore -m truth_patches
 
 evidence: .venv/installed
 	PYTHONPATH=benchmarks $(BIN)/python -W ignore -m evidence $(if $(QUICK),--quick)

@@ -73,9 +73,14 @@ class BlankAttack(BlankCheck):
 
     def _sentence(self, parts: Sequence[Part], size: int) -> str:
         n = counted(parts)
-        return (
+        told = (
             f"In {n['broken']:,} of {n['cases']:,} cases ({n['images']:,} images, {n['blanks']} "
             f"blanks of {size}x{size} pixels in each) a fill of the blank was found that changes "
-            f"the answer (by {self.tries} random fills: {n['random']:,}). In the other "
-            f"{n['undecided']:,} no break was found in {2 * self.tries} tries, which is no proof."
+            f"the answer (by {self.tries} random fills: {n['random']:,})."
+        )
+        if not n["undecided"]:
+            return told
+        return (
+            f"{told} In the other {n['undecided']:,} no break was found in {2 * self.tries} tries, "
+            "which is no proof."
         )

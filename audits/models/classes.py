@@ -116,6 +116,7 @@ def _named(
                 f"Expected classes that the model knows ({few(names)}), got {quoted(name)} in "
                 f"{origin}. Name the model's classes, in the order of its logits, under "
                 "preprocessing.classes, or say which is meant under preprocessing.class_map."
+                f"{_slash_told(name, set(names) - {names[at] for at in found.values()})}"
             )
     _expect_apart(left, found, names, origin)
     examples: dict[str, list[str]] = defaultdict(list)
@@ -128,6 +129,16 @@ def _named(
     how = PLAIN if set(examples) == {BY_NAME} else f"Classes were matched {', '.join(told)}."
     by_index = {name: found[name] for name in data if ways[name] == _BY_INDEX}
     return Matched(names, _order(data, found), how, _first_index_asked(by_index))
+
+
+def _slash_told(name: str, left: Iterable[str]) -> str:
+    """How to name a class that no folder can be called; empty if there is none in `left`."""
+    slashed = min((one for one in left if "/" in one), default=None)
+    if slashed is None:
+        return ""
+    line = yaml.safe_dump({name: slashed}, default_flow_style=True, width=10_000).strip()
+    told = f" No folder can be called {quoted(slashed)}, for its slash; if this is the class: "
+    return f"{told}preprocessing.class_map: {line}."
 
 
 def _unnamed(

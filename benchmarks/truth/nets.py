@@ -1,11 +1,11 @@
-"""The architectures of the zoo: three small ones, and a head on a frozen ImageNet network."""
+"""The architectures of the zoo: small ones, and a head on a frozen ImageNet network."""
 
 import copy
 from typing import Literal
 
 from torch import Tensor, nn
 
-Network = Literal["CNN", "ResNet", "VGG", "EfficientNet"]
+Network = Literal["CNN", "ResNet", "VGG", "EfficientNet", "Chain"]
 SMALL: tuple[Network, ...] = ("CNN", "ResNet", "VGG")
 _CLASSES = 10
 _FEATURES = 1280  # of EfficientNet-Lite0
@@ -79,6 +79,17 @@ class Plain(nn.Module):
         return self.head(self.convolutions(x).mean((2, 3)))
 
 
+class Chain(nn.Sequential):
+    """Two convolutions and two linear layers, few enough ReLUs for `blank_proof`."""
+
+    def __init__(self, channels: int, side: int):
+        super().__init__(
+            *(nn.Conv2d(channels, 16, 4, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 4, 2, 1), nn.ReLU()),
+            *(nn.Flatten(), nn.Linear(32 * (side // 4) ** 2, 100), nn.ReLU()),
+            nn.Linear(100, _CLASSES),
+        )
+
+
 class OnFrozen(nn.Module):
     """A linear layer on the features of EfficientNet-Lite0, whose weights are not trained."""
 
@@ -109,6 +120,8 @@ def made(network: Network, channels: int, side: int) -> nn.Module:
         return Flat(channels, side)
     if network == "VGG":
         return Plain(channels)
+    if network == "Chain":
+        return Chain(channels, side)
     return Small(channels) if network == "ResNet" else OnFrozen()
 
 

@@ -114,8 +114,17 @@ class Reader:
             raise NotBounded(f"Expected {self.dtype} everywhere, got {value.dtype} by {name!r}.")
         made = make(self, node, tuple(value.shape[1:]))
         if made is None:
-            raise NotBounded(f"Expected operations of which bounds are known, got this {name!r}.")
+            raise NotBounded(
+                f"Expected operations of which bounds are known, got this {name!r}"
+                f"{self._shapes_told(node)}."
+            )
         return made
+
+    def _shapes_told(self, node: Node) -> str:
+        """The shapes of the values that go into a node, without the axis of rows; as words."""
+        given = {one: self.step(one) for one in node.all_input_nodes}
+        shapes = [str(self._shapes[step]) for step in given.values() if step is not None]
+        return f" of values of shape {' and '.join(shapes)}" if shapes else ""
 
     def step(self, node: Any) -> int | None:
         """The number of the step of an argument; None if it is a constant."""

@@ -51,7 +51,9 @@ def declared() -> dict[str, Metric]:
         ),
         "mege": Metric("MeGe of the maps, which a map of the centre alone takes to 1", better=None),
         "reco": Metric("ReCo: how well distances of maps tell whether answers agree", better=None),
-        "coverage": Metric("images for which all versions give a class", is_coverage=True),
+        "coverage": Metric(
+            "images for which all versions give a class, and maps that vary", is_coverage=True
+        ),
     }
 
 
@@ -67,6 +69,7 @@ class Compared(NamedTuple):
     rights: np.ndarray  # bool (n, V): the versions' answers
     same: np.ndarray  # bool (n, V): whether both give one class
     known: np.ndarray  # bool (n,): whether all give a class
+    flat: np.ndarray  # bool (n,): whether a map has one value, so that it correlates with none
 
     @property
     def nulls(self) -> list[np.ndarray]:
@@ -80,7 +83,10 @@ class Compared(NamedTuple):
 
 
 def compared(parts: Sequence[Part]) -> Compared:
-    """All comparisons. Raises NotApplicable for fewer than two images."""
+    """All comparisons. A map of one value has a correlation of 0 with every other.
+
+    Raises NotApplicable for fewer than two images.
+    """
     names = ["index", "label", "read", "reads", "map", "again", "maps"]
     weights = all("permuted" in part for part in parts)
     found = {
@@ -107,7 +113,14 @@ def compared(parts: Sequence[Part]) -> Compared:
         reads == label[:, None],
         (reads == read[:, None]) & (reads >= 0),
         (read >= 0) & (reads >= 0).all(1),
+        _is_flat(found["map"]) | _is_flat(found["maps"]).any(1),
     )
+
+
+def _is_flat(maps: np.ndarray) -> np.ndarray:
+    """Whether a map (..., P) has one value everywhere, bool (...)."""
+    flat: np.ndarray = maps.max(-1) == maps.min(-1)
+    return flat
 
 
 def measured(found: Compared) -> dict[str, Metric]:
@@ -118,7 +131,7 @@ def measured(found: Compared) -> dict[str, Metric]:
         "own": metrics["own"].measured(bounded_mean(found.own, -1)),
         "mege": metrics["mege"].measured(_mege(found)),
         "reco": metrics["reco"].measured(_reco(found)),
-        "coverage": metrics["coverage"].measured(proportion(found.known)),
+        "coverage": metrics["coverage"].measured(proportion(found.known & ~found.flat)),
     }
 
 
@@ -217,6 +230,11 @@ def sentence(
     )
     if found.with_permuted is None:
         told += " It has no weights that can be permuted: that null is left out."
+    if found.flat.any():
+        told += (
+            f" For {found.flat.sum()} of {len(found.flat)} images a map has one value everywhere: "
+            "they count with a correlation of 0, and coverage leaves them out."
+        )
     lift = metrics["correlation"].lift
     if lift is None or not lift.low > 0:
         told += " They are not shown to agree by more than chance."

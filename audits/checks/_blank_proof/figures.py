@@ -23,7 +23,7 @@ def declared() -> dict[str, Metric]:
         "proven": Metric(
             "blanks that are proven: whatever stands there, the answer stays",
             pairing=Pairing("proven", "mean", same_size=True),
-            clause="is proven to keep its answer whatever stands in {} of small blanks",
+            clause="is proven to keep its answer whatever stands in {} of the blanks tried",
         ),
         **declared_of_attacks(),
         "undecided": Metric("blanks of which neither is known", better="lower"),

@@ -19,7 +19,7 @@ _WORDS = {
 }
 
 COLUMN_WORDS = {
-    "image": "image",
+    "image": "number of the image",
     "row": "first row of the blank",
     "column": "first column of the blank",
     "answer": "the answer",
@@ -38,12 +38,14 @@ def declared_of_attacks() -> dict[str, Metric]:
             "blanks in which a fill was found that changes the answer",
             better="lower",
             pairing=Pairing("broken", "mean", same_size=True),
-            clause="changes its answer for some fill of {} of small blanks",
+            clause="changes its answer for some fill of {} of the blanks tried",
         ),
         "random_broken": Metric(
             "blanks in which one of as many random fills changes the answer", better="lower"
         ),
-        "search_gain": Metric("the first beyond the second", better="lower", unit="difference"),
+        "search_gain": Metric(
+            "blanks that the search breaks beyond random fills", better="lower", unit="difference"
+        ),
         "coverage": Metric("images that have an answer", is_coverage=True),
     }
 
@@ -108,7 +110,7 @@ def cases_table(
 ) -> pd.DataFrame:
     """The weakest cases, at most 30: the broken ones first, then those with small margins."""
     of_grid = grid_shape(*shape[1:], size)[1]
-    rows: list[dict[str, object]] = []
+    rows: list[tuple[tuple[bool, float], dict[str, object]]] = []
     for part in parts:
         states = states_of(part)
         for (image, number), blank in np.ndenumerate(part["blank"]):
@@ -117,6 +119,7 @@ def cases_table(
             state = State(int(states[image, number]))
             top, left = divmod(int(blank), of_grid)
             read = int(part["worst_read"][image, number])
+            margin = float(part["worst_margin"][image, number])
             row = {
                 "image": int(part["index"][image]),
                 "row": top * size,
@@ -124,14 +127,14 @@ def cases_table(
                 "answer": classes[int(part["read"][image])],
                 "known": _WORDS[state] if "best" in part or state == State.BROKEN else "no break",
                 "read": classes[read] if read >= 0 else "no class",
-                "margin": float(part["worst_margin"][image, number]),
+                "margin": margin,
             }
             if "best" in part:
                 row["bound"] = float(part["best"][image, number])
-            rows.append(row)
-    rows.sort(key=lambda row: (row["known"] != "broken", row["margin"]))
+            rows.append(((state != State.BROKEN, margin), row))
+    rows.sort(key=lambda one: one[0])
     columns = [name for name in COLUMN_WORDS if name != "bound" or "best" in parts[0]]
-    return pd.DataFrame(rows[:_LISTED], columns=columns)
+    return pd.DataFrame([row for _, row in rows[:_LISTED]], columns=columns)
 
 
 def counted(parts: Sequence[Part]) -> Mapping[str, int]:

@@ -36,7 +36,7 @@ def declared(regions: bool) -> dict[str, Metric]:
         "gain": Metric(
             "share of the patches that is needed less than in a random order",
             unit="difference",
-            null=Null("a random order in place of the one that was found"),
+            null=Null("the best of as many random orders as were tried"),
         ),
         "share": Metric("patches that suffice for the answer", better=None, rests_on="gain"),
         "random_share": Metric("patches that suffice in a random order", better=None),

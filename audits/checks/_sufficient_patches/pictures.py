@@ -19,11 +19,10 @@ STEPS: dict[Shows, str] = {
 """The pictures of one image, in their order."""
 
 LEGEND = (
-    "An image of each class.",
-    "The fewest patches that were found with which the model gives the same answer; all else is "
-    "blank.",
-    "The same image with these patches blank: if the model still gives the answer, the patches are "
-    "enough for it and not needed.",
+    "The pictures are an image of each class; the fewest patches of it that were found with which "
+    "the model gives the same answer, all else blank; and the image with these patches blank.",
+    "Below each stands what the model reads. If it reads the last as the first, the patches are "
+    "enough for the answer and not needed.",
 )
 _AS_BLANK = "named as the blank image"
 

@@ -170,6 +170,27 @@ def test_maps_of_one_value_everywhere_have_a_mege_of_1_and_a_lift_of_0():
     assert found["correlation"].lift.low < 0
 
 
+def test_maps_of_zero_count_as_no_agreement_and_are_not_covered():
+    drawn, answers = np.random.default_rng(0), np.arange(12) % 4
+    own = drawn.random((12, 16))
+    versions = np.stack([own, own + 0.1 * drawn.random((12, 16))], 1)
+    versions[:3, 1] = 0
+    one = _compared(own, versions, answers, np.stack([answers] * 2, 1), answers)
+    metrics = figures.measured(one)
+    assert (one.with_versions[:3, 1] == 0).all()
+    assert metrics["coverage"].estimate.value == 0.75
+    assert metrics["correlation"].estimate.n == 12
+    told = figures.sentence(
+        one, metrics, figures.versions_table(one, "ab"), figures.classes_table(one, "abcd")
+    )
+    assert "For 3 of 12 images a map has one value everywhere" in told
+    nothing = _compared(own, np.zeros((12, 1, 16)), answers, answers[:, None], answers)
+    metrics = figures.measured(nothing)
+    assert metrics["correlation"].estimate.value == 0
+    assert not metrics["correlation"].lift.low > 0
+    assert metrics["coverage"].estimate.value == 0
+
+
 def test_mege_is_of_images_that_both_name_right_and_reco_needs_answers_that_differ():
     drawn = np.random.default_rng(0)
     label = np.zeros(40, dtype=int)

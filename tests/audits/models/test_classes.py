@@ -85,6 +85,15 @@ def test_a_class_that_the_model_does_not_know_is_refused():
     assert "preprocessing.class_map" in text
 
 
+def test_a_class_that_no_folder_can_be_called_gets_the_line_for_the_config():
+    text = _refused(["T-shirt_top", "Bag"], ["T-shirt/top", "Bag"])
+    assert text.endswith("preprocessing.class_map: {T-shirt_top: T-shirt/top}.")
+    found = matched(["T-shirt_top", "Bag"], ["Bag", "T-shirt/top"], {"T-shirt_top": "T-shirt/top"})
+    assert found.order.tolist() == [1, 0]
+    # A class that was found already is not offered.
+    assert "slash" not in _refused(["a/b", "c"], ["a/b", "d"])
+
+
 def _thousand():
     names = [f"class {i}" for i in range(1000)]
     names[134] = names[517] = "crane"

@@ -218,6 +218,17 @@ def test_networks_that_mix_images_or_dtypes_are_refused(net):
         program_of(Classifier(net), torch.rand(3, 1, 4, 4))
 
 
+def test_a_sum_of_values_of_different_shapes_is_refused_with_their_shapes():
+    class Uneven(nn.Module):
+        def forward(self, x):
+            return (x + x.mean((2, 3), keepdim=True)).flatten(1)
+
+    with pytest.raises(
+        NotBounded, match=r"this 'add' of values of shape \(1, 4, 4\) and \(1, 1, 1\)"
+    ):
+        program_of(Classifier(Uneven()), torch.rand(3, 1, 4, 4))
+
+
 def test_a_graph_that_answers_otherwise_is_refused():
     class Asked(nn.Module):
         """Another network than the one that is exported."""
