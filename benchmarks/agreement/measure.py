@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
-from truth.zoo import Dataset, Specimen
+from truth.data import Dataset
+from truth.zoo import Kind, Specimen
 
 from audits.checks._agreement.figures import (
     Compared,
@@ -71,10 +72,14 @@ def _kept(file: Path, figures: Callable[..., list[Row]], given: tuple[Any, ...])
     return kept
 
 
+def _specimen(dataset: Dataset, kind: Kind, seed: int) -> Specimen:
+    return Specimen(dataset, "ResNet", kind, seed)
+
+
 def _versions(dataset: Dataset, folder: Path, images: int, draws: int) -> list[Row]:
     """One network with two others, by two methods, and two cases without any knowledge."""
-    nets = [Specimen(dataset, "none", seed).network(folder) for seed in CLEAN]
-    pictures, labels = Specimen(dataset, "none", CLEAN[0]).audited(marked=False)
+    nets = [_specimen(dataset, "none", seed).classifier(folder) for seed in CLEAN]
+    pictures, labels = _specimen(dataset, "none", CLEAN[0]).audited(marked=False)
     given = pictures[:images], labels[:images]
     found = []
     for name, method in (("blank_difference", _method(draws)), ("occlusion", OCCLUSION)):
@@ -82,7 +87,7 @@ def _versions(dataset: Dataset, folder: Path, images: int, draws: int) -> list[R
         told = f"{name}, {draws} draws" if method.name == "blank_difference" else name
         found.append(_row(dataset, told, compared([part])))
     nothing = copy.deepcopy(nets[0])
-    with permuted_weights(nothing, _SEED + 1):
+    with permuted_weights(nothing.net, _SEED + 1):
         part = _part(given, [nets[0], nothing], _method(draws))
     found.append(_row(dataset, "a version with permuted weights", compared([part])))
     centre = centre_patches(*pictures.shape[2:], PATCH).numpy()
@@ -96,8 +101,8 @@ def _marked(dataset: Dataset, folder: Path, images: int) -> list[Row]:
     The images of the class carry the mark. Maps are those of occlusion.
     """
     specimen, (pictures, labels, own) = _with_mark(dataset, images)
-    marked = specimen.network(folder)
-    first, *others = (Specimen(dataset, "none", seed).network(folder) for seed in CLEAN)
+    marked = specimen.classifier(folder)
+    first, *others = (_specimen(dataset, "none", seed).classifier(folder) for seed in CLEAN)
     turned, found = specimen.turned(marked), []
     for told, net in (("marked", marked), ("clean", first)):
         both = compared([_part((pictures, labels), [net, *others], OCCLUSION)])
@@ -113,8 +118,8 @@ def _people(dataset: Dataset, folder: Path, images: int) -> list[Row]:
     _, (plain, _, _) = _with_mark(dataset, images, marked=False)
     people = patch_means(functional.avg_pool2d(plain[:, 0], 5, 1, 2), PATCH)
     networks = {
-        "clean": Specimen(dataset, "none", CLEAN[0]).network(folder),
-        "marked": specimen.network(folder),
+        "clean": _specimen(dataset, "none", CLEAN[0]).classifier(folder),
+        "marked": specimen.classifier(folder),
     }
     maps = {told: _maps(net, pictures, labels, OCCLUSION) for told, net in networks.items()}
     maps["a map of the centre"] = centre_patches(*plain.shape[2:], PATCH).expand_as(people)
@@ -139,7 +144,8 @@ def _with_mark(
 
     With their labels, and whether they are of the class, bool (n,).
     """
-    specimen = Specimen(dataset, "fixed", MARKED[dataset])
+    specimen = _specimen(dataset, "fixed", MARKED[dataset])
+    assert specimen.mark is not None  # of this kind
     pictures, labels = specimen.audited(marked=False)
     own, rest = ((labels == specimen.mark.label) == one for one in (True, False))
     chosen = torch.cat([one.nonzero()[:images, 0] for one in (own, rest)])
@@ -163,8 +169,7 @@ def _method(draws: int) -> Method:
     return OCCLUSION._replace(name="blank_difference", draws=draws)
 
 
-def _maps(net: nn.Module, pictures: Tensor, labels: Tensor, method: Method) -> Tensor:
-    classifier = Classifier(net)
+def _maps(classifier: Classifier, pictures: Tensor, labels: Tensor, method: Method) -> Tensor:
     with classifier.steady():
         maps = method.maps(
             probabilities_of(classifier),
@@ -177,12 +182,12 @@ def _maps(net: nn.Module, pictures: Tensor, labels: Tensor, method: Method) -> T
     return patch_means(maps, PATCH)
 
 
-def _part(given: tuple[Tensor, Tensor], nets: Sequence[nn.Module], method: Method) -> Part:
+def _part(given: tuple[Tensor, Tensor], nets: Sequence[Classifier], method: Method) -> Part:
     """The maps of the first network and of the others, as the check measures them."""
     pictures, labels = given
     arrays = (pictures.permute(0, 2, 3, 1) * 255).round().byte().numpy()
     images = of_arrays("images", arrays, labels.numpy(), tuple(map(str, range(10))))
-    own, *others = (Classifier(net) for net in nets)
+    own, *others = nets
     audit = AuditContext(images, _SEED, Plan(chunk=_CHUNK), own, versions=tuple(others))
     return trial(audit, Unit(0, tuple(range(len(labels)))), method)
 

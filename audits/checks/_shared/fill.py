@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -59,6 +59,7 @@ Samples = Annotated[int, Field(ge=1, le=MOST_SAMPLES)]
 class FillCheck(Check):
     """Base of the fill checks: parameters of every fill, which the paper leaves open."""
 
+    draws: ClassVar[bool] = True
     patch_size: PositiveInt | None = Field(
         default=None,
         description="pixels; default 2 up to 28x28, else a quarter of the shorter side",

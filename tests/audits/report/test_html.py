@@ -284,6 +284,20 @@ def test_a_page_without_pictures_or_conditions_has_no_empty_headings():
     assert not parsed.all("table")
 
 
+def test_fills_are_explained_if_a_check_draws_some():
+    classes, told = ("cat", "dog"), "asked how it would fill them in"
+    evidence, verdict = [reports.performed(classes)], Verdict("undecided", "Nothing was judged.")
+    plain = [check for check in reports.CHECKS if not check.draws]
+    assert 0 < len(plain) < len(reports.CHECKS)
+    with_all = _Page(report(reports.audited(classes), verdict, evidence)).words
+    without = _Page(report(reports.audited(classes, checks=plain), verdict, evidence)).words
+    assert told in with_all
+    assert "shuffled to random places" in with_all
+    assert told not in without
+    assert "shuffled" not in without
+    assert "How to read this page" in without
+
+
 def test_a_page_of_another_release_is_put_under_this_policy():
     page = report(Audited("m v1"), Verdict("failed", "No."), [])
     assert made_safe(page) == page
