@@ -61,7 +61,7 @@ class Ablation(Check):
     kind: Literal["ablation"] = "ablation"
     version: ClassVar[int] = 3
     plain_name: ClassVar[str] = "Own drawings under other settings"
-    draws: ClassVar[bool] = True
+    shows_fills: ClassVar[bool] = True
     how_to_read: ClassVar[tuple[str, ...]] = (
         "Drawings with other settings: how many points better they are recognised than their null.",
     )

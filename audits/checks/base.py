@@ -60,7 +60,7 @@ class Check(Strict):
     how_to_read: ClassVar[tuple[str, ...]] = ()
     """Sentences for people who do not know the check: what was done, and what its figures say."""
 
-    draws: ClassVar[bool] = False
+    shows_fills: ClassVar[bool] = False
     """Whether its pictures show what the model has filled in; the report then explains fills."""
 
     legend: ClassVar[tuple[str, ...]] = ()

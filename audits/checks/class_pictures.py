@@ -51,7 +51,7 @@ class ClassPictures(Check):
     kind: Literal["class_pictures"] = "class_pictures"
     version: ClassVar[int] = 1
     plain_name: ClassVar[str] = "Pictures of classes"
-    draws: ClassVar[bool] = True
+    shows_fills: ClassVar[bool] = True
     how_to_read: ClassVar[tuple[str, ...]] = (
         "A picture of each class is made from noise, in many small steps that make the class "
         "likelier for the model.",

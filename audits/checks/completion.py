@@ -60,7 +60,7 @@ class Completion(Check):
     kind: Literal["completion"] = "completion"
     version: ClassVar[int] = 2
     plain_name: ClassVar[str] = "Blanks completed"
-    draws: ClassVar[bool] = True
+    shows_fills: ClassVar[bool] = True
     how_to_read: ClassVar[tuple[str, ...]] = (
         "Parts of each image are blanked. In many small steps the blanks are filled so that the "
         "model finds the image's class likelier, and a second time for another class.",

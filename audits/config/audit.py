@@ -2,13 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 
-from pydantic import (
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from audits.checks._shared.several import one_or_several
 from audits.checks.base import Check
@@ -30,6 +24,9 @@ if TYPE_CHECKING:
 else:
     AnyCheck = Annotated[Union[check_classes()], Field(discriminator="kind")]  # noqa: UP007
 
+_MONTH = 30 * 24 * 3600  # seconds
+_MOST_GIB = 1 << 20
+_MOST_ROWS = 1_000_000  # of a pass, or draws at once
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -37,9 +34,9 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 class Limits(Strict):
     """Limits of the child process that holds the model; it is stopped if it exceeds them."""
 
-    load_seconds: PositiveFloat = 300.0
-    unit_seconds: PositiveFloat = 1800.0
-    memory_gib: PositiveFloat | None = None
+    load_seconds: float = Field(default=300.0, gt=0, le=_MONTH)
+    unit_seconds: float = Field(default=1800.0, gt=0, le=_MONTH)
+    memory_gib: float | None = Field(default=None, gt=0, le=_MOST_GIB)
 
 
 class EngineSettings(Strict):
@@ -47,9 +44,14 @@ class EngineSettings(Strict):
 
     precision: Precision | None = None
     memory_format: MemoryFormat | None = None
-    chunk: PositiveInt | None = Field(default=None, description="masked images in one pass")
-    block: PositiveInt | None = Field(
-        default=None, description="draws whose masks are made and whose updates are summed at once"
+    chunk: int | None = Field(
+        default=None, ge=1, le=_MOST_ROWS, description="masked images in one pass"
+    )
+    block: int | None = Field(
+        default=None,
+        ge=1,
+        le=_MOST_ROWS,
+        description="draws whose masks are made and whose updates are summed at once",
     )
     fused: bool | None = Field(
         default=None, description="batch normalisation inside convolutions, ReLU in place"

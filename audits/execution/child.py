@@ -21,6 +21,7 @@ from audits.data import places, sources
 from audits.data.remembered import Hashes
 from audits.errors import AuditError, Contradicted, one_line
 from audits.evidence.codec import Part
+from audits.execution import served_forms
 from audits.execution.asking_again import Again, First, again
 from audits.execution.beside import Beside
 from audits.execution.first_plan import first_plan
@@ -101,6 +102,8 @@ def open_model(job: Job) -> Setting:
         certain=config.preprocessing.overrides,
     )
     classes.expect_logits(net.classes)
+    only_classes = net.gives == "predictions"
+    served_forms.expect_same_answers(net.classifier, some, only_classes=only_classes)
     beside = Beside(net, some, images.classes, device, config.preprocessing.outputs)
     reference = beside.reference(job.reference)
     versions = beside.versions(dict(zip(config.versions, job.versions, strict=True)))

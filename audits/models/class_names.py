@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from audits.data.places import expect_ordinary
 from audits.errors import AuditError, quoted
 from audits.models.preprocessing import Preprocessing
 
@@ -26,6 +27,7 @@ def read_names(path: str) -> tuple[str, ...]:
     A text file has a name, `index name` or `wnid name` a line. JSON is as for `names_in`.
     """
     file = Path(path).expanduser()
+    expect_ordinary(file)
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

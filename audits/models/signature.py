@@ -44,6 +44,11 @@ def said_by_tensor(dtype: str, shape: tuple[int, ...], by: str = SIGNATURE) -> S
 
 
 def _sides(sides: list[int | None], shape: tuple[Any, ...]) -> dict[str, Any]:
+    if any(side is not None and side < 1 for side in sides):
+        raise ModelRefused(
+            f"Expected a signature with sides of at least 1, or -1 for any, got {shape}. "
+            "Log the model with its right signature."
+        )
     if len(sides) == 1:
         return {"layout": "flat", **_square(sides[0], shape)}
     if len(sides) == 2:

@@ -67,7 +67,7 @@ def report(audited: Audited, verdict: Verdict, evidence: Sequence[Evidence]) -> 
         prototypes=_prototypes(evidence, audited.classes),
         beside=beside(evidence, audited.classes, audited.baseline),
         sections=[section(e, checks.get(e.check), audited.classes, judged) for e in evidence],
-        draws=any(check.draws for check in audited.checks),
+        shows_fills=any(check.shows_fills for check in audited.checks),
         not_run=[one for one in evidence if one.status != "ok"],
         strip_width=WIDTH,
     )

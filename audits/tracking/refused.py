@@ -53,8 +53,16 @@ class RunMemory:
         return {digest: refusal for run in runs for digest, refusal in _told(run)}
 
 
+def _day(milliseconds: int) -> str:
+    """A day in UTC by ISO 8601, or words for a time that no calendar has: any client may write."""
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError):
+        return "an unknown day"
+
+
 def _told(run: Run) -> list[tuple[str, Refusal]]:
-    day = datetime.fromtimestamp(run.info.start_time / 1000, UTC).date().isoformat()
+    day = _day(run.info.start_time)
     kept = f"the tag {REFUSED_TAG} of run {run.info.run_id}"
     found = []
     for line in run.data.tags.get(REFUSED_TAG, "").splitlines():

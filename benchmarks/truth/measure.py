@@ -19,6 +19,7 @@ from audits.data.built import of_arrays
 from audits.errors import NotApplicable
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
+from audits.models.contract import InputContract
 from fillblanks import Classifier, default_plan
 from truth.baselines import class_saliency, neural_cleanse
 from truth.marks import Mark
@@ -64,7 +65,9 @@ def context(
     pixels = (images.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
     data = of_arrays(specimen.name, pixels, labels.numpy(), [str(i) for i in range(10)])
     plan = replace(default_plan(*images.shape[1:]), captured=captured)
-    return AuditContext(data, 0, plan, classifier)
+    mean, std = (tuple(one.flatten().tolist()) for one in (classifier.mean, classifier.std))
+    contract = InputContract(data.fit, mean=mean, std=std)
+    return AuditContext(data, 0, plan, classifier, contract=contract)
 
 
 def stages(subject: Subject) -> dict[str, Callable[[], list[Row]]]:

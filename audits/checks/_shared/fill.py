@@ -59,7 +59,7 @@ Samples = Annotated[int, Field(ge=1, le=MOST_SAMPLES)]
 class FillCheck(Check):
     """Base of the fill checks: parameters of every fill, which the paper leaves open."""
 
-    draws: ClassVar[bool] = True
+    shows_fills: ClassVar[bool] = True
     patch_size: PositiveInt | None = Field(
         default=None,
         description="pixels; default 2 up to 28x28, else a quarter of the shorter side",

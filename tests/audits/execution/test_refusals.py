@@ -1,10 +1,13 @@
 """The store remembers refusals, also if the file that tells one is damaged, and prunes none."""
 
+import mlflow
 import pytest
 
 from audits.errors import Contradicted, ModelRefused
 from audits.execution.refusals import Refusal, StoreMemory, expect_not_refused
 from audits.execution.store import Store
+from audits.tracking.refused import RunMemory
+from audits.tracking.tags import REFUSED_TAG
 
 DIGEST = "ab" * 32
 
@@ -34,3 +37,14 @@ def test_a_refusal_outlives_damage_and_prune(tmp_path):
     file.write_bytes(b"damage")
     with pytest.raises(ModelRefused, match="the file that tells it is damaged"):
         expect_not_refused(DIGEST, [memory])
+
+
+@pytest.mark.parametrize("milliseconds", [10**17, -(10**17)])
+def test_a_run_with_a_time_of_no_calendar_spoils_nothing(registry, milliseconds):
+    client = mlflow.MlflowClient()
+    experiment = client.create_experiment("audits")
+    run = client.create_run(experiment, start_time=milliseconds)
+    client.set_tag(run.info.run_id, REFUSED_TAG, f"{DIGEST} swap: It lied.")
+    found = RunMemory("audits").of(DIGEST)
+    assert (found.day, found.check) == ("an unknown day", "swap")
+    assert RunMemory("audits").of("cd" * 32) is None

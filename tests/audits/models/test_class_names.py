@@ -87,3 +87,8 @@ def test_names_are_given_once():
 def test_a_class_map_leads_to_names_and_indices_only(target):
     with pytest.raises(ValueError, match="expected the name or the index of a class of the model"):
         Preprocessing(class_map={"cat": target})
+
+
+def test_names_are_read_from_no_file_of_the_kernel():
+    with pytest.raises(AuditError, match="which is below /proc"):
+        read_names("/proc/self/environ")

@@ -111,6 +111,7 @@ def _tensor(*shape, name=None):
         ([_tensor(-1, 2, 8, 8)], "Expected a model of 1 or 3 channels"),
         ([_tensor(-1, 65)], "Expected a signature of images .* square grey images as rows"),
         ([_tensor(-1, -1)], "Expected a signature of images"),
+        ([_tensor(-1, 1, -5, 28)], "Expected a signature with sides of at least 1"),
         ([_tensor(-1, 1, 1, 8, 8)], "signature of one image tensor"),
         (
             [_tensor(-1, 3, 8, 8, name="a"), _tensor(-1, 2, name="b")],

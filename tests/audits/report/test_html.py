@@ -287,7 +287,7 @@ def test_a_page_without_pictures_or_conditions_has_no_empty_headings():
 def test_fills_are_explained_if_a_check_draws_some():
     classes, told = ("cat", "dog"), "asked how it would fill them in"
     evidence, verdict = [reports.performed(classes)], Verdict("undecided", "Nothing was judged.")
-    plain = [check for check in reports.CHECKS if not check.draws]
+    plain = [check for check in reports.CHECKS if not check.shows_fills]
     assert 0 < len(plain) < len(reports.CHECKS)
     with_all = _Page(report(reports.audited(classes), verdict, evidence)).words
     without = _Page(report(reports.audited(classes, checks=plain), verdict, evidence)).words
