@@ -3,16 +3,20 @@
 An ONNX file holds a graph and weights and no code; libraries of custom operators are never loaded.
 """
 
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from mlflow.models import Model
 from torch import nn
 
-from audits.errors import AuditError, ModelRefused
+from audits.errors import AuditError, ModelRefused, few
 from audits.models.contract import Said
 from audits.models.flavours.base import Flavour, inside
 from audits.models.flavours.onnx_effects import expect_steady
+from audits.models.flavours.onnx_outputs import labels_of, serves_labels
+from audits.models.flavours.onnx_session import expect_at_the_top, expect_plain_session
+from audits.models.metadata import said_by_metadata
 from audits.models.signature import said_by_tensor
 
 _INSTALL = "pip install 'fillblanks[onnx]'"
@@ -24,10 +28,14 @@ class Onnx(Flavour):
     """A graph in an ONNX file, whose weights may be in further files of the model's folder."""
 
     name: ClassVar[str] = "onnx"
-    reading: ClassVar[int] = 2
+    reading: ClassVar[int] = 3
 
     def data(self, folder: Path, conf: Model) -> Path:
-        return inside(folder, self.entry(conf).get("data", "model.onnx"))
+        entry = self.entry(conf)
+        expect_plain_session(entry)
+        data = inside(folder, entry.get("data", "model.onnx"))
+        expect_at_the_top(folder, data)
+        return data
 
     def parts(self, data: Path) -> list[Path]:
         return [data, *(data.parent / name for name in sorted(_external(_graph(data))))]
@@ -69,7 +77,10 @@ class Onnx(Flavour):
         dims = tensor.shape.dim
         shape = tuple(d.dim_value if d.HasField("dim_value") and d.dim_value else -1 for d in dims)
         said = said_by_tensor(_DTYPES.get(tensor.elem_type, "other"), shape, "the ONNX graph")
-        return Said(said.by, {**said.values, "classes": _labels(model)})
+        labels = labels_of(model)
+        if labels and serves_labels(model):
+            _expect_own_labels(labels, conf)
+        return Said(said.by, {**said.values, "classes": labels})
 
     def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:
         _package()
@@ -101,17 +112,42 @@ def _graph(data: Path) -> Any:
         raise ModelRefused(f"Expected an ONNX file, got {data.name}: {error}.") from error
 
 
+def _expect_own_labels(labels: tuple[str, ...], conf: Model) -> None:
+    """Raises ModelRefused if the metadata give the classes other names than the served labels."""
+    named = said_by_metadata(conf.metadata or {}).values.get("classes")
+    if named is not None and tuple(named) != labels:
+        raise ModelRefused(
+            f"Expected classes as the graph's labels name them ({few(labels)}), got {few(named)} "
+            "from the model's metadata. Correct them, or export the model without labels."
+        )
+
+
 def _external(model: Any) -> set[str]:
     """The files, relative to the model's, that hold weights."""
-    onnx = _package()
-    tensors = onnx.external_data_helper._get_all_tensors(model)
+    uses_external_data = _package().external_data_helper.uses_external_data
     return {
         entry.value
-        for tensor in tensors
-        if onnx.external_data_helper.uses_external_data(tensor)
+        for tensor in _tensors(model)
+        if uses_external_data(tensor)
         for entry in tensor.external_data
         if entry.key == "location"
     }
+
+
+def _tensors(model: Any) -> Iterator[Any]:
+    """All tensors of a ModelProto, wherever it holds them: sparse ones and functions as well."""
+    from google.protobuf.message import Message
+
+    tensor_proto = _package().TensorProto
+    left = [model]
+    while left:
+        message = left.pop()
+        if isinstance(message, tensor_proto):
+            yield message
+            continue
+        for field, value in message.ListFields():
+            if field.message_type is not None:
+                left += [value] if isinstance(value, Message) else value
 
 
 def _input(model: Any) -> Any:
@@ -125,16 +161,3 @@ def _input(model: Any) -> Any:
             f"({names}). Export the network alone."
         )
     return inputs[0]
-
-
-def _labels(model: Any) -> tuple[str, ...] | None:
-    """Class names that skl2onnx's classifiers write down; numbers from 0 are no names."""
-    for node in reversed(model.graph.node):
-        for attribute in node.attribute:
-            if attribute.name in ("classlabels_strings", "cats_strings") and attribute.strings:
-                return tuple(value.decode(errors="replace") for value in attribute.strings)
-            if attribute.name in ("classlabels_int64s", "classlabels_ints", "cats_int64s"):
-                numbers = list(attribute.ints)
-                if numbers != list(range(len(numbers))):
-                    return tuple(str(number) for number in numbers)
-    return None

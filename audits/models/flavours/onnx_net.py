@@ -1,9 +1,7 @@
 """OnnxNet: an ONNX graph as a network, in torch if that agrees with onnxruntime."""
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
 import onnxruntime
 import torch
@@ -11,6 +9,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as _runtime
 from torch import Tensor, nn
 
 from audits.errors import ModelRefused
+from audits.models.flavours.onnx_outputs import audited, expect_same_classes, labels_of, table
 from audits.models.flavours.onnx_to_torch import Unconvertible, converted
 
 _REFUSALS = (
@@ -41,7 +40,8 @@ class OnnxNet(nn.Module):
     inputs: outputs differ by 0.1 % of the largest output of the image at most (1 % on a GPU), also
     if each is taken less their mean, and the class of the largest output is the same. If they
     differ, the network has no gradient, and `reason` says why. Raises ValueError if they differ
-    for more than 1 % of the images, once a gradient was given.
+    for more than 1 % of the images, once a gradient was given. Raises ModelRefused if a further
+    output of the graph, such as a label, names another class than the audited output.
     """
 
     def __init__(self, file: Path):
@@ -54,13 +54,15 @@ class OnnxNet(nn.Module):
             reason = " ".join(str(error).split())[:200]
             raise ModelRefused(f"onnxruntime could not load the model: {reason}") from error
         (self.entry,) = self.session.get_inputs()
-        self.output = _output(self.session)
+        self.output = audited(self.session.get_outputs())
+        model = onnx.load(str(file))
+        self.labels = labels_of(model)
         self.reason = ""
         self.compared = self.otherwise = 0  # images, and those that torch answers otherwise
         self.promised = False  # gradients, since one was given
         self.graph: nn.Module | None = None
         try:
-            self.graph = converted(onnx.load(str(file)), self.output.name)
+            self.graph = converted(model, self.output.name)
             for inputs in self._random():
                 self._compare(inputs, self._run(inputs))
         except Unconvertible as error:
@@ -139,11 +141,14 @@ class OnnxNet(nn.Module):
 
     def _run(self, images: Tensor) -> Tensor:
         given = images.detach().cpu().numpy()
+        names = [output.name for output in self.session.get_outputs()]
         try:
-            (answer,) = self.session.run([self.output.name], {self.entry.name: given})
+            answers = self.session.run(names, {self.entry.name: given})
         except _REFUSALS as error:  # they are no RuntimeErrors
             raise RuntimeError(f"onnxruntime: {str(error)[:200]}") from error
-        return _table(answer).to(images.device)
+        named = dict(zip(names, answers, strict=True))
+        expect_same_classes(named, self.output.name, self.labels)
+        return table(named[self.output.name], self.labels).to(images.device)
 
     def _random(self) -> list[Tensor]:
         """Random inputs in the ranges that images have; none if the graph leaves sizes open."""
@@ -160,25 +165,3 @@ class OnnxNet(nn.Module):
 def _centred(rows: Tensor) -> Tensor:
     """Outputs (N, K) less the mean of each row, if it has several."""
     return rows if rows.shape[1] == 1 else rows - rows.mean(1, keepdim=True)
-
-
-def _output(session: Any) -> Any:
-    """The output that holds logits or probabilities: skl2onnx gives labels before them."""
-    outputs = session.get_outputs()
-    named = [o for o in outputs if o.name in ("logits", "probabilities", "output_probability")]
-    floats = [
-        o for o in outputs if o.type in ("tensor(float)", "tensor(float16)", "tensor(double)")
-    ]
-    return (named or floats or outputs)[0]
-
-
-def _table(answer: Any) -> Tensor:
-    """An answer of onnxruntime as a tensor; skl2onnx may give one mapping for each row."""
-    if isinstance(answer, list) and answer and all(isinstance(row, dict) for row in answer):
-        return torch.tensor([list(row.values()) for row in answer])
-    if isinstance(answer, np.ndarray) and answer.dtype.kind in "fiu":
-        return torch.from_numpy(answer)
-    raise ModelRefused(
-        f"Expected logits, probabilities or class numbers, got {type(answer).__name__}. Export the "
-        "model with a table of probabilities (zipmap=False)."
-    )

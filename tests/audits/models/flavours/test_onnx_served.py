@@ -9,8 +9,11 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx2torch")
 
+from audits.errors import ModelRefused  # noqa: E402
 from audits.models.flavours import onnx_net  # noqa: E402
+from audits.models.flavours.onnx import Onnx  # noqa: E402
 from audits.models.flavours.onnx_net import OnnxNet  # noqa: E402
+from audits.models.flavours.onnx_session import expect_plain_session  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +125,70 @@ def test_operators_that_the_conversion_takes_otherwise_change_no_prediction(tmp_
     again = OnnxNet(tmp_path / "model.onnx")
     (served,) = again.session.run(["answer"], {"x": dark.numpy()})
     np.testing.assert_allclose(again(dark), served, rtol=1e-5)
+
+
+def _labelled(operator):
+    """The class of the largest of eight pixels, and a label by `operator`."""
+    h = onnx.helper
+    nodes = [
+        h.make_node("Flatten", ["x"], ["probabilities"]),
+        h.make_node(operator, ["probabilities"], ["label"], axis=1, keepdims=0),
+    ]
+    value = h.make_tensor_value_info
+    outputs = [value("label", 7, ["n"]), value("probabilities", 1, ["n", 8])]
+    graph = h.make_graph(nodes, "labelled", [value("x", 1, ["n", 1, 2, 4])], outputs)
+    return h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8)
+
+
+def test_a_label_that_is_another_class_than_the_audited_output_is_refused(tmp_path):
+    images = torch.rand(5, 1, 2, 4)
+    onnx.save(_labelled("ArgMax"), str(tmp_path / "good.onnx"))
+    torch.testing.assert_close(OnnxNet(tmp_path / "good.onnx")(images), images.flatten(1))
+    onnx.save(_labelled("ArgMin"), str(tmp_path / "bad.onnx"))
+    with pytest.raises(ModelRefused, match=r"got another one from 'label' than from 'probab"):
+        OnnxNet(tmp_path / "bad.onnx")(images)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("onnx_session_options", {"extra_session_config": {"session.set_denormal_as_zero": "1"}}),
+        ("onnx_session_options", {"graph_optimization_level": 1}),
+        ("providers", ["DmlExecutionProvider"]),
+        ("providers", [["CUDAExecutionProvider", {"use_tf32": "1"}]]),
+    ],
+)
+def test_settings_that_change_answers_where_mlflow_serves_are_refused(key, value):
+    plain = {
+        "graph_optimization_level": 99,
+        "intra_op_num_threads": 1,
+        "execution_mode": "PARALLEL",
+    }
+    given = ["CUDAExecutionProvider", "CPUExecutionProvider"]  # as MLflow writes them
+    good = {"onnx_session_options": plain, "providers": given}
+    expect_plain_session(good)
+    expect_plain_session({"onnx_session_options": None, "providers": "CPUExecutionProvider"})
+    with pytest.raises(ModelRefused, match="the server may answer otherwise"):
+        expect_plain_session({**good, key: value})
+
+
+@pytest.mark.parametrize("place", ["values", "indices", "sparse attribute", "subgraph"])
+def test_weights_outside_the_folder_are_found_wherever_a_graph_holds_them(place, tmp_path):
+    model = _labelled("ArgMax")
+    sparse = onnx.SparseTensorProto(dims=[8])
+    node = model.graph.node[0]
+    if place == "sparse attribute":
+        kind = onnx.AttributeProto.SPARSE_TENSOR
+        node.attribute.add(name="sparse_value", type=kind)
+        tensor = node.attribute[-1].sparse_tensor.values
+    elif place == "subgraph":
+        node.attribute.add(name="body", type=onnx.AttributeProto.GRAPH)
+        tensor = node.attribute[-1].g.sparse_initializer.add().values
+    else:
+        model.graph.sparse_initializer.append(sparse)
+        tensor = getattr(model.graph.sparse_initializer[0], place)
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret.bin")
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelRefused, match=r"weights inside its folder, got '../secret.bin'"):
+        Onnx().check(tmp_path / "model.onnx", trusted=False)
