@@ -74,15 +74,28 @@ class Setting:
                 f"The model gives {_TOLD[self.gives]} and no gradient at its input: checks that "
                 "need more do not apply."
             )
+        others = self._others.items()
+        return (*notes, *(f"{name}: {note}" for name, one in others for note in one.notes))
+
+    @property
+    def _others(self) -> dict[str, Adaptation]:
         others = {"The reference": self.reference}
-        others |= {f"Version {i + 1}": version for i, version in enumerate(self.versions)}
-        return (*notes, *(f"{name}: {note}" for name, one in others.items() for note in one.notes))
+        return others | {f"Version {i + 1}": version for i, version in enumerate(self.versions)}
 
     def doubts(self, needs: Iterable[Ability]) -> tuple[str, ...]:
         """Why no audit with checks of these needs may pass; nothing if none of them is in doubt."""
+        models = {"The model": self.model, **self._others}
+        untried = tuple(
+            f"{name} is served in {one.inputs.untried} and audited in another dtype, since it "
+            "could not be run like that here: nobody has seen that it answers alike. Log it in "
+            "float32, with a signature of float32, or audit it on a device that runs it."
+            for name, one in models.items()
+            if one.inputs.untried
+        )
         if not self.other_gradient or not any(includes(need, "gradients") for need in needs):
-            return ()
+            return untried
         return (
+            *untried,
             "The model's gradient at its input is not that of its answers: it does not foretell "
             "how they change if pixels change, or this cannot be tried, so its fills may be those "
             "of another network. Take out detach, rounding, thresholds, and numbers that are added "
@@ -105,4 +118,6 @@ def _adaptation(given: dict[str, Any]) -> Adaptation:
 
 
 def _deciding(words: dict[str, Any]) -> dict[str, Any]:
-    return {name: word for name, word in words.items() if name not in ("source", "tried")}
+    return {
+        name: word for name, word in words.items() if name not in ("source", "tried", "untried")
+    }

@@ -133,6 +133,8 @@ class InputSide:
     layout: Layout = "NCHW"
     dtype: str = ""  # to which images are cast; "": none
     converted: str = ""  # dtype of the weights, if a copy of them in float32 is run
+    # The dtype in which it is served, if it is run in another one and could not be tried in it.
+    untried: Literal["", "float16", "bfloat16"] = ""
 
     def given(self, images: Tensor) -> Tensor:
         """The images (N, C, H, W) as the network takes them; whole numbers are rounded."""

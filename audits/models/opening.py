@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from audits.models.adapter import NETWORK_ERRORS, AdaptedNet
 from audits.models.contract import InputContract, Outputs
 from audits.models.form import Ability, Adaptation, Form, InputSide, includes
 from audits.models.outputs import DoesNotRun, recognised
+from audits.models.own_dtype import runs_alike
 from audits.models.tokens import mixes_tokens
 from fillblanks import Classifier
 from fillblanks.memory import is_short
@@ -51,7 +52,8 @@ def opened(
     `count` is the number of the data's classes, `rows` that of images in a pass. If not `certain`,
     `contract.outputs` is asked only if the outputs are ambiguous. Raises
     ModelRefused if the network does not run, if its outputs are not recognised, or if they are not
-    those of a classifier whose rows do not touch.
+    those of a classifier whose rows do not touch. A network that is not run in the dtype in
+    which it is served is refused if it answers otherwise there.
     """
     error: DoesNotRun | None = None
     for candidate, side, dtype in _candidates(net, contract):
@@ -71,7 +73,8 @@ def opened(
         adaptation = Adaptation(side, form)
         if not adaptation.changes_nothing:
             classifier = _classifier(AdaptedNet(candidate, adaptation, count), contract, dtype)
-        return _tried(classifier, adaptation, gives, inputs, rows)
+        found = _tried(classifier, adaptation, gives, inputs, rows)
+        return _as_served(net, found, contract, inputs, rows)
     assert error is not None
     raise ModelRefused(str(error)) from error
 
@@ -96,6 +99,32 @@ def _candidates(
             yield net, InputSide(layout, _name(dtype)), torch.float32
         elif dtype is not None and dtype != wide:
             yield net, InputSide(layout), dtype
+
+
+def _as_served(
+    net: nn.Module, found: OpenedNet, contract: InputContract, images: Tensor, rows: int
+) -> OpenedNet:
+    """`found`, which says so if `net` does not run in a dtype in which it may be served.
+
+    Raises ModelRefused if it answers otherwise there. That is the dtype that the contract names
+    and, if a copy in float32 is audited, that of the weights.
+    """
+    adaptation, side = found.adaptation, found.adaptation.inputs
+    names = [contract.dtype, side.converted]
+    dtypes = [name for name in dict.fromkeys(names) if name and getattr(torch, name) in _HALF]
+    if side.dtype or not dtypes:
+        return found  # it is run as it is served
+    for name in dtypes:
+        own = replace(adaptation, inputs=InputSide(side.layout, name))
+        served = _classifier(AdaptedNet(net, own, found.classes), contract, torch.float32)
+        try:
+            alike = runs_alike(served, found.classifier, images, rows, name)
+        except ValueError as error:  # of the network that is audited
+            raise ModelRefused(str(error)) from error
+        if not alike:
+            untried = replace(side, untried=cast(Any, name))
+            return replace(found, adaptation=replace(adaptation, inputs=untried))
+    return found
 
 
 def _classifier(net: nn.Module, contract: InputContract, dtype: torch.dtype) -> Classifier:
