@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fillblanks.batches import Rounding, changed
 
+_CHANCE = random.SystemRandom()  # here, since no copy can be made of it
 _ROWS = 4  # of a batch
 _ROWS_OF_CLASSES = 16  # of a batch, if a class is all that an answer tells
 _SHARE = 1 / 32  # of batches of a size, at least
@@ -55,7 +56,6 @@ class SpotChecks:
     def __init__(self) -> None:
         self._seen: Counter[int] | None = None
         self._classes: _OnlyClasses | None = None
-        self._random = random.SystemRandom()
 
     @contextmanager
     def active(self, *, only_classes: bool = False) -> Iterator[None]:
@@ -80,7 +80,7 @@ class SpotChecks:
         if inputs.is_cuda and torch.cuda.is_current_stream_capturing():
             return False  # a CUDA graph holds no comparison; the batch before it was looked at
         self._seen[len(inputs)] += 1
-        return self._random.random() < max(1 / self._seen[len(inputs)], _SHARE)
+        return _CHANCE.random() < max(1 / self._seen[len(inputs)], _SHARE)
 
     def look(self, asked: Asked) -> Tensor:
         """The logits (N, K) of a batch, which is looked at now.
@@ -89,7 +89,7 @@ class SpotChecks:
         """
         count = len(asked.inputs)
         most = _ROWS_OF_CLASSES if self._classes else _ROWS
-        rows = self._random.sample(range(count), min(most, count))
+        rows = _CHANCE.sample(range(count), min(most, count))
         # Before the network is asked, which may write into what it is given.
         kept = asked.inputs.detach()[rows].clone()
         gradient = _Gradient(asked, rows, kept) if asked.inputs.requires_grad else None

@@ -1,5 +1,7 @@
 """Batches of an audit are looked at: no answer and no gradient may depend on their other rows."""
 
+import copy
+
 import pytest
 import torch
 import torchvision
@@ -258,3 +260,9 @@ class _Times(nn.Module):
 
     def forward(self, x):
         return self.factor * x
+
+
+def test_a_classifier_can_be_copied():
+    classifier = Classifier(nn.Flatten())
+    images = torch.rand(3, 1, 2, 2)
+    assert torch.equal(copy.deepcopy(classifier)(images), classifier(images))
