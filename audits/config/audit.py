@@ -45,7 +45,7 @@ class EngineSettings(Strict):
     precision: Precision | None = None
     memory_format: MemoryFormat | None = None
     chunk: int | None = Field(
-        default=None, ge=1, le=_MOST_ROWS, description="masked images in one pass"
+        default=None, gt=0, le=_MOST_ROWS, description="masked images in one pass"
     )
     block: int | None = Field(
         default=None,
