@@ -49,7 +49,7 @@ class EngineSettings(Strict):
     )
     block: int | None = Field(
         default=None,
-        ge=1,
+        gt=0,
         le=_MOST_ROWS,
         description="draws whose masks are made and whose updates are summed at once",
     )
