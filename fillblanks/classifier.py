@@ -81,11 +81,15 @@ class Classifier:
 
         Raises RowsTouch if `spot_checks` are active and find that rows touch.
         """
-        inputs = (images - self.mean) / self.std
+        inputs = self.normalised(images)
         if not self.spot_checks.draws(inputs):
             return self.net(inputs)
         reduced = self.reduced or torch.is_autocast_enabled(inputs.device.type)
         return self.spot_checks.look(Asked(self.net, inputs, self.rounding, reduced))
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """What `net` is given for `images` (N, C, H, W) in [0, 1]: the same shape."""
+        return (images - self.mean) / self.std
 
     def predict(self, images: Tensor) -> Tensor:
         """The predicted class of images (N, C, H, W), int64 (N,); -1 if a logit is not finite."""

@@ -1,7 +1,11 @@
 """Memory that is too short: the error, and how it is recognised."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 
+_T = TypeVar("_T")
 # The words of torch and of the libraries below it, for errors that have no type of their own.
 _SHORT = (
     *("allocate memory", "out of memory", "bad_alloc", "bad allocation"),
@@ -19,3 +23,17 @@ def is_short(error: BaseException) -> bool:
     typed = isinstance(error, MemoryError | torch.OutOfMemoryError | OutOfMemory)
     told = str(error)
     return typed or told == _NO_ROOM_FOR_CODE or any(words in told for words in _SHORT)
+
+
+def with_fewer_rows(run: Callable[[int], _T], rows: int) -> _T:
+    """`run(rows)`, the rows of a pass, again with half of them as long as memory is too short.
+
+    Raises whatever `run` raises, and the error of a memory that is too short for one row.
+    """
+    while True:
+        try:
+            return run(rows)
+        except (RuntimeError, MemoryError) as error:
+            if rows == 1 or not is_short(error):
+                raise
+        rows //= 2

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from audits.errors import AuditError
 from fillblanks import Classifier
 from fillblanks.batches import changed
-from fillblanks.memory import is_short
+from fillblanks.memory import with_fewer_rows
 from fillblanks.state import State
 
 _IMAGES, _AT_ONCE = 32, 8
@@ -84,15 +84,15 @@ def _scripts(net: nn.Module) -> list[str]:
     return [*found, hashlib.sha256(sequence).hexdigest()] if found else []
 
 
-def _answers(classifier: Classifier, images: Tensor, size: int = _AT_ONCE) -> Tensor:
-    """Logits (n, K), from batches of `size` or, if memory is short, of less."""
-    try:
+def _answers(classifier: Classifier, images: Tensor) -> Tensor:
+    """Logits (n, K), from batches of 8 or, if memory is short, of less."""
+
+    def run(size: int) -> Tensor:
         with classifier.steady(), torch.no_grad():
             pieces = [classifier(classifier.to_device(one)) for one in images.split(size)]
             return torch.cat(pieces).cpu()
+
+    try:
+        return with_fewer_rows(run, _AT_ONCE)
     except ValueError as error:
         raise AuditError(str(error)) from error
-    except (RuntimeError, MemoryError) as error:
-        if size == 1 or not is_short(error):
-            raise
-    return _answers(classifier, images, size // 2)

@@ -28,7 +28,7 @@ def save_pt2(opened: Opened, folder: str, metadata: dict[str, Any]) -> tuple[int
     audit, classifier = opened.context, opened.context.classifier
     chosen = audit.images.sampled_order(audit.seed)[:_COMPARED]
     pixels = classifier.to_input(audit.images.tensor(chosen))
-    inputs = (pixels - classifier.mean) / classifier.std
+    inputs = classifier.normalised(pixels)
     example = torch.zeros((2, *inputs.shape[1:]), dtype=inputs.dtype)
     with classifier.steady(), torch.no_grad():
         wanted = classifier.net(inputs)

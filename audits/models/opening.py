@@ -16,7 +16,7 @@ from audits.models.outputs import DoesNotRun, recognised
 from audits.models.own_dtype import runs_alike
 from audits.models.tokens import mixes_tokens
 from fillblanks import Classifier
-from fillblanks.memory import is_short
+from fillblanks.memory import is_short, with_fewer_rows
 from fillblanks.slopes import ENOUGH, agreement
 
 _HALF = (torch.float16, torch.bfloat16)
@@ -144,7 +144,7 @@ def _ready(classifier: Classifier, side: InputSide, images: Tensor) -> Tensor:
     """Each image and its negative in turn, 8 rows or more, as the network takes them."""
     both = torch.stack([images, 1 - images], dim=1).flatten(0, 1)
     enough = both.repeat(-(-_LEAST_ROWS // len(both)), 1, 1, 1)
-    return side.given((enough - classifier.mean) / classifier.std)
+    return side.given(classifier.normalised(enough))
 
 
 def _recognised(
@@ -199,7 +199,10 @@ def _tried(
                     "Expected predicted classes that the data has, counted from 0, got others. "
                     "Name the model's classes under preprocessing.classes."
                 )
-            count = _count(classifier, images, rows, form.scale == "classes")
+            only_classes = form.scale == "classes"
+            count = with_fewer_rows(
+                lambda size: classifier.expect_logits(images, size, only_classes=only_classes), rows
+            )
             other = gives is None and _has_another_gradient(classifier, images, rows)
             gives = gives or _ability(form, classifier, images)
     except ModelRefused:
@@ -232,16 +235,6 @@ def _ability(form: Form, classifier: Classifier, images: Tensor) -> Ability:
     if form.scale == "classes":
         return "predictions"
     return "logits" if form.scale == "logits" else "probabilities"
-
-
-def _count(classifier: Classifier, images: Tensor, rows: int, only_classes: bool) -> int:
-    """The number of classes, tried with as many rows as a pass has or memory has room for."""
-    try:
-        return classifier.expect_logits(images, rows, only_classes=only_classes)
-    except (RuntimeError, MemoryError) as error:
-        if rows == 1 or not is_short(error):
-            raise
-    return _count(classifier, images, rows // 2, only_classes)
 
 
 def _name(dtype: torch.dtype | None) -> str:

@@ -1,5 +1,7 @@
 """Whether a network that is audited in float32 answers alike in the dtype in which it is served."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -7,7 +9,7 @@ from audits.errors import ModelRefused
 from audits.models.adapter import NETWORK_ERRORS
 from fillblanks import Classifier
 from fillblanks.batches import changed, distinct, repeated
-from fillblanks.memory import is_short
+from fillblanks.memory import with_fewer_rows
 
 
 def runs_alike(
@@ -26,7 +28,7 @@ def runs_alike(
     expected = _answers(audited, some, 1)
     try:
         alone = _answers(served, some, 1)
-        batch = _batch(served, repeated(some, rows), rows)
+        batch = with_fewer_rows(partial(_answers, served, repeated(some, rows)), rows)
     except (*NETWORK_ERRORS, MemoryError):
         return False  # the verdict says so, see Setting.doubts
     every = torch.arange(len(some), device=some.device)
@@ -45,15 +47,6 @@ def runs_alike(
             "float32, so that it is audited as it is served."
         )
     return True
-
-
-def _batch(net: Classifier, images: Tensor, rows: int) -> Tensor:
-    try:
-        return _answers(net, images, rows)
-    except (RuntimeError, MemoryError) as error:
-        if rows == 1 or not is_short(error):
-            raise
-    return _batch(net, images, rows // 2)
 
 
 def _answers(net: Classifier, images: Tensor, size: int) -> Tensor:

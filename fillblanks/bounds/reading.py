@@ -32,7 +32,7 @@ def program_of(classifier: Classifier, images: Tensor) -> Program:
     """
     with classifier.steady():
         given = classifier.to_input(images)
-        normalised = (given - classifier.mean) / classifier.std
+        normalised = classifier.normalised(given)
         try:
             graph = graph_of(classifier.net, normalised)
         except NotCuttable as error:

@@ -57,7 +57,7 @@ class States:
         No gradient is computed.
         """
         with torch.no_grad():
-            values = self.encode(_normalised(self.classifier, images))
+            values = self.encode(self.classifier.normalised(images))
             logits = self.layers[-1].cut.decode(values[-1])
             states = [layer.states(one) for layer, one in zip(self.layers, values, strict=True)]
             if not self._knows_where:
@@ -77,7 +77,7 @@ def states_of(classifier: Classifier, example: Tensor, patch_size: int) -> State
     network must be in evaluation mode and frozen, see `Classifier.steady`. Raises NotCuttable as
     `cut` does.
     """
-    given = _normalised(classifier, example)
+    given = classifier.normalised(example)
     found = cut(classifier.net, given)
     cuts = [*_before(found, given), found]
     encode = giving(found.encode, [one.name for one in cuts])
@@ -94,19 +94,15 @@ def states_of(classifier: Classifier, example: Tensor, patch_size: int) -> State
     return States(classifier, tuple(layers), encode, where)
 
 
-def _normalised(classifier: Classifier, images: Tensor) -> Tensor:
-    return (images - classifier.mean) / classifier.std
-
-
 def _before(found: Cut, given: Tensor) -> list[Cut]:
     """The places before the cut, in their order."""
     points = [node for node in cut_points(found.encode) if node.name != found.name]
     seen = values_at(found.encode, points, given)
-    cuts = [
-        (n, described(found.encode, n, seen[n], given)) for n in points if _tells(found, n, seen)
-    ]
     kept: list[Cut] = []
-    for _, one in cuts:
+    for node in points:
+        one = (
+            described(found.encode, node, seen[node], given) if _tells(found, node, seen) else None
+        )
         if one is None or (one.layout == "tokens") != (found.layout == "tokens"):
             continue
         if found.layout == "tokens":

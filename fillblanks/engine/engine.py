@@ -87,7 +87,7 @@ def _ready(classifier: Classifier, plan: Plan, images: Tensor) -> Classifier:
     net: nn.Module
     if plan.needs_graph:
         with classifier.steady():
-            example = (with_masked(images) - classifier.mean) / classifier.std
+            example = classifier.normalised(with_masked(images))
             graph = rewritten(classifier.net, example, fused=plan.fused)
             net = MixedGraph(graph, example) if plan.precision == "mixed" else graph
     elif double or plan.memory_format == "channels_last":
@@ -100,7 +100,7 @@ def _ready(classifier: Classifier, plan: Plan, images: Tensor) -> Classifier:
         net = net.to(memory_format=torch.channels_last)
         if plan.precision == "full":
             with classifier.steady():
-                example = (with_masked(images) - classifier.mean) / classifier.std
+                example = classifier.normalised(with_masked(images))
                 name, form = "copy in channels_last", torch.channels_last
                 expect_same(classifier.net, net, example, name, form)
     return classifier.with_net(

@@ -91,7 +91,7 @@ def opened(audit: AuditContext, pool: np.ndarray) -> Cut:
         return _CUTS[classifier][1]
     try:
         with classifier.steady():
-            found = cut(classifier.net, _normalised(classifier, given))
+            found = cut(classifier.net, classifier.normalised(given))
     except NotCuttable as error:
         raise NotApplicable(f"The network cannot be cut in two halves: {error}") from error
     if classifier.constant:
@@ -168,9 +168,5 @@ def _values(audit: AuditContext, found: Cut, indices: np.ndarray) -> Tensor:
     with classifier.steady(), torch.no_grad():
         for at in range(0, len(indices), audit.plan.chunk):
             images = audit.images.tensor(indices[at : at + audit.plan.chunk])
-            rows.append(found.encode(_normalised(classifier, classifier.to_input(images))))
+            rows.append(found.encode(classifier.normalised(classifier.to_input(images))))
     return torch.cat(rows)
-
-
-def _normalised(classifier: Classifier, images: Tensor) -> Tensor:
-    return (images - classifier.mean) / classifier.std
