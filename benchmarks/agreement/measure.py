@@ -38,9 +38,7 @@ from fillblanks.attribution.permuted import permuted_weights
 
 PATCH, DRAWS, IMAGES = 4, 512, 100
 CLEAN = range(3000, 3003)  # seeds that no other benchmark has
-# Marks that were learnt: of seeds 3000 to 3006 and 3000 to 3002, the first and second that turn
-# most images into their class.
-MARKED: dict[Dataset, int] = {"FashionMNIST": 3005, "CIFAR10": 3001}
+MARKED = range(3000, 3020)  # of which the first network that learns its mark is taken
 OCCLUSION = Method("occlusion", PATCH, 1, 0.25, 0.2, 0.08, "black")
 _OF_MARK, _OTHERS = "class of the mark", "other classes"
 _SEED, _CHUNK = 0, 256
@@ -100,7 +98,8 @@ def _marked(dataset: Dataset, folder: Path, images: int) -> list[Row]:
 
     The images of the class carry the mark. Maps are those of occlusion.
     """
-    specimen, (pictures, labels, own) = _with_mark(dataset, images)
+    specimen = _learnt(dataset, folder)
+    pictures, labels, own = _with_mark(specimen, images)
     marked = specimen.classifier(folder)
     first, *others = (_specimen(dataset, "none", seed).classifier(folder) for seed in CLEAN)
     turned, found = specimen.turned(marked), []
@@ -114,8 +113,9 @@ def _marked(dataset: Dataset, folder: Path, images: int) -> list[Row]:
 
 def _people(dataset: Dataset, folder: Path, images: int) -> list[Row]:
     """Maps of the garment stand in for maps by people: the blurred image without its mark."""
-    specimen, (pictures, labels, own) = _with_mark(dataset, images)
-    _, (plain, _, _) = _with_mark(dataset, images, marked=False)
+    specimen = _learnt(dataset, folder)
+    pictures, labels, own = _with_mark(specimen, images)
+    plain, _, _ = _with_mark(specimen, images, marked=False)
     people = patch_means(functional.avg_pool2d(plain[:, 0], 5, 1, 2), PATCH)
     networks = {
         "clean": _specimen(dataset, "none", CLEAN[0]).classifier(folder),
@@ -137,14 +137,24 @@ def _people(dataset: Dataset, folder: Path, images: int) -> list[Row]:
     return found
 
 
+def _learnt(dataset: Dataset, folder: Path) -> Specimen:
+    """The first network that has learnt its mark. Raises RuntimeError if none has."""
+    for seed in MARKED:
+        one = _specimen(dataset, "fixed", seed)
+        if one.has_learnt(one.turned(one.classifier(folder))):
+            return one
+    raise RuntimeError(
+        f"Expected a network of {dataset} that learns its mark, got {MARKED} without."
+    )
+
+
 def _with_mark(
-    dataset: Dataset, images: int, *, marked: bool = True
-) -> tuple[Specimen, tuple[Tensor, Tensor, Tensor]]:
-    """A specimen, and test images: all of its class with the mark, as many of other classes.
+    specimen: Specimen, images: int, *, marked: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Test images: all of the specimen's class with the mark, as many of other classes.
 
     With their labels, and whether they are of the class, bool (n,).
     """
-    specimen = _specimen(dataset, "fixed", MARKED[dataset])
     assert specimen.mark is not None  # of this kind
     pictures, labels = specimen.audited(marked=False)
     own, rest = ((labels == specimen.mark.label) == one for one in (True, False))
@@ -153,7 +163,7 @@ def _with_mark(
     own = labels == specimen.mark.label
     if marked:
         pictures[own] = specimen.mark.on(pictures[own], specimen.seed + 1)
-    return specimen, (pictures, labels, own)
+    return pictures, labels, own
 
 
 def _only(found: Compared, chosen: np.ndarray) -> Compared:

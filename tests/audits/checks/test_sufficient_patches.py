@@ -6,6 +6,7 @@ import measured
 import numpy as np
 import pytest
 import torch
+from bright import PATCH, Bright
 from fixed_net import fixed_classifier
 from PIL import Image
 from torch import nn
@@ -20,7 +21,7 @@ from audits.errors import AuditError, NotApplicable
 from audits.evidence.declaration import differences, faults_in
 from fillblanks import Classifier, Plan
 
-SIDE, PATCH, AT = 32, 4, 27
+SIDE, AT = 32, 27
 ROW, COLUMN = AT // 8 * PATCH, AT % 8 * PATCH
 CHECK = SufficientPatches(blank_value=0.0, steps=30).settled((1, SIDE, SIDE))
 
@@ -270,22 +271,6 @@ def test_patches_fit_into_images_of_any_size():
         assert bool(check.impossible((3, side, side))) == (side == 1)
     audit = replace(_audit(), model=None)
     assert sum(len(unit.indices) for unit in CHECK.units(audit)) == 40
-
-
-class Bright(nn.Module):
-    """The second of two classes, if a patch is bright, wherever it is."""
-
-    def __init__(self):
-        super().__init__()
-        self.mean = nn.Conv2d(1, 1, PATCH, PATCH)
-        self.head = nn.Linear(1, 2)
-        with torch.no_grad():
-            self.mean.weight[:], self.mean.bias[:] = 20 / PATCH**2, -12
-            self.head.weight[:] = torch.tensor([[-1.0], [1.0]])
-            self.head.bias[:] = torch.tensor([8.0, 0.0])
-
-    def forward(self, x):
-        return self.head(nn.functional.softplus(self.mean(x)).sum((2, 3)))
 
 
 def _bright(count=260):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torchvision
+from bright import PATCH, Bright
 from torch import nn
 
 from fillblanks import Classifier
@@ -18,26 +19,10 @@ from fillblanks.concepts.learned_gates import BATCH, learned_gates
 from fillblanks.concepts.states import states_of
 from fillblanks.masks import to_pixels
 
-SIDE, PATCH = 24, 4
+SIDE = 24
 PATCHES = (SIDE // PATCH) ** 2
 MOST = 0.1
 BLACK = torch.zeros(1, 1, 1, 1)
-
-
-class Bright(nn.Module):
-    """The second of two classes, if a patch is bright, wherever it is."""
-
-    def __init__(self):
-        super().__init__()
-        self.mean = nn.Conv2d(1, 1, PATCH, PATCH)
-        self.head = nn.Linear(1, 2)
-        with torch.no_grad():
-            self.mean.weight[:], self.mean.bias[:] = 20 / PATCH**2, -12
-            self.head.weight[:], self.head.bias[:] = torch.tensor([[-1.0], [1.0]]), 0
-            self.head.bias[0] = 8
-
-    def forward(self, x):
-        return self.head(nn.functional.softplus(self.mean(x)).sum((2, 3)))
 
 
 def _images(count, seed):
