@@ -30,7 +30,7 @@ from audits.execution.setting import Setting
 from audits.models import loading
 from audits.models.classes import matched_classes
 from audits.models.files import ModelFiles
-from audits.models.form import Ability, Adaptation
+from audits.models.form import Ability, Adaptation, includes
 from audits.models.opening import opened
 from fillblanks import OutOfMemory, Plan, find_device
 from fillblanks.engine.memory import memory_told
@@ -102,7 +102,8 @@ def open_model(job: Job) -> Setting:
         certain=config.preprocessing.overrides,
     )
     classes.expect_logits(net.classes)
-    only_classes = net.gives == "predictions"
+    # A black box may be made of steps, such as a tree, and an image may stand on the edge of some.
+    only_classes = not includes(net.gives, "gradients")
     served_forms.expect_same_answers(net.classifier, some, only_classes=only_classes)
     beside = Beside(net, some, images.classes, device, config.preprocessing.outputs)
     reference = beside.reference(job.reference)

@@ -96,3 +96,17 @@ def test_a_network_need_not_take_channels_last(images):
             return x.view(len(x), -1)[:, :10]  # fails for channels last
 
     expect_same_answers(Classifier(Viewing()), images, only_classes=False)
+
+
+def test_an_image_may_stand_on_the_edge_of_a_black_boxs_step(images):
+    edge = images[:16].amax()
+
+    class Steps(nn.Module):
+        def forward(self, x):
+            second = torch.where(x.amax((1, 2, 3)) > edge, 0.4, 0.0)
+            return torch.stack([torch.full_like(second, 0.5), second], 1)
+
+    classifier = Classifier(Steps())
+    expect_same_answers(classifier, images, only_classes=True)
+    with pytest.raises(ModelRefused, match="answers alike"):
+        expect_same_answers(classifier, images, only_classes=False)
