@@ -87,6 +87,7 @@ def rendered(table: pd.DataFrame, quick: bool = False) -> str:
         bound_found=counted(
             share(of_swap[of_swap["kind"].isin(["fixed", "moving"])]["low"] > MOST_LIFT)
         ),
+        colours_apart=_apart(networks, COLOURS, ("tint", "background")),
         policy_accused=counted(share(_of(networks.clean, SWAP)["low"] > _OF_POLICY)),
         alarms=[_alarm(networks, check) for check in _BOUNDS],
         faults=[_fault(networks.faulty, kind) for kind in FAULTY],
@@ -97,6 +98,13 @@ def rendered(table: pd.DataFrame, quick: bool = False) -> str:
         kinds=_learnt(networks),
         seconds=_seconds(table),
     )
+
+
+def _apart(networks: Networks, check: str, kinds: tuple[str, ...]) -> str:
+    """How many lower ends of networks with a mark are above all of those without one."""
+    planted = _of(networks.learnt, check)
+    low = planted[planted["kind"].isin(kinds)]["low"]
+    return counted(share(low > _of(networks.clean, check)["low"].max()))
 
 
 def _groups(
