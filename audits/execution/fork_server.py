@@ -2,9 +2,9 @@
 
 Importing torch, MLflow and what they need takes a worker seconds; the fork of a process that has
 them takes a fraction of one. The server is multiprocessing's, of which a process has at most one.
-It imports libraries and nothing else: it asks nothing of a GPU, runs no model, imports no module of
-ours and none of the user's. Each worker imports these from the `sys.path` of the moment when it is
-started.
+It imports libraries and our own modules, and does nothing else: it asks nothing of a GPU, runs no
+model, and imports no module of the user's. Each worker imports these from the `sys.path` of the
+moment when it is started.
 
 A fork copies the calling thread alone, so that a lock which another thread holds stays locked in
 the copy. After its imports the server has one thread. Of the libraries, pyarrow alone would start
@@ -56,7 +56,11 @@ PRELOADED = [
     "sklearn.metrics",
     "sklearn.model_selection",
     "PIL.Image",
+    "PIL.ImageFile",
     "fsspec",
+    "audits.execution.entry",
+    "audits.execution.serving",
+    "audits.execution.child",  # most of our own modules
 ]
 # Variables with these beginnings are read when Python or a library is loaded, in the server.
 _READ_AT_LOAD = (
