@@ -12,23 +12,24 @@ demo: .venv/installed
 demo-photos: .venv/installed
 	$(BIN)/fillblanks demo --photos --folder fillblanks-demo-photos
 
-# Tests start hundreds of Python processes, which need not compile our modules each time; an
-# environment may set PYTHONDONTWRITEBYTECODE.
+# Tests start hundreds of Python processes, which need not compile our modules each time, and
+# `make test-slow` need not compile the tests again; an environment may set PYTHONDONTWRITEBYTECODE.
 COMPILED := @$(BIN)/python -m compileall -qq audits fillblanks flows tests/support
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: .venv/installed
 	$(COMPILED)
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not soak"
 
 # Real training, kills, outages, and browsers of pages: slow by nature.
 test-slow: .venv/installed
 	$(COMPILED)
-	$(PYTEST) -m slow
+	$(PYTEST) -m "slow and not soak"
 
 # Twenty kills, an outage of a minute, and 2,000 random changes of archives, where the tests have
-# three, ten seconds, and 100.
+# two, five seconds, and 100; and the tests that are run before a release alone.
 soak: .venv/installed
+	$(PYTEST) -m soak
 	FILLBLANKS_EXAMPLES=soak FILLBLANKS_FUZZ=2000 $(BIN)/python -m pytest tests/hostile/test_fuzz.py tests/hostile/test_records.py
 	FILLBLANKS_KILLS=20 FILLBLANKS_AWAY=60 $(BIN)/python -m pytest \
 		tests/end_to_end/test_kills.py tests/end_to_end/test_outage.py

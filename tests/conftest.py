@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 _HERE = Path(__file__).parent
+_MARKS = ("slow", "soak")
 
 # The files that take longest, the longest first: workers that begin with them end together.
 _LONG = (
@@ -16,7 +17,6 @@ _LONG = (
     "flows/test_interrupt.py",
     "audits/models/test_pt2.py",
     "end_to_end/test_automation.py",
-    "end_to_end/test_mnist.py",
     "end_to_end/test_outage.py",
     "end_to_end/test_real_network.py",
     "flows/test_operations.py",
@@ -30,24 +30,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leaves out files without the mark if only slow tests are wanted: imports take long."""
-    if config.option.markexpr != "slow" or not collection_path.match("test_*.py"):
+    """Leaves out files without the mark that is wanted: imports take long."""
+    first, *_ = (config.option.markexpr or "not").split()
+    if first == "not" or not collection_path.match("test_*.py"):
         return None
-    return not _marks(collection_path) or None
-
-
-def _marks(file: Path) -> bool:
-    return "pytest.mark.slow" in file.read_text()
+    return f"pytest.mark.{first}" not in collection_path.read_text() or None
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are deselected
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the files of `_LONG` first, in their order, and leaves the others where they are."""
-    for file in {item.path for item in items if item.get_closest_marker("slow")}:
-        if not _marks(file):
-            raise pytest.UsageError(
-                f"Expected slow tests to be marked in their own file, found none in {file}. Write "
-                "pytest.mark.slow there: `-m slow` reads no other files."
-            )
+    for mark in _MARKS:
+        for file in {item.path for item in items if item.get_closest_marker(mark)}:
+            if f"pytest.mark.{mark}" not in file.read_text():
+                raise pytest.UsageError(
+                    f"Expected {mark} tests to be marked in their own file, found none in {file}. "
+                    f"Write pytest.mark.{mark} there: `-m {mark}` reads no other files."
+                )
     place = {_HERE / file: number for number, file in enumerate(_LONG)}
     items.sort(key=lambda item: place.get(item.path, len(place)))

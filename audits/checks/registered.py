@@ -3,7 +3,10 @@
 A new check of ours is one import and one name in `_OURS`.
 """
 
-from importlib.metadata import EntryPoint, entry_points
+import os
+import sys
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Literal, get_args, get_origin
 
 from audits.checks.ablation import Ablation
@@ -62,7 +65,7 @@ def check_classes() -> tuple[type[Check], ...]:
     """
     owners = {kind: "fillblanks" for check in _OURS for kind in _kinds(check)}
     found = []
-    for point in entry_points(group=_GROUP):
+    for point in _points(tuple((folder, _changed(folder)) for folder in sys.path)):
         check = _loaded(point)
         for kind in _kinds(check):
             if kind in owners:
@@ -84,6 +87,23 @@ def places_of_kind(kind: object) -> tuple[str, ...]:
     """The fields in which a check of ours names a place whose files are read."""
     found = (check.places + check.own_places for check in _OURS if kind in _kinds(check))
     return next(found, ())
+
+
+@lru_cache(maxsize=1)
+def _points(_folders: tuple[tuple[str, int], ...]) -> EntryPoints:
+    """The entry points of all installed packages; a config is read faster than they are looked up.
+
+    They are looked up again if `sys.path` or one of its folders has changed.
+    """
+    return entry_points(group=_GROUP)
+
+
+def _changed(folder: str) -> int:
+    """When a folder of `sys.path` was changed, in nanoseconds; 0 if there is none."""
+    try:
+        return os.stat(folder or os.curdir).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _loaded(point: EntryPoint) -> type[Check]:

@@ -11,7 +11,7 @@ _TRAIN_IMAGES, _AUDITED = 10_000, 200
 _FILLED = 1000  # progressive fill is cheap, and more images leave less to chance
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_noise_training_is_seen_by_progressive_fill(registry, register, data_folder, tmp_path):
     data = load(Torchvision(dataset="MNIST", root=str(data_folder), split="train"))
     images = data.tensor(range(_TRAIN_IMAGES))

@@ -37,7 +37,7 @@ def test_the_exit_code_is_the_verdict(policy, code, word, told, config):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("temporary", [False, True])
+@pytest.mark.parametrize("temporary", [pytest.param(False, marks=pytest.mark.soak), True])
 def test_a_command_that_is_typed_ends_with_that_code(
     temporary, typed, config, impostors, prefect_api
 ):
@@ -179,7 +179,7 @@ def test_a_package_that_is_not_installed_is_named_in_one_line():
     )
 
 
-@pytest.mark.slow
+@pytest.mark.soak  # test_operations.py has a project that runs the gate
 def test_an_mlflow_project_runs_the_audit(typed, config, tmp_path, prefect_api):
     file = config(policy=_policy(0.0), **_PERFORMANCE)
     parameters = ["-P", "model_uri=models:/m/1", "-P", f"config={file}", "--env-manager", "local"]

@@ -48,7 +48,10 @@ _COMMANDS = {
             "Prefect's temporary server ended with exit code 3 (sqlalchemy.exc.OperationalError: "
             "(sqlite3.OperationalError) unable to open database file)",
         ),
-        ("gate", {"PREFECT_HOME": "/proc/nowhere"}, "Prefect's temporary server ended with"),
+        pytest.param(
+            *("gate", {"PREFECT_HOME": "/proc/nowhere"}, "Prefect's temporary server ended with"),
+            marks=pytest.mark.soak,
+        ),
         (
             "sweep",
             {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "1"},
@@ -114,7 +117,7 @@ if {"prefect", "server", "start"} <= set(sys.orig_argv):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_temporary_server_that_starts_late_is_waited_for(typed, config, tmp_path):
     (tmp_path / "slow").mkdir()
     (tmp_path / "slow" / "sitecustomize.py").write_text(_SLOW_SERVER)

@@ -1,5 +1,6 @@
 """Digits: the data set that comes with scikit-learn."""
 
+from functools import lru_cache
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -21,22 +22,32 @@ class Digits(DataKind):
     size: int = Field(default=28, ge=1, le=1024)
 
     def load(self) -> ImageSet:
-        from sklearn.datasets import load_digits
-        from sklearn.model_selection import train_test_split
-
-        digits = load_digits()
-        split = train_test_split(
-            np.arange(len(digits.target)),
-            test_size=_TEST_IMAGES,
-            random_state=0,
-            stratify=digits.target,
-        )
-        chosen = split[1 if self.split == "test" else 0]
-        pixels = (digits.images[chosen] * (255 / 16)).round().astype(np.uint8)
-        images = np.stack([self._enlarged(image) for image in pixels])
+        images, labels = _enlarged(self.split, self.size)
         name = f"scikit-learn digits ({self.split})"
-        return of_arrays(name, images, digits.target[chosen], [str(n) for n in range(10)])
+        return of_arrays(name, images, labels, [str(n) for n in range(10)])
 
-    def _enlarged(self, image: np.ndarray) -> np.ndarray:
-        size = (self.size, self.size)
-        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+
+@lru_cache(maxsize=2)
+def _enlarged(split: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images (n, size, size), uint8, and labels (n,) of a split; nobody can write into them."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    parts = train_test_split(
+        np.arange(len(digits.target)),
+        test_size=_TEST_IMAGES,
+        random_state=0,
+        stratify=digits.target,
+    )
+    chosen = parts[1 if split == "test" else 0]
+    pixels = (digits.images[chosen] * (255 / 16)).round().astype(np.uint8)
+    images = np.stack([_resized(image, size) for image in pixels])
+    labels = digits.target[chosen]
+    for array in (images, labels):
+        array.setflags(write=False)
+    return images, labels
+
+
+def _resized(image: np.ndarray, size: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))

@@ -1,4 +1,4 @@
-"""Workers are forked from a server that has imported all that they need, and behave like spawned workers."""
+"""Workers are forked from a server that has imported what they need, and behave like spawned ones."""
 
 import os
 import subprocess

@@ -16,6 +16,8 @@ from report_pages import PAGES
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 pytestmark = pytest.mark.slow
 
+_MORE_PAGES = ("many_classes", "black_box", "baseline")
+
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory) -> dict[str, Path]:
@@ -229,7 +231,11 @@ def test_in_print_an_empty_cell_keeps_its_words_and_its_hatch(browser, paths):
 
 
 @pytest.mark.parametrize(
-    "name", ["failed", "ablation", "many_classes", "black_box", "index", "baseline"]
+    "name",
+    [
+        *("failed", "ablation", "index"),
+        *(pytest.param(page, marks=pytest.mark.soak) for page in _MORE_PAGES),
+    ],
 )
 def test_axe_finds_nothing_of_moderate_or_worse(browser, paths, name):
     # axe itself is a script, which the page's own policy would forbid.
