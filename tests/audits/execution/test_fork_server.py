@@ -1,4 +1,4 @@
-"""Workers are forked from a server that has imported what they need, and behave like spawned ones."""
+"""Workers are forked from a server that has imported the slow parts, and are as spawned ones."""
 
 import os
 import subprocess
