@@ -21,11 +21,9 @@ _QUANTIZED = {
     "quantize_per_channel",
     "dequantize_per_channel",
 }
+AUTOCAST = "torch.ops.higher_order.wrap_with_autocast"
 # Regions of a network under torch.no_grad or torch.autocast; their graphs are read like others.
-HIGHER_ORDER = {
-    "torch.ops.higher_order.wrap_with_set_grad_enabled",
-    "torch.ops.higher_order.wrap_with_autocast",
-}
+HIGHER_ORDER = {"torch.ops.higher_order.wrap_with_set_grad_enabled", AUTOCAST}
 # Arithmetic on sizes.
 SYMBOLIC = {
     *(f"_operator.{name}" for name in ("eq", "ne", "le", "ge", "lt", "gt", "neg", "pos")),

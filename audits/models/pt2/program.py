@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from audits.models.pt2.devices import expect_alike_on_devices
 from audits.models.pt2.documents import Json, field, integer, items, mapping, refused, text
 from audits.models.pt2.effects import expect_without_effects
 from audits.models.pt2.graph import Graph
@@ -59,6 +60,7 @@ class Program:
             ),
         )
         found._expect_whole()
+        expect_alike_on_devices(found.graph)
         expect_without_effects(found.graph, found.inputs, found.outputs)
         return found
 
