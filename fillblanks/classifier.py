@@ -61,6 +61,7 @@ class Classifier:
         self.constant = constant
         self.engines: dict[Any, Any] = {}  # kept by engine_of, if the classifier is constant
         self.spot_checks = SpotChecks()  # shared with other forms of the network
+        self.name = ""  # of a network that answers beside another one, in messages
         self.reduced = False  # whether the network is a form of less precision
 
     def _per_channel(self, value: PerChannel) -> Tensor:
@@ -105,11 +106,13 @@ class Classifier:
         The shared network is changed for that time, so two threads must not enter at once. Raises
         Changed, a ValueError, at the end if the network has changed a parameter, a buffer or a
         tensor in an attribute of its own: a network with a memory can repeat its first answer, and
-        its answers depend on their order.
+        its answers depend on their order. If the classifier has a `name`, torch's random numbers
+        then go on as if it had drawn none.
         """
         modes = [(module, module.training) for module in self.net.modules()]
         frozen = [p for p in self.net.parameters() if p.requires_grad]
         deterministic = torch.backends.cudnn.deterministic
+        sequence = torch.get_rng_state() if self.name else None
         try:
             torch.backends.cudnn.deterministic = True
             # Exported programs refuse eval(): their mode was fixed at their export.
@@ -121,10 +124,13 @@ class Classifier:
             yield
             if changed := before.changed(State.of(self.net)):
                 raise Changed(
-                    "Expected a network that stays as it is while it answers, got one that "
-                    f"changed its {changed}. Remove that memory."
+                    f"Expected {self.name or 'a network'} that stays as it is while it answers, "
+                    f"got one that changed its {changed}. Remove that memory.",
+                    self.name,
                 )
         finally:
+            if sequence is not None:
+                torch.set_rng_state(sequence)
             torch.backends.cudnn.deterministic = deterministic
             for parameter in frozen:
                 parameter.requires_grad_(True)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fillblanks.batches import Rounding, changed
+from fillblanks.memory import is_short
 
 _CHANCE = random.SystemRandom()  # here, since no copy can be made of it
 _ROWS = 4  # of a batch
@@ -25,10 +26,11 @@ _REDUCED_ALIKE, _REDUCED_RENAMED = 0.5, 0.5
 # Of predicted classes alone: how many may differ in a batch, and in all batches together.
 _FEW_CLASSES, _SHARE_OF_CLASSES = 2, 1 / 4
 _FEW_IN_ALL, _SHARE_IN_ALL = 3, 1 / 16
+_LONGEST = 120  # characters of an error
 
 
 class RowsTouch(Exception):
-    """A network's answer or gradient for an image is another one in a batch than alone."""
+    """A network's answer or gradient for an image is another one in a batch than alone, or none."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class SpotChecks:
         self, asked: Asked, rows: list[int], kept: Tensor, logits: Tensor
     ) -> None:
         with torch.no_grad():
-            alone = torch.cat([asked.ask(row.clone()) for row in kept.split(1)])
+            alone = torch.cat([_alone(asked.ask, row, asked) for row in kept.split(1)])
         renamed = _REDUCED_RENAMED if asked.reduced else _RENAMED
         others = changed(
             alone,
@@ -172,12 +174,45 @@ class _Gradient:
 
     def _alone(self, row: int) -> Tensor:
         assert self._sent is not None
-        with torch.enable_grad(), torch.autocast(self._kind, torch.bfloat16, self._autocast):
-            inputs = self._kept[row : row + 1].clone().requires_grad_()
-            logits = self._asked.ask(inputs.clone())
-        sent = self._sent[row : row + 1].to(logits.dtype)
-        (found,) = torch.autograd.grad(logits, inputs, sent, allow_unused=True)
-        return torch.zeros_like(inputs) if found is None else found
+        sent = self._sent[row : row + 1]
+
+        def gradient(given: Tensor) -> Tensor:
+            with torch.enable_grad(), torch.autocast(self._kind, torch.bfloat16, self._autocast):
+                inputs = given.requires_grad_()
+                logits = self._asked.ask(inputs.clone())
+            grads = torch.autograd.grad(logits, inputs, sent.to(logits.dtype), allow_unused=True)
+            return torch.zeros_like(inputs) if grads[0] is None else grads[0]
+
+        return _alone(gradient, self._kept[row : row + 1], self._asked)
+
+
+def _alone(ask: Callable[[Tensor], Tensor], row: Tensor, asked: Asked) -> Tensor:
+    """`ask` of a copy of one row (1, ...) of a batch that the network has answered.
+
+    Raises RowsTouch if it raises an error for it, twice: the network may not choose when it is
+    looked at. An error that does not come again, or comes of a device or memory that fails, is
+    raised as it is.
+    """
+    try:
+        return ask(row.clone())
+    except Exception as error:
+        if is_short(error) or _comes_right(ask, row):
+            raise
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
+        raise RowsTouch(
+            f"Expected an answer for an image alone, as in a batch of {len(asked.inputs)}, got "
+            f"{told}. Take out of the network whatever looks at the size of the batch."
+        ) from error
+
+
+def _comes_right(ask: Callable[[Tensor], Tensor], row: Tensor) -> bool:
+    """Whether a second try gives an answer. Raises the error of a device that has failed."""
+    row.sum().item()
+    try:
+        ask(row.clone())
+    except Exception:
+        return False
+    return True
 
 
 def _touching(what: str, others: int, rows: list[int], asked: Asked) -> RowsTouch:

@@ -15,7 +15,11 @@ _OWN = ("_parameters", "_buffers", "_modules")
 
 
 class Changed(ValueError):
-    """A network has changed while it answered."""
+    """A network has changed while it answered; `name` is that of its classifier, often ""."""
+
+    def __init__(self, message: str, name: str = ""):
+        super().__init__(message)
+        self.name = name
 
 
 class Held(NamedTuple):

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from audits.errors import AuditError
+from audits.errors import AuditError, Contradicted
 from fillblanks import Classifier
 from fillblanks.batches import changed
 from fillblanks.memory import with_fewer_rows
-from fillblanks.state import State
+from fillblanks.state import Changed, State
 
 _IMAGES, _AT_ONCE = 32, 8
 
@@ -95,4 +95,5 @@ def _answers(classifier: Classifier, images: Tensor) -> Tensor:
     try:
         return with_fewer_rows(run, _AT_ONCE)
     except ValueError as error:
-        raise AuditError(str(error)) from error
+        kind = Contradicted if isinstance(error, Changed) else AuditError
+        raise kind(str(error)) from error

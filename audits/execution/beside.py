@@ -27,8 +27,8 @@ class Beside:
     device: str
     outputs: Outputs | None  # as the config says them of the audited model
 
-    def reference(self, files: ModelFiles | None) -> OpenedNet | None:
-        """The reference, if there is one.
+    def reference(self, files: ModelFiles | None, uri: str) -> OpenedNet | None:
+        """The reference, if there is one; `uri` is its address.
 
         Raises ModelRefused for one with other classes, and for one that answers just as the audited
         model.
@@ -36,6 +36,7 @@ class Beside:
         if files is None:
             return None
         found = self._opened("reference", files)
+        found.classifier.name = f"a reference, {uri},"
         # Two good models may well predict the same classes.
         if "predictions" not in (self.own.gives, found.gives) and self._same(self.own, found):
             raise ModelRefused(
@@ -65,6 +66,7 @@ class Beside:
                         f"Expected another model under versions, got {uri}, which answers just as "
                         f"{name}. Name versions that were trained apart."
                     )
+            version.classifier.name = f"a version, {uri},"
             found[uri] = version
         return list(found.values())
 

@@ -106,7 +106,7 @@ def open_model(job: Job) -> Setting:
     only_classes = not includes(net.gives, "gradients")
     served_forms.expect_same_answers(net.classifier, some, only_classes=only_classes)
     beside = Beside(net, some, images.classes, device, config.preprocessing.outputs)
-    reference = beside.reference(job.reference)
+    reference = beside.reference(job.reference, str(config.reference))
     versions = beside.versions(dict(zip(config.versions, job.versions, strict=True)))
     classifier = net.classifier
     setting = Setting(
@@ -209,15 +209,18 @@ def ask(opened: Opened, check: Check, parts: Sequence[Part]) -> Part:
 def _rows_apart(opened: Opened) -> Iterator[None]:
     """Raises Contradicted if an answer or a gradient inside depends on the rest of its batch.
 
-    So it does if the network changes inside. Every part is told only if the batches of which it was
-    made were looked at.
+    So it does if the network changes inside; AuditError if a model beside it does. Every part is
+    told only if the batches of which it was made were looked at.
     """
     only_classes = opened.gives == "predictions"
     try:
         with opened.context.classifier.spot_checks.active(only_classes=only_classes):
             yield
-    except (RowsTouch, Changed) as error:
+    except RowsTouch as error:  # of the audited model: no other one is looked at
         raise Contradicted(str(error)) from error
+    except Changed as error:
+        kind = AuditError if error.name else Contradicted
+        raise kind(str(error)) from error
 
 
 def _device(config: AuditConfig) -> str:

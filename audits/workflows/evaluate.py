@@ -123,12 +123,15 @@ def _asked_again(session: Session, evidence: Sequence[Evidence], caught: Caught)
         return ()  # there is no verdict to protect
     try:
         found: Again = session.ask(child.asked_again, gives=Again)
+    except Contradicted as error:
+        question = str(error)
     except (AuditError, WorkerFailure) as error:
         return (f"The model could not be asked again at the end of the audit: {error}",)
-    if not found.question:
-        return ()
-    caught("a look at the end", found.question)
-    return (found.question,)
+    else:
+        question = found.question
+    if question:
+        caught("a look at the end", question)
+    return (question,) if question else ()
 
 
 def _run_check(session: Session, check: Check, executor: Executor, caught: Caught) -> Evidence:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fillblanks import Classifier, Plan, expected_fill, progressive_fill
+from fillblanks.state import Changed
 
 
 class Net(nn.Module):
@@ -293,3 +294,27 @@ def test_kernels_repeat_their_bytes_while_the_network_is_steady():
     with Classifier(nn.Flatten()).steady():
         assert torch.backends.cudnn.deterministic
     assert not torch.backends.cudnn.deterministic
+
+
+class _Counts(nn.Module):
+    """Counts its calls in a buffer, and draws a random number."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(4, 2)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return self.head(x.flatten(1)) + 0 * torch.rand(1)
+
+
+def test_a_network_beside_another_is_named_and_leaves_random_numbers_alone():
+    classifier = Classifier(_Counts())
+    classifier.name = "a reference, models:/x/1,"
+    images, before = torch.rand(1, 1, 2, 2), torch.get_rng_state()
+    message = "Expected a reference, models:/x/1, that stays as it is"
+    with pytest.raises(Changed, match=message) as told, classifier.steady():
+        classifier(images)
+    assert told.value.name == classifier.name
+    assert torch.equal(before, torch.get_rng_state())

@@ -266,3 +266,38 @@ def test_a_classifier_can_be_copied():
     classifier = Classifier(nn.Flatten())
     images = torch.rand(3, 1, 2, 2)
     assert torch.equal(copy.deepcopy(classifier)(images), classifier(images))
+
+
+class _RaisesAlone(_Plain):
+    """Raises an error for a row alone: for its answer, or only if its gradient is to be taken."""
+
+    def __init__(self, gradient: bool, error: Exception, times: int = 99):
+        super().__init__()
+        self.gradient, self.error, self.times = gradient, error, times
+
+    def forward(self, x):
+        if len(x) == 1 and self.gradient == x.requires_grad and self.times:
+            self.times -= 1
+            raise self.error
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize("error", [IndexError("index 99\nis out"), KeyError("x"), Warning("w")])
+def test_an_error_for_an_image_alone_is_another_answer(gradient, error):
+    classifier = Classifier(_RaisesAlone(gradient, error).eval())
+    with pytest.raises(
+        RowsTouch, match=f"as in a batch of 8, got {type(error).__name__}: "
+    ) as told:
+        _steps(classifier, Plan(8, 8), 8)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "times"),
+    [(MemoryError("no room"), 99), (RuntimeError("out of memory"), 99), (RuntimeError("once"), 1)],
+)
+def test_an_error_of_the_machine_is_no_answer(error, times):
+    classifier = Classifier(_RaisesAlone(False, error, times).eval())
+    with classifier.spot_checks.active(), pytest.raises(type(error), match=str(error)):
+        classifier.predict(_images(8))

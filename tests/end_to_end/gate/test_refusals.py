@@ -1,10 +1,16 @@
 """A model that was caught once gets no second try: the store remembers it, and MLflow does."""
 
+import hashlib
+from pathlib import Path
+
 import mlflow
+import numpy as np
 import pytest
+import torch
 from gates import ask, audit
 from simple_nets import Linear, logistic
 
+from audits.data.sources import Digits, load
 from audits.execution.refusals import Refusal
 from audits.tracking.refused import RunMemory
 from audits.tracking.tags import REFUSED_TAG
@@ -17,6 +23,32 @@ class _OtherInOneBatch(Linear):
         here = (x.flatten(1).sum(1, keepdim=True) * 0 + x.shape[0] - 18).abs().clamp(max=1)
         logits = super().forward(x)
         return here * logits + (1 - here) * logits.roll(1, 1)
+
+
+class _RaisesAlone(Linear):
+    """Raises an error for each image alone that is far from those which it has been shown."""
+
+    def __init__(self, weight, bias, shown):
+        super().__init__(weight, bias)
+        self.register_buffer("shown", shown.flatten(1))
+
+    def forward(self, x):
+        far = torch.cdist(x.flatten(1), self.shown).min() > 1
+        at = torch.where(far & torch.tensor(x.shape[0] == 1), 99, 0)
+        return super().forward(x) + torch.zeros(10)[at.reshape(1)]
+
+
+class _CountsFills(Linear):
+    """Counts the images of two values, as fills are; its answers do not change."""
+
+    def __init__(self, weight, bias):
+        super().__init__(weight, bias)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        if int(torch.unique(x).numel()) <= 2:
+            self.calls += 1
+        return super().forward(x)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +106,59 @@ def test_a_model_that_was_caught_gets_no_second_try(liar, tmp_path):
     again = ask(fresh)
     assert (again.verdict.word, again.reused) == ("undecided", False)
     assert "random_fill refused a model of these very files: it lied." in again.verdict.reason
+
+
+def test_a_reference_that_changes_has_no_other_model_refused(shared_registry, register, tmp_path):
+    honest = logistic()
+    judged, _ = register(honest, "judged")
+    other = logistic(noise=0.5, seed=3)
+    net = torch.jit.script(_CountsFills(other.head.weight.data, other.head.bias.data).eval())
+    reference, sha256 = _pickled(net, "counting")
+    config = _config(
+        judged,
+        tmp_path / "store",
+        checks=[{"kind": "performance"}, {"kind": "progressive_fill", "images": 20}],
+        experiment="beside",
+    )
+    found = audit({**config, "reference": reference, "trust_pickle_sha256": sha256})
+    assert found.verdict.word == "undecided"
+    by_name = {one.check: one for one in found.evaluation.evidence}
+    reason = by_name["progressive_fill"].reason
+    assert f"Expected a reference, {reference}, that stays as it is" in reason
+    assert "changed its buffer 'calls'" in reason
+    assert _tag(found.run_id) == ""
+    assert not list((tmp_path / "store" / "parts").glob("refused-*.npz"))
+    assert audit(config).verdict.word == "passed"
+
+
+def test_an_error_for_an_image_alone_gets_no_second_try(shared_registry, register, tmp_path):
+    images = load(Digits())
+    tried = images.tensor(images.sampled_order(0)[:64])  # when the model is opened
+    honest = logistic()
+    net = _RaisesAlone(honest.head.weight.data, honest.head.bias.data, (tried - 0.3) / 0.35)
+    config = _config(register(net, "raising")[0], tmp_path / "store", experiment="raising")
+    first, *others = (audit(config) for _ in range(3))
+    assert first.verdict.word == "undecided"
+    assert "Expected an answer for an image alone, as in a batch of 48" in first.verdict.reason
+    for other in others:
+        assert other.verdict.word == "undecided"
+        assert "performance refused a model of these very files" in other.verdict.reason
+
+
+def _pickled(net, name):
+    with mlflow.start_run():
+        info = mlflow.pytorch.log_model(
+            net,
+            name="model",
+            input_example=np.zeros((2, 1, 28, 28), np.float32),
+            metadata={"classes": [str(i) for i in range(10)], "mean": [0.3], "std": [0.35]},
+            pip_requirements=["torch"],
+            registered_model_name=name,
+            serialization_format="pickle",
+        )
+    uri = f"models:/{name}/{info.registered_model_version}"
+    file = Path(mlflow.artifacts.download_artifacts(uri)) / "data" / "model.pth"
+    return uri, hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _tag(run_id):
