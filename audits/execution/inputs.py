@@ -174,7 +174,8 @@ class AuditInputs:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences about model and data for a reader of the evidence."""
-        notes = [*self.images.adaptations(), *self.images.notes(), *self.images.weaknesses()]
+        notes = [*self.files.warnings, *self.images.adaptations()]
+        notes += [*self.images.notes(), *self.images.weaknesses()]
         if self.files.unserved:
             notes.append(
                 f"Only the flavour {self.files.flavour} was audited, since the config says that it "

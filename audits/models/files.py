@@ -25,6 +25,7 @@ from audits.models.folder import (
     sha256_of,
 )
 from audits.models.metadata import said_by_metadata
+from audits.models.own_names import expect_own_order
 from audits.models.preprocessing import Preprocessing
 from audits.models.pretrained_cfg import said_by_pretrained_cfg
 from audits.models.signature import logits_of, said_by_signature
@@ -47,6 +48,7 @@ class ModelFiles:
     named: bool = False  # whether the auditor trusts its name, so that all it brings may run
     sha256: Mapping[str, str] = field(default_factory=dict)  # of each file, by its relative path
     unserved: tuple[str, ...] = ()  # what the folder holds besides, by the config's leave
+    warnings: tuple[str, ...] = ()  # sentences about class names that differ
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -106,6 +108,7 @@ def _inspect(
     loaded = flavour.check(data, trusted=bool(running))
     _expect_not_overwritten(folder, [data, *flavour.parts(data)])
     sha256 = sha256_by_path(folder)
+    contract, warnings = _contract(folder, conf, flavour, preprocessing)
     return ModelFiles(
         folder=str(folder),
         data=str(data),
@@ -113,7 +116,8 @@ def _inspect(
         digest=digest_of(sha256, flavour.digested),
         loaded=loaded,
         trusted=bool(running or runs_code),
-        contract=_contract(folder, conf, flavour, preprocessing),
+        contract=contract,
+        warnings=warnings,
         logits=logits_of(conf),
         named=trust.by_name,
         sha256=sha256,
@@ -149,16 +153,19 @@ def _expect_network(folder: Path) -> None:
 
 def _contract(
     folder: Path, conf: Model, flavour: Flavour, preprocessing: Preprocessing
-) -> InputContract:
+) -> tuple[InputContract, tuple[str, ...]]:
+    """The contract, and warnings about class names. Raises ModelRefused."""
     named = {**preprocessing.contract_fields, "classes": names_of_config(preprocessing)}
     config = Said("the config", named)
     metadata = conf.metadata or {}
-    timm = said_by_pretrained_cfg(metadata.get("pretrained_cfg"))
-    own = [said_by_metadata(metadata), timm, flavour.said(folder, conf)]
+    own = [said_by_pretrained_cfg(metadata.get("pretrained_cfg")), flavour.said(folder, conf)]
+    told = [said_by_metadata(metadata)]
+    said = [config, *told, *own] if preprocessing.overrides else [*told, *own, config]
     signature = said_by_signature(conf)
-    said = [config, *own] if preprocessing.overrides else [*own, config]
     expect_agreement(said, signature)
-    return merged([*said, signature])
+    # Without overrides the config speaks for another model, or for models without names.
+    warnings = expect_own_order([config, *told] if preprocessing.overrides else told, own)
+    return merged([*said, signature]), warnings
 
 
 def inspect_beside(

@@ -1,0 +1,69 @@
+"""Compares the class names of config and metadata with those that a model's own files carry.
+
+The names of config and metadata come first. Whoever serves the model may read the others.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from audits.errors import ModelRefused, quoted
+from audits.models.class_keys import loose, synonyms
+from audits.models.contract import Said
+
+
+def expect_own_order(said: Sequence[Said], own: Sequence[Said]) -> tuple[str, ...]:
+    """Warnings about class names in `said` that differ from those of the model's `own` files.
+
+    Each source of `own` is compared with the first of `said` that names classes; if none does, the
+    first of `own` is taken. Names that differ in spelling alone, or are synonyms, are the same.
+    Raises ModelRefused for the same names in another order.
+    """
+    named = [(one.by, one.values["classes"]) for one in said if one.values.get("classes")]
+    theirs = [(one.by, one.values["classes"]) for one in own if one.values.get("classes")]
+    if not (named or theirs):
+        return ()
+    by, names = (named or theirs)[0]
+    warnings = []
+    for other_by, others in theirs:
+        if not (places := _apart(names, others)):
+            continue
+        first = places[0]
+        told = f"{_at(others, first)} and not {_at(names, first)} at index {first}"
+        if _reordered(names, others):
+            raise ModelRefused(
+                f"Expected the classes in one order, got those of {by} in another order than in "
+                f"{other_by}, which has {told}. Correct one of them: the order is that of the "
+                "logits."
+            )
+        count = max(len(names), len(others))
+        warnings.append(
+            f"{len(places)} of {count} classes have other names in {other_by} than in {by}, which "
+            f"were taken: {other_by} has {told}. If that is another order or another model, all "
+            "figures are wrong."
+        )
+    return tuple(warnings)
+
+
+def _apart(names: Sequence[str], others: Sequence[str]) -> list[int]:
+    """The indices at which two lists have different names."""
+    count = max(len(names), len(others))
+    return [i for i in range(count) if not _same(names[i : i + 1], others[i : i + 1])]
+
+
+def _same(one: Sequence[str], other: Sequence[str]) -> bool:
+    if not (one and other):
+        return False
+    (a,), (b,) = one, other
+    return _key(a) == _key(b) or not synonyms(a).isdisjoint(synonyms(b))
+
+
+def _reordered(names: Sequence[str], others: Sequence[str]) -> bool:
+    return Counter(map(_key, names)) == Counter(map(_key, others))
+
+
+def _key(name: str) -> str:
+    return loose(name) or name.strip()
+
+
+def _at(names: Sequence[str], index: int) -> str:
+    return quoted(names[index]) if index < len(names) else "none"
