@@ -62,6 +62,18 @@ _TRAINING = ("training", "use_input_stats")
 _CHANCE_FLAGS, _CHANCE_SHARES = ("train", "training"), ("p", "dropout", "dropout_p")
 # What such memory holds is what an earlier call has left there.
 _UNSET = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
+# All results of these but the first may be memory that their kernels leave as it was: room for a
+# gradient, or for the state of random numbers that are not drawn.
+_LEAVE_UNSET = (
+    "_native_batch_norm_legit",
+    "_native_batch_norm_legit_functional",
+    "_native_batch_norm_legit_no_training",
+    "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "cudnn_batch_norm",
+    "native_batch_norm",
+)
 _SET_WHOLLY = ("fill_", "zero_", "copy_")
 _CURE = "If the network was exported in training mode, call net.eval() before it is logged."
 
@@ -98,8 +110,7 @@ def _lasting(graph: Graph, owners: dict[str, str]) -> dict[str, str]:
             if name in owners:
                 raise _remembers(owners[name], _short(node.target))
         _expect_set(node, unset, written)
-        if _name(node.target) in _UNSET:
-            unset |= _outputs(node)
+        unset |= _left_unset(node)
         owner = next((owners[name] for name in _passed_on(node, given) if name in owners), None)
         if owner is not None:
             owners |= dict.fromkeys(_outputs(node), owner)
@@ -199,6 +210,16 @@ def _expect_set(node: Node, unset: set[str], written: Iterable[str]) -> None:
     unset -= used
 
 
+def _left_unset(node: Node) -> set[str]:
+    """The names of the node's results in whose memory nothing need have been put."""
+    name = _name(node.target)
+    results = [result for one in node.outputs for result in one.names]
+    if name in _LEAVE_UNSET:  # of a list of results too the first is set
+        first = node.outputs[0].names[:1] if node.outputs else ()
+        return {result for result in results if result not in first or results.count(result) > 1}
+    return set(results) if name in _UNSET else set()
+
+
 def _value(given: Input) -> object:
     """A plain value; for a tensor or a size of the graph, something that equals no value."""
     if isinstance(given.value, Subgraph) or given.value.kind not in (
@@ -245,5 +266,6 @@ def _remembers(owner: str, operator: str) -> ModelRefused:
 def _unset() -> ModelRefused:
     return ModelRefused(
         "Expected a network that fills the memory that it asks for, got one that reads what an "
-        "earlier call has left there (aten.empty). Use torch.zeros."
+        "earlier call has left there, by aten.empty or another result of an operator than its "
+        "first. Use torch.zeros."
     )
