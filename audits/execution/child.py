@@ -86,7 +86,7 @@ def open_model(job: Job) -> Setting:
     global _opened
     close_model()
     config, files = job.config, job.files
-    device = _device(config)
+    device = expect_device(config.device, captured=bool(config.engine.captured))
     places.use(job.copies)
     given = sources.load(config.data)
     classes = matched_classes(given, files, config.preprocessing)
@@ -223,11 +223,12 @@ def _rows_apart(opened: Opened) -> Iterator[None]:
         raise kind(str(error)) from error
 
 
-def _device(config: AuditConfig) -> str:
-    device = find_device().type if config.device == "auto" else config.device
+def expect_device(wanted: str, *, captured: bool) -> str:
+    """The device that `wanted` means here, cpu or cuda. Raises AuditError if it is not here."""
+    device = find_device().type if wanted == "auto" else wanted
     if device == "cuda" and not torch.cuda.is_available():
         raise AuditError("Expected a GPU for device: cuda, found none. Set device: auto or cpu.")
-    if device == "cpu" and config.engine.captured:
+    if device == "cpu" and captured:
         raise AuditError("Expected a GPU for engine.captured, found none. Leave it out.")
     return device
 

@@ -70,17 +70,28 @@ def _locked(file: Path) -> Iterator[None]:
         yield
 
 
+def expect_installer(kind: Kind) -> None:
+    """Raises AuditError if this machine has not the tool that makes environments of that kind."""
+    if kind == "uv":
+        _uv()
+
+
+def _uv() -> str:
+    # The folder of an environment that is not activated is not on PATH.
+    uv = shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent)
+    if uv is None:
+        raise AuditError(
+            "Expected the command uv for environment: uv, found none. Run pip install uv, or "
+            "set environment: virtualenv."
+        )
+    return uv
+
+
 def _build(kind: Kind, lines: Sequence[str], folder: Path) -> None:
     record = folder.with_suffix(".log")
     python = folder / "bin" / "python"
     if kind == "uv":
-        # The folder of an environment that is not activated is not on PATH.
-        uv = shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent)
-        if uv is None:
-            raise AuditError(
-                "Expected the command uv for environment: uv, found none. Run pip install uv, or "
-                "set environment: virtualenv."
-            )
+        uv = _uv()
         _run([uv, "venv", "--python", sys.executable, folder], record)
         install: list[str | Path] = [uv, "pip", "install", "--python", python]
     else:

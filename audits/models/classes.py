@@ -80,17 +80,22 @@ def matched(
     that match the same, and for folders of splits.
     """
     chosen = dict(class_map or {})
-    for name in sorted(chosen.keys() - set(data)):
-        raise AuditError(
-            f"Expected classes of {origin} ({few(data)}) as keys of preprocessing.class_map, got "
-            f"{quoted(name)}."
-        )
+    expect_keys_of(chosen, data, origin)
     _expect_no_splits(
         [name for name in data if name not in {*chosen, *(model or ())}], data, origin
     )
     if model is None:
         return _unnamed(data, chosen, logits, origin)
     return _named(data, Lookup(model), chosen, origin)
+
+
+def expect_keys_of(class_map: Mapping[str, object], data: Sequence[str], origin: str) -> None:
+    """Raises AuditError if a key of `class_map` is no class of the data."""
+    for name in sorted(class_map.keys() - set(data)):
+        raise AuditError(
+            f"Expected classes of {origin} ({few(data)}) as keys of preprocessing.class_map, got "
+            f"{quoted(name)}."
+        )
 
 
 def _named(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from audits.data.fit import Fit
-from audits.errors import ModelRefused, few, one_line
+from audits.errors import ModelRefused, few, one_line, shortened
 
 Range = Literal["0-1", "0-255", "-1..1"]
 Layout = Literal["NCHW", "NHWC", "NHW", "flat"]
@@ -22,7 +22,10 @@ _SCALE: dict[str, tuple[float, float]] = {  # a pixel in [0, 1] is scale * pixel
 _FIT = tuple(field.name for field in fields(Fit))
 _SIZE = ("channels", "height", "width", "dtype", "layout")
 _UNITS = ("range", "mean", "std")
-_MOST_SIDE = 8_192  # pixels; a colour image of this height and width takes 0.8 GB
+MOST_CHANNELS = 3
+# Of mean and std. Beyond them float32 has no room for normalised pixels, or float16 none for std.
+MOST_UNITS, LEAST_STD = 1e6, 1e-6
+MOST_SIDE = 8_192  # pixels; a colour image of this height and width takes 0.8 GB
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,7 @@ def merged(said: Sequence[Said]) -> InputContract:
             one_line(name) or str(i) for i, name in enumerate(values["classes"])
         )
     _expect_one_source(sources)
+    _expect_units(values, sources)
     _settle_range(values, sources)
     _settle_channels(values, sources)
     _expect_crop_that_fits(values, sources)
@@ -197,9 +201,9 @@ def _settle_range(values: dict[str, Any], sources: dict[str, str]) -> None:
 def _expect_room(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
     """Raises ModelRefused if an image would be larger than any classifier's."""
     for name in ("height", "width", "resize_to"):
-        if name in values and values[name] > _MOST_SIDE:
+        if name in values and values[name] > MOST_SIDE:
             raise ModelRefused(
-                f"Expected {name} of at most {_MOST_SIDE:,} pixels, got {values[name]:,} from "
+                f"Expected {name} of at most {MOST_SIDE:,} pixels, got {values[name]:,} from "
                 f"{sources[name]}. Correct it, or log the model again."
             )
 
@@ -241,10 +245,31 @@ def _expect_crop_that_fits(values: Mapping[str, Any], sources: Mapping[str, str]
         )
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is a number; Python takes true and false for 1 and 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _expect_units(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+    """Raises ModelRefused if mean or std are none that images can be normalised with."""
+    for name, least in (("mean", -MOST_UNITS), ("std", LEAST_STD)):
+        found = values.get(name, (1.0,))
+        if len(found) > MOST_CHANNELS or not all(least <= one <= MOST_UNITS for one in found):
+            raise ModelRefused(
+                f"Expected {name} of up to {MOST_CHANNELS} numbers from {least:g} to "
+                f"{MOST_UNITS:g}, got {shortened(found)} from {sources[name]}. Correct it."
+            )
+
+
 def finite_numbers(value: Any) -> tuple[float, ...] | None:
-    """One finite number, or a list of them, as a tuple; None for anything else."""
+    """One finite number, or a list of them, as a tuple; None for anything else, as for truths."""
     values = value if isinstance(value, list | tuple) else [value]
-    if not values or not all(isinstance(v, int | float) for v in values):
+    if not values or not all(is_number(v) for v in values):
         return None
     try:
         numbers = tuple(float(v) for v in values)

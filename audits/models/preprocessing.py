@@ -2,10 +2,20 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from audits.data.fit import Interpolation, Resize
-from audits.models.contract import Layout, Outputs, Range
+from audits.data.imageset import MOST_CLASSES
+from audits.errors import quoted
+from audits.models.contract import (
+    LEAST_STD,
+    MOST_CHANNELS,
+    MOST_SIDE,
+    MOST_UNITS,
+    Layout,
+    Outputs,
+    Range,
+)
 from audits.strict import Share, Strict
 
 
@@ -23,14 +33,18 @@ def _as_size(value: Any) -> Any:
     return (value, value) if square else _as_tuple(value)
 
 
-Numbers = Annotated[tuple[float, ...], BeforeValidator(_as_tuple)]
-Scales = Annotated[tuple[PositiveFloat, ...], BeforeValidator(_as_tuple)]
+_Mean = Annotated[float, Field(ge=-MOST_UNITS, le=MOST_UNITS)]
+_Std = Annotated[float, Field(ge=LEAST_STD, le=MOST_UNITS)]
+_Channels = Field(max_length=MOST_CHANNELS)
+_Side = Annotated[int, Field(gt=0, le=MOST_SIDE)]
+Numbers = Annotated[tuple[_Mean, ...], _Channels, BeforeValidator(_as_tuple)]
+Scales = Annotated[tuple[_Std, ...], _Channels, BeforeValidator(_as_tuple)]
 
 
 def _expect_class(value: Any) -> Any:
-    if isinstance(value, str) or (type(value) is int and value >= 0):
+    if isinstance(value, str) or (type(value) is int and 0 <= value < MOST_CLASSES):
         return value
-    raise ValueError(f"expected the name or the index of a class of the model, got {value!r}")
+    raise ValueError(f"expected the name or the index of a class of the model, got {quoted(value)}")
 
 
 NameOrIndex = Annotated[str | int, BeforeValidator(_expect_class)]
@@ -43,14 +57,14 @@ class Preprocessing(Strict):
     mean: Numbers | None = Field(default=None, description="in the units of `range`")
     std: Scales | None = Field(default=None, description="in the units of `range`")
     range: Range | None = Field(default=None, description="of pixels before mean and std")
-    size: Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_size)] | None = Field(
+    size: Annotated[tuple[_Side, _Side], BeforeValidator(_as_size)] | None = Field(
         default=None, description="height and width, or one number for both"
     )
     channels: PositiveInt | None = Field(default=None, le=3)
     resize: Resize | None = Field(
         default=None, description="stretch; crop: shorter side to `resize_to`, then centre; pad"
     )
-    resize_to: PositiveInt | None = Field(default=None, description="pixels, of `resize: crop`")
+    resize_to: _Side | None = Field(default=None, description="pixels, of `resize: crop`")
     interpolation: Interpolation | None = None
     antialias: bool | None = None
     exif: bool | None = Field(default=None, description="rotate images as their EXIF tag says")
@@ -64,13 +78,16 @@ class Preprocessing(Strict):
     dtype: str | None = Field(
         default=None, pattern="^(uint8|float16|bfloat16|float32|float64)$", description="of inputs"
     )
-    classes: tuple[str, ...] | None = None  # in the order of the logits
+    classes: tuple[str, ...] | None = Field(  # in the order of the logits
+        default=None, min_length=1, max_length=MOST_CLASSES
+    )
     classes_file: str | None = Field(
         default=None,
         description="text or JSON file with the class names, relative to the working directory",
     )
     class_map: dict[str, NameOrIndex] | None = Field(
         default=None,
+        max_length=MOST_CLASSES,
         description="for a class of the data: the name or the index of the model's class",
     )
     outputs: Outputs | None = Field(
@@ -86,6 +103,16 @@ class Preprocessing(Strict):
     def _named_once(self) -> Self:
         if self.classes is not None and self.classes_file is not None:
             raise ValueError("expected classes or classes_file, got both; leave one out")
+        return self
+
+    @model_validator(mode="after")
+    def _in_one_unit(self) -> Self:
+        largest = max((*(self.mean or ()), *(self.std or ())), default=0.0)
+        if largest > 1 and self.range is None and self.dtype != "uint8" and self.overrides:
+            raise ValueError(
+                f"expected range beside a mean or std above 1, got {largest:g} and no range; if "
+                "pixels are 0-255, set range: 0-255"
+            )
         return self
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from audits.errors import ModelRefused
-from audits.models.contract import Said, finite_numbers
+from audits.models.contract import Said, finite_numbers, is_number, is_whole
 
 SOURCE = "timm's pretrained_cfg in the model's metadata"
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
@@ -43,11 +43,11 @@ def _size(cfg: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     if not isinstance(given, list | tuple) or len(given) != 3:
         _refuse("input_size (channels, height, width)", given)
-    if not all(isinstance(side, int) and side > 0 for side in given):
+    if not all(is_whole(side) and side > 0 for side in given):
         _refuse("input_size (channels, height, width)", given)
     channels, height, width = given
     share, mode = cfg.get("crop_pct", 0.875), cfg.get("crop_mode", "center")
-    if not isinstance(share, int | float) or not 0 < share <= 1:
+    if not is_number(share) or not 0 < share <= 1:
         _refuse("crop_pct above 0 and at most 1", share)
     if mode == "squash" and share == 1:
         rule: dict[str, Any] = {"resize": "stretch"}

@@ -140,6 +140,33 @@ _CASES = {
         lambda p: [*p.check("ablation", samples=10**18), "--dry-run"],
         "samples: Input should be less than or equal to 10000000",
     ),
+    # what this machine, the registry or the data have not
+    "memory in which nothing starts": (
+        lambda p: p.audit(limits={"memory_gib": 1e-6}),
+        r"Expected limits\.memory_gib with room for the process .*, got 1e-06: ",
+    ),
+    "its own reference": (
+        lambda p: p.audit(reference="models:/m/latest"),
+        "Expected another model under reference, got m v1, which is audited itself",
+    ),
+    "no such reference": (lambda p: p.audit(reference="models:/n/1"), "Expected a model at"),
+    "versions of itself alone": (
+        lambda p: p.audit(checks=[{"kind": "agreement"}], versions=["models:/m/1"]),
+        "Expected other versions of the model under versions, .* got m v1 alone",
+    ),
+    "a class that the data have not": (
+        lambda p: p.audit(preprocessing={"class_map": {"x" * 10**4: 1}}),
+        r"Expected classes of .* as keys of preprocessing\.class_map, got 'xxx",
+    ),
+    "index 10**30": (
+        lambda p: p.audit(preprocessing={"class_map": {"0": 10**30}}),
+        "the name or the index of a class of the model",
+    ),
+    "std of 1e-320": (lambda p: p.audit(preprocessing={"std": 1e-320}), r"std\.0: Input should be"),
+    "images of 10**9 pixels": (
+        lambda p: p.audit(preprocessing={"size": 10**9}),
+        "size.0: Input should be less than or equal to 8192",
+    ),
     **OF_DATA,
 }
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from audits.errors import ModelRefused
-from audits.models.contract import finite_numbers
+from audits.models.contract import finite_numbers, is_number, is_whole
 
 _RESAMPLE = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 _CROP_SHARE = 224 / 256  # of ConvNext and PoolFormer, if the file names none
@@ -45,7 +45,7 @@ def _normalisation(config: Mapping[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {}
     if config.get("do_rescale", True):
         factor = config.get("rescale_factor", 1 / 255)
-        if not isinstance(factor, int | float) or not math.isclose(factor, 1 / 255, rel_tol=1e-3):
+        if not is_number(factor) or not math.isclose(factor, 1 / 255, rel_tol=1e-3):
             _refuse("rescale_factor 1/255", factor)
         said["range"] = "0-1"
     else:
@@ -89,6 +89,8 @@ def _share_cropped(config: Mapping[str, Any], shortest: int, kind: str) -> dict[
     if kind == "ConvNext" and shortest >= _WHOLE_FROM:
         return {**square, "resize": "stretch"}
     share = config.get("crop_pct") or _CROP_SHARE
+    if not is_number(share) or not 0 < share <= 1:
+        _refuse("crop_pct above 0 and at most 1", share)
     box = _box(crop) if kind == "PoolFormer" else square
     return {**box, "resize": "crop", "resize_to": int(shortest / share)}
 
@@ -105,11 +107,11 @@ def _sides(value: Any) -> dict[str, int] | None:
     """A size as transformers writes it: a number, or a mapping of sides."""
     if value is None:
         return None
-    if isinstance(value, int) and not isinstance(value, bool):
+    if is_whole(value):
         return {"height": value, "width": value}
     if isinstance(value, Mapping):
         sides = {str(name): side for name, side in value.items() if side is not None}
-        if sides and all(isinstance(side, int) and side > 0 for side in sides.values()):
+        if sides and all(is_whole(side) and side > 0 for side in sides.values()):
             return sides
     _refuse("whole numbers as size", value)
 

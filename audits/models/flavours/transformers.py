@@ -15,7 +15,7 @@ from mlflow.models import Model
 from torch import nn
 
 from audits.errors import AuditError, ModelRefused, few, quoted
-from audits.models.contract import Said
+from audits.models.contract import Said, is_whole
 from audits.models.flavours.base import Flavour, inside
 from audits.models.flavours.image_processor import contract_of
 from audits.models.pretrained_cfg import said_by_pretrained_cfg
@@ -96,7 +96,7 @@ class Transformers(Flavour):
         if processor is not None:
             by = f"transformers' {_PROCESSOR_FILE} and config.json"
             said |= contract_of(processor)
-        if "height" not in said and isinstance(size := config.get("image_size"), int):
+        if "height" not in said and is_whole(size := config.get("image_size")):
             said |= {"height": size, "width": size}
         return Said(by, said)
 
@@ -228,7 +228,7 @@ def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 def _channels(config: Mapping[str, Any]) -> int | None:
     channels = config.get("num_channels")
-    return channels if channels in (1, 3) else None
+    return channels if is_whole(channels) and channels in (1, 3) else None
 
 
 def _processor(data: Path) -> Mapping[str, Any] | None:

@@ -155,7 +155,27 @@ def _condition(**values):
         ({"served": "torch"}, "served: expected pytorch or transformers or .*, got 'torch'"),
         ({"served": ["pytorch", 3]}, "served: .* or python_function, got 3"),
         ({"limits": {"memory_gib": 0}}, "limits.memory_gib: .* greater than 0, got 0"),
-        ({"preprocessing": {"std": [0.0]}}, r"preprocessing\.std\.0: .* greater than 0"),
+        ({"preprocessing": {"std": [0.0]}}, r"preprocessing\.std\.0: .* equal to 1e-06, got 0"),
+        ({"preprocessing": {"std": 1e-320}}, r"preprocessing\.std\.0: .* equal to 1e-06, got 1e-3"),
+        ({"preprocessing": {"std": 1e30}}, r"preprocessing\.std\.0: .* less than or equal to 1000"),
+        ({"preprocessing": {"mean": -1e30}}, r"preprocessing\.mean\.0: .* equal to -1000000"),
+        ({"preprocessing": {"mean": [True]}}, r"preprocessing\.mean\.0: .* valid number, got True"),
+        ({"preprocessing": {"mean": [0.1] * 4}}, r"preprocessing\.mean: .* at most 3 items"),
+        (
+            {"preprocessing": {"mean": 123.7}},
+            "expected range beside a mean or std above 1, got 123",
+        ),
+        (
+            {"preprocessing": {"size": 10**9}},
+            r"preprocessing\.size\.0: .* equal to 8192, got 10000",
+        ),
+        ({"preprocessing": {"size": [1, 2, 3]}}, r"preprocessing\.size: .* at most 2 items"),
+        ({"preprocessing": {"resize_to": 10**9}}, r"preprocessing\.resize_to: .* equal to 8192"),
+        ({"preprocessing": {"classes": []}}, r"preprocessing\.classes: .* at least 1 item"),
+        (
+            {"preprocessing": {"class_map": {"0": 10**30}}},
+            r"preprocessing\.class_map\.0: expected the name or the index of a class .*, got 10000",
+        ),
         ({"device": "tpu"}, "device: Input should be 'auto', 'cpu' or 'cuda', got 'tpu'"),
     ],
 )

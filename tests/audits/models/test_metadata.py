@@ -14,3 +14,28 @@ def test_a_number_in_the_metadata_that_no_float_holds_is_a_refusal(name, tmp_pat
     folder = model_files(tmp_path / "m", **{name: [10**400]})
     with pytest.raises(ModelRefused, match="Expected numbers of at most 100 digits in MLmodel"):
         inspect(folder, Preprocessing(), Trust(by_name=True))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"mean": [True]}, r"Expected numbers as 'mean' in the model's metadata, got \[True\]"),
+        ({"std": True}, "Expected numbers as 'std'"),
+        ({"mean": [0.3, False, 0.3]}, "Expected numbers as 'mean'"),
+        ({"preprocessing": {"mean": [True]}}, "Expected fields of preprocessing"),
+        ({"preprocessing": {"size": True}}, "Expected fields of preprocessing"),
+        ({"preprocessing": {"channels": True}}, "Expected fields of preprocessing"),
+        ({"pretrained_cfg": {"mean": [True] * 3}}, "Expected numbers as mean in timm's"),
+        ({"pretrained_cfg": {"input_size": [True, 28, 28]}}, "Expected input_size"),
+        ({"pretrained_cfg": {"input_size": [1, 28, 28], "crop_pct": True}}, "Expected crop_pct"),
+        ({"std": 1e-320}, "Expected std of up to 3 numbers from 1e-06 to 1e.06, got .*1e-320"),
+        ({"std": [0.3, 0.0, 0.3]}, "Expected std of up to 3 numbers from 1e-06"),
+        ({"std": -0.3}, "Expected std of up to 3 numbers from 1e-06"),
+        ({"mean": -1e30}, "Expected mean of up to 3 numbers from -1e.06"),
+        ({"mean": [0.1] * 4}, "Expected mean of up to 3 numbers"),
+    ],
+)
+def test_metadata_that_are_no_numbers_of_images_are_a_refusal(metadata, message, tmp_path):
+    with pytest.raises(ModelRefused, match=message) as refused:
+        inspect(model_files(tmp_path / "m", **metadata), Preprocessing(), Trust(by_name=True))
+    assert "\n" not in str(refused.value)

@@ -119,6 +119,8 @@ def test_what_the_file_does_not_name_is_left_open():
         ({"size": "large"}, "whole numbers as size"),
         ({"size": 20, "resample": 1}, r"resample 0 \(nearest\)"),
         ({"do_normalize": True, "image_mean": ["a"]}, "numbers as image_mean"),
+        ({"do_normalize": True, "image_std": [True] * 3}, "numbers as image_std"),
+        ({"size": {"height": True, "width": 9}}, "whole numbers as size"),
         (
             {"do_resize": False, "do_center_crop": True, "crop_size": 20},
             "an image processor that resizes",
