@@ -53,8 +53,8 @@ def test_the_same_names_in_another_order_are_refused(own):
 def test_other_names_are_warned_of_with_the_first_place():
     (told,) = _warnings(ANIMALS, ("cat", "wolf", "fox"), "the model's metadata")
     assert told.startswith(
-        "2 of 3 classes have other names in the ONNX graph than in the model's metadata, which were "
-        "taken: the ONNX graph has 'wolf' and not 'dog' at index 1."
+        "2 of 3 classes have other names in the ONNX graph than in the model's metadata, which "
+        "were taken: the ONNX graph has 'wolf' and not 'dog' at index 1."
     )
 
 
