@@ -29,8 +29,11 @@ def _as_tuple(value: Any) -> Any:
 
 
 def _as_size(value: Any) -> Any:
-    square = isinstance(value, int) and not isinstance(value, bool)
-    return (value, value) if square else _as_tuple(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return _as_tuple(value)
+    if not 0 < value <= MOST_SIDE:  # here, so that it is told once
+        raise ValueError(f"expected sides of 1 to {MOST_SIDE} pixels, got {quoted(value)}")
+    return value, value
 
 
 _Mean = Annotated[float, Field(ge=-MOST_UNITS, le=MOST_UNITS)]

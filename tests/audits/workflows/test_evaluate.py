@@ -10,7 +10,7 @@ from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
 from audits.execution.setting import Setting
-from audits.workflows.evaluate import _run_check
+from audits.workflows.evaluate import _asked_again, _run_check
 
 CHECK = Performance()
 DECLARED = CHECK.declared_metrics(reference=False)
@@ -91,3 +91,13 @@ def test_a_model_that_contradicts_itself_is_told():
     found = _run_check(session, CHECK, Contradicts(GOOD), lambda *told: caught.append(told))
     assert (found.status, found.reason) == ("error", "unit 0: it lied")
     assert [(check, str(error)) for check, error in caught] == [("performance", "unit 0: it lied")]
+
+
+def test_a_model_that_changes_when_it_is_asked_again_is_told():
+    def ask(function, gives):
+        raise Contradicted("It changed its buffer.")
+
+    caught = []
+    asked = _asked_again(SimpleNamespace(ask=ask), [], lambda *told: caught.append(told))
+    assert asked == ("It changed its buffer.",)
+    assert caught == [("a look at the end", "It changed its buffer.")]
