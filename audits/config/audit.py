@@ -25,6 +25,8 @@ else:
     AnyCheck = Annotated[Union[check_classes()], Field(discriminator="kind")]  # noqa: UP007
 
 _MONTH = 30 * 24 * 3600  # seconds
+_LEAST_SECONDS = 0.1
+_LONGEST_NAME = 256  # characters of an experiment's name, as MLflow's database has them
 _MOST_GIB = 1 << 20
 _MOST_ROWS = 1_000_000  # of a pass, or draws at once
 
@@ -34,8 +36,8 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 class Limits(Strict):
     """Limits of the child process that holds the model; it is stopped if it exceeds them."""
 
-    load_seconds: float = Field(default=300.0, gt=0, le=_MONTH)
-    unit_seconds: float = Field(default=1800.0, gt=0, le=_MONTH)
+    load_seconds: float = Field(default=300.0, ge=_LEAST_SECONDS, le=_MONTH)
+    unit_seconds: float = Field(default=1800.0, ge=_LEAST_SECONDS, le=_MONTH)
     memory_gib: float | None = Field(default=None, gt=0, le=_MOST_GIB)
 
 
@@ -160,8 +162,12 @@ class AuditConfig(Strict):
     @field_validator("experiment")
     @classmethod
     def _is_a_name(cls, experiment: str) -> str:
-        if not experiment.strip():
-            raise ValueError(f"expected the name of an experiment, got {experiment!r}")
+        fits = len(experiment) <= _LONGEST_NAME and experiment.isprintable()
+        if not (experiment.strip() and fits):
+            raise ValueError(
+                f"expected the name of an experiment, up to {_LONGEST_NAME} characters that can be "
+                f"printed, got {quoted(experiment)}"
+            )
         return experiment
 
     @field_validator("checks")

@@ -25,9 +25,12 @@ _CASES = {
     "empty config": (lambda p: p.audit(p.text("")), "Expected a mapping in"),
     "experiment without a name": (
         lambda p: p.audit(experiment=""),
-        "name of an experiment, got ''",
+        "name of an experiment, up to .*, got ''",
     ),
-    "experiment of blanks": (lambda p: p.audit(experiment="  "), "name of an experiment, got"),
+    "experiment of blanks": (
+        lambda p: p.audit(experiment="  "),
+        "name of an experiment, up to 256",
+    ),
     "data at zzz": (
         lambda p: p.audit(data={"kind": "npz", "path": "zzz://x.npz"}),
         r"Expected data at zzz://x.npz, .*Protocol not known",

@@ -70,10 +70,11 @@ def test_a_config_written_out_and_read_again_is_the_same(values, tmp_path):
 
 
 # PyYAML takes U+0085 and similar characters for line breaks.
-_names = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]))
+_letters = st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"])
+_names = st.text(_letters.filter(str.isprintable), max_size=256).filter(str.strip)
 
 
-@given(name=_names.filter(str.strip), bound=st.floats(-1e6, 1e6))
+@given(name=_names, bound=st.floats(-1e6, 1e6))
 def test_any_text_and_any_number_survives_the_yaml(name, bound):
     values = {**LEAST, "experiment": name, "preprocessing": {"mean": [bound], "range": "0-255"}}
     config = parse_config(values)
@@ -154,6 +155,10 @@ def _condition(**values):
         ({"trust_pickle_sha256": "A" * 64}, "trust_pickle_sha256.0: .* pattern"),
         ({"served": "torch"}, "served: expected pytorch or transformers or .*, got 'torch'"),
         ({"served": ["pytorch", 3]}, "served: .* or python_function, got 3"),
+        ({"limits": {"load_seconds": 1e-320}}, "limits.load_seconds: .* equal to 0.1, got 1e-320"),
+        ({"limits": {"unit_seconds": 0}}, "limits.unit_seconds: .* equal to 0.1, got 0"),
+        ({"experiment": "x" * 257}, "name of an experiment, up to 256 characters .*, got 'xxx"),
+        ({"experiment": "a\x07"}, r"name of an experiment, .* that can be printed, got 'a\\x07'"),
         ({"limits": {"memory_gib": 0}}, "limits.memory_gib: .* greater than 0, got 0"),
         (
             {"preprocessing": {"std": [0.0]}},
