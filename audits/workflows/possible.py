@@ -42,13 +42,13 @@ def expect_place(config: AuditConfig) -> None:
     That is isolation, a GPU, a store that can be written, and memory in which a process can start.
     """
     expect_isolation(config)
-    Store(config.store).expect_writable()
     if config.device == "cuda" or config.engine.captured:
         child.expect_device(config.device, captured=bool(config.engine.captured))
     if config.environment is not None:
         environments.expect_installer(config.environment)
     if config.limits.memory_gib is not None:
         _expect_memory(config.limits)
+    Store(config.store).expect_writable()  # last, since it makes the folder
 
 
 def expect_isolation(config: AuditConfig) -> None:
