@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt, field_validator
 
+from audits.checks._ablation.answers import answers, answers_form, estimates_of
 from audits.checks._ablation.cells import (
     COLUMN_WORDS,
     Variant,
-    cell_estimates,
     cell_told,
     least_of,
     table_of_cells,
@@ -25,21 +25,17 @@ from audits.checks._shared.fill import (
     Samples,
     least_passes,
     most_passes,
-    recognised,
-    table_of,
 )
-from audits.checks._shared.forms import columns_form, recognised_form
+from audits.checks._shared.forms import columns_form
 from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
 from audits.errors import AuditError
 from audits.evidence.codec import Part
-from audits.evidence.estimate import Estimate
 from audits.evidence.evidence import Evidence
-from audits.evidence.intervals import proportion
 from audits.evidence.metric import Metric
 from audits.strict import Ratio, Share
-from fillblanks import expected_fill, shuffled, threshold
+from fillblanks import expected_fill
 from fillblanks.fills.averages import Average
 from fillblanks.fills.expected import draw_limit
 from fillblanks.fills.threshold import Normalise
@@ -49,7 +45,6 @@ from fillblanks.masks import blank_count, default_patch_size, grid_shape
 _UNIT_VALUES = 100_000_000  # in all masked images of a unit
 _KEPT_VALUES = 4_000_000  # in the updates that a unit keeps
 _SAMPLED = ("mask_ratio", "patch_size", "update")  # draws depend on these; T is applied later
-_COLUMNS = ("label", "accepted", "drawn")
 
 
 class Ablation(Check):
@@ -224,29 +219,13 @@ class Ablation(Check):
         }
 
     def ask(self, audit: AuditContext, parts: Sequence[Part]) -> Part:
-        """Predicted classes of the prototypes of every unit under every T."""
-        answers: Part = {}
-        for number, part in enumerate(parts):
-            update, indices = torch.from_numpy(part["update"]), torch.from_numpy(part["index"])
-            everywhere = torch.ones_like(update[:, :1], dtype=torch.bool)
-            found = torch.from_numpy(part["accepted"]) > 0
-            for place, variant in enumerate(self._variants):
-                prototype = threshold(update, everywhere, **variant._asdict())
-                null = shuffled(prototype, everywhere, seed=audit.seed, indices=indices)
-                columns = recognised(audit, {"prototype": (prototype, null)}, found)
-                answers |= {f"{number} {place} {name}": c for name, c in columns.items()}
-        return answers
+        return answers(audit, parts, self._variants)
 
     def ask_form(self, audit: AuditContext, parts: Sequence[Part]) -> dict[str, Array]:
-        return {
-            f"{number} {place} {name}": form
-            for number, unit in enumerate(self.units(audit))
-            for place in range(len(self._variants))
-            for name, form in recognised_form(audit, unit, "prototype").items()
-        }
+        return answers_form(audit, self.units(audit), len(self._variants))
 
     def conclude(self, audit: AuditContext, parts: Sequence[Part]) -> Evidence:
-        *parts, answers = parts
+        *parts, asked = parts
         rows, drawings, passes = [], [], 0
         units = self.units(audit)
         for cell in self._cells(audit.shape):
@@ -254,7 +233,7 @@ class Ablation(Check):
             drawn = sum(int(parts[number]["drawn"].sum()) for number in numbers)
             passes += least_passes(cell["update"]) * drawn
             for place, variant in enumerate(self._variants):
-                estimates = self._estimates(parts, answers, numbers, place)
+                estimates = estimates_of(parts, asked, numbers, place)
                 shown = shown_prototypes([parts[number] for number in numbers], variant)
                 rows.append({**cell, **variant._asdict(), "estimates": estimates})
                 drawings.append({**cell, **variant._asdict(), "shown": shown})
@@ -285,17 +264,3 @@ class Ablation(Check):
                 lift = least_of(rows, f"{figure}_lift")
                 metrics[name] = declared[name].measured(least_of(rows, figure), lift=lift)
         return metrics
-
-    def _estimates(
-        self, parts: Sequence[Part], answers: Part, numbers: Sequence[int], place: int
-    ) -> dict[str, Estimate]:
-        """Estimates of one T in the cell whose units have these numbers."""
-        columns = []
-        for number in numbers:
-            mark = f"{number} {place} "
-            found = {k.removeprefix(mark): v for k, v in answers.items() if k.startswith(mark)}
-            columns.append({**{n: parts[number][n] for n in ("index", *_COLUMNS)}, **found})
-        table = table_of(columns, (*_COLUMNS, *(n for n in columns[0] if n.startswith("proto"))))
-        estimates = cell_estimates(table, "prototype")
-        estimates["coverage"] = proportion((table["accepted"] > 0).to_numpy())
-        return estimates
