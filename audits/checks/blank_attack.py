@@ -10,6 +10,7 @@ from audits.checks._shared.blank_figures import (
     declared_of_attacks,
     images_table,
     measured_of_attacks,
+    silent_told,
     states_of,
 )
 from audits.checks._shared.blank_pictures import legend, pictures, shown
@@ -33,7 +34,7 @@ class BlankAttack(BlankCheck):
     """
 
     kind: Literal["blank_attack"] = "blank_attack"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[Needs] = "predictions"
     plain_name: ClassVar[str] = "Fills of a blank that change the answer"
     how_to_read: ClassVar[tuple[str, ...]] = (
@@ -79,8 +80,8 @@ class BlankAttack(BlankCheck):
             f"the answer (by {self.tries} random fills: {n['random']:,})."
         )
         if not n["undecided"]:
-            return told
+            return told + silent_told(parts)
         return (
             f"{told} In the other {n['undecided']:,} no break was found in {2 * self.tries} tries, "
-            "which is no proof."
+            f"which is no proof.{silent_told(parts)}"
         )

@@ -39,7 +39,7 @@ class BlankProof(BlankCheck):
     """
 
     kind: Literal["blank_proof"] = "blank_proof"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[Needs] = "gradients"
     plain_name: ClassVar[str] = "Whatever stands in a blank"
     how_to_read: ClassVar[tuple[str, ...]] = (

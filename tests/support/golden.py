@@ -97,6 +97,14 @@ CHECKS: tuple[Check, ...] = (
     SufficientPatches(
         label="sufficient_patches_occlusion", images=20, order="occlusion", patch_size=7
     ),
+    SufficientPatches(
+        label="sufficient_patches_learned",
+        images=20,
+        order="learned",
+        patch_size=7,
+        training_images=100,
+        steps=30,
+    ),
     BlankProof(images=4, blanks=3, steps=6, restarts=2),
     BlankAttack(images=6, blanks=4, steps=6, restarts=2),
 )

@@ -9,6 +9,7 @@ from audits.checks._shared.blank_figures import (
     counted,
     declared_of_attacks,
     measured_of_attacks,
+    silent_told,
 )
 from audits.checks._shared.blank_pictures import State
 from audits.evidence.codec import Part
@@ -62,5 +63,5 @@ def sentence(parts: Sequence[Part], size: int, tries: int) -> str:
         f"{n['proven']:,} of {n['cases']:,} cases ({n['images']:,} images, {n['blanks']} blanks of "
         f"{size}x{size} pixels in each) are proven: whatever stands there, the answer stays. "
         f"A fill that changes it was found in {n['broken']:,} (by {tries} random fills in "
-        f"{n['random']:,}); undecided: {n['undecided']:,}."
+        f"{n['random']:,}); undecided: {n['undecided']:,}.{silent_told(parts)}"
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from audits.checks._shared.blank_pictures import State
+from audits.errors import NotApplicable
 from audits.evidence.codec import Part
 from audits.evidence.intervals import bounded_mean, paired_mean_difference, proportion
 from audits.evidence.metric import Metric, Pairing
@@ -67,17 +68,31 @@ def all_states(parts: Sequence[Part]) -> np.ndarray:
 
 
 def measured_of_attacks(parts: Sequence[Part]) -> dict[str, Metric]:
-    """The metrics of both checks, with intervals over images, since their blanks are alike."""
-    metrics, states = declared_of_attacks(), all_states(parts)
-    read = np.concatenate([part["read"] for part in parts])
-    broken = (states == State.BROKEN).mean(1)
-    by_chance = random_broken(parts).mean(1)
+    """The metrics of both checks, with intervals over images, since their blanks are alike.
+
+    An image without an answer has none that a fill could change: it counts for the coverage alone,
+    and never as an image whose answer stays. Raises NotApplicable if no image has an answer.
+    """
+    metrics, answered = declared_of_attacks(), _answered(parts)
+    if not answered.any():
+        raise NotApplicable(
+            f"Expected images for which the model has an answer, got none of {len(answered)}: it "
+            "gives NaN or infinity."
+        )
+    broken = (all_states(parts)[answered] == State.BROKEN).mean(1)
+    by_chance = random_broken(parts)[answered].mean(1)
     return {
         "broken": metrics["broken"].measured(bounded_mean(broken)),
         "random_broken": metrics["random_broken"].measured(bounded_mean(by_chance)),
         "search_gain": metrics["search_gain"].measured(paired_mean_difference(broken, by_chance)),
-        "coverage": metrics["coverage"].measured(proportion(read >= 0)),
+        "coverage": metrics["coverage"].measured(proportion(answered)),
     }
+
+
+def _answered(parts: Sequence[Part]) -> np.ndarray:
+    """Whether the model has an answer for each image, bool (n,)."""
+    found: np.ndarray = np.concatenate([part["read"] for part in parts]) >= 0
+    return found
 
 
 def random_broken(parts: Sequence[Part]) -> np.ndarray:
@@ -90,12 +105,15 @@ def random_broken(parts: Sequence[Part]) -> np.ndarray:
 
 
 def images_table(parts: Sequence[Part], *, proof: bool) -> pd.DataFrame:
-    """A row for each image: its classes, and the shares of its blanks by what is known of them."""
+    """A row for each image: its classes, and the shares of its blanks by what is known of them.
+
+    Beside another model, all blanks of an image without an answer count as broken.
+    """
     columns = {
         name: np.concatenate([part[name] for part in parts]) for name in ("index", "label", "read")
     }
     states = all_states(parts)
-    columns["broken"] = (states == State.BROKEN).mean(1)
+    columns["broken"] = np.where(_answered(parts), (states == State.BROKEN).mean(1), 1.0)
     if proof:
         columns["proven"] = (states == State.PROVEN).mean(1)
         columns["undecided"] = (states == State.UNDECIDED).mean(1)
@@ -137,10 +155,23 @@ def cases_table(
     return pd.DataFrame([row for _, row in rows[:_LISTED]], columns=columns)
 
 
+def silent_told(parts: Sequence[Part]) -> str:
+    """A sentence on the images without an answer, with a space before; empty if there are none."""
+    silent = counted(parts)["silent"]
+    if not silent:
+        return ""
+    return f" Left out here: {silent:,} images for which the model has no answer."
+
+
 def counted(parts: Sequence[Part]) -> Mapping[str, int]:
-    """Numbers of images, of blanks of each, and of cases by what is known."""
-    states = all_states(parts)
+    """Numbers of images with an answer, of blanks of each, and of cases by what is known.
+
+    `silent` is the number of images without an answer, which have no cases here.
+    """
+    answered = _answered(parts)
+    states = all_states(parts)[answered]
     return {
+        "silent": int((~answered).sum()),
         "images": states.shape[0],
         "blanks": states.shape[1],
         "cases": states.size,

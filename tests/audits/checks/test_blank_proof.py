@@ -201,13 +201,29 @@ class _Silent(nn.Module):
         return torch.where(bright, torch.nan, self.net(x))
 
 
-def test_images_without_an_answer_count_and_are_never_broken():
+def test_images_without_an_answer_never_count_as_images_whose_answer_stays():
     audit = _audit(_Silent().eval())
     evidence = measured.evidence_of(ATTACK.model_copy(update={"images": 20}), audit)
     silent = evidence.images["read"] < 0
     assert 0 < silent.sum() < 20
     assert evidence.metrics["coverage"].estimate.value == pytest.approx(1 - silent.mean())
-    assert (evidence.images.loc[silent, "broken"] == 0).all()
+    # Beside another model they count as broken.
+    assert (evidence.images.loc[silent, "broken"] == 1).all()
+    broken = evidence.metrics["broken"].estimate
+    assert broken.n == evidence.metrics["random_broken"].estimate.n == 20 - silent.sum()
+    assert broken.value == evidence.images.loc[~silent, "broken"].mean()
+    assert f"Left out here: {silent.sum()} images for which" in evidence.sentence
+    assert f"({20 - silent.sum()} images" in evidence.sentence
+
+
+class _Dumb(nn.Module):
+    def forward(self, x):
+        return x.flatten(1)[:, :10] + torch.nan
+
+
+def test_a_model_without_any_answer_is_not_applicable():
+    with pytest.raises(NotApplicable, match="has an answer, got none of 6: it gives NaN"):
+        measured.evidence_of(ATTACK, _audit(_Dumb()))
 
 
 def test_a_fill_below_a_bound_ends_the_check(monkeypatch, audit):

@@ -1,5 +1,6 @@
 """sufficient_patches on networks that need one known patch, none, or have no gradient."""
 
+import io
 from dataclasses import replace
 
 import measured
@@ -300,6 +301,18 @@ def test_learned_gates_put_the_decisive_patch_first_in_images_that_are_judged(le
     assert _of(found, "gain").low > 0.3
     assert (found.images["order"] == 2).all()
     assert {picture.seen.label for picture in found.pictures} == {0, 1}
+
+
+def test_a_pt2_has_the_learned_gates_of_its_module(learned):
+    audit, found = learned
+    given = (torch.zeros(2, 1, SIDE, SIDE),)
+    program = torch.export.export(Bright(), given, dynamic_shapes=({0: torch.export.Dim("n")},))
+    file = io.BytesIO()
+    torch.export.save(program, file)
+    file.seek(0)
+    exported = Classifier(torch.export.load(file).module(), constant=True)
+    again = measured.evidence_of(LEARNED, replace(audit, model=exported))
+    assert again.metrics == found.metrics
 
 
 def test_images_that_train_gates_are_not_judged(learned):
