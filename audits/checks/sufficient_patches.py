@@ -120,6 +120,7 @@ class SufficientPatches(Check):
     )
     regions: str | None = Field(
         default=None,
+        min_length=1,
         description="a folder of masks, named like the images: white is what the answer is to rest "
         "on",
     )

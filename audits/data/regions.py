@@ -3,10 +3,11 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from audits.data.files_beside import FilesBeside, expect_files
@@ -18,7 +19,7 @@ from audits.errors import AuditError
 
 _HALF = 0.5  # of the lightest pixel of a mask
 
-Told = str | tuple[str, str, str, str]
+Told = Annotated[str, Field(min_length=1)] | tuple[str, str, str, str]
 """A folder of masks, or the columns of boxes: left, top, right, bottom."""
 
 

@@ -98,10 +98,10 @@ def cut(net: nn.Module, example: Tensor, at: str | None = None) -> Cut:
     seen = values_at(graph, points, example)
     found = _chosen(graph, points, seen, example, named=at is not None)
     if found is None:
-        where = f"{at!r}" if at else "a node"
+        where, cure = (f"{at!r}", " Name another with `at`.") if at else ("a node", "")
         raise NotCuttable(
             f"Expected {where} to have values for at least {_LEAST_PLACES} places of the image on "
-            "which the logits depend, and a weight behind it; found none. Name another with `at`."
+            f"which the logits depend, and a weight behind it; found none.{cure}"
         )
     try:
         for images in (example, example[:1]):

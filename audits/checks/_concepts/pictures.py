@@ -26,11 +26,11 @@ STEPS: dict[Shows, str] = {
 
 CAPTIONS = tuple(STEPS.values())
 LEGEND = (
-    "The nine patches in which the concept of a class is strongest. The concept is the one of its "
-    "class whose patches turn most other images.",
-    "The redder a place of the image, the stronger the concept there.",
-    "Another image before and after it gets a patch, at the patch's own place. The model reads the "
-    "last picture.",
+    "The first picture shows the nine patches in which a concept of the class is strongest. Of the "
+    "concepts of the class it is the one whose patches turn most other images.",
+    "The second is an image of the class: the redder a place, the stronger the concept there.",
+    "The last two are another image, and the same with a patch at the patch's own place. The model "
+    "reads the last picture.",
 )
 _SIDE = 3  # patches beside each other
 _STRENGTH = 0.8  # of the red of the strongest place

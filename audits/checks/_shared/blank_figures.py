@@ -160,7 +160,7 @@ def silent_told(parts: Sequence[Part]) -> str:
     silent = counted(parts)["silent"]
     if not silent:
         return ""
-    return f" Left out here: {silent:,} images for which the model has no answer."
+    return f" Images for which the model has no answer are left out: {silent:,}."
 
 
 def counted(parts: Sequence[Part]) -> Mapping[str, int]:

@@ -21,7 +21,8 @@ COLUMN_WORDS = {
     "share": "share of the patches that suffices",
     "random_share": "in a random order",
     "centre_share": "from the centre outwards",
-    "same_patch": "images that keep the patch that most keep",
+    "same_patch": "images that keep the patch that most sets them apart",
+    "same_patch_others": "images of other classes that keep it",
     "still_named": "still named so without these patches",
 }
 """The columns of the table of classes, in words."""
@@ -48,7 +49,7 @@ def declared(regions: bool) -> dict[str, Metric]:
     if regions:
         metrics["share_inside"] = Metric(
             "sufficient patches that lie in the region",
-            null=Null("these patches moved to all places: the region's share of the image"),
+            null=Null("the region's share of the image, as patches at any place have"),
             rests_on="gain",
             about_learning=True,
             clause="has {} of the patches that suffice for its answers in the regions",
@@ -103,6 +104,11 @@ def measured(table: pd.DataFrame) -> dict[str, Metric]:
     Raises NotApplicable if there are none.
     """
     counting = table[table["counts"]]
+    if not (table["read"] >= 0).any():
+        raise NotApplicable(
+            f"Expected images for which the model has an answer, got none of {len(table)}: it "
+            "gives NaN or infinity."
+        )
     if not len(counting):
         raise NotApplicable(
             "Expected images that the model names otherwise than an image that is wholly blank, "
@@ -133,18 +139,26 @@ def measured(table: pd.DataFrame) -> dict[str, Metric]:
 def classes_table(
     parts: Sequence[Part], table: pd.DataFrame, classes: Sequence[str]
 ) -> pd.DataFrame:
-    """A row for each class that the model names: the class with the fewest patches first."""
+    """A row for each class that the model names: the class with the fewest patches first.
+
+    `same_patch` is of the patch that its images keep most often beyond those of other classes.
+    """
     kept = np.concatenate([part["kept"] for part in parts])
+    counts = table["counts"].to_numpy()
     rows = []
     for label in sorted(set(table["read"][table["counts"]])):
-        own = (table["counts"] & (table["read"] == label)).to_numpy()
-        some = table[own]
+        own = counts & (table["read"] == label).to_numpy()
+        some, others = table[own], kept[counts & ~own]
+        here = kept[own].mean(0)
+        elsewhere = others.mean(0) if len(others) else np.full_like(here, np.nan)
+        patch = int((here - elsewhere if len(others) else here).argmax())
         rows.append(
             {
                 "class": classes[label],
                 "images": len(some),
                 **{n: float(some[n].mean()) for n in ("share", "random_share", "centre_share")},
-                "same_patch": float(kept[own].mean(0).max()),
+                "same_patch": float(here[patch]),
+                "same_patch_others": float(elsewhere[patch]),
                 "still_named": float((some["rest"] == some["read"]).mean()),
             }
         )
@@ -157,9 +171,9 @@ def sentence(table: pd.DataFrame, metrics: Mapping[str, Metric], classes: Sequen
     gain = metrics["gain"].estimate
     told = (
         f"The model gives an image the same class, with nearly the same probabilities, if it sees "
-        f"{value['share']:.0%} of the patches ({value['random_share']:.0%} in a random order, "
-        f"{value['centre_share']:.0%} from the centre outwards; {gain.value:.0%} fewer than at "
-        f"random, 95 % interval {gain.low:.0%} to {gain.high:.0%}). Without these patches it still "
+        f"{value['share']:.0%} of the patches ({value['random_share']:.0%} in a random order: "
+        f"difference {gain.value:.0%}, 95 % interval {gain.low:.0%} to {gain.high:.0%}; "
+        f"{value['centre_share']:.0%} from the centre outwards). Without these patches it still "
         f"names {value['still_named']:.0%} of these images so."
     )
     if not gain.low > 0:

@@ -212,7 +212,7 @@ def test_images_without_an_answer_never_count_as_images_whose_answer_stays():
     broken = evidence.metrics["broken"].estimate
     assert broken.n == evidence.metrics["random_broken"].estimate.n == 20 - silent.sum()
     assert broken.value == evidence.images.loc[~silent, "broken"].mean()
-    assert f"Left out here: {silent.sum()} images for which" in evidence.sentence
+    assert f"no answer are left out: {silent.sum()}." in evidence.sentence
     assert f"({20 - silent.sum()} images" in evidence.sentence
 
 

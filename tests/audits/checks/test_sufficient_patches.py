@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import measured
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from bright import PATCH, Bright
@@ -12,6 +13,7 @@ from fixed_net import fixed_classifier
 from PIL import Image
 from torch import nn
 
+from audits.checks._sufficient_patches.figures import classes_table
 from audits.checks._sufficient_patches.learned import parted, training_passes
 from audits.checks._sufficient_patches.trial import RANDOM
 from audits.checks.context import AuditContext
@@ -168,6 +170,33 @@ class Mute(nn.Module):
         return logits.where(logits[:, 1:] > 0, torch.nan)
 
 
+class NoAnswer(Marked):
+    def forward(self, x):
+        return super().forward(x) + torch.nan
+
+
+def test_a_model_without_any_answer_is_told_so():
+    with pytest.raises(NotApplicable, match="has an answer, got none of 40: it gives NaN"):
+        measured.evidence_of(CHECK, _audit(NoAnswer()))
+
+
+def test_the_patch_that_a_class_keeps_stands_beside_how_often_others_keep_it():
+    # All images keep the first patch; the fourth is kept by one class, and by one image of others.
+    kept = np.zeros((10, 6), int)
+    kept[:, 0] = kept[:5, 3] = kept[9, 3] = 1
+    table = pd.DataFrame(
+        {
+            "read": np.repeat([0, 1], 5),
+            "rest": -1,
+            "counts": True,
+            **dict.fromkeys(("share", "random_share", "centre_share"), 0.5),
+        }
+    )
+    found = classes_table([{"kept": kept}], table, ("a", "b")).set_index("class")
+    assert found.loc["a", ["same_patch", "same_patch_others"]].tolist() == [1, 0.2]
+    assert found.loc["b", ["same_patch", "same_patch_others"]].tolist() == [1, 1]
+
+
 def test_images_without_answer_are_left_out():
     evidence = measured.evidence_of(CHECK, _audit(Mute()))
     assert _of(evidence, "coverage").value == 0.5
@@ -256,6 +285,7 @@ def test_the_blank_is_the_mean_of_the_normalisation_or_a_number():
         ({"divergence": 0.0}, "greater than 0"),
         ({"steps": 0}, "greater than or equal to 1"),
         ({"patch_size": 0}, "greater than 0"),
+        ({"regions": ""}, "at least 1 character"),
     ],
 )
 def test_odd_fields_are_refused(fields, told):
