@@ -102,7 +102,8 @@ class Row:
     def clause(self) -> str:
         """The row as a clause of a sentence about the model, with bound and null behind it."""
         if self.metric is None or self.estimate is None:
-            return f"{self.title}: {self.judgement.finding}"
+            # A finding may end as a sentence does, with the reason of a check that does not apply.
+            return f"{self.title}: {self.judgement.finding.removesuffix('.')}"
         metric, unit = self.metric, self._unit
         value = number(metric.estimate.value, unit)
         if self.outcome == "failed" and metric.better == "higher":

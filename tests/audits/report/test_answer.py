@@ -66,6 +66,17 @@ def test_a_failed_model_is_told_in_one_sentence_with_bound_and_null():
     assert second.against == ""
 
 
+def test_the_reason_of_a_check_that_does_not_apply_ends_with_one_full_stop():
+    reason = "Expected a small network, got a large one. Take a smaller one."
+    proof = Evidence(check="proof", sentence="", status="not_applicable", reason=reason)
+    evidence = [*_evidence(), proof]
+    policy = Policy(conditions=(_ACCURATE, Condition(metric="proof/proven", min=0.1)))
+    found = answer(decide(policy, evidence, _TODAY), evidence)
+    assert found.word == "undecided"
+    assert "a large one. Take a smaller one." in found.sentence
+    assert ".." not in found.sentence
+
+
 def test_a_passed_model_is_told_by_the_condition_about_its_learning():
     found = _answer(_ACCURATE, Condition(metric="fill/accuracy", min_lift=0.1), recognised=0.9)
     assert found.sentence == (
