@@ -38,6 +38,7 @@ from fillblanks.spot_checks import RowsTouch
 from fillblanks.state import Changed
 
 _TRIED = 64  # images at most, on which a model is tried
+_LEAST_ROOM = 1 << 26  # bytes; less than any network with its data takes
 
 
 @dataclass(frozen=True)
@@ -221,6 +222,11 @@ def _rows_apart(opened: Opened) -> Iterator[None]:
     except Changed as error:
         kind = AuditError if error.name else Contradicted
         raise kind(str(error)) from error
+
+
+def expect_room() -> None:
+    """Takes as much memory as any model needs, and gives it back. Raises MemoryError."""
+    bytearray(_LEAST_ROOM)
 
 
 def expect_device(wanted: str, *, captured: bool) -> str:

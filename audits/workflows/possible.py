@@ -108,7 +108,7 @@ def _expect_memory(limits: Limits) -> None:
     """Raises AuditError if a process without a model has no room in the memory of the limits."""
     try:
         with Worker(limits.memory_gib) as worker:
-            worker.call(child.close_model, seconds=limits.load_seconds)
+            worker.call(child.expect_room, seconds=limits.load_seconds)
     except WorkerFailure as error:
         raise AuditError(
             "Expected limits.memory_gib with room for the process that holds the model, got "

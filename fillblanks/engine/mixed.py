@@ -21,6 +21,8 @@ from fillblanks.engine.graph import conv_arguments, weight_of
 _REDUCED = torch.bfloat16
 
 Gradients = Sequence[Tensor | None]
+# No pull holds its tape, which holds all pulls: if memory is too short for a pass, all that it has
+# taken must be free before the next one.
 Pull = Callable[[Tensor], Gradients]
 
 
@@ -66,7 +68,9 @@ class _Pass(torch.autograd.Function):
         if not context.needs_input_grad[0]:
             return net.graph(x)
         context.tape = _Tape(net)
-        return context.tape.run(x)
+        logits: Tensor = context.tape.run(x)
+        context.tape.env.clear()  # of the logits, which hold the tape
+        return logits
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -173,11 +177,11 @@ def _convolution(tape: _Tape, node: Any, inputs: list[Node]) -> tuple[Tensor, Pu
     x, _, _, stride, padding, dilation, groups = (
         tape.env[a] if isinstance(a, Node) else a for a in conv_arguments(node)
     )
-    shape = x.to("meta")
+    shape, aten = x.to("meta"), tape.aten
 
     def pull(gradient: Tensor) -> Gradients:
         return [
-            tape.aten.convolution_backward(
+            aten.convolution_backward(
                 gradient,
                 _like(shape, gradient),
                 kernel,
@@ -197,19 +201,19 @@ def _like(shape: Tensor, gradient: Tensor) -> Tensor:
 
 def _relu(tape: _Tape, node: Any, inputs: list[Node]) -> tuple[Tensor, Pull | None]:
     value = node.target(*tape.arguments(node))
-    sign = value.to(_REDUCED)
-    return value, lambda gradient: [tape.aten.threshold_backward(gradient, sign, 0)]
+    sign, aten = value.to(_REDUCED), tape.aten
+    return value, lambda gradient: [aten.threshold_backward(gradient, sign, 0)]
 
 
 def _max_pool(tape: _Tape, node: Any, inputs: list[Node]) -> tuple[Tensor, Pull | None]:
     x, *options = tape.arguments(node)
     value, indices = tape.aten.max_pool_with_indices(x, *options)
     padded: list[Any] = [*options, *([], 0, 1, False)[len(options) - 1 :]]
-    shape = x.to("meta")
+    shape, aten = x.to("meta"), tape.aten
 
     def pull(gradient: Tensor) -> Gradients:
         source = _like(shape, gradient)
-        return [tape.aten.max_pool_backward(gradient, source, *padded, indices)]
+        return [aten.max_pool_backward(gradient, source, *padded, indices)]
 
     return value, pull
 

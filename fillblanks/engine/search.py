@@ -1,5 +1,6 @@
 """Search: the fastest plan for a network, found by timing plans one change at a time."""
 
+import gc
 import math
 import time
 from dataclasses import dataclass, replace
@@ -171,6 +172,10 @@ class Search:
 
     def _runner(self, plan: Plan) -> Runner:
         if plan not in self._runners:
+            if self._classifier.device.type == "cuda":
+                # Graphs of earlier plans refer to themselves, and Python does not see how much
+                # memory of a GPU they keep.
+                gc.collect()
             runner = Runner(self._classifier, self._images, plan, self._order)
             while len(self._runners) >= _RUNNERS_KEPT:
                 self._runners.pop(next(iter(self._runners)))

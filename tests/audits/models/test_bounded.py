@@ -93,7 +93,7 @@ def test_a_signature_of_huge_images_or_of_huge_answers_is_refused(tmp_path):
 def test_metadata_that_resize_to_a_huge_image_are_refused(tmp_path):
     wanted = {"resize": "crop", "resize_to": 10**9, "size": [28, 28]}
     line = _told(model_files(tmp_path / "m", preprocessing=wanted))
-    assert "resize_to of at most 8,192 pixels" in line
+    assert "resize_to: Input should be less than or equal to 8192" in line
 
 
 def _npz(path, labels, images=None):

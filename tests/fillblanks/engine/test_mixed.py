@@ -149,6 +149,19 @@ def test_a_pass_leaves_nothing_behind():
     assert tape() is None
 
 
+@pytest.mark.parametrize("name", ["relu", "max pool", "cat", "residual", "global average"])
+def test_a_pass_that_is_given_up_leaves_nothing_behind_for_the_collector(name):
+    graph = mixed(settled(BODIES[name]))
+    gc.disable()
+    try:
+        logits = graph(images().requires_grad_())
+        tape = weakref.ref(logits.grad_fn.tape)
+        del logits  # as if memory had been too short for the gradient
+        assert tape() is None
+    finally:
+        gc.enable()
+
+
 def test_without_a_gradient_there_is_no_tape():
     graph = mixed(settled(BODIES["residual"]))
     logits = graph(images())
