@@ -30,10 +30,15 @@ MOST_SIDE = 8_192  # pixels; a colour image of this height and width takes 0.8 G
 
 @dataclass(frozen=True)
 class Said:
-    """The fields of a contract that one source names; `by` is the source in words."""
+    """The fields of a contract that one source names; `by` is the source in words.
+
+    `decides` are fields of which no other of the model's sources may name another value, since the
+    model is served by this one. Of those that `values` lack, the server does nothing.
+    """
 
     by: str
     values: Mapping[str, Any]
+    decides: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

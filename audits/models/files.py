@@ -26,6 +26,7 @@ from audits.models.folder import (
 )
 from audits.models.metadata import said_by_metadata
 from audits.models.own_names import expect_own_order
+from audits.models.own_steps import without_decided
 from audits.models.preprocessing import Preprocessing
 from audits.models.pretrained_cfg import said_by_pretrained_cfg
 from audits.models.signature import logits_of, said_by_signature
@@ -158,8 +159,10 @@ def _contract(
     named = {**preprocessing.contract_fields, "classes": names_of_config(preprocessing)}
     config = Said("the config", named)
     metadata = conf.metadata or {}
-    own = [said_by_pretrained_cfg(metadata.get("pretrained_cfg")), flavour.said(folder, conf)]
-    told = [said_by_metadata(metadata)]
+    files = flavour.said(folder, conf)
+    cfg = said_by_pretrained_cfg(metadata.get("pretrained_cfg"))
+    own = [without_decided(cfg, files), files]
+    told = [without_decided(said_by_metadata(metadata), files)]
     said = [config, *told, *own] if preprocessing.overrides else [*told, *own, config]
     signature = said_by_signature(conf)
     expect_agreement(said, signature)

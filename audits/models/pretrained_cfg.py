@@ -47,8 +47,8 @@ def _size(cfg: Mapping[str, Any]) -> dict[str, Any]:
         _refuse("input_size (channels, height, width)", given)
     channels, height, width = given
     share, mode = cfg.get("crop_pct", 0.875), cfg.get("crop_mode", "center")
-    if not is_number(share) or not 0 < share <= 1:
-        _refuse("crop_pct above 0 and at most 1", share)
+    if not is_number(share) or not 0.01 <= share <= 1:
+        _refuse("crop_pct of 0.01 to 1", share)
     if mode == "squash" and share == 1:
         rule: dict[str, Any] = {"resize": "stretch"}
     elif mode == "center" and height == width:

@@ -74,6 +74,7 @@ def test_it_is_read_from_the_metadata_of_any_flavour(tmp_path):
         ({"input_size": [3, 32]}, "Expected input_size"),
         ({"input_size": [3, 32, 0]}, "Expected input_size"),
         ({"input_size": [3, 32, 32], "crop_pct": 2}, "Expected crop_pct"),
+        ({"input_size": [3, 32, 32], "crop_pct": 1e-320}, "Expected crop_pct"),
         ({"input_size": [3, 32, 32], "crop_mode": "border"}, "Expected crop_mode center"),
         ({"input_size": [3, 32, 24]}, "Expected crop_mode center of a square"),
     ],

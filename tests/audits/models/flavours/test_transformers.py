@@ -184,6 +184,45 @@ def _code_in_a_component(folder):
     (folder / "components" / "image_processor" / "own.py").write_text("")
 
 
+def _processor_file(folder):
+    return folder / "components" / "image_processor" / "preprocessor_config.json"
+
+
+def _nested_beside(folder):
+    """transformers takes this file before the other."""
+    file = _processor_file(folder)
+    other = {"image_processor": {**json.loads(file.read_text()), "image_std": [0.9] * 3}}
+    (file.parent / "processor_config.json").write_text(json.dumps(other))
+
+
+def _beside_the_network(folder):
+    shutil.copy(_processor_file(folder), folder / "model")
+
+
+def _without_file(folder):
+    _processor_file(folder).rename(folder / "components" / "image_processor" / "config.json")
+
+
+def _other_processor_class(folder):
+    _reconfigure(folder, image_processor_type="EfficientNetImageProcessor")
+
+
+def _without_processor_class(folder):
+    _reconfigure(folder, image_processor_type=None)
+
+
+def _timm_by_type(folder):
+    _edit(folder / "model" / "config.json", model_type="timm_wrapper")
+
+
+def _unknown_key(folder):
+    _reconfigure(folder, prompt_template="x")
+
+
+def _small_dtype(folder):
+    _reconfigure(folder, torch_dtype="torch.float8_e4m3fn")
+
+
 def _deeper(folder):
     (folder / "sub").mkdir()
     (folder / "model").rename(folder / "sub" / "model")
@@ -200,12 +239,125 @@ def _deeper(folder):
         (_two_processors, "with one image processor at most"),
         (_code_in_a_component, "can run any code"),
         (_deeper, "the network in the folder model, got 'sub/model'"),
+        (_nested_beside, "one file of an image processor, got .*/preprocessor_config.json, image"),
+        (_beside_the_network, "one file of an image processor, got .* model/preprocessor"),
+        (_without_file, "Expected preprocessor_config.json of the component image_processor"),
+        (_other_processor_class, "one image processor in MLmodel and in preprocessor_config.json"),
+        (_without_processor_class, "one image processor in MLmodel and in preprocessor_config"),
+        (_timm_by_type, "model_type and architectures of one network"),
+        (_unknown_key, "under transformers in MLmodel, got prompt_template"),
+        (_small_dtype, "torch_dtype of float16, .* got 'torch.float8"),
     ],
 )
 def test_a_folder_of_which_mlflow_would_load_something_else_is_refused(change, told, copy):
     change(copy)
     with pytest.raises(ModelRefused, match=told):
         inspect(copy, PLAIN)
+
+
+def test_a_key_that_the_processor_leaves_out_is_no_default(copy):
+    file = _processor_file(copy)
+    values = json.loads(file.read_text())
+    del values["do_normalize"]
+    file.write_text(json.dumps(values))
+    with pytest.raises(ModelRefused, match="Expected do_normalize in preprocessor_config.json"):
+        inspect(copy, PLAIN)
+
+
+def test_a_processor_in_a_nested_file_is_read(copy):
+    file = _processor_file(copy)
+    before = inspect(copy, PLAIN).contract
+    nested = {"image_processor": json.loads(file.read_text())}
+    file.unlink()
+    (file.parent / "processor_config.json").write_text(json.dumps(nested))
+    assert inspect(copy, PLAIN).contract.mean == before.mean
+    (file.parent / "processor_config.json").write_text(json.dumps(nested["image_processor"]))
+    with pytest.raises(ModelRefused, match="a mapping image_processor in processor_config.json"):
+        inspect(copy, PLAIN)
+
+
+def _with_metadata(folder, metadata):
+    import yaml
+
+    values = yaml.safe_load((folder / "MLmodel").read_text())
+    (folder / "MLmodel").write_text(yaml.safe_dump({**values, "metadata": metadata}))
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"mean": [0.0] * 3},
+        {"preprocessing": {"range": "0-255"}},
+        {"preprocessing": {"size": 28}},
+        {"preprocessing": {"resize": "stretch"}},
+        {"pretrained_cfg": {"mean": [0.0] * 3, "std": [1.0] * 3}},
+        {"pretrained_cfg": {"input_size": [3, 32, 32], "crop_pct": 1.0}},
+    ],
+)
+def test_metadata_that_contradict_the_processor_are_refused(metadata, copy):
+    _with_metadata(copy, metadata)
+    with pytest.raises(ModelRefused, match="by which the model is served and which has") as refused:
+        inspect(copy, PLAIN)
+    assert "\n" not in str(refused.value)
+
+
+def test_metadata_may_add_to_the_processor_and_repeat_it(copy):
+    same = {"range": "0-1", "mean": [0.3, 0.4, 0.5], "size": 32, "outputs": "logits"}
+    _with_metadata(copy, {"classes": list(NAMES), "preprocessing": same})
+    contract = inspect(copy, PLAIN).contract
+    assert contract.outputs == "logits"
+    assert contract.source("mean") == "transformers' preprocessor_config.json and config.json"
+
+
+def test_a_size_is_not_added_to_a_processor_that_does_not_resize(copy):
+    _edit(_processor_file(copy), do_resize=False, do_center_crop=False)
+    assert inspect(copy, PLAIN).contract.questions != ()
+    _with_metadata(copy, {"preprocessing": {"size": 32}})
+    with pytest.raises(ModelRefused, match="Expected height as in .* which has none, got 32"):
+        inspect(copy, PLAIN)
+
+
+def test_metadata_with_the_classes_in_another_order_are_refused(copy):
+    _with_metadata(copy, {"classes": list(NAMES[::-1])})
+    with pytest.raises(ModelRefused, match="the model's metadata in another order than in"):
+        inspect(copy, PLAIN)
+
+
+def test_what_timm_says_counts_for_networks_of_timm_alone(copy):
+    cfg = {"input_size": [3, 28, 28], "mean": [0, 0, 0], "std": [1, 1, 1]}
+    before = inspect(copy, PLAIN)
+    config = copy / "model" / "config.json"
+    _edit(config, pretrained_cfg=cfg, label_names=list(NAMES[::-1]))
+    after = inspect(copy, PLAIN)
+    assert (after.contract, after.classes) == (before.contract, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"id2label": {"0": "a", "00": "b"}}, "id2label with the numbers from 0, each once"),
+        ({"id2label": {"1": "a", "2": "b"}}, "id2label with the numbers from 0, each once"),
+        ({"id2label": [1]}, "id2label with the numbers from 0, each once"),
+        ({"id2label": "abc"}, "id2label with the numbers from 0, each once"),
+        ({"id2label": {"0": None}}, "names as id2label in config.json"),
+        ({"id2label": {"0": ["a"]}}, "names as id2label in config.json"),
+        ({"num_labels": 2}, "one number of classes in config.json, got 3 in id2label"),
+    ],
+)
+def test_labels_that_transformers_may_read_otherwise_are_refused(changes, told, copy):
+    _edit(copy / "model" / "config.json", **changes)
+    with pytest.raises(ModelRefused, match=told) as refused:
+        inspect(copy, PLAIN)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float32", "float64"])
+def test_a_network_is_loaded_in_the_dtype_in_which_mlflow_loads_it(name, copy, loaded):
+    _reconfigure(copy, torch_dtype=f"torch.{name}")
+    served = mlflow.transformers.load_model(str(copy)).model
+    net = loaded(inspect(copy, PLAIN))
+    assert net.dtype == served.dtype == getattr(torch, name)
+    assert all(map(torch.equal, net.state_dict().values(), served.state_dict().values()))
 
 
 def _reconfigure(folder, **changes):
@@ -273,6 +425,21 @@ def test_a_network_of_timm_names_its_contract_by_pretrained_cfg(tmp_path, monkey
     assert files.contract.source("height") == "timm's pretrained_cfg in config.json"
     images = torch.rand(2, 3, 64, 64)
     torch.testing.assert_close(loaded(files)(images).logits, net(images).logits)
+    saved = (folder / "model" / "config.json").read_text()
+    short = {k: v for k, v in json.loads(saved)["pretrained_cfg"].items() if k != "mean"}
+    _edit(folder / "model" / "config.json", pretrained_cfg=short)
+    with pytest.raises(ModelRefused, match="Expected mean in timm's pretrained_cfg"):
+        inspect(folder, PLAIN)
+    (folder / "model" / "config.json").write_text(saved)
+    _reconfigure(folder, image_processor_type="ViTImageProcessor")
+    with pytest.raises(ModelRefused, match="TimmWrapperImageProcessor as image_processor_type"):
+        inspect(folder, PLAIN)
+    _reconfigure(folder, image_processor_type="TimmWrapperImageProcessor")
+    place = folder / "components" / "image_processor"
+    place.mkdir(parents=True)
+    (place / "config.json").write_text(saved)
+    with pytest.raises(ModelRefused, match="no file of an image processor beside a network of"):
+        inspect(folder, PLAIN)
 
 
 @pytest.mark.parametrize(

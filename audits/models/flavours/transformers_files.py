@@ -1,0 +1,201 @@
+"""The JSON files of a transformers model: its config, class names, and image processor."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from audits.errors import ModelRefused, few, quoted
+from audits.models.contract import Said, is_number
+from audits.models.flavours.image_processor import FIELDS, contract_of, kind_in, kind_of
+from audits.models.flavours.transformers_entry import PROCESSORS, listed_components
+from audits.models.pretrained_cfg import said_by_pretrained_cfg
+from audits.models.texts import bounded_text
+
+_PROCESSOR_FILE = "preprocessor_config.json"
+_NESTED_FILE = "processor_config.json"  # transformers takes its image_processor before the other
+_UNNAMED = "LABEL_"  # transformers' names for labels that have none
+_TIMM = "TimmWrapper"
+_TIMM_NEEDS = ("input_size", "interpolation", "mean", "std")
+
+
+def json_in(file: Path) -> dict[str, Any]:
+    """The mapping in a JSON file. Raises ModelRefused."""
+    try:
+        values = json.loads(bounded_text(file))
+    except FileNotFoundError as error:
+        raise ModelRefused(
+            f"Expected {file.name} in the model's data, found none. Log the model again."
+        ) from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ModelRefused(
+            f"Expected JSON in {file.name}: {error}. Log the model again."
+        ) from error
+    if not isinstance(values, dict):
+        raise ModelRefused(f"Expected a mapping in {file.name}, got {type(values).__name__}.")
+    return values
+
+
+def is_timm(config: Mapping[str, Any]) -> bool:
+    """Whether it is a network of timm inside transformers, which is described in another way.
+
+    Raises ModelRefused if the type and the class of the network say both.
+    """
+    kind, names = config.get("model_type"), config.get("architectures")
+    by_type, by_class = kind == "timm_wrapper", names == ["TimmWrapperForImageClassification"]
+    if by_type != by_class:
+        raise ModelRefused(
+            f"Expected model_type and architectures of one network in config.json, got "
+            f"{quoted(kind)} and {quoted(names)}. Log the model again."
+        )
+    return by_type
+
+
+def labels_in(config: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The names of the logits in their order; None if nobody has named them. Raises ModelRefused.
+
+    They are those that a pipeline answers with: `label_names` of a network of timm, and `id2label`
+    of all others.
+    """
+    key = "label_names" if is_timm(config) else "id2label"
+    named = config.get(key)
+    if named is None:
+        return None
+    entries = _numbered(named, key)
+    if not all(isinstance(name, str) or is_number(name) for name in entries):
+        raise ModelRefused(
+            f"Expected names as {key} in config.json, got {quoted(named)}. Correct it and log the "
+            "model again."
+        )
+    names = tuple(str(name) for name in entries)
+    count = config.get("num_labels")
+    if names and count is not None and count != len(names):
+        raise ModelRefused(
+            f"Expected one number of classes in config.json, got {len(names)} in {key} and "
+            f"num_labels {quoted(count)}. Correct it and log the model again."
+        )
+    unnamed = all(name == f"{_UNNAMED}{index}" for index, name in enumerate(names))
+    return None if unnamed else names
+
+
+def _numbered(named: Any, key: str) -> list[Any]:
+    """The entries in their order."""
+    if key == "label_names" and isinstance(named, list):
+        return named
+    if key == "id2label" and isinstance(named, Mapping):
+        wanted = [str(index) for index in range(len(named))]
+        if named.keys() == set(wanted):
+            return [named[index] for index in wanted]
+        named = list(named)
+    numbers = "a list" if key == "label_names" else "the numbers from 0, each once"
+    raise ModelRefused(
+        f"Expected {key} with {numbers} in config.json, got {quoted(named)}. Correct it and log "
+        "the model again."
+    )
+
+
+def said_by_timm(config: Mapping[str, Any]) -> Said:
+    """The fields that `pretrained_cfg` in the config.json of a network of timm decides."""
+    by = "timm's pretrained_cfg in config.json"
+    cfg = config.get("pretrained_cfg")
+    said = said_by_pretrained_cfg(cfg, by)
+    given = cfg if isinstance(cfg, Mapping) else {}
+    if missing := [key for key in _TIMM_NEEDS if given.get(key) is None]:
+        raise ModelRefused(
+            f"Expected {missing[0]} in {by}, got none, so that timm takes a value of its own. "
+            "Write it into the file, and log the model again."
+        )
+    own = {name: value for name, value in said.values.items() if name != "classes"}
+    return Said(by, own, FIELDS)
+
+
+def said_by_processor(data: Path, entry: Mapping[str, Any]) -> Said | None:
+    """The fields that the image processor decides which MLflow loads; None if there is none.
+
+    `data` is the network's folder, `entry` that of MLmodel. Raises ModelRefused if releases of
+    transformers, or MLflow and this audit, may take different files or classes.
+    """
+    found = _processor_files(data)
+    if len(found) > 1:
+        raise ModelRefused(
+            f"Expected one file of an image processor, got {few(_place(one) for one in found)}. "
+            "Delete the others and log the model again."
+        )
+    if not found:
+        if listed := listed_components(entry) & set(PROCESSORS):
+            raise ModelRefused(
+                f"Expected {_PROCESSOR_FILE} of the component {min(listed)} that MLmodel lists, "
+                "found none. Log the model again with its image processor."
+            )
+        return None
+    (file,) = found
+    config = json_in(file)
+    if file.name == _NESTED_FILE:
+        if not isinstance(nested := config.get("image_processor"), dict):
+            raise ModelRefused(
+                f"Expected a mapping image_processor in {_NESTED_FILE}, got {quoted(nested)}. Log "
+                "the model again with its image processor."
+            )
+        config = {**nested, **({"auto_map": True} if config.get("auto_map") else {})}
+    if config.get("auto_map"):
+        raise ModelRefused(
+            "Expected an image processor of transformers, got one with code of its own. Log the "
+            "network as pt2 with mlflow.pytorch, and name what the processor does under "
+            "preprocessing."
+        )
+    values = contract_of(config, file.name)
+    _expect_class_of_mlmodel(file, kind_in(config), entry)
+    return Said(f"transformers' {file.name} and config.json", values, FIELDS)
+
+
+def expect_no_processor(data: Path, entry: Mapping[str, Any]) -> None:
+    """Raises ModelRefused if a network of timm has an image processor other than its own.
+
+    Its own reads `pretrained_cfg` in the network's config.json and has no file.
+    """
+    odd = _processor_files(data)
+    odd += [
+        file for name in PROCESSORS if (file := _component(data, name) / "config.json").exists()
+    ]
+    if odd:
+        raise ModelRefused(
+            f"Expected no file of an image processor beside a network of timm, got "
+            f"{few(_place(one) for one in odd)}. Log the model again without it."
+        )
+    for name in listed_components(entry) & set(PROCESSORS):
+        if kind_of(entry.get(f"{name}_type")) != _TIMM:
+            raise ModelRefused(
+                f"Expected {_TIMM}ImageProcessor as {name}_type in MLmodel for a network of timm, "
+                f"got {quoted(entry.get(f'{name}_type'))}. Log the model again."
+            )
+
+
+def _expect_class_of_mlmodel(file: Path, kind: str | None, entry: Mapping[str, Any]) -> None:
+    """Raises ModelRefused unless MLmodel names the class that the file names: MLflow takes it."""
+    component = file.parent.name
+    for name in listed_components(entry) & set(PROCESSORS):
+        given = entry.get(f"{name}_type")
+        if name != component or kind_of(given) != kind:
+            raise ModelRefused(
+                f"Expected one image processor in MLmodel and in {file.name}, got {name} "
+                f"{quoted(given)} and {kind}. Log the model again."
+            )
+
+
+def _processor_files(data: Path) -> list[Path]:
+    """The files of image processors, of the pipeline and beside the network."""
+    folders = (*(_component(data, name) for name in PROCESSORS), data)
+    return [
+        folder / name
+        for folder in folders
+        for name in (_PROCESSOR_FILE, _NESTED_FILE)
+        if (folder / name).is_file()
+    ]
+
+
+def _component(data: Path, name: str) -> Path:
+    return data.parent / "components" / name
+
+
+def _place(file: Path) -> str:
+    return f"{file.parent.name}/{file.name}"
