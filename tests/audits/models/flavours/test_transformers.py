@@ -260,7 +260,7 @@ def test_a_key_that_the_processor_leaves_out_is_no_default(copy):
     values = json.loads(file.read_text())
     del values["do_normalize"]
     file.write_text(json.dumps(values))
-    with pytest.raises(ModelRefused, match="Expected do_normalize in preprocessor_config.json"):
+    with pytest.raises(ModelRefused, match=r"Expected do_normalize in preprocessor_config.json"):
         inspect(copy, PLAIN)
 
 
@@ -272,7 +272,7 @@ def test_a_processor_in_a_nested_file_is_read(copy):
     (file.parent / "processor_config.json").write_text(json.dumps(nested))
     assert inspect(copy, PLAIN).contract.mean == before.mean
     (file.parent / "processor_config.json").write_text(json.dumps(nested["image_processor"]))
-    with pytest.raises(ModelRefused, match="a mapping image_processor in processor_config.json"):
+    with pytest.raises(ModelRefused, match=r"a mapping image_processor in processor_config.json"):
         inspect(copy, PLAIN)
 
 
@@ -313,7 +313,7 @@ def test_a_size_is_not_added_to_a_processor_that_does_not_resize(copy):
     _edit(_processor_file(copy), do_resize=False, do_center_crop=False)
     assert inspect(copy, PLAIN).contract.questions != ()
     _with_metadata(copy, {"preprocessing": {"size": 32}})
-    with pytest.raises(ModelRefused, match="Expected height as in .* which has none, got 32"):
+    with pytest.raises(ModelRefused, match=r"Expected height as in .* which has none, got 32"):
         inspect(copy, PLAIN)
 
 
