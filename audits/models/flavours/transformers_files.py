@@ -14,7 +14,11 @@ from audits.models.texts import bounded_text
 
 _PROCESSOR_FILE = "preprocessor_config.json"
 _NESTED_FILE = "processor_config.json"  # transformers takes its image_processor before the other
+_WEIGHT_KEYS = ("quantization_config", "transformers_weights")
 _UNNAMED = "LABEL_"  # transformers' names for labels that have none
+# A pipeline turns images upright and leaves their alpha channel out before any processor.
+_OF_PIPELINES = {"exif": True, "alpha": "drop"}
+_DECIDED = FIELDS | _OF_PIPELINES.keys()
 _TIMM = "TimmWrapper"
 _TIMM_NEEDS = ("input_size", "interpolation", "mean", "std")
 
@@ -49,6 +53,23 @@ def is_timm(config: Mapping[str, Any]) -> bool:
             f"{quoted(kind)} and {quoted(names)}. Log the model again."
         )
     return by_type
+
+
+def expect_plain_weights(data: Path, config: Mapping[str, Any]) -> None:
+    """Raises ModelRefused if other weights or kernels may be served than are audited.
+
+    By these keys and files, releases of transformers, devices and installed packages decide which.
+    """
+    odd = [key for key in _WEIGHT_KEYS if config.get(key) is not None]
+    odd += [file.name for file in sorted(data.glob("adapter_*"))]
+    attention = config.get("attn_implementation")
+    if attention not in (None, "eager", "sdpa"):
+        odd.append(f"attn_implementation {quoted(attention)}")
+    if odd:
+        raise ModelRefused(
+            f"Expected weights that are loaded as they are, got {few(odd)} in the model: the "
+            "server may answer otherwise than the audit. Log the model without."
+        )
 
 
 def labels_in(config: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -106,7 +127,7 @@ def said_by_timm(config: Mapping[str, Any]) -> Said:
             "Write it into the file, and log the model again."
         )
     own = {name: value for name, value in said.values.items() if name != "classes"}
-    return Said(by, own, FIELDS)
+    return Said(by, {**own, **_OF_PIPELINES}, _DECIDED)
 
 
 def said_by_processor(data: Path, entry: Mapping[str, Any]) -> Said | None:
@@ -143,9 +164,9 @@ def said_by_processor(data: Path, entry: Mapping[str, Any]) -> Said | None:
             "network as pt2 with mlflow.pytorch, and name what the processor does under "
             "preprocessing."
         )
-    values = contract_of(config, file.name)
+    values = {**contract_of(config, file.name), **_OF_PIPELINES}
     _expect_class_of_mlmodel(file, kind_in(config), entry)
-    return Said(f"transformers' {file.name} and config.json", values, FIELDS)
+    return Said(f"transformers' {file.name} and config.json", values, _DECIDED)
 
 
 def expect_no_processor(data: Path, entry: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """A network of transformers is fed and named as its own pipeline does it, without its code."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from audits.data.fit import Fit, fitted
+from audits.data.pixels import Pixels, to_tensor
 from audits.errors import ModelRefused
 from audits.models.files import inspect
 from audits.models.preprocessing import Preprocessing
@@ -69,7 +71,7 @@ def test_a_pipeline_names_its_contract_and_answers_as_the_pipeline_does(saved, l
     files = inspect(saved, PLAIN)
     assert (files.flavour, files.trusted, files.classes) == ("transformers", False, NAMES)
     contract = files.contract
-    assert contract.fit == Fit(3, 32, 32, "crop", 36, "bicubic", antialias=True)
+    assert contract.fit == Fit(3, 32, 32, "crop", 36, "bicubic", antialias=True, exif=True)
     assert (contract.mean, contract.std) == ((0.3, 0.4, 0.5), (0.2, 0.3, 0.4))
     assert contract.source("mean") == "transformers' preprocessor_config.json and config.json"
     assert contract.questions == ()
@@ -84,6 +86,20 @@ def test_a_pipeline_names_its_contract_and_answers_as_the_pipeline_does(saved, l
     assert gradient.abs().max() > 0
     scores = logits[0].softmax(0).tolist()
     assert dict(zip(NAMES, scores, strict=True)) == pytest.approx(expected, abs=2e-3)
+
+
+def test_an_image_is_turned_upright_as_the_pipeline_does_it(saved):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8))
+    tags = Image.Exif()
+    tags[274] = 6
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", exif=tags)
+    pipeline = mlflow.transformers.load_model(str(saved))
+    given = pipeline.preprocess(Image.open(buffer))["pixel_values"][0].float()
+    contract = inspect(saved, PLAIN).contract
+    pixels = fitted(to_tensor(Pixels(np.asarray(image), 6), contract.fit, "it"), contract.fit)
+    mean, std = (torch.tensor(v).reshape(3, 1, 1) for v in (contract.mean, contract.std))
+    assert ((pixels - mean) / std - given).abs().mean() < 0.05
 
 
 def test_components_without_a_pipeline_are_the_same(tmp_path):
@@ -219,6 +235,23 @@ def _unknown_key(folder):
     _reconfigure(folder, prompt_template="x")
 
 
+def _quantised(folder):
+    _edit(folder / "model" / "config.json", quantization_config={"quant_method": "hqq"})
+
+
+def _other_weights(folder):
+    _edit(folder / "model" / "config.json", transformers_weights="other.safetensors")
+
+
+def _kernels_of_a_hub(folder):
+    _edit(folder / "model" / "config.json", attn_implementation="someone/kernels")
+
+
+def _adapter(folder):
+    """transformers loads it if the package peft is installed."""
+    (folder / "model" / "adapter_config.json").write_text("{}")
+
+
 def _small_dtype(folder):
     _reconfigure(folder, torch_dtype="torch.float8_e4m3fn")
 
@@ -246,6 +279,10 @@ def _deeper(folder):
         (_without_processor_class, "one image processor in MLmodel and in preprocessor_config"),
         (_timm_by_type, "model_type and architectures of one network"),
         (_unknown_key, "under transformers in MLmodel, got prompt_template"),
+        (_quantised, "weights that are loaded as they are, got quantization_config"),
+        (_other_weights, "weights that are loaded as they are, got transformers_weights"),
+        (_kernels_of_a_hub, "got attn_implementation 'someone/kernels'"),
+        (_adapter, "weights that are loaded as they are, got adapter_config.json"),
         (_small_dtype, "torch_dtype of float16, .* got 'torch.float8"),
     ],
 )
@@ -289,6 +326,8 @@ def _with_metadata(folder, metadata):
         {"mean": [0.0] * 3},
         {"preprocessing": {"range": "0-255"}},
         {"preprocessing": {"size": 28}},
+        {"preprocessing": {"exif": False}},
+        {"preprocessing": {"alpha": [1, 1, 1]}},
         {"preprocessing": {"resize": "stretch"}},
         {"pretrained_cfg": {"mean": [0.0] * 3, "std": [1.0] * 3}},
         {"pretrained_cfg": {"input_size": [3, 32, 32], "crop_pct": 1.0}},
@@ -421,7 +460,7 @@ def test_a_network_of_timm_names_its_contract_by_pretrained_cfg(tmp_path, monkey
     )
     files = inspect(folder, PLAIN)
     assert files.classes == NAMES
-    assert files.contract.fit == Fit(3, 64, 64, "crop", 67, "bicubic")
+    assert files.contract.fit == Fit(3, 64, 64, "crop", 67, "bicubic", exif=True)
     assert files.contract.source("height") == "timm's pretrained_cfg in config.json"
     images = torch.rand(2, 3, 64, 64)
     torch.testing.assert_close(loaded(files)(images).logits, net(images).logits)
