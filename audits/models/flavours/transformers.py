@@ -15,8 +15,9 @@ from mlflow.models import Model
 from torch import nn
 
 from audits.errors import AuditError, ModelRefused, few, quoted
-from audits.models.contract import Said, is_whole
+from audits.models.contract import Said, is_whole, merged
 from audits.models.flavours.base import Flavour, inside
+from audits.models.flavours.processor_tried import expect_as_read
 from audits.models.flavours.transformers_entry import (
     PROCESSORS,
     dtype_of,
@@ -29,6 +30,7 @@ from audits.models.flavours.transformers_files import (
     is_timm,
     json_in,
     labels_in,
+    processor_place,
     said_by_processor,
     said_by_timm,
 )
@@ -98,7 +100,12 @@ class Transformers(Flavour):
         # transformers copies modules of the model's own there, and reads both when it is imported.
         with tempfile.TemporaryDirectory(prefix="fillblanks-") as modules:
             os.environ |= {"HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": modules}
-            net = _network(config, data, own_code, dtype_of(self.entry(read_mlmodel(folder))))
+            conf = read_mlmodel(folder)
+            net = _network(config, data, own_code, dtype_of(self.entry(conf)))
+            if (place := processor_place(data, self.entry(conf))) is not None:
+                # A pipeline gives RGB, whatever the network takes.
+                read = {**self.said(folder, conf).values, "channels": 3}
+                expect_as_read(*place, merged([Said(self.name, read)]))
         return net.eval().to(device)
 
 

@@ -169,6 +169,14 @@ def said_by_processor(data: Path, entry: Mapping[str, Any]) -> Said | None:
     return Said(f"transformers' {file.name} and config.json", values, _DECIDED)
 
 
+def processor_place(data: Path, entry: Mapping[str, Any]) -> tuple[Path, str | None] | None:
+    """The folder of the image processor, and its class in MLmodel; None if there is none."""
+    for file in _processor_files(data):
+        folder = file.parent
+        return folder, None if folder == data else entry.get(f"{folder.name}_type")
+    return None
+
+
 def expect_no_processor(data: Path, entry: Mapping[str, Any]) -> None:
     """Raises ModelRefused if a network of timm has an image processor other than its own.
 
