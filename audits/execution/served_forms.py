@@ -1,86 +1,205 @@
-"""Whether a model answers alike in whatever form its input arrives.
+"""Whether a model answers alike in whatever form its input arrives, and on whatever server.
 
-Servers compute (pixel - mean) / std by other formulas, whose results differ in their last bits, and
-hand over a row of a larger batch or an array with channels last. A network may look at either, and
-be another one for its users than for an audit.
+Servers compute (pixel - mean) / std by other formulas, resize images as floats, and hand over a row
+of a larger batch or an array with channels last. They ask many images at once, with other numbers
+of threads. A network may look at any of it, and be another one for its users than for an audit.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from audits.errors import ModelRefused
+from audits.errors import Contradicted
+from audits.execution import pixel_forms
+from audits.execution.server_settings import large_batches, settings
 from audits.models.adapter import NETWORK_ERRORS
 from fillblanks import Classifier
 from fillblanks.batches import changed
 from fillblanks.memory import is_short, with_fewer_rows
+from fillblanks.state import Changed
 
 _IMAGES, _AT_ONCE = 16, 4
-_LEVELS = 255
+_QUICK = 0.1  # seconds for 16 images, up to which each form is asked for all of them
+_FEW, _FEW_OF_BOXES, _FEW_BETWEEN = 2, 4, 8  # images a form, for another network
 _NEAR = 1e-5  # of a whole level, for images that were stored with 8 bits
-_STEPS = 2  # of a number's last place
-_SEED = 0
+_OTHER_CLASSES = 2  # images whose class may change by rounding, if answers stand for a class alone
+_MOVED = 1 / 4  # the share of images whose class half a level may change
+
+Norm = tuple[Sequence[float], Sequence[float]]
 
 
-def expect_same_answers(classifier: Classifier, images: Tensor, *, only_classes: bool) -> None:
+def expect_same_answers(
+    classifier: Classifier, images: Tensor, *, only_classes: bool, norm: Norm | None = None
+) -> None:
     """Asks up to 16 of `images` (N, C, H, W) in [0, 1] in several forms.
 
-    Raises ModelRefused if more of them than rounding explains are answered otherwise, and whatever
-    the network raises. With channels last alone it may raise an error, as `view` does: its users
+    `norm` are mean and std of pixels in [0, 1] as servers know them, by default those of the
+    classifier, which are rounded to its dtype. Raises Contradicted if more images than rounding
+    explains are answered otherwise, or if the network changes, and whatever the network raises.
+    Only with channels last, in large batches and on other settings it may raise an error: its users
     would see it.
     """
-    some = classifier.to_device(images[:_IMAGES])
-    inputs = classifier.normalised(some)
-    with classifier.steady(), torch.no_grad():
+    try:
+        with classifier.steady(), torch.no_grad():
+            _Asking.of(classifier, images[:_IMAGES], only_classes).ask_all(norm)
+    except Changed as error:
+        raise Contradicted(str(error)) from error
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """A classifier with images, its inputs for them and its answers, asked as the audit asks."""
+
+    classifier: Classifier
+    images: Tensor
+    inputs: Tensor
+    usual: Tensor
+    only_classes: bool
+    seconds: float  # that the answers took
+
+    @classmethod
+    def of(cls, classifier: Classifier, images: Tensor, only_classes: bool) -> "_Asking":
+        images = classifier.to_device(images)
+        inputs = classifier.normalised(images)
+        _answers(classifier, inputs[:1])  # the first call may prepare more than the others
+        started = time.perf_counter()
         usual = _answers(classifier, inputs)
-        for form, other in _forms(classifier, some, inputs):
-            _expect_same(classifier, usual, _answers(classifier, other), form, only_classes)
-        _expect_same(
-            classifier, usual, _rows(classifier, inputs), "as rows of a larger batch", only_classes
+        usual.sum().item()  # a GPU is ready then
+        seconds = time.perf_counter() - started
+        return cls(classifier, images, inputs, usual, only_classes, seconds)
+
+    @property
+    def few(self) -> int:
+        """The number of images of one form."""
+        if self.seconds <= _QUICK:
+            return len(self.images)
+        return min(_FEW_OF_BOXES if self.only_classes else _FEW, len(self.images))
+
+    def ask_all(self, norm: Norm | None) -> None:
+        for form, which, inputs in self._forms(norm):
+            self.expect_same(self._answers(inputs), form, which)
+        self._ask_between_levels()
+        self.expect_same(self._rows(), "as rows of a larger batch", range(self.few))
+        self._ask_channels_last()
+        some = range(min(_FEW_OF_BOXES if self.only_classes else _FEW, len(self.images)))
+        for form, inside in settings(many=self.seconds <= _QUICK):
+            with inside:
+                self._ask_tolerantly(self.inputs[: len(some)], form, some)
+        for rows, found in large_batches(self.classifier.net, self.inputs, self.seconds):
+            which = [row % len(self.inputs) for row in range(rows)]
+            self.expect_same(found, f"in a batch of {rows:,}", which)
+
+    def _forms(self, norm: Norm | None) -> Iterator[tuple[str, Sequence[int], Tensor]]:
+        """Inputs with other last bits, and which images they are of."""
+        mean, std = norm or (
+            [float(value) for value in one.flatten()]
+            for one in (self.classifier.mean, self.classifier.std)
         )
-        last = inputs.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+        levels = self.images * pixel_forms.LEVELS
+        on_levels = bool((levels - levels.round()).abs().max() < _NEAR * pixel_forms.LEVELS)
+        levels = (levels.round() if on_levels else levels).float().cpu()
+        count, at = len(self.images), 0
+        for formula in pixel_forms.formulas(mean, std):
+            which = [(at + i) % count for i in range(self.few)]
+            at += self.few
+            yield (
+                "with pixels scaled by another formula",
+                which,
+                formula(levels[which]).to(self.inputs),
+            )
+        some = range(self.few)
+        if on_levels:
+            other = pixel_forms.of_levels(self.inputs[: self.few], levels[: self.few].to(self.inputs))
+            yield "with other last bits for each level", some, other
+        yield "with other last bits", some, pixel_forms.of_pixels(self.inputs[: self.few])
+
+    def _ask_between_levels(self) -> None:
+        """Pixels that 8 bits cannot tell. Half a level may change a few classes, and any logit."""
+        few = len(self.images) if self.seconds <= _QUICK else _FEW_BETWEEN
+        some, usual = self.images[:few], self.usual[:few]
+        form = "with pixels between the levels of 8 bits"
+        self._expect_alike(usual, pixel_forms.of_more_bits(some), form)
+        resized = pixel_forms.resized(some.float()).to(some)
+        inputs = self.classifier.normalised(pixel_forms.rounded(resized))
+        self._expect_alike(self._answers(inputs), resized, "resized as floats")
+        for dtype in (torch.float16, torch.bfloat16):
+            name = str(dtype).removeprefix("torch.")
+            found = self._answers(self.inputs[:few].to(dtype).to(self.inputs))
+            self._expect_same(usual, found, f"rounded to {name}", range(len(some)), _MOVED)
+
+    def _expect_alike(self, usual: Tensor, images: Tensor, form: str) -> None:
+        found = self._answers(self.classifier.normalised(images))
+        self._expect_same(usual, found, form, range(len(images)), _MOVED)
+
+    def _rows(self) -> Tensor:
+        """Logits (n, K) of rows of a larger batch, each of which begins behind another one."""
+        behind = torch.cat([self.inputs[-1:], self.inputs])[: self.few + 1]
+        net = self.classifier.net
+        return torch.cat([net(behind[n : n + 1]) for n in range(1, len(behind))])
+
+    def _ask_channels_last(self) -> None:
+        some = self.inputs[: self.few]
+        last = some.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+        self._ask_tolerantly(last, "with channels last", range(self.few))
+
+    def _ask_tolerantly(self, inputs: Tensor, form: str, which: Sequence[int]) -> None:
+        """As `expect_same`, but the network may raise an error."""
         try:
-            found = _answers(classifier, last)
+            found = self._answers(inputs)
         except NETWORK_ERRORS as error:
             if is_short(error):
                 raise
             return
-        _expect_same(classifier, usual, found, "with channels last", only_classes)
+        self.expect_same(found, form, which)
 
+    def _answers(self, inputs: Tensor) -> Tensor:
+        return _answers(self.classifier, inputs)
 
-def _forms(classifier: Classifier, images: Tensor, inputs: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Inputs with other last bits."""
-    levels = (images * _LEVELS).round()
-    if (images * _LEVELS - levels).abs().max() < _NEAR * _LEVELS:
-        scaled = (levels - _LEVELS * classifier.mean) * (1 / (_LEVELS * classifier.std))
-        yield "with pixels scaled by another formula", scaled
-    draw = torch.Generator().manual_seed(_SEED)
-    steps = torch.randint(-_STEPS, _STEPS + 1, inputs.shape, generator=draw).to(inputs)
-    yield "with other last bits", inputs * (1 + steps * torch.finfo(inputs.dtype).eps)
+    def expect_same(self, found: Tensor, form: str, which: Sequence[int]) -> None:
+        self._expect_same(self.usual, found, form, which)
+
+    def _expect_same(
+        self,
+        usual: Tensor,
+        found: Tensor,
+        form: str,
+        which: Sequence[int],
+        moved: float | None = None,
+    ) -> None:
+        """Raises Contradicted if row i of `found` is not the answer to the image `which[i]`.
+
+        If a share of the images may be `moved` to another class, classes alone are compared.
+        """
+        asked = sorted(set(which))
+        place = {image: row for row, image in enumerate(asked)}
+        rows = torch.tensor([place[image] for image in which], device=usual.device)
+        only_classes = self.only_classes or moved is not None
+        renamed = _OTHER_CLASSES / len(asked) if moved is None else moved
+        others = changed(
+            usual[asked],
+            found,
+            rows,
+            self.classifier.rounding,
+            only_classes=only_classes,
+            renamed=min(renamed, 1 / 2) if only_classes else 1 / 8,
+            among=usual,
+        )
+        if others:
+            raise Contradicted(
+                "Expected a model that answers alike in whatever form images arrive, got other "
+                f"answers to {others} of {len(asked)} images {form}. Take out of the network "
+                "whatever looks at the bits, the number or the memory of its inputs, or at the "
+                "machine."
+            )
 
 
 def _answers(classifier: Classifier, inputs: Tensor) -> Tensor:
     """Logits (n, K), from batches of 4 or, if memory is short, of less."""
-    return with_fewer_rows(
-        lambda size: torch.cat([classifier.net(batch) for batch in inputs.split(size)]), _AT_ONCE
-    )
 
+    def run(size: int) -> Tensor:
+        return torch.cat([classifier.net(batch) for batch in inputs.split(size)])
 
-def _rows(classifier: Classifier, inputs: Tensor) -> Tensor:
-    """Logits (n, K) of rows of a larger batch, each of which begins behind another one."""
-    behind = torch.cat([inputs[-1:], inputs])
-    return torch.cat([classifier.net(behind[n : n + 1]) for n in range(1, len(behind))])
-
-
-def _expect_same(
-    classifier: Classifier, usual: Tensor, found: Tensor, form: str, only_classes: bool
-) -> None:
-    every = torch.arange(len(usual), device=usual.device)
-    others = changed(usual, found, every, classifier.rounding, only_classes=only_classes)
-    if others:
-        raise ModelRefused(
-            "Expected a model that answers alike in whatever form images arrive, got other answers "
-            f"to {others} of {len(usual)} images {form}. Take out of the network whatever looks at "
-            "the bits or the memory of its input."
-        )
+    return with_fewer_rows(run, _AT_ONCE)
