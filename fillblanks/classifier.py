@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from fillblanks.autograd_graph import reaches
 from fillblanks.batches import Rounding, differing, distinct, repeated
 from fillblanks.memory import is_short
+from fillblanks.precision import rounding_of
 from fillblanks.spot_checks import Asked, SpotChecks
 from fillblanks.state import Changed, State
 
 PerChannel = float | Sequence[float]
-_COARSEST = torch.finfo(torch.bfloat16).eps
 
 
 class Classifier:
@@ -273,14 +273,7 @@ class Classifier:
     @property
     def rounding(self) -> Rounding:
         """By how much answers of an image may differ with its batch."""
-        dtypes = {p.dtype for p in self.net.parameters() if p.is_floating_point()}
-        # No network computes in 8 bits what it keeps in them: one such weight would excuse all.
-        steps = [min(torch.finfo(dtype).eps, _COARSEST) for dtype in dtypes]
-        # 8 bits with a sign. If quantized dynamically, the steps depend on the whole batch.
-        if any(".quantized" in type(module).__module__ for module in self.net.modules()):
-            steps.append(2.0**-7)
-        step = max(steps, default=0.0)
-        return Rounding(max(1e-3, 8 * step), max(step, torch.finfo(torch.float32).eps))
+        return rounding_of(self.net)
 
     def _run(self, images: Tensor) -> Tensor:
         try:

@@ -6,6 +6,7 @@ arrays: see `wire`.
 """
 
 import gc
+import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,8 @@ from fillblanks.state import Changed
 
 _TRIED = 64  # images at most, on which a model is tried
 _LEAST_ROOM = 1 << 26  # bytes; less than any network with its data takes
+_DRAWN = 32  # images at most, of which answers are compared
+_CHANCE = random.SystemRandom()
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ def open_model(job: Job) -> Setting:
     images = given.for_model(classes, files.contract.fit)
     plan = first_plan(config, images)
     some = images.tensor(images.sampled_order(config.seed)[:_TRIED])
+    # By these answers are compared. Nobody can prepare a network for images that nobody foresees.
+    drawn = images.tensor(_CHANCE.sample(range(len(images)), min(_DRAWN, len(images))))
     net = opened(
         loading.load(files, device, images.classes),
         files.contract,
@@ -101,11 +106,15 @@ def open_model(job: Job) -> Setting:
         len(images.classes),
         plan.chunk,
         certain=config.preprocessing.overrides,
+        drawn=drawn,
     )
     classes.expect_logits(net.classes)
     # A black box may be made of steps, such as a tree, and an image may stand on the edge of some.
     only_classes = not includes(net.gives, "gradients")
-    served_forms.expect_same_answers(net.classifier, some, only_classes=only_classes)
+    norm = files.contract.pixel_mean, files.contract.pixel_std
+    served_forms.expect_same_answers(
+        net.classifier, drawn, only_classes=only_classes, norm=norm
+    )
     beside = Beside(net, some, images.classes, device, config.preprocessing.outputs)
     reference = beside.reference(job.reference, str(config.reference))
     versions = beside.versions(dict(zip(config.versions, job.versions, strict=True)))
@@ -134,7 +143,7 @@ def open_model(job: Job) -> Setting:
             version_names=config.versions,
         ),
         net.gives,
-        First.of(classifier, some),
+        First.of(classifier, drawn),
         setting.largest_chunk,
     )
     return setting

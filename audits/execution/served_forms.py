@@ -6,7 +6,7 @@ of threads. A network may look at any of it, and be another one for its users th
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,10 +22,12 @@ from fillblanks.memory import is_short, with_fewer_rows
 from fillblanks.state import Changed
 
 _IMAGES, _AT_ONCE = 16, 4
+_AT_ONCE_IF_QUICK = 16
 _QUICK = 0.1  # seconds for 16 images, up to which each form is asked for all of them
 _FEW, _FEW_OF_BOXES, _FEW_BETWEEN = 2, 4, 8  # images a form, for another network
 _NEAR = 1e-5  # of a whole level, for images that were stored with 8 bits
 _OTHER_CLASSES = 2  # images whose class may change by rounding, if answers stand for a class alone
+_HALVES = (torch.float16, torch.bfloat16)
 _MOVED = 1 / 4  # the share of images whose class half a level may change
 
 Norm = tuple[Sequence[float], Sequence[float]]
@@ -72,9 +74,13 @@ class _Asking:
         return cls(classifier, images, inputs, usual, only_classes, seconds)
 
     @property
+    def is_quick(self) -> bool:
+        return self.seconds <= _QUICK
+
+    @property
     def few(self) -> int:
         """The number of images of one form."""
-        if self.seconds <= _QUICK:
+        if self.is_quick:
             return len(self.images)
         return min(_FEW_OF_BOXES if self.only_classes else _FEW, len(self.images))
 
@@ -85,7 +91,7 @@ class _Asking:
         self.expect_same(self._rows(), "as rows of a larger batch", range(self.few))
         self._ask_channels_last()
         some = range(min(_FEW_OF_BOXES if self.only_classes else _FEW, len(self.images)))
-        for form, inside in settings(many=self.seconds <= _QUICK):
+        for form, inside in settings(many=self.is_quick):
             with inside:
                 self._ask_tolerantly(self.inputs[: len(some)], form, some)
         for rows, found in large_batches(self.classifier.net, self.inputs, self.seconds):
@@ -118,17 +124,18 @@ class _Asking:
 
     def _ask_between_levels(self) -> None:
         """Pixels that 8 bits cannot tell. Half a level may change a few classes, and any logit."""
-        few = len(self.images) if self.seconds <= _QUICK else _FEW_BETWEEN
+        few = len(self.images) if self.is_quick else _FEW_BETWEEN
         some, usual = self.images[:few], self.usual[:few]
         form = "with pixels between the levels of 8 bits"
         self._expect_alike(usual, pixel_forms.of_more_bits(some), form)
         resized = pixel_forms.resized(some.float()).to(some)
         inputs = self.classifier.normalised(pixel_forms.rounded(resized))
         self._expect_alike(self._answers(inputs), resized, "resized as floats")
-        for dtype in (torch.float16, torch.bfloat16):
-            name = str(dtype).removeprefix("torch.")
-            found = self._answers(self.inputs[:few].to(dtype).to(self.inputs))
-            self._expect_same(usual, found, f"rounded to {name}", range(len(some)), _MOVED)
+        halves = [
+            row.to(_HALVES[i % 2]).to(self.inputs) for i, row in enumerate(self.inputs[:few])
+        ]
+        found = self._answers(torch.stack(halves))
+        self._expect_same(usual, found, "rounded to half precision", range(len(some)), _MOVED)
 
     def _expect_alike(self, usual: Tensor, images: Tensor, form: str) -> None:
         found = self._answers(self.classifier.normalised(images))
@@ -156,7 +163,7 @@ class _Asking:
         self.expect_same(found, form, which)
 
     def _answers(self, inputs: Tensor) -> Tensor:
-        return _answers(self.classifier, inputs)
+        return _answers(self.classifier, inputs, _AT_ONCE_IF_QUICK if self.is_quick else _AT_ONCE)
 
     def expect_same(self, found: Tensor, form: str, which: Sequence[int]) -> None:
         self._expect_same(self.usual, found, form, which)
@@ -196,10 +203,10 @@ class _Asking:
             )
 
 
-def _answers(classifier: Classifier, inputs: Tensor) -> Tensor:
-    """Logits (n, K), from batches of 4 or, if memory is short, of less."""
+def _answers(classifier: Classifier, inputs: Tensor, rows: int = _AT_ONCE) -> Tensor:
+    """Logits (n, K), from batches of `rows` or, if memory is short, of less."""
 
     def run(size: int) -> Tensor:
         return torch.cat([classifier.net(batch) for batch in inputs.split(size)])
 
-    return with_fewer_rows(run, _AT_ONCE)
+    return with_fewer_rows(run, rows)

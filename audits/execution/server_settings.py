@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from audits.execution.peak import peak_gib, reset_peak
 from audits.models.adapter import NETWORK_ERRORS
 
-_BATCHES = (64, 256, 1024, 4096, 16384)
-_SECONDS = 1.5  # that the next batch may take, and all together may take twice of
-_GIB = 1.0  # by which memory may grow for it
+_BATCHES = {64: 2.0, 256: 2.0, 1024: 2.0, 4096: 2.0, 16384: 0.5}  # and seconds for one at most
+_GIB = 1.0  # by which memory may grow for one
 _THREADS, _MORE_THREADS = (1, 2, 3, 4, 8, 16), (6, 12, 24, 32)
 
 
@@ -26,8 +25,8 @@ def large_batches(net: nn.Module, inputs: Tensor, seconds: float) -> Iterator[tu
     one. Of a batch that was asked is looked at how much the next one would take.
     """
     asked, gib = len(inputs), 0.0
-    for rows in _BATCHES:
-        if max(seconds, 1e-3) * rows / asked > _SECONDS or gib * rows / asked > _GIB:
+    for rows, most in _BATCHES.items():
+        if seconds * rows / asked > most or gib * rows / asked > _GIB:
             return
         reset_peak()
         before, started = peak_gib(), time.perf_counter()

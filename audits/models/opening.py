@@ -46,14 +46,16 @@ def opened(
     rows: int,
     *,
     certain: bool = True,
+    drawn: Tensor | None = None,
 ) -> OpenedNet:
     """Tries `net`, in evaluation mode, on `images`, float (N, C, H, W) in [0, 1].
 
     `count` is the number of the data's classes, `rows` that of images in a pass. If not `certain`,
-    `contract.outputs` is asked only if the outputs are ambiguous. Raises
+    `contract.outputs` is asked only if the outputs are ambiguous. `drawn` are images by which the
+    dtypes of audit and server are compared, `images` by default. Raises
     ModelRefused if the network does not run, if its outputs are not recognised, or if they are not
-    those of a classifier whose rows do not touch. A network that is not run in the dtype in
-    which it is served is refused if it answers otherwise there.
+    those of a classifier whose rows do not touch; Contradicted if the network is not run in the
+    dtype in which it is served, and answers otherwise there.
     """
     error: DoesNotRun | None = None
     for candidate, side, dtype in _candidates(net, contract):
@@ -74,7 +76,8 @@ def opened(
         if not adaptation.changes_nothing:
             classifier = _classifier(AdaptedNet(candidate, adaptation, count), contract, dtype)
         found = _tried(classifier, adaptation, gives, inputs, rows)
-        return _as_served(net, found, contract, inputs, rows)
+        asked = inputs if drawn is None else classifier.to_input(drawn)
+        return _as_served(net, found, contract, asked, rows)
     assert error is not None
     raise ModelRefused(str(error)) from error
 
@@ -106,7 +109,7 @@ def _as_served(
 ) -> OpenedNet:
     """`found`, which says so if `net` does not run in a dtype in which it may be served.
 
-    Raises ModelRefused if it answers otherwise there. That is the dtype that the contract names
+    Raises Contradicted if it answers otherwise there. That is the dtype that the contract names
     and, if a copy in float32 is audited, that of the weights.
     """
     adaptation, side = found.adaptation, found.adaptation.inputs

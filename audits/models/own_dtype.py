@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from audits.errors import ModelRefused
+from audits.errors import Contradicted
 from audits.models.adapter import NETWORK_ERRORS
 from fillblanks import Classifier
 from fillblanks.batches import changed, distinct, repeated
@@ -22,7 +22,7 @@ def runs_alike(
     room for. At most 1/8 of them may have another class, see `fillblanks.batches.changed`, since
     rounding decides between two logits that are nearly equal.
 
-    Raises ModelRefused if more have another class than `audited` gives them.
+    Raises Contradicted if more have another class than `audited` gives them.
     """
     some = distinct(images, rows)
     expected = _answers(audited, some, 1)
@@ -40,7 +40,7 @@ def runs_alike(
         else changed(expected, got, which, audited.rounding, only_classes=True)
     )
     if others:
-        raise ModelRefused(
+        raise Contradicted(
             f"Expected the same classes from the model in {name}, as it is served, and in "
             f"{str(audited.dtype).removeprefix('torch.')}, as it is audited, got others for "
             f"{others} of {len(some)} images. Log the model in float32, with a signature of "

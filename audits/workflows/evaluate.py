@@ -1,8 +1,8 @@
 """Evaluating one model: every check is measured and concluded, also if another one fails."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
 from audits.checks.base import Check
 from audits.config.audit import AuditConfig
@@ -23,6 +23,7 @@ from audits.execution.worker import Worker, WorkerFailure
 from audits.models.registry import Resolved
 
 log = logging.getLogger(__name__)
+_OPENING = "a look at the opening"  # in the place of a check's name
 
 Known = Callable[[AuditInputs], Sequence[Evidence] | None]
 Caught = Callable[[str, Contradicted | str], None]
@@ -53,12 +54,12 @@ def evaluate(
             found = known(inputs)
             if found is not None:
                 return _evaluation(inputs, found, inputs.notes)
-            with Session(inputs, worker) as session:
+
+            def caught(check: str, error: Contradicted | str) -> None:
+                _remember(inputs.files.digest, Refusal.today(check, error), every)
+
+            with _opened(Session(inputs, worker), caught) as session:
                 _print_notes(session.notes, told)
-
-                def caught(check: str, error: Contradicted | str) -> None:
-                    _remember(inputs.files.digest, Refusal.today(check, error), every)
-
                 checks = session.config.checks
                 evidence = [_run_check(session, check, executor, caught) for check in checks]
                 asked = _asked_again(session, evidence, caught)
@@ -70,6 +71,18 @@ def evaluate(
         reason = "the model could not be opened"
         failed = tuple(failed_evidence(c.name, "error", reason, detail) for c in config.checks)
         return Evaluation(failed, refusal=str(error))
+
+
+@contextmanager
+def _opened(session: Session, caught: Caught) -> Iterator[Session]:
+    """The session, entered. `caught` is told if the model contradicts itself meanwhile."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(session)
+        except Contradicted as error:
+            caught(_OPENING, error)
+            raise
+        yield session
 
 
 def _print_notes(notes: Sequence[str], told: Sequence[str] | None) -> None:
