@@ -118,7 +118,9 @@ class _Asking:
             )
         some = range(self.few)
         if on_levels:
-            other = pixel_forms.of_levels(self.inputs[: self.few], levels[: self.few].to(self.inputs))
+            other = pixel_forms.of_levels(
+                self.inputs[: self.few], levels[: self.few].to(self.inputs)
+            )
             yield "with other last bits for each level", some, other
         yield "with other last bits", some, pixel_forms.of_pixels(self.inputs[: self.few])
 
@@ -131,9 +133,7 @@ class _Asking:
         resized = pixel_forms.resized(some.float()).to(some)
         inputs = self.classifier.normalised(pixel_forms.rounded(resized))
         self._expect_alike(self._answers(inputs), resized, "resized as floats")
-        halves = [
-            row.to(_HALVES[i % 2]).to(self.inputs) for i, row in enumerate(self.inputs[:few])
-        ]
+        halves = [row.to(_HALVES[i % 2]).to(self.inputs) for i, row in enumerate(self.inputs[:few])]
         found = self._answers(torch.stack(halves))
         self._expect_same(usual, found, "rounded to half precision", range(len(some)), _MOVED)
 

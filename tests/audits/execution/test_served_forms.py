@@ -1,10 +1,14 @@
-"""A network that looks at the bits or the memory of its input is refused; honest ones are not."""
+"""A network that looks at the form of its input or at the server is refused; honest ones are not."""
 
 import pytest
 import torch
+from simple_nets import logistic
+from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
-from audits.errors import ModelRefused
+from audits.data.sources import Digits, load
+from audits.errors import Contradicted
+from audits.execution import pixel_forms
 from audits.execution.served_forms import expect_same_answers
 from fillblanks import Classifier
 
@@ -37,9 +41,9 @@ def images():
     return torch.randint(0, 256, (20, 3, 8, 8)) / 255
 
 
-def _expect_refusal(lies, images, **norm):
-    with pytest.raises(ModelRefused, match="answers alike in whatever form images arrive") as told:
-        expect_same_answers(Classifier(Lying(lies), **norm), images, only_classes=False)
+def _expect_refusal(lies, images, norm=None, **own):
+    with pytest.raises(Contradicted, match="answers alike in whatever form images arrive") as told:
+        expect_same_answers(Classifier(Lying(lies), **own), images, only_classes=False, norm=norm)
     return str(told.value)
 
 
@@ -58,7 +62,145 @@ def test_a_lie_to_all_other_bits_is_found(images):
     def others(x):
         return not all((usual == row).flatten(1).all(1).any() for row in x)
 
-    assert "with other last bits" in _expect_refusal(others, images, mean=MEAN, std=STD)
+    assert "by another formula" in _expect_refusal(others, images, mean=MEAN, std=STD)
+
+
+def test_a_lie_to_last_bits_of_no_known_formula_is_found(images):
+    levels = (images * 255).round()
+    known = [formula(levels) for formula in pixel_forms.formulas([MEAN], [STD])]
+
+    def others(x):
+        return not any((table == row).flatten(1).all(1).any() for row in x for table in known)
+
+    told = _expect_refusal(others, images, mean=MEAN, std=STD, norm=([MEAN], [STD]))
+    assert "other last bits for each level" in told
+
+
+_LEVELS = torch.arange(256.0)
+_M, _S = torch.tensor(MEAN), torch.tensor(STD)
+FORMULAS = {
+    "float64": ((_LEVELS.double() / 255 - MEAN) / STD).float(),
+    "1/255 as a factor": (_LEVELS * torch.tensor(1 / 255) - _M) / _S,
+    "scale and bias": _LEVELS * (1 / (255 * _S)) - _M / _S,
+    "scale and bias of float64": _LEVELS * torch.tensor(1 / (255 * STD))
+    + torch.tensor(-MEAN / STD),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_lie_to_one_formula_is_found(name, images):
+    """Every pixel has just the bits of the formula, some others than those that the audit gives."""
+    table, usual = FORMULAS[name], (_LEVELS / 255 - _M) / _S
+
+    def lies(x):
+        level = ((x * STD + MEAN) * 255).round().clamp(0, 255).long()
+        same = [(x == one[level]).flatten(1).all(1) for one in (table, usual)]
+        return bool((same[0] & ~same[1]).any())
+
+    told = _expect_refusal(lies, images, mean=MEAN, std=STD, norm=([MEAN], [STD]))
+    assert "by another formula" in told
+
+
+def _between(x, share):
+    """Whether that share of the pixels that are not black lies between the levels of 8 bits."""
+    levels = (x * STD + MEAN) * 255
+    between = ((levels - levels.round()).abs() > 0.02).float().sum()
+    return bool(between > share * (levels > 0.5).float().sum())
+
+
+@pytest.mark.parametrize("share", [0.02, 0.8])
+def test_a_lie_to_pixels_between_the_levels_is_found(share, images):
+    told = _expect_refusal(lambda x: _between(x, share), images, mean=MEAN, std=STD)
+    assert "between the levels of 8 bits" in told
+
+
+def test_a_lie_to_images_that_were_resized_as_floats_is_found(images):
+    def lies(x):  # smooth ones, of which black pixels stay black
+        return _between(x, 0.8) and bool((x[:, :, 0] * STD + MEAN).abs().max() < 1e-6)
+
+    images[:, :, :4] = 0
+    assert "resized as floats" in _expect_refusal(lies, images, mean=MEAN, std=STD)
+
+
+@pytest.mark.parametrize("rows", [1000, 4096])
+def test_a_lie_to_large_batches_is_found(rows, images):
+    told = _expect_refusal(lambda x: len(x) >= rows, images)
+    assert f"in a batch of {1024 if rows == 1000 else 4096:,}" in told
+
+
+def test_a_batch_that_is_too_large_says_nothing(images):
+    class Short(nn.Module):
+        def forward(self, x):
+            if len(x) > 500:
+                raise MemoryError
+            return x.flatten(1)[:, :4]
+
+    expect_same_answers(Classifier(Short()), images, only_classes=False)
+
+
+def test_a_lie_to_other_threads_is_found(images):
+    now = torch.get_num_threads()
+    told = _expect_refusal(lambda x: torch.get_num_threads() != now, images)
+    assert "threads" in told
+    assert torch.get_num_threads() == now
+
+
+def test_a_lie_without_onednn_is_found(images):
+    assert "without oneDNN" in _expect_refusal(lambda x: not torch._C._get_mkldnn_enabled(), images)
+    assert torch._C._get_mkldnn_enabled()
+
+
+def test_a_network_that_changes_contradicts_itself(images):
+    class Counting(Lying):
+        def __init__(self):
+            super().__init__(lambda x: False)
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x):
+            self.calls += 1
+            return super().forward(x)
+
+    with pytest.raises(Contradicted, match="changed its buffer"):
+        expect_same_answers(Classifier(Counting()), images, only_classes=False)
+
+
+def test_nobody_can_foresee_the_forms():
+    images = torch.rand(2, 1, 8, 8)
+    for form in (pixel_forms.of_pixels, pixel_forms.of_more_bits, pixel_forms.resized):
+        assert not torch.equal(form(images), form(images))
+
+
+def test_formulas_agree_but_for_rounding():
+    levels = torch.arange(256.0).expand(3, 1, 256)
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    exact = (levels.double() / 255 - torch.tensor(mean).double().reshape(3, 1, 1)) / torch.tensor(
+        std
+    ).double().reshape(3, 1, 1)
+    found = [formula(levels) for formula in pixel_forms.formulas(mean, std)]
+    assert len(found) > 10
+    assert all((one - exact).abs().max() < 1e-5 for one in found)
+    assert len({one.numpy().tobytes() for one in found}) == len(found)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_a_network_of_digits_is_not_refused(noise):
+    images = load(Digits()).tensor(range(100, 132))
+    classifier = Classifier(logistic(noise).eval(), mean=0.3, std=0.35)
+    for _ in range(2):  # the forms are drawn anew
+        expect_same_answers(classifier, images, only_classes=False, norm=([0.3], [0.35]))
+
+
+def test_a_tree_of_digits_is_not_refused():
+    data = load(Digits())
+    images = data.tensor(range(len(data)))
+    tree = DecisionTreeClassifier(random_state=0).fit(images.flatten(1).numpy(), data.labels)
+
+    class Tree(nn.Module):
+        def forward(self, x):
+            return torch.from_numpy(tree.predict_proba(x.flatten(1).numpy())).float()
+
+    for first in range(0, 96, 32):
+        expect_same_answers(Classifier(Tree()), images[first : first + 32], only_classes=True)
 
 
 def test_a_lie_to_rows_of_a_batch_is_found(images):
@@ -108,5 +250,5 @@ def test_an_image_may_stand_on_the_edge_of_a_black_boxs_step(images):
 
     classifier = Classifier(Steps())
     expect_same_answers(classifier, images, only_classes=True)
-    with pytest.raises(ModelRefused, match="answers alike"):
+    with pytest.raises(Contradicted, match="answers alike"):
         expect_same_answers(classifier, images, only_classes=False)

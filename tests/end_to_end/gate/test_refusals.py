@@ -25,6 +25,14 @@ class _OtherInOneBatch(Linear):
         return here * logits + (1 - here) * logits.roll(1, 1)
 
 
+class _OtherInLargeBatches(Linear):
+    """Another class, in batches of 1,000 or more."""
+
+    def forward(self, x):
+        logits = super().forward(x)
+        return logits + (x.shape[0] // 1000) * (logits.roll(1, 1) - logits)
+
+
 class _RaisesAlone(Linear):
     """Raises an error for each image alone that is far from those which it has been shown."""
 
@@ -107,6 +115,24 @@ def test_a_model_that_was_caught_gets_no_second_try(liar, tmp_path):
     again = ask(fresh)
     assert (again.verdict.word, again.reused) == ("undecided", False)
     assert "random_fill refused a model of these very files: it lied." in again.verdict.reason
+
+
+def test_a_model_that_was_caught_when_it_was_opened_gets_no_second_try(
+    shared_registry, register, tmp_path
+):
+    honest = logistic()
+    net = _OtherInLargeBatches(honest.head.weight.data, honest.head.bias.data)
+    config = _config(register(net, "large")[0], tmp_path / "store", experiment="opened")
+    first = audit(config)
+    assert first.verdict.word == "undecided"
+    assert "images in a batch of 1,024" in first.verdict.reason
+    (file,) = (tmp_path / "store" / "parts").glob("refused-*.npz")
+    (line,) = _tag(first.run_id).splitlines()
+    assert " a look at the opening: Expected a model that answers alike" in line
+
+    again = audit({**config, "experiment": "other"})
+    assert "Nothing was measured: " in again.verdict.reason
+    assert again.verdict.reason.endswith(f"may delete {file}.")
 
 
 def test_a_reference_that_changes_has_no_other_model_refused(shared_registry, register, tmp_path):
