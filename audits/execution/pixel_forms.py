@@ -1,4 +1,4 @@
-"""Forms of one image in which servers hand it to a network: their formulas, and pixels of more bits.
+"""Forms in which servers hand an image to a network: their formulas, and pixels of more bits.
 
 Servers compute (pixel - mean) / std in many ways, whose results differ in their last bits.
 """

@@ -1,4 +1,4 @@
-"""A network that rounds to 8 bits, as modules or in its graph, is compared within steps of 8 bits."""
+"""A network that rounds to 8 bits, in modules or in its graph, is compared by steps of 8 bits."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ class Decomposed(nn.Module):
 
 
 def _decomposed():
-    import torch.ao.quantization.fx._decomposed  # noqa: F401  registers the operators
+    import torch.ao.quantization.fx._decomposed  # registers the operators
 
     batch = {0: torch.export.Dim("batch")}
     example = (torch.rand(2, 3, 2, 2),)

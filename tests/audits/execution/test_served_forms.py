@@ -1,4 +1,4 @@
-"""A network that looks at the form of its input or at the server is refused; honest ones are not."""
+"""A network that looks at the form of its input or at its server is refused; others are not."""
 
 import pytest
 import torch
