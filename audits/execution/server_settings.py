@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from audits.execution.peak import peak_gib, reset_peak
 from audits.models.adapter import NETWORK_ERRORS
 
-_BATCHES = {64: 2.0, 256: 2.0, 1024: 2.0, 4096: 2.0, 16384: 0.5}  # and seconds for one at most
+_BATCHES = {64: 0.5, 256: 0.5, 1024: 0.5, 4096: 0.5, 16384: 0.25}  # and seconds for one at most
 _GIB = 1.0  # by which memory may grow for one
 _THREADS, _MORE_THREADS = (1, 2, 3, 4, 8, 16), (6, 12, 24, 32)
 
