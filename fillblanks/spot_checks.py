@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -105,7 +106,12 @@ class SpotChecks:
         self, asked: Asked, rows: list[int], kept: Tensor, logits: Tensor
     ) -> None:
         with torch.no_grad():
-            alone = torch.cat([_alone(asked.ask, row, asked) for row in kept.split(1)])
+            alone = torch.cat(
+                [
+                    _alone(partial(asked.ask, row), partial(asked.ask, asked.inputs), asked)
+                    for row in kept.split(1)
+                ]
+            )
         renamed = _REDUCED_RENAMED if asked.reduced else _RENAMED
         others = changed(
             alone,
@@ -139,7 +145,7 @@ class _Gradient:
 
     def __init__(self, asked: Asked, rows: list[int], kept: Tensor):
         self._asked, self._rows, self._kept = asked, rows, kept
-        self._sent: Tensor | None = None  # the gradient of the loss at the logits of the rows
+        self._sent: Tensor | None = None  # the gradient of the loss at the logits of the batch
         self._compared = False
         self._kind = asked.inputs.device.type
         self._autocast = torch.is_autocast_enabled(self._kind)
@@ -151,7 +157,7 @@ class _Gradient:
 
     def _keep(self, gradient: Tensor) -> None:
         if self._sent is None:
-            self._sent = gradient.detach()[self._rows].clone()
+            self._sent = gradient.detach().clone()
 
     def _compare(self, gradient: Tensor) -> None:
         if self._compared or self._sent is None:
@@ -174,29 +180,33 @@ class _Gradient:
 
     def _alone(self, row: int) -> Tensor:
         assert self._sent is not None
-        sent = self._sent[row : row + 1]
+        at, inputs = self._rows[row], self._asked.inputs.detach()
+        return _alone(
+            partial(self._gradient, self._kept[row : row + 1], self._sent[at : at + 1]),
+            partial(self._gradient, inputs, self._sent),
+            self._asked,
+        )
 
-        def gradient(given: Tensor) -> Tensor:
-            with torch.enable_grad(), torch.autocast(self._kind, torch.bfloat16, self._autocast):
-                inputs = given.requires_grad_()
-                logits = self._asked.ask(inputs.clone())
-            grads = torch.autograd.grad(logits, inputs, sent.to(logits.dtype), allow_unused=True)
-            return torch.zeros_like(inputs) if grads[0] is None else grads[0]
-
-        return _alone(gradient, self._kept[row : row + 1], self._asked)
+    def _gradient(self, given: Tensor, sent: Tensor) -> Tensor:
+        with torch.enable_grad(), torch.autocast(self._kind, torch.bfloat16, self._autocast):
+            inputs = given.clone().requires_grad_()
+            logits = self._asked.ask(inputs.clone())
+        grads = torch.autograd.grad(logits, inputs, sent.to(logits.dtype), allow_unused=True)
+        return torch.zeros_like(inputs) if grads[0] is None else grads[0]
 
 
-def _alone(ask: Callable[[Tensor], Tensor], row: Tensor, asked: Asked) -> Tensor:
-    """`ask` of a copy of one row (1, ...) of a batch that the network has answered.
+def _alone(
+    ask_alone: Callable[[], Tensor], ask_together: Callable[[], Tensor], asked: Asked
+) -> Tensor:
+    """What `ask_alone` gives for one row of a batch that the network has answered.
 
-    Raises RowsTouch if it raises an error for it, twice: the network may not choose when it is
-    looked at. An error that does not come again, or comes of a device or memory that fails, is
-    raised as it is.
+    Raises RowsTouch if it raises an error, twice, and `ask_together` still answers the batch: the
+    network may not choose when it is looked at. Any other error is raised as it is.
     """
     try:
-        return ask(row.clone())
+        return ask_alone()
     except Exception as error:
-        if is_short(error) or _comes_right(ask, row):
+        if is_short(error) or _answers(ask_alone) or not _answers(ask_together):
             raise
         told = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
         raise RowsTouch(
@@ -205,11 +215,10 @@ def _alone(ask: Callable[[Tensor], Tensor], row: Tensor, asked: Asked) -> Tensor
         ) from error
 
 
-def _comes_right(ask: Callable[[Tensor], Tensor], row: Tensor) -> bool:
-    """Whether a second try gives an answer. Raises the error of a device that has failed."""
-    row.sum().item()
+def _answers(ask: Callable[[], Tensor]) -> bool:
+    """Whether `ask` raises no error, such as that of a device that has failed meanwhile."""
     try:
-        ask(row.clone())
+        ask().sum().item()
     except Exception:
         return False
     return True

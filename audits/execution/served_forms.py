@@ -27,6 +27,7 @@ _QUICK = 0.1  # seconds for 16 images, up to which each form is asked for all of
 _FEW, _FEW_OF_BOXES, _FEW_BETWEEN = 2, 4, 8  # images a form, for another network
 _NEAR = 1e-5  # of a whole level, for images that were stored with 8 bits
 _OTHER_CLASSES = 2  # images whose class may change by rounding, if answers stand for a class alone
+_LONGEST = 120  # characters of an error
 _HALVES = (torch.float16, torch.bfloat16)
 _MOVED = 1 / 4  # the share of images whose class half a level may change
 
@@ -40,13 +41,19 @@ def expect_same_answers(
 
     `norm` are mean and std of pixels in [0, 1] as servers know them, by default those of the
     classifier, which are rounded to its dtype. Raises Contradicted if more images than rounding
-    explains are answered otherwise, or if the network changes, and whatever the network raises.
+    explains are answered otherwise, or if the network changes, and whatever it raises for images.
     Only with channels last, in large batches and on other settings it may raise an error: its users
-    would see it.
+    would see it. In another form an error is a contradiction, if the images are still answered.
     """
     try:
         with classifier.steady(), torch.no_grad():
-            _Asking.of(classifier, images[:_IMAGES], only_classes).ask_all(norm)
+            asking = _Asking.of(classifier, images[:_IMAGES], only_classes)
+            try:
+                asking.ask_all(norm)
+            except NETWORK_ERRORS as error:
+                if is_short(error) or isinstance(error, Contradicted):
+                    raise
+                asking.ask_again(error)
     except Changed as error:
         raise Contradicted(str(error)) from error
 
@@ -83,6 +90,16 @@ class _Asking:
         if self.is_quick:
             return len(self.images)
         return min(_FEW_OF_BOXES if self.only_classes else _FEW, len(self.images))
+
+    def ask_again(self, error: Exception) -> None:
+        """Raises Contradicted, since another form raised an error; first, whatever is raised now."""
+        self._answers(self.inputs)
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
+        raise Contradicted(
+            "Expected a model that answers in whatever form images arrive, got answers and, in "
+            f"another form, {told}. Take out of the network whatever looks at the bits, the number "
+            "or the memory of its inputs."
+        ) from error
 
     def ask_all(self, norm: Norm | None) -> None:
         for form, which, inputs in self._forms(norm):
