@@ -106,9 +106,10 @@ class SpotChecks:
         self, asked: Asked, rows: list[int], kept: Tensor, logits: Tensor
     ) -> None:
         with torch.no_grad():
+            inputs = asked.inputs.detach()
             alone = torch.cat(
                 [
-                    _alone(partial(asked.ask, row), partial(asked.ask, asked.inputs), asked)
+                    _alone(partial(_asked, asked, row), partial(_asked, asked, inputs), asked)
                     for row in kept.split(1)
                 ]
             )
@@ -193,6 +194,11 @@ class _Gradient:
             logits = self._asked.ask(inputs.clone())
         grads = torch.autograd.grad(logits, inputs, sent.to(logits.dtype), allow_unused=True)
         return torch.zeros_like(inputs) if grads[0] is None else grads[0]
+
+
+def _asked(asked: Asked, inputs: Tensor) -> Tensor:
+    """The logits of a copy: the network may write into what it is given."""
+    return asked.ask(inputs.clone())
 
 
 def _alone(

@@ -73,7 +73,7 @@ class _Asking:
     def of(cls, classifier: Classifier, images: Tensor, only_classes: bool) -> "_Asking":
         images = classifier.to_device(images)
         inputs = classifier.normalised(images)
-        _answers(classifier, inputs[:1])  # the first call may prepare more than the others
+        _answers(classifier, inputs[:_AT_ONCE])  # the first call may prepare more than the others
         started = time.perf_counter()
         usual = _answers(classifier, inputs)
         usual.sum().item()  # a GPU is ready then
@@ -92,7 +92,7 @@ class _Asking:
         return min(_FEW_OF_BOXES if self.only_classes else _FEW, len(self.images))
 
     def ask_again(self, error: Exception) -> None:
-        """Raises Contradicted, since another form raised an error; first, whatever is raised now."""
+        """Raises what is raised now; otherwise Contradicted, since another form raised an error."""
         self._answers(self.inputs)
         told = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
         raise Contradicted(

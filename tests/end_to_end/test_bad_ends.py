@@ -148,7 +148,7 @@ def test_a_killed_audit_resumes_without_measuring_again(
 ):
     uri, _ = register(Constant(), "m")
     # Six units of one image each, long enough for a kill in the middle.
-    check = {"kind": "random_fill", "samples": 24_000, "max_draws": 24_000, "images": 6}
+    check = {"kind": "random_fill", "samples": 64_000, "max_draws": 64_000, "images": 6}
     store = tmp_path / "store"
     config = {**demo_config, "model": uri, "checks": [check], "store": str(store), "policy": {}}
     file, script = tmp_path / "config.json", tmp_path / "audit.py"

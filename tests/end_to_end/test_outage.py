@@ -40,7 +40,7 @@ def audits(tmp_path, prefect_api):
     values = {
         "model": "models:/m/1",
         "data": {"kind": "digits"},
-        "checks": [{"kind": "random_fill", "samples": 24_000, "max_draws": 24_000, "images": 6}],
+        "checks": [{"kind": "random_fill", "samples": 64_000, "max_draws": 64_000, "images": 6}],
         "policy": {"conditions": [{"metric": "random_fill/coverage", "min": 0.1}]},
         "engine": {"precision": "full", "chunk": 64},
         "experiment": tmp_path.name,

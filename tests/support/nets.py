@@ -2,29 +2,35 @@
 
 import os
 import time
+import traceback
 from multiprocessing import parent_process
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 
 class _Linear(nn.Module):
-    """Answers the 96 passes that test a model when it is opened, then calls `end`."""
+    """Answers while a model is opened, and calls `end` while a check is measured."""
 
     def __init__(self) -> None:
         super().__init__()
         self.head = nn.Linear(28 * 28, 10)
-        self.passes = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        if parent_process() is not None:  # not in the process that logs the model
-            self.passes += 1
-        if self.passes > 140:
+        # Not in the process that logs the model; how many passes an opening has depends on time.
+        if parent_process() is not None and _is_measured():
             self.end()
         return self.head(x.flatten(1))
 
     def end(self) -> None:
         raise NotImplementedError
+
+
+def _is_measured() -> bool:
+    frames = traceback.walk_stack(None)
+    codes = [frame.f_code for frame, _ in frames]
+    return any(Path(c.co_filename).name == "child.py" and c.co_name == "measure" for c in codes)
 
 
 class Hanging(_Linear):

@@ -78,7 +78,7 @@ def test_an_audit_with_a_reference_has_its_figures(two, tmp_path):
 
 
 def test_the_model_is_no_reference_for_itself(two, tmp_path):
-    with pytest.raises(AuditError, match="Expected another model under reference, got .* itself"):
+    with pytest.raises(AuditError, match=r"Expected another model under reference, got .* itself"):
         run_audit(config_of(two[0], two[0], tmp_path))
 
 
