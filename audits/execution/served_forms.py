@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from audits.errors import Contradicted
+from audits.errors import Contradicted, shortened
 from audits.execution import pixel_forms
 from audits.execution.server_settings import large_batches, settings
 from audits.models.adapter import NETWORK_ERRORS
@@ -94,7 +94,7 @@ class _Asking:
     def ask_again(self, error: Exception) -> None:
         """Raises what is raised now; otherwise Contradicted, since another form raised an error."""
         self._answers(self.inputs)
-        told = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
+        told = shortened(f"{type(error).__name__}: {error}", _LONGEST)
         raise Contradicted(
             "Expected a model that answers in whatever form images arrive, got answers and, in "
             f"another form, {told}. Take out of the network whatever looks at the bits, the number "
@@ -103,9 +103,9 @@ class _Asking:
 
     def ask_all(self, norm: Norm | None) -> None:
         for form, which, inputs in self._forms(norm):
-            self.expect_same(self._answers(inputs), form, which)
+            self._expect_same(self._answers(inputs), form, which)
         self._ask_between_levels()
-        self.expect_same(self._rows(), "as rows of a larger batch", range(self.few))
+        self._expect_same(self._rows(), "as rows of a larger batch", range(self.few))
         self._ask_channels_last()
         some = range(min(_FEW_OF_BOXES if self.only_classes else _FEW, len(self.images)))
         for form, inside in settings(many=self.is_quick):
@@ -113,7 +113,7 @@ class _Asking:
                 self._ask_tolerantly(self.inputs[: len(some)], form, some)
         for rows, found in large_batches(self.classifier.net, self.inputs, self.seconds):
             which = [row % len(self.inputs) for row in range(rows)]
-            self.expect_same(found, f"in a batch of {rows:,}", which)
+            self._expect_same(found, f"in a batch of {rows:,}", which)
 
     def _forms(self, norm: Norm | None) -> Iterator[tuple[str, Sequence[int], Tensor]]:
         """Inputs with other last bits, and which images they are of."""
@@ -143,20 +143,20 @@ class _Asking:
 
     def _ask_between_levels(self) -> None:
         """Pixels that 8 bits cannot tell. Half a level may change a few classes, and any logit."""
-        few = len(self.images) if self.is_quick else _FEW_BETWEEN
-        some, usual = self.images[:few], self.usual[:few]
+        few = len(self.images) if self.is_quick else min(_FEW_BETWEEN, len(self.images))
+        some = self.images[:few]
         form = "with pixels between the levels of 8 bits"
-        self._expect_alike(usual, pixel_forms.of_more_bits(some), form)
+        found = self._of_images(pixel_forms.of_more_bits(some))
+        self._expect_same(found, form, range(few), moved=_MOVED)
         resized = pixel_forms.resized(some.float()).to(some)
-        inputs = self.classifier.normalised(pixel_forms.rounded(resized))
-        self._expect_alike(self._answers(inputs), resized, "resized as floats")
+        found, usual = map(self._of_images, (resized, pixel_forms.rounded(resized)))
+        self._expect_same(found, "resized as floats", range(few), usual, _MOVED)
         halves = [row.to(_HALVES[i % 2]).to(self.inputs) for i, row in enumerate(self.inputs[:few])]
         found = self._answers(torch.stack(halves))
-        self._expect_same(usual, found, "rounded to half precision", range(len(some)), _MOVED)
+        self._expect_same(found, "rounded to half precision", range(few), moved=_MOVED)
 
-    def _expect_alike(self, usual: Tensor, images: Tensor, form: str) -> None:
-        found = self._answers(self.classifier.normalised(images))
-        self._expect_same(usual, found, form, range(len(images)), _MOVED)
+    def _of_images(self, images: Tensor) -> Tensor:
+        return self._answers(self.classifier.normalised(images))
 
     def _rows(self) -> Tensor:
         """Logits (n, K) of rows of a larger batch, each of which begins behind another one."""
@@ -170,33 +170,32 @@ class _Asking:
         self._ask_tolerantly(last, "with channels last", range(self.few))
 
     def _ask_tolerantly(self, inputs: Tensor, form: str, which: Sequence[int]) -> None:
-        """As `expect_same`, but the network may raise an error."""
+        """As `_expect_same`, but the network may raise an error."""
         try:
             found = self._answers(inputs)
         except NETWORK_ERRORS as error:
             if is_short(error):
                 raise
             return
-        self.expect_same(found, form, which)
+        self._expect_same(found, form, which)
 
     def _answers(self, inputs: Tensor) -> Tensor:
         return _answers(self.classifier, inputs, _AT_ONCE_IF_QUICK if self.is_quick else _AT_ONCE)
 
-    def expect_same(self, found: Tensor, form: str, which: Sequence[int]) -> None:
-        self._expect_same(self.usual, found, form, which)
-
     def _expect_same(
         self,
-        usual: Tensor,
         found: Tensor,
         form: str,
         which: Sequence[int],
+        usual: Tensor | None = None,
         moved: float | None = None,
     ) -> None:
         """Raises Contradicted if row i of `found` is not the answer to the image `which[i]`.
 
-        If a share of the images may be `moved` to another class, classes alone are compared.
+        Answers are compared with `usual`, by default those to the images as the audit asks them. If
+        a share of the images may be `moved` to another class, classes alone are compared.
         """
+        usual = self.usual if usual is None else usual
         asked = sorted(set(which))
         place = {image: row for row, image in enumerate(asked)}
         rows = torch.tensor([place[image] for image in which], device=usual.device)

@@ -213,8 +213,23 @@ def test_a_lie_to_channels_last_is_found(images):
 
 
 def test_an_error_hides_no_lie(images):
-    with pytest.raises(RuntimeError, match="too few"):
+    with pytest.raises(Contradicted, match="in another form, RuntimeError: one image is too few"):
         expect_same_answers(Classifier(Picky()), images, only_classes=False)
+
+
+def test_a_network_that_fails_altogether_is_not_accused(images):
+    class Ending(nn.Module):
+        calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            if self.calls > 6:  # after the answers to the images as they are
+                raise RuntimeError("the device is gone")
+            return x.flatten(1)[:, :10]
+
+    with pytest.raises(RuntimeError, match="the device is gone") as caught:
+        expect_same_answers(Classifier(Ending()), images, only_classes=False)
+    assert not isinstance(caught.value, Contradicted)
 
 
 @pytest.mark.parametrize(
