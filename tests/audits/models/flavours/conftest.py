@@ -1,6 +1,7 @@
 """The digits of scikit-learn as PNG files and arrays, and how a flavour is loaded in a test."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +81,19 @@ def loaded():
         return net
 
     return load
+
+
+@pytest.fixture(scope="session")
+def pipeline_folder(tmp_path_factory):
+    """A pipeline of transformers as MLflow saves it."""
+    import pipelines  # which needs transformers
+
+    folder = tmp_path_factory.mktemp("transformers") / "model"
+    pipelines.save(folder)
+    return folder
+
+
+@pytest.fixture
+def pipeline_copy(pipeline_folder, tmp_path):
+    """A copy of that folder, to be changed."""
+    return Path(shutil.copytree(pipeline_folder, tmp_path / "model"))
