@@ -26,7 +26,6 @@ def _is_quantised(module: nn.Module) -> bool:
     """Whether it is a quantised module, or a graph in which values are rounded to a few bits."""
     if ".quantized" in type(module).__module__:
         return True
-    graph = getattr(module, "graph", None)
-    if not isinstance(graph, fx.Graph):
+    if not isinstance(module, fx.GraphModule):  # a module of TorchScript may raise for its graph
         return False
-    return any(name in str(node.target) for node in graph.nodes for name in _NAMES)
+    return any(name in str(node.target) for node in module.graph.nodes for name in _NAMES)

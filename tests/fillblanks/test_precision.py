@@ -49,6 +49,21 @@ def test_steps_of_8_bits_in_a_graph_are_found():
         assert rounding_of(nn.Sequential(net)).share == 1 / 16
 
 
+def test_a_traced_network_with_parts_that_are_never_called_has_a_rounding_too():
+    class Partly(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head, self.never = nn.Linear(12, 3), nn.Sequential(nn.Linear(12, 3))
+
+        def forward(self, x):
+            return self.head(x)
+
+    traced = torch.jit.trace(Partly(), torch.rand(2, 12))
+    with pytest.raises(RuntimeError, match="forward"):
+        _ = traced.never.graph  # why a module is not asked for what is no graph of fx
+    assert rounding_of(traced).share == 1e-3
+
+
 class Scaling(nn.Module):
     """Answers an image alone with logits that are larger by a share."""
 
