@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 PRELOADED = [
     "audits.execution.preloaded",  # mlflow.pytorch
     "torch.export._trace",  # most of what `torch.export.load` imports, sympy and triton among it
+    "sympy.tensor.tensor",  # imported when shapes with symbols are subtracted
     "pandas",
     "pyarrow.parquet",
     "scipy.stats",

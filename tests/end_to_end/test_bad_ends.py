@@ -53,6 +53,7 @@ class _Normalised(nn.Module):
         return self.head((x - x.mean(0)).flatten(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("net", "reason"),
     [
@@ -103,6 +104,7 @@ def test_an_upload_that_fails_leaves_no_passed(registry, register, demo_config, 
     assert "passed" not in description
 
 
+@pytest.mark.slow
 def test_the_description_keeps_its_words_and_one_block_of_ours(registry, register, demo_config):
     uri, _ = register(_linear(), "m")
     client = mlflow.MlflowClient()

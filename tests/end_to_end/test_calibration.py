@@ -1,6 +1,7 @@
 """Calibration in a whole audit, beside a baseline that gives the same answers."""
 
 import mlflow
+import pytest
 import torch
 from simple_nets import logistic
 from torch import nn
@@ -18,6 +19,7 @@ class _Hotter(nn.Module):
         return self.factor * self.net(images)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_less_sure_than_its_baseline_fails_by_the_brier_score(
     register, registry, tmp_path
 ):

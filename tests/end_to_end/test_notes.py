@@ -24,6 +24,7 @@ def config(shared_registry, register, tmp_path):
     return file
 
 
+@pytest.mark.slow
 def test_a_note_is_printed_once_by_a_dry_run_and_by_a_gate(config):
     old, new = "models:/noted/1", "models:/noted/2"
     policy = config.parent / "policy.yaml"

@@ -29,6 +29,7 @@ def _version():
     return mlflow.MlflowClient().get_model_version("m", "1")
 
 
+@pytest.mark.slow
 def test_of_two_audits_at_once_the_later_one_stands_and_the_other_says_so(config):
     failing = {
         **config,
@@ -48,6 +49,7 @@ def test_of_two_audits_at_once_the_later_one_stands_and_the_other_says_so(config
     assert "Audit passed" not in _version().description
 
 
+@pytest.mark.slow
 def test_an_audit_that_is_interrupted_after_it_was_overtaken_leaves_the_others_verdict(config):
     later = []
 
@@ -63,6 +65,7 @@ def test_an_audit_that_is_interrupted_after_it_was_overtaken_leaves_the_others_v
     assert "interrupted" not in _version().description
 
 
+@pytest.mark.slow
 def test_a_finished_run_of_which_the_version_was_not_told_is_ended_by_the_next(config):
     unsaid = run_audit(parse_config(config)).run_id
     client = mlflow.MlflowClient()
@@ -71,6 +74,7 @@ def test_a_finished_run_of_which_the_version_was_not_told_is_ended_by_the_next(c
     assert client.get_run(unsaid).info.status == "KILLED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tag", ["not JSON", "[]", '{"verdict": "running", "run_id": "gone"}'])
 def test_a_tag_that_somebody_wrote_does_not_stop_an_audit(tag, config):
     mlflow.MlflowClient().set_model_version_tag("m", "1", "audit", tag)
@@ -105,6 +109,7 @@ def test_a_model_that_is_renamed_meanwhile_is_undecided_by_its_new_name(config):
     assert tags["audit.verdict"] == "undecided"
 
 
+@pytest.mark.slow
 def test_data_that_change_under_an_audit_are_no_evidence(config, tmp_path):
     file = tmp_path / "data.npz"
 

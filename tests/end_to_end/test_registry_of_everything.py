@@ -123,6 +123,7 @@ def _rows(lines):
     return [" ".join(row.split()) for row in rows]
 
 
+@pytest.mark.slow
 def test_a_registry_with_nothing_to_audit_is_no_fault(
     registry, asked, config, tmp_path, prefect_api
 ):
@@ -135,6 +136,7 @@ def test_a_registry_with_nothing_to_audit_is_no_fault(
     assert sweep(config, return_state=True).is_completed()
 
 
+@pytest.mark.slow
 def test_a_sweep_of_one_name_takes_what_others_leave_alone(registry, asked, tmp_path, prefect_api):
     of.register("unsigned", of.write(tmp_path / "m", **of.FOREIGN["unsigned"][1]))
     left = "nothing to audit; left alone: 1 pytorch without a signature\n"
@@ -167,6 +169,7 @@ def test_a_version_that_passed_is_looked_at_though_it_looks_foreign_now(
     assert "left alone" not in out
 
 
+@pytest.mark.slow
 def test_odd_and_unreachable_versions_do_not_stop_a_sweep(
     registry, asked, config, tmp_path, monkeypatch
 ):

@@ -41,6 +41,7 @@ def audited(shared_registry, register, tmp_path_factory):
     return result, mlflow.get_run(result.run_id)
 
 
+@pytest.mark.slow
 def test_the_note_of_the_run_is_the_block_of_the_version(audited):
     result, run = audited
     version = mlflow.MlflowClient().get_model_version("m", "2")
@@ -154,6 +155,7 @@ def test_a_run_without_a_parameter_is_not_complete(logged_again, payload):
         read_back(*logged_again("", parameters))
 
 
+@pytest.mark.slow
 def test_tags_are_short_and_say_verdict_date_and_run(audited):
     result, run = audited
     client = mlflow.MlflowClient()

@@ -58,6 +58,7 @@ def _table(run):
     return pd.read_csv(folder, index_col="value")
 
 
+@pytest.mark.slow
 def test_a_broken_camera_fails_the_audit_and_is_named(config, manifest, tmp_path):
     result = run_audit(parse_config(config))
     assert result.verdict.word == "failed"

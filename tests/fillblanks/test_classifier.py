@@ -278,6 +278,7 @@ def test_a_network_without_weights_is_taken_in_the_default_dtype():
     assert fill.masked.dtype == torch.get_default_dtype()
 
 
+@pytest.mark.slow
 def test_importing_the_method_imports_no_registry_scheduler_or_data_library():
     code = (
         "import fillblanks, sys;"

@@ -80,6 +80,7 @@ def test_undecided_does_not_look_like_failed(changes, name, kind, prefect_api, c
     assert result.verdict.word == name.lower()
 
 
+@pytest.mark.slow
 def test_a_server_of_mlflow_is_linked(prefect_api, config):
     result = audited(parse_config({**config, "baseline": None}))
     show(result, "https://me:secret@host/mlflow")

@@ -3,6 +3,7 @@
 import time
 
 import planned_nets
+import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.sorting import TaskRunSort
 
@@ -31,6 +32,7 @@ def _runs():
         return {run.id: run.name for run in client.read_task_runs(sort=newest)}
 
 
+@pytest.mark.slow
 def test_no_task_is_started_after_a_unit_of_its_check_has_failed(
     prefect_api, registry, register, demo_config
 ):

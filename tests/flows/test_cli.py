@@ -121,6 +121,7 @@ def test_the_model_of_the_config_is_taken_if_none_is_typed(told, config):
     assert "another" not in stderr
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_passes_and_records_nothing(told, config):
     file = config()
     code, stdout, stderr = told("audit", "models:/m/latest", "--config", file, "--dry-run")
@@ -152,6 +153,7 @@ def test_help_does_not_load_what_it_does_not_need():
     assert done.stdout.splitlines()[-1] == "set()"
 
 
+@pytest.mark.slow
 def test_lists_need_no_torch_and_the_process_of_a_model_no_torchvision():
     code = (
         "import sys\n"

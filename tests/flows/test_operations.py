@@ -82,6 +82,7 @@ def test_the_gate_says_last_which_condition_decided(here, config, tmp_path):
     assert summary.read_text().count("### m v1: failed") == 2
 
 
+@pytest.mark.slow
 def test_a_gate_that_cannot_be_had_is_undecided_in_every_form(here, tmp_path, monkeypatch):
     summary = tmp_path / "summary.md"
     command = ["gate", "models:/m/9", "--baseline", "models:/m/1", "--summary", summary]
@@ -158,6 +159,7 @@ def test_the_github_workflow_of_the_docs_gates_and_promotes(served, register, co
     ]
 
 
+@pytest.mark.slow
 def test_history_compare_policy_and_prune_print_what_they_found(here, config, tmp_path):
     file = config(policy=_policy(0.0), **_PERFORMANCE)
     assert here("audit", "models:/m/1", "--config", file)[0] == 0
@@ -207,6 +209,7 @@ def test_serving_needs_a_prefect_server(told, config):
     assert "Expected a Prefect server" in stderr
 
 
+@pytest.mark.slow
 def test_show_writes_the_report_of_an_audit_and_an_index_of_the_registry(here, config, tmp_path):
     file = config(policy=_policy(0.0), **_PERFORMANCE)
     assert here("audit", "models:/m/1", "--config", file)[0] == 0

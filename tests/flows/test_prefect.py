@@ -233,6 +233,7 @@ def test_evidence_and_words_are_the_same_without_prefect(plainly, typed, config,
 _AWAY = f"Expected a Prefect server at {_NOBODY}, got no answer (ConnectError"
 
 
+@pytest.mark.slow
 def test_a_server_that_the_user_names_and_that_is_away_is_an_error(told, config):
     file = config(policy=_policy(), **_PERFORMANCE)
     with temporary_settings({PREFECT_API_URL: _NOBODY}):

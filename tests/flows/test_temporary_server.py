@@ -3,6 +3,7 @@
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_SERVER_EPHEMERAL_ENABLED,
@@ -31,6 +32,7 @@ class _Stranger(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_a_stranger_on_the_port_is_not_taken_for_the_server(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), _Stranger) as stranger:

@@ -70,6 +70,7 @@ def evidence(audit):
     return evidence_of(GRID, audit)
 
 
+@pytest.mark.slow
 def test_there_is_a_row_for_every_cell_and_every_t(evidence):
     table = evidence.tables["cells"]
     wanted = set(product(*(map(str, getattr(GRID, name)) for name in AXES)))
@@ -157,6 +158,7 @@ def test_the_pictures_are_a_map_and_a_grid_for_each_update_and_t(evidence):
         assert all(p.image.dtype == np.uint8 and p.image.ndim == 3 and not p.small for p in steps)
 
 
+@pytest.mark.slow
 def test_cuts_do_not_change_the_table(audit, evidence, monkeypatch):
     monkeypatch.setattr(Ablation, "_images_of", lambda *_: 5)
     cut = evidence_of(GRID, audit)
@@ -222,6 +224,7 @@ def test_another_grid_takes_the_cells_it_shares_from_the_store(session_of):
         assert len(session.conclude(second).tables["cells"]) == 2
 
 
+@pytest.mark.slow
 def test_an_audit_records_the_table_and_the_pictures(register, registry, tmp_path):
     torch.manual_seed(0)
     uri, _ = register(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), "m")

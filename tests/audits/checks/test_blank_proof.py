@@ -134,6 +134,7 @@ def test_random_fills_and_attacks_are_the_same_in_both_checks(audit, parts):
     assert set(evidence.tables["cases"]["known"]) <= {"broken", "no break"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("near", [0.5, 1e-3])
 def test_a_trigger_in_one_corner_of_the_blank_is_never_proven_away(near):
     check = PROOF.model_copy(update={"images": 3, "blanks": 49})
@@ -146,6 +147,7 @@ def test_a_trigger_in_one_corner_of_the_blank_is_never_proven_away(near):
     assert (states[blank == 48] == State.PROVEN).any(), "other blanks can be proven"
 
 
+@pytest.mark.slow
 def test_seeds_draw_other_blanks_and_chunks_change_no_conclusion(audit, parts, found):
     other = _audit(_net(), chunk=7, constant=False)
     again = PROOF.conclude(other, [PROOF.measure(other, unit) for unit in PROOF.units(other)])

@@ -106,11 +106,13 @@ def test_the_first_concept_of_the_marked_class_is_the_mark(found):
     assert all(metric.bounds is None for metric in found.metrics.values())
 
 
+@pytest.mark.slow
 def test_a_network_that_has_not_learnt_the_mark_has_no_lift():
     clean = measured.evidence_of(CHECK, _audit(Marked(0.0)))
     assert _of(clean, "transplant_lift").high < 0.5
 
 
+@pytest.mark.slow
 def test_without_the_mark_in_the_audits_images_it_cannot_be_found():
     unseen = measured.evidence_of(CHECK, _audit(Marked(150.0), marked=False))
     assert _of(unseen, "transplant_lift").high < 0.5

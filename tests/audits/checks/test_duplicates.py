@@ -259,6 +259,7 @@ def test_a_training_set_that_is_not_there_is_one_line_before_anything_is_recorde
     assert mlflow.get_experiment_by_name(f"none {place}") is None
 
 
+@pytest.mark.slow
 def test_an_audit_with_a_training_set_finds_the_leak_and_is_judged(uri, tmp_path):
     train = load(Digits(split="test")).tensor(range(40))[:, 0].numpy()
     np.savez(tmp_path / "train.npz", x=train, y=np.zeros(40, int))

@@ -280,6 +280,7 @@ def test_sizes_are_settled_by_the_image_and_settled_checks_can_be_read_again():
         assert EvidenceMaps.model_validate(check.model_dump()) == check
 
 
+@pytest.mark.slow
 def test_units_say_how_many_passes_they_take():
     audit = _audit(Quadrant())
     for check in METHODS.values():

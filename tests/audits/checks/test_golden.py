@@ -32,7 +32,15 @@ OTHER_INTERVALS = ("f1_macro", "f1_weighted", "lift", "acceptance_rate", "stabil
 _ROUNDING = 1e-4
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+# Checks that take seconds here.
+_SLOW = {"random_fill_second_order", "random_fill_otherwise", "blank_proof", "ablation"}
+
+
+def _param(check):
+    return pytest.param(check, id=check.name, marks=[pytest.mark.slow] * (check.name in _SLOW))
+
+
+@pytest.mark.parametrize("check", map(_param, CHECKS))
 def test_figures_are_those_of_the_version(check):
     found, wanted = figures_of(check), GOLDEN[check.name]
     assert found["version"] == wanted["version"], "write golden.json anew: see golden.py"
@@ -49,6 +57,7 @@ def test_every_check_of_ours_is_pinned():
     assert GOLDEN.keys() == {check.name for check in CHECKS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", THEN)
 def test_the_rooms_have_changed_no_figure(name):
     found = evidence_of(THEN[name], fixed_classifier()).estimates

@@ -67,6 +67,7 @@ def found():
     return measured.evidence_of(CHECK, _audit(Planted()))
 
 
+@pytest.mark.slow
 def test_class_place_and_pattern_of_the_trigger_are_found(found):
     estimates = {name: metric.estimate for name, metric in found.metrics.items()}
     assert estimates["margin"].low > 1
@@ -101,6 +102,7 @@ def test_a_network_without_a_trigger_is_not_accused():
     assert clean.metrics["rate"].estimate.value < 0.9
 
 
+@pytest.mark.slow
 def test_a_reference_without_the_trigger_cannot_be_turned_as_well():
     check = PlantedDefect(patch_size=3, confirm=40, classes=5).settled(SHAPE)
     evidence = measured.evidence_of(check, _audit(Planted(), reference=logistic()))
@@ -194,6 +196,7 @@ def test_the_interval_of_the_margin_holds_the_true_one_in_95_of_100_draws():
     assert np.isfinite([sure.low, sure.high]).all()
 
 
+@pytest.mark.slow
 def test_chunks_change_no_figure_and_seeds_change_the_draws(found):
     check = CHECK.model_copy(update={"classes": 4})
     one, other = (measured.evidence_of(check, _audit(Planted(), chunk=c)) for c in (64, 7))

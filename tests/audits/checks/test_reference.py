@@ -95,12 +95,14 @@ class _Warmed(nn.Module):
         return self.net(images) / self.temperature + self.bias
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_model_with_another_temperature_is_no_reference(two, register, tmp_path):
     copy, _ = register(_Warmed(linear(0)), "copy")
     reason = run_audit(config_of(two[0], copy, tmp_path)).verdict.reason
     assert reason.startswith("Expected another model under reference")
 
 
+@pytest.mark.slow
 def test_a_reference_has_the_same_classes(two, register, tmp_path):
     with_eleven, _ = register(linear(2, classes=11), "eleven")
     reason = run_audit(config_of(two[0], with_eleven, tmp_path)).verdict.reason
@@ -114,6 +116,7 @@ def test_a_reference_has_its_classes_in_the_same_order(two, tmp_path):
     assert reason.startswith("Expected a reference with the classes of the audited model in the")
 
 
+@pytest.mark.slow
 def test_a_pickled_reference_is_loaded_only_where_its_file_was_reviewed(two, register, tmp_path):
     pickled, sha256 = register(linear(2), "pickled", pickled=True)
     reason = run_audit(config_of(two[0], pickled, tmp_path)).verdict.reason

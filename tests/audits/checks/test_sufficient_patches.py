@@ -325,6 +325,7 @@ def learned():
     return audit, measured.evidence_of(LEARNED, audit)
 
 
+@pytest.mark.slow
 def test_learned_gates_put_the_decisive_patch_first_in_images_that_are_judged(learned):
     _, found = learned
     assert (_of(found, "share").value, _of(found, "share").n) == (1 / 64, 30)
@@ -333,6 +334,7 @@ def test_learned_gates_put_the_decisive_patch_first_in_images_that_are_judged(le
     assert {picture.seen.label for picture in found.pictures} == {0, 1}
 
 
+@pytest.mark.slow
 def test_a_pt2_has_the_learned_gates_of_its_module(learned):
     audit, found = learned
     given = (torch.zeros(2, 1, SIDE, SIDE),)

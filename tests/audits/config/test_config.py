@@ -74,6 +74,7 @@ _letters = st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"])
 _names = st.text(_letters.filter(str.isprintable), max_size=256).filter(str.strip)
 
 
+@pytest.mark.slow
 @given(name=_names, bound=st.floats(-1e6, 1e6))
 def test_any_text_and_any_number_survives_the_yaml(name, bound):
     values = {**LEAST, "experiment": name, "preprocessing": {"mean": [bound], "range": "0-255"}}

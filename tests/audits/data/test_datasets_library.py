@@ -115,6 +115,7 @@ for path in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_a_library_that_is_not_installed_is_one_line(layouts):
     done = _run(_WITHOUT, *layouts)
     assert done.returncode == 0, done.stderr

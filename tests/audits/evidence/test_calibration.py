@@ -88,6 +88,7 @@ def test_five_images_that_are_right_and_sure_prove_nothing():
     assert found.error.high > 0.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("surer", [0.0, 0.05, 0.15])
 def test_the_interval_covers_the_true_error(surer):
     confidence, _, _ = _drawn(200_000, seed=9)

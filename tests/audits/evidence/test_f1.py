@@ -85,6 +85,7 @@ def test_images_without_a_true_class_are_misses_in_every_score():
     assert all(estimate.value < 1 for estimate in scores(truth, predicted).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("average", ["macro", "weighted"])
 def test_the_bootstrap_is_that_of_images_resampled_within_each_class(answers, average):
     truth, predicted = answers
@@ -169,6 +170,7 @@ def confusions(draw):
     return draw(column), draw(column), draw(column)
 
 
+@pytest.mark.slow
 @given(confusions(), st.sampled_from(["macro", "weighted"]))
 def test_every_interval_holds_its_value_and_keeps_its_bounds(confusion, average):
     truth, a, b = confusion

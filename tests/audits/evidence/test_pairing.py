@@ -49,6 +49,7 @@ def test_exchanging_the_models_mirrors_the_interval():
     assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_true_difference_as_often_as_it_says():
     random = np.random.default_rng(0)
     shares, n, held = [0.7, 0.12, 0.06, 0.12], 80, 0

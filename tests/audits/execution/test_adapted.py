@@ -60,6 +60,7 @@ def plain_figures(net, shared_registry, register, tmp_path_factory):
     return figures(result)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "pickled"),
     [
@@ -78,6 +79,7 @@ def test_figures_are_those_of_the_plain_logits(kind, pickled, net, config_of, pl
     assert result.setting["model"]["outputs"] != asdict(Form())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [nets.Detached, nets.Classes, nets.Box])
 def test_a_check_that_cannot_run_blocks_none_that_can(kind, net, config_of, plain_figures):
     config = config_of(kind(net), CHECKS, engine={"precision": "bfloat16"})
@@ -99,6 +101,7 @@ def test_a_check_that_cannot_run_blocks_none_that_can(kind, net, config_of, plai
     assert "left    0 passes" in told
 
 
+@pytest.mark.slow
 def test_a_borrowed_gradient_does_not_pass(net, config_of):
     config = config_of(nets.Borrowing(net, logistic(noise=0.3)), CHECKS, pickled=False)
     result = run_audit(config)

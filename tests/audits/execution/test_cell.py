@@ -71,6 +71,7 @@ def test_a_model_that_pries_gets_nowhere_in_its_cell(pried, told):
     assert pried(confined=True) == {"own"}
 
 
+@pytest.mark.slow
 def test_the_same_model_gets_everything_out_of_a_cell(pried):
     found = pried(confined=False)
     assert found >= {"variable", "parent", "network", "folder", "elsewhere", "own"}
@@ -168,6 +169,7 @@ def test_a_path_below_the_home_is_found_in_the_cell(config_of, monkeypatch, tmp_
     assert result.evidence[0].status == "ok"
 
 
+@pytest.mark.slow
 def test_a_layout_of_the_datasets_library_is_read_in_the_cell(config_of, told, tmp_path):
     pytest.importorskip("datasets")
     if not (told.network and told.files):

@@ -122,6 +122,7 @@ print(ordinary.passes(2))
 """
 
 
+@pytest.mark.slow
 def test_libraries_are_imported_in_the_cell_if_they_were_not_before(tmp_path):
     told = subprocess.run(
         [sys.executable, "-c", _FROM_NOTHING, tmp_path],

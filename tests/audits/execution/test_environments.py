@@ -66,6 +66,7 @@ def _wheel(folder: Path, release: str) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_the_process_sees_the_models_release_and_the_auditors_other_packages(kind):
     import layered_example
 
@@ -85,6 +86,7 @@ def test_the_process_sees_the_models_release_and_the_auditors_other_packages(kin
     assert found == plain, "the cell holds less in another environment"
 
 
+@pytest.mark.slow
 @needs_bubblewrap
 def test_bubblewrap_starts_the_python_of_an_environment(kind):
     python = environments.built(kind, [f"{_PACKAGE}==2.0"])
@@ -97,6 +99,7 @@ def test_bubblewrap_starts_the_python_of_an_environment(kind):
     assert found.reading
 
 
+@pytest.mark.slow
 def test_an_environment_is_built_once_and_an_interrupted_one_again(kind, monkeypatch):
     commands = []
     run = subprocess.run

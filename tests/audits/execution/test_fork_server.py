@@ -45,6 +45,7 @@ def test_a_worker_has_environment_path_and_folder_of_the_moment(forks, monkeypat
         assert worker.call(only_here.word, seconds=60) == "found"
 
 
+@pytest.mark.slow
 def test_a_worker_is_spawned_if_the_threads_are_others_now(forks, other_threads, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", str(other_threads))
     assert not fork_server.start()
@@ -151,6 +152,7 @@ def _deep(folder):
     return deep
 
 
+@pytest.mark.slow
 def test_the_server_is_deaf_to_interrupts_and_ends_with_its_program(forks, tmp_path):
     """Its temporary folder is so deep that an address in it is too long for a socket."""
     deep = _deep(tmp_path)

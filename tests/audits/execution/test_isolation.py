@@ -83,6 +83,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @needs_bubblewrap
 def test_nothing_of_bubblewrap_outlives_a_parent_that_is_killed(tmp_path):
     script = tmp_path / "script.py"
@@ -188,6 +189,7 @@ def without(config_of):
     return config, config.model_copy(update={"isolation": "process"})
 
 
+@pytest.mark.slow
 def test_an_audit_without_isolation_says_so_wherever_its_verdict_is(without, capsys, tmp_path):
     config, _ = without
     result = run_audit(config)
@@ -226,6 +228,7 @@ def test_a_process_without_isolation_has_what_the_user_has(without, monkeypatch)
         assert worker.call(held, seconds=120, cell=cell) is None
 
 
+@pytest.mark.slow
 def test_an_isolated_audit_takes_nothing_that_was_measured_without(without, monkeypatch):
     config, isolated = without
     first = run_audit(config)
@@ -249,6 +252,7 @@ def test_a_model_that_cannot_be_opened_without_isolation_is_told_with_both(confi
     assert result.verdict.reason.startswith(f"{WITHOUT} Expected")
 
 
+@pytest.mark.slow
 def test_a_config_in_mlflow_takes_no_isolation_away(config_of):
     config = config_of(logistic(), CHECKS, pickled=False, isolation="none", policy=POLICY)
     run_audit(config)

@@ -60,6 +60,7 @@ def _measure(session, name):
         session.measure(check, unit)
 
 
+@pytest.mark.slow
 def test_a_short_audit_takes_the_default_and_what_is_fixed(config_of):
     config = config_of(planned_nets.Linear(), [PERFORMANCE, FEW])
     with open_session(config) as session:
@@ -125,6 +126,7 @@ def test_a_model_that_cannot_be_tuned_is_audited_all_the_same(config_of):
         _measure(session, "few")
 
 
+@pytest.mark.slow
 def test_a_precision_that_was_reduced_by_hand_is_compared_in_a_short_audit_too(config_of):
     config = config_of(_fitted(planned_nets.Linear()), [FEW], engine={"precision": "bfloat16"})
     with open_session(config) as session:
@@ -200,6 +202,7 @@ def test_an_audit_that_runs_out_of_memory_goes_on_with_half_the_chunk(config_of,
     assert lines[-1].startswith("left    0 passes, about 0 s, ")
 
 
+@pytest.mark.slow
 def test_an_audit_killed_while_it_made_its_plan_smaller_goes_on(config_of):
     config = config_of(planned_nets.Narrow(rows=4), [FEW], engine={"chunk": 16})
     with open_session(config) as session:

@@ -37,6 +37,7 @@ def test_a_preview_tells_plan_and_cost_and_records_nothing(config_of):
 RUNS = "a model that runs, but"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "check", "message"),
     [
@@ -58,6 +59,7 @@ def test_a_preview_of_a_model_that_does_not_run_says_so_in_one_line(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_preview_tries_neighbours_of_the_contract_whether_or_not_a_check_does(config_of):
     config = config_of(simple_nets.logistic(), [PERFORMANCE])
     table = [line for line in preview(config).splitlines() if line.startswith("doctor ")]

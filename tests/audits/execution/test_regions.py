@@ -23,6 +23,7 @@ def folders(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_an_audit_reads_masks_in_the_process_of_the_model(folders, config_of, monkeypatch):
     monkeypatch.chdir(folders)
     check = {"kind": "evidence", "draws": 32, "regions": "masks"}

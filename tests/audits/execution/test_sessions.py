@@ -49,6 +49,7 @@ def _with_processes(config):
     return result, set(seen.values())
 
 
+@pytest.mark.slow
 def test_model_and_baseline_have_a_process_each(pair):
     config = pair(planned_nets.Linear(), planned_nets.Linear(), pickled=False)
     result, processes = _with_processes(config)
@@ -59,6 +60,7 @@ def test_model_and_baseline_have_a_process_each(pair):
     assert "accuracy_drop" in result.evidence[0].estimates
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crashing", ["model", "baseline"])
 def test_a_crash_of_one_model_does_not_spoil_the_other(crashing, pair):
     nets = {"model": planned_nets.Linear(), "baseline": planned_nets.Linear(), crashing: Crashing()}
@@ -83,6 +85,7 @@ def test_a_model_that_was_closed_is_opened_again(config_of):
         assert session.conclude(session.check("performance")).status == "ok"
 
 
+@pytest.mark.slow
 def test_two_audits_that_share_a_worker_take_turns(config_of):
     one = config_of(planned_nets.Linear(), [PERFORMANCE])
     other = config_of(planned_nets.Linear(), [PERFORMANCE])
@@ -133,6 +136,7 @@ def _same_evidence(one, other):
     assert one.notes == other.notes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", [planned_nets.Linear(), planned_nets.Narrow(rows=8)])
 def test_units_in_threads_give_the_same_evidence(net, config_of, tmp_path):
     """The second network runs out of memory, so that the plan changes while threads wait."""
@@ -153,6 +157,7 @@ _TOLD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # the check is not registered
 def test_bad_evidence_of_a_check_is_its_error_and_the_next_check_goes_on(config_of):
     config = config_of(planned_nets.Linear(), [PERFORMANCE])

@@ -60,6 +60,7 @@ def test_an_audit_compares_the_model_with_its_other_versions(three, tmp_path):
     assert len(fewer.evidence[0].tables["versions"]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "told"),
     [

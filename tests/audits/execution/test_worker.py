@@ -171,6 +171,7 @@ def test_leaving_the_context_ends_the_calls_of_other_threads_and_refuses_new_one
             worker.call(os.getpid, seconds=60)
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_be_started_is_a_failure_and_the_next_one_can():
     """The program tries each number of files that it may open."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -215,6 +216,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_the_processes_end_with_their_parent_even_when_that_is_killed(tmp_path):
     """One process sleeps, the other spins in C."""
     script = tmp_path / "parent.py"

@@ -80,6 +80,7 @@ def test_a_network_of_timm_answers_the_same(name, tmp_path):
     _expect_same(timm.create_model(name, **_TIMM[name]), 224, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ViT", "Swin"])
 def test_a_network_of_transformers_answers_the_same(name, tmp_path):
     transformers = pytest.importorskip("transformers")

@@ -73,6 +73,7 @@ def test_a_few_of_many_are_spread_from_the_first_to_the_last():
     assert spread(9, 5) == [0, 2, 4, 6, 8]
 
 
+@pytest.mark.slow
 def test_the_contact_sheet_has_a_row_an_image_from_the_photograph_to_the_other_class():
     gaps = (3.0, 1.0, 2.0, 8.0, 7.0, 6.0, 5.0, 4.0)  # classes 1, 2, 0, 7, 6, 5, 4, 3 in order
     sheet = contact_sheet([completion(8, gaps=gaps)], "m v1: passed", CLASSES)

@@ -44,6 +44,7 @@ def _place(sheet, colour):
     return tuple(int(side) for side in box)
 
 
+@pytest.mark.slow
 def test_the_sheet_has_a_column_a_slider_and_a_row_a_step_in_blocks_below_each_other():
     sheet = contact_sheet([_evidence(0, 10, 6), _evidence(1, 10, 5)], "digits v3: passed")
     places = {

@@ -3,6 +3,7 @@
 from datetime import date
 
 import numpy as np
+import pytest
 
 from audits.config.policy import Condition, Policy
 from audits.evidence.intervals import proportion
@@ -38,6 +39,7 @@ def test_one_of_many_conditions_fails_only_if_chance_does_not_explain_it(evidenc
     assert [j.outcome for j in both.judgements].count("failed") == 1
 
 
+@pytest.mark.slow
 def test_a_good_model_at_seven_bounds_is_rarely_failed(evidence_of):
     """The true values of seven figures are on the bound; each figure has 450 images."""
     names = [f"m{number}" for number in range(7)]

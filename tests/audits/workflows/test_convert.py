@@ -36,6 +36,7 @@ def _loaded(uri, tmp_path):
     return mlflow.pytorch.load_model(uri, dst_path=str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_pickle_becomes_a_pt2_that_needs_no_trust(shared_registry, register, tmp_path):
     net = logistic()
     uri, sha256 = register(net, "pickled", pickled=True)
@@ -77,6 +78,7 @@ if os.getpid() != tests:  # a copy is made here too
         return exec, (self.CODE, {"tests": os.getpid()})
 
 
+@pytest.mark.slow
 def test_the_process_of_the_model_has_ended_when_the_pt2_is_looked_at(
     shared_registry, register, monkeypatch
 ):
@@ -98,6 +100,7 @@ def test_the_process_of_the_model_has_ended_when_the_pt2_is_looked_at(
     assert first == second
 
 
+@pytest.mark.slow
 def test_probabilities_become_logits_and_the_batch_is_free(shared_registry, register, tmp_path):
     net = logistic()
     uri, _ = register(adapted_nets.Softmax(net), "probable")
@@ -109,6 +112,7 @@ def test_probabilities_become_logits_and_the_batch_is_free(shared_registry, regi
     torch.testing.assert_close(found(torch.from_numpy(x)), wanted, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrapped", [False, True], ids=["plain", "probabilities"])
 def test_torchscript_becomes_a_pt2(wrapped, shared_registry, register):
     net = adapted_nets.Softmax(logistic()) if wrapped else logistic()
@@ -119,6 +123,7 @@ def test_torchscript_becomes_a_pt2(wrapped, shared_registry, register):
     assert not inspect(Path(mlflow.artifacts.download_artifacts(done.uri)), Preprocessing()).trusted
 
 
+@pytest.mark.slow
 def test_a_contract_with_open_questions_is_not_made_to_look_named(shared_registry, register):
     net, name = logistic(), "nameless"
     with mlflow.start_run():

@@ -28,6 +28,7 @@ def _asked(model, **options):
     return needed.value.args[0]
 
 
+@pytest.mark.slow
 def test_an_audit_that_would_come_out_the_same_is_used(config):
     first = ask(config(SIMILAR))
     again = ask(config(SIMILAR), audit=never)
@@ -78,6 +79,7 @@ def test_the_default_policy_keeps_the_coverage_that_was_asked_for(config):
         gate(SIMILAR, config=config(SIMILAR), policy=Policy(), audit=never)
 
 
+@pytest.mark.slow
 def test_the_baselines_own_audit_is_used_where_there_is_one(config):
     audit(config(GOOD, baseline=None, policy={}))
     seen = []

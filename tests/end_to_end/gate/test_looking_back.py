@@ -15,6 +15,7 @@ from audits.workflows.compare import audit_of, compare
 from flows.cli import main
 
 
+@pytest.mark.slow
 def test_history_lists_audits_with_the_alias_of_then(config):
     client = mlflow.MlflowClient()
     client.set_registered_model_alias("digits", "then", "1")
@@ -29,6 +30,7 @@ def test_history_lists_audits_with_the_alias_of_then(config):
         history("digit_", "audits")
 
 
+@pytest.mark.slow
 def test_compare_puts_two_audits_side_by_side_in_pairs(config):
     first = audit(config(GOOD, baseline=None, policy={}))
     second = audit(config(WORSE, policy={}))
@@ -60,6 +62,7 @@ def _link(page):
     return found
 
 
+@pytest.mark.slow
 def test_each_of_the_two_has_a_page_that_says_which_it_is_and_the_verdict_of_the_other(decided):
     own = load_text(f"runs:/{decided.run_id}/report.html")
     other = load_text(f"runs:/{decided.run_id}/report_baseline.html")

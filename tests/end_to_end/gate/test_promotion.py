@@ -40,6 +40,7 @@ def test_a_worse_version_fails_on_the_drop_and_nothing_is_promoted(config):
     assert client.get_model_version_by_alias("digits", "stable").version == 1
 
 
+@pytest.mark.slow
 def test_an_alias_that_was_moved_meanwhile_is_left_where_it_is(config):
     client = mlflow.MlflowClient()
     client.set_registered_model_alias("digits", "contested", "1")
@@ -76,6 +77,7 @@ def test_a_promotion_is_told_by_where_the_alias_is(lost, word, config, monkeypat
     assert bool(decision.promotion) == (word == "passed")
 
 
+@pytest.mark.slow
 def test_weights_that_were_exchanged_after_the_audit_are_not_promoted(config):
     client = mlflow.MlflowClient()
     client.set_registered_model_alias("digits", "safe", "1")
@@ -109,6 +111,7 @@ def test_a_promotion_over_a_version_that_was_not_compared_with_says_so(config, c
     assert "other is on v2, with which digits v3 is not compared" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_promotion_asks_the_registry_once_and_for_files_twice(config, monkeypatch):
     """Counts the requests to MLflow."""
     client = mlflow.MlflowClient()
@@ -202,6 +205,7 @@ def test_no_policy_is_written_from_a_verdict_that_covers_only_a_part(config):
         policy_of(SIMILAR)
 
 
+@pytest.mark.slow
 def test_a_waived_failure_of_fills_is_not_promoted_and_starts_no_policy(config):
     least = {"metric": "progressive_fill/accuracy", "min": 0.999}
     waiver = {"condition": "progressive_fill/accuracy >= 0.999", "reason": "known"}

@@ -80,6 +80,7 @@ def _config(liar, store, **changes):
     }
 
 
+@pytest.mark.slow
 def test_a_model_that_was_caught_gets_no_second_try(liar, tmp_path):
     config = _config(liar, tmp_path / "store", experiment="first")
     first = audit(config)
@@ -135,6 +136,7 @@ def test_a_model_that_was_caught_when_it_was_opened_gets_no_second_try(
     assert again.verdict.reason.endswith(f"may delete {file}.")
 
 
+@pytest.mark.slow
 def test_a_reference_that_changes_has_no_other_model_refused(shared_registry, register, tmp_path):
     honest = logistic()
     judged, _ = register(honest, "judged")
@@ -157,6 +159,7 @@ def test_a_reference_that_changes_has_no_other_model_refused(shared_registry, re
     assert audit(config).verdict.word == "passed"
 
 
+@pytest.mark.slow
 def test_an_error_for_an_image_alone_gets_no_second_try(shared_registry, register, tmp_path):
     images = load(Digits())
     tried = images.tensor(images.sampled_order(0)[:64])  # when the model is opened

@@ -24,6 +24,7 @@ def _notes(run_id):
     ]
 
 
+@pytest.mark.slow
 def test_both_models_are_measured_on_one_sample_that_is_new_each_time(config):
     secret = config(SIMILAR, data=SECRET)
     first, second = (ask(secret, fresh=True) for _ in range(2))
@@ -36,6 +37,7 @@ def test_both_models_are_measured_on_one_sample_that_is_new_each_time(config):
     assert one.evidence[0].metrics["accuracy"].drop.n == 200
 
 
+@pytest.mark.slow
 def test_an_audit_on_a_secret_sample_is_used_until_something_else_changes(config):
     secret = config(SIMILAR, data=SECRET)
     first = ask(secret, fresh=True)
@@ -50,6 +52,7 @@ def test_an_audit_on_a_secret_sample_is_used_until_something_else_changes(config
         ask(secret | {"seed": 3}, audit=never)
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_an_audit_that_is_no_secret_one_then(config):
     secret = config(SIMILAR, data=SECRET)
     first = audit(secret)

@@ -107,6 +107,7 @@ def after_edits(config):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", EDITS)
 def test_a_folder_that_was_edited_after_the_audit_is_not_promoted(change, after_edits):
     decision, version_of_alias = after_edits[change]
@@ -116,6 +117,7 @@ def test_a_folder_that_was_edited_after_the_audit_is_not_promoted(change, after_
     assert version_of_alias == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [_other_loader, _other_data])
 def test_an_audit_from_before_the_edit_does_not_count_for_the_gate(change, config, stored, client):
     assert audit(config(SIMILAR)).verdict.word == "passed"
@@ -132,6 +134,7 @@ def test_an_audit_from_before_the_edit_does_not_count_for_the_gate(change, confi
     assert client.get_model_version_by_alias("digits", "before").version == 1
 
 
+@pytest.mark.slow
 def test_a_config_that_says_which_flavour_is_served_has_that_one_audited(config, stored):
     _other_data(stored)
     result = audit(config(SIMILAR, served="pytorch"))
@@ -147,6 +150,7 @@ def test_a_config_that_says_which_flavour_is_served_has_that_one_audited(config,
     assert {"MLmodel", "data/model.pt2", "other/model.pt2"} < set(found.model_files)
 
 
+@pytest.mark.slow
 def test_another_flavours_folder_gives_other_parts_of_the_store(config, stored):
     first = audit(config(SIMILAR))
     _note(stored)

@@ -19,6 +19,7 @@ def _matrix(layer, shape):
     return found
 
 
+@pytest.mark.slow
 def test_the_constant_of_a_chain_is_the_product_of_the_norms(nets, provers):
     net = nets["plain"].net
     norms = [
@@ -42,6 +43,7 @@ def test_other_graphs_than_chains_have_none(provers):
     assert lipschitz(provers["pooled"].program) is None
 
 
+@pytest.mark.slow
 def test_no_image_within_the_radius_has_another_answer():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Flatten(), nn.Linear(9, 9), nn.ReLU(), nn.Linear(9, 3)).double()

@@ -72,6 +72,7 @@ def test_of_a_linear_network_the_bound_is_the_smallest_margin():
     assert bound.ibp <= bound.crown
 
 
+@pytest.mark.slow
 def test_of_a_tiny_network_no_fill_of_a_fine_grid_is_below_the_bound():
     grid = torch.linspace(0, 1, 41)
     fills = torch.tensor(list(itertools.product(grid.tolist(), repeat=2))).double()

@@ -68,6 +68,7 @@ def test_a_convolutional_network_is_cut_behind_its_last_block():
     _expect_same(net, found, 8)
 
 
+@pytest.mark.slow
 def test_tokens_are_cut_where_the_logits_still_depend_on_places():
     net = _made(_vit, 16, 4, 2, 2, 16)
     found = cut(net, torch.rand(2, 3, 16, 16))
@@ -90,6 +91,7 @@ def test_a_pt2_is_cut_as_the_module_is():
     _expect_same(net, found, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make", [_flattening, lambda: _vit(16, 4, 2, 2, 16)], ids=["map", "tokens"]
 )
@@ -116,6 +118,7 @@ def test_a_half_leaves_what_it_is_given_as_it_was():
         assert torch.equal(values, kept), node.name
 
 
+@pytest.mark.slow
 def test_a_node_inside_a_residual_block_is_refused():
     net, images = _made(Residual), torch.rand(2, 3, 8, 8)
     graph = graph_of(net, images)
@@ -130,6 +133,7 @@ def test_a_node_inside_a_residual_block_is_refused():
             cut(net, images, at=name)
 
 
+@pytest.mark.slow
 def test_a_named_node_is_taken_and_one_without_places_is_refused():
     net, images = _made(Residual), torch.rand(2, 3, 8, 8)
     assert cut(net, images, at="relu").name == "relu"
@@ -137,6 +141,7 @@ def test_a_named_node_is_taken_and_one_without_places_is_refused():
         cut(net, images, at="mean")
 
 
+@pytest.mark.slow
 def test_networks_without_places_or_graph_are_refused():
     dense = nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.ReLU(), nn.Linear(8, 2)).eval()
     with pytest.raises(NotCuttable, match="found none"):
@@ -150,6 +155,7 @@ def test_networks_without_places_or_graph_are_refused():
         cut(Choosing(), torch.rand(2, 3, 4, 4))
 
 
+@pytest.mark.slow
 def test_grad_cam_at_the_cut_is_that_at_the_layer():
     net, images = _made(MODELS.squeezenet1_1, num_classes=5), torch.rand(2, 3, 64, 64)
     found = cut(net, images)

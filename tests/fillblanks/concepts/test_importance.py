@@ -83,6 +83,7 @@ def test_concepts_of_a_linear_head_have_the_squares_of_their_contributions():
     assert (other[:, :2] < 1e-6).all()
 
 
+@pytest.mark.slow
 def test_concepts_of_tokens_with_values_of_both_signs_have_indices():
     torch.manual_seed(0)
     net = torchvision.models.VisionTransformer(16, 4, 2, 2, 16, 32, num_classes=4).eval()

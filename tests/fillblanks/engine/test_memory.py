@@ -123,6 +123,7 @@ def test_memory_of_a_gpu_does_not_grow_with_draws(network, pictures, captured):
     assert peaks[1] <= peaks[0] + (1 << 20)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PROCESS.exists(), reason="needs Linux to tell a process's peak memory")
 def test_memory_does_not_grow_with_draws():
     # 19,000 updates of 32 x 32 would take 74 MiB. ru_maxrss would begin at the parent's peak.

@@ -138,6 +138,7 @@ def test_memory_format_changes_nothing_but_the_last_bits(name):
     assert (gradient - other).norm() <= NEAR * gradient.norm()
 
 
+@pytest.mark.slow
 def test_a_pass_leaves_nothing_behind():
     graph = mixed(settled(BODIES["residual"]))
     x = images().requires_grad_()

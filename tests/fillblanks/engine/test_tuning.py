@@ -99,6 +99,7 @@ def short_rounds(monkeypatch):
     monkeypatch.setattr(timing, "_SECONDS", 0.1)
 
 
+@pytest.mark.slow
 def test_it_finds_a_plan_and_tells_what_it_tried(trained, blobs):
     classifier = Classifier(trained)
     found = tune(classifier, *blobs, **OPTIONS)
@@ -259,6 +260,7 @@ def test_options_are_those_of_expected_fill_for_all_images(classifier, blobs):
     assert overlap_of(numbers + 1_000) not in (unsaid, 1)
 
 
+@pytest.mark.slow
 def test_images_without_a_fill_leave_the_overlap_to_the_others(seeded, images):
     net = seeded(Branching)
     net.linear.bias.data[3] = -1e3

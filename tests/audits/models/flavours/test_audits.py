@@ -83,6 +83,7 @@ def _expect_black_box(found, accuracy):
     assert [judged.outcome for judged in result.verdict.judgements] == ["passed", "not_judged"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [LogisticRegression, LinearSVC])
 def test_scikit_learn_with_labels_in_another_order(kind, audited, digits, names):
     model, accuracy = _fit(kind(max_iter=500), digits, names)
@@ -129,6 +130,7 @@ class Named(mlflow.pyfunc.PythonModel):
         return pd.DataFrame({"label": self.model.predict(rows)})
 
 
+@pytest.mark.slow
 def test_a_pyfunc_that_answers_with_names(audited, digits, names):
     model, accuracy = _fit(LogisticRegression(max_iter=500), digits, names)
     images = _rows(digits[0][0]).reshape(-1, 8, 8, 1)
@@ -138,6 +140,7 @@ def test_a_pyfunc_that_answers_with_names(audited, digits, names):
     _expect_black_box(found, accuracy)
 
 
+@pytest.mark.slow
 def test_onnx_of_scikit_learn(audited, digits, names):
     skl2onnx = pytest.importorskip("skl2onnx")
     model, accuracy = _fit(LogisticRegression(max_iter=500), digits, names)

@@ -66,6 +66,7 @@ def _save(model, folder, **arguments):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "legacy"])
 def test_an_export_of_torch_has_gradients_and_needs_no_trust(
     dynamo, net, exported, tmp_path, loaded

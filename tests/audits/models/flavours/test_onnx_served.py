@@ -47,6 +47,7 @@ def _grey(rows):
     return images
 
 
+@pytest.mark.slow
 def test_after_a_gradient_other_answers_than_those_that_serve_are_an_error(net, file, monkeypatch):
     monkeypatch.setattr(onnx_net, "converted", _switched(net, lambda logits: logits.roll(1, 1)))
     graph = OnnxNet(file)
