@@ -20,6 +20,7 @@ from filelock import FileLock
 from hypothesis import settings
 from mlflow.artifacts import download_artifacts
 from prefect.settings import get_current_settings
+from prefect.testing.utilities import prefect_test_harness
 from sqlalchemy import Engine, event
 from torch import nn
 
@@ -129,8 +130,6 @@ def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def prefect_api(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Starts a Prefect server on a free port for all tests; returns its URL."""
-    from prefect.testing.utilities import prefect_test_harness  # takes seconds to import
-
     folder = tmp_path_factory.mktemp("prefect_api")
     shutil.copyfile(prefect_database, folder / "prefect-test.db")
     with pytest.MonkeyPatch.context() as monkeypatch:
