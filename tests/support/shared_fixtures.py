@@ -24,8 +24,6 @@ from prefect.testing.utilities import prefect_test_harness
 from sqlalchemy import Engine, event
 from torch import nn
 
-import audits.execution.preloaded  # noqa: F401  # MLflow without Lightning, which takes seconds
-
 # A busy machine may be slow, so examples have no deadline. `make soak` draws others in each run.
 settings.register_profile("tests", deadline=None, derandomize=True)
 settings.register_profile("soak", deadline=None)
