@@ -51,9 +51,14 @@ class PastAudit:
     """A finished audit that was read back from MLflow and verified."""
 
     run_id: str
-    page: str  # of the run, below the root of the MLflow UI
+    experiment_id: str
     content: Content  # of evidence.json
     evidence: tuple[Evidence, ...]  # without pictures
+
+    @property
+    def page(self) -> str:
+        """The page of the run, below the root of the MLflow UI."""
+        return f"#/experiments/{self.experiment_id}/runs/{self.run_id}"
 
     @property
     def word(self) -> Word:
@@ -206,8 +211,7 @@ def _parsed(run: Run, raw: bytes) -> PastAudit:
     if is_older:  # an older schema has no descriptions of metrics
         evidence = _described(evidence, content)
     _expect_sensible(evidence)
-    page = f"#/experiments/{run.info.experiment_id}/runs/{run_id}"
-    return PastAudit(run_id, page, content, evidence)
+    return PastAudit(run_id, run.info.experiment_id, content, evidence)
 
 
 def _expect_sensible(evidence: Sequence[Evidence]) -> None:

@@ -6,10 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+import mlflow
+
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
 from audits.data.sample import sampled
-from audits.errors import AuditError, few
+from audits.errors import AuditError, few, quoted
 from audits.execution.inputs import AuditInputs
 from audits.execution.refusals import expect_not_refused
 from audits.models import registry
@@ -63,6 +65,9 @@ class Lookout:
         found = reader.standing_by_tags(model, tags)
         if found is None:
             return Due(None, "there is no complete audit that can be verified")
+        if found.experiment_id != self._experiment_id:  # others may be able to write runs there
+            where = f"not in the experiment {quoted(self._config.experiment)}"
+            return Due(None, f"its audit, run {found.run_id}, is {where}")
         config = self._like(found)
         if config is None:
             wanted = f"a secret sample of {self._config.data.sample} images"
@@ -93,6 +98,12 @@ class Lookout:
             return Due(None, f"its verdict would not be {found.word} today")
         unisolated = ", without isolation from the model" if found.isolation == "none" else ""
         return Due(found, f"audited in run {found.run_id}{unisolated}", verdict)
+
+    @cached_property
+    def _experiment_id(self) -> str | None:
+        """The id of the experiment in which audits of this config are recorded, if it exists."""
+        found = mlflow.get_experiment_by_name(self._config.experiment)
+        return found.experiment_id if found is not None else None
 
     def _like(self, audit: PastAudit) -> AuditConfig | None:
         """The config with the secret sample of a past audit; None if that audit drew none.

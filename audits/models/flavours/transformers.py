@@ -27,6 +27,7 @@ from audits.models.flavours.transformers_entry import (
 from audits.models.flavours.transformers_files import (
     expect_no_processor,
     expect_plain_weights,
+    expect_softmax,
     is_timm,
     json_in,
     labels_in,
@@ -73,6 +74,7 @@ class Transformers(Flavour):
         _expect_own_code(config.get("auto_map"), data)
         _expect_plain_arguments(config.get("model_args"))
         expect_plain_weights(data, config)
+        expect_softmax(config)
         if not (_safe(data) or _pickles(data)):
             raise ModelRefused(
                 "Expected model.safetensors in the model's data, found none. Log the model with a "

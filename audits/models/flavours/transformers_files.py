@@ -15,6 +15,8 @@ from audits.models.texts import bounded_text
 _PROCESSOR_FILE = "preprocessor_config.json"
 _NESTED_FILE = "processor_config.json"  # transformers takes its image_processor before the other
 _WEIGHT_KEYS = ("quantization_config", "transformers_weights")
+_ONE_LABEL = "single_label_classification"
+_PIPELINE_KEYS = ("function_to_apply", "task_specific_params", "custom_pipelines")
 _UNNAMED = "LABEL_"  # transformers' names for labels that have none
 # A pipeline turns images upright and leaves their alpha channel out before any processor.
 _OF_PIPELINES = {"exif": True, "alpha": "drop"}
@@ -69,6 +71,25 @@ def expect_plain_weights(data: Path, config: Mapping[str, Any]) -> None:
         raise ModelRefused(
             f"Expected weights that are loaded as they are, got {few(odd)} in the model: the "
             "server may answer otherwise than the audit. Log the model without."
+        )
+
+
+def expect_softmax(config: Mapping[str, Any]) -> None:
+    """Raises ModelRefused if a pipeline would rank the labels in another way than by the logits.
+
+    By `problem_type` it takes the sigmoid of each logit, and large logits then all give 1; by
+    `task_specific_params` older releases change the config, names of labels among it.
+    """
+    kind = config.get("problem_type")
+    if kind not in (None, _ONE_LABEL):
+        raise ModelRefused(
+            f"Expected no problem_type in config.json, or {_ONE_LABEL}, got {quoted(kind)}: a "
+            "pipeline then ranks the labels in another way. Correct it and log the model again."
+        )
+    if odd := [key for key in _PIPELINE_KEYS if config.get(key) is not None]:
+        raise ModelRefused(
+            f"Expected a config.json by which a pipeline changes nothing, got {few(odd)}. Log the "
+            "model without."
         )
 
 

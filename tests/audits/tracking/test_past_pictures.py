@@ -36,7 +36,7 @@ def audit(registry, tmp_path):
     bare = evidence.model_copy(update={"pictures": ()})
     sha256 = hashlib.sha256((tmp_path / FILE).read_bytes()).hexdigest()
     content = Content.model_construct(checks=(to_json(evidence),), files={FILE: sha256})
-    return evidence, PastAudit(run.info.run_id, "page", content, (bare,))
+    return evidence, PastAudit(run.info.run_id, "0", content, (bare,))
 
 
 def test_the_very_pixels_come_back_with_their_words(audit):

@@ -31,7 +31,7 @@ def _audit(error, better="lower", seed=0):
     config = content.config.model_copy(update={"seed": seed})
     model = content.model.model_copy(update={"classes": ("a", "b")})
     content = content.model_copy(update={"config": config, "model": model})
-    return PastAudit("run", "page", content, (evidence,))
+    return PastAudit("run", "0", content, (evidence,))
 
 
 @pytest.mark.parametrize("better", ["higher", "lower"])

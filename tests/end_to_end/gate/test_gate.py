@@ -55,6 +55,12 @@ def test_an_audit_whose_tags_do_not_say_its_verdict_yet_is_due(config):
     assert reader.standing(resolve(SIMILAR)) is not None
 
 
+def test_an_audit_in_another_experiment_is_due_in_this_one(config):
+    ask(config(SIMILAR, experiment="mine"))
+    assert due(pinned(parse_config(config(SIMILAR, experiment="mine")))).audit is not None
+    assert "not in the experiment 'audits'" in due(pinned(parse_config(config(SIMILAR)))).why
+
+
 def test_what_gives_trust_is_not_taken_from_the_baselines_audit(config):
     own = {
         "trust_pickle_sha256": "0" * 64,

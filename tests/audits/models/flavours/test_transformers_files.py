@@ -221,9 +221,13 @@ def test_what_timm_says_counts_for_networks_of_timm_alone(pipeline_copy):
         ({"id2label": {"0": None}}, "names as id2label in config.json"),
         ({"id2label": {"0": ["a"]}}, "names as id2label in config.json"),
         ({"num_labels": 2}, "one number of classes in config.json, got 3 in id2label"),
+        ({"problem_type": "multi_label_classification"}, "no problem_type .* got 'multi_label"),
+        ({"problem_type": "regression"}, "no problem_type .* got 'regression'"),
+        ({"task_specific_params": {"image-classification": {}}}, "got task_specific_params"),
+        ({"custom_pipelines": {}}, "got custom_pipelines"),
     ],
 )
-def test_labels_that_transformers_may_read_otherwise_are_refused(changes, told, pipeline_copy):
+def test_labels_that_may_be_read_or_ranked_otherwise_are_refused(changes, told, pipeline_copy):
     edit(pipeline_copy / "model" / "config.json", **changes)
     with pytest.raises(ModelRefused, match=told) as refused:
         inspect(pipeline_copy, PLAIN)
