@@ -91,6 +91,13 @@ class _Asking:
             return len(self.images)
         return min(_FEW_OF_BOXES if self.only_classes else _FEW, len(self.images))
 
+    @property
+    def _few_of_settings(self) -> int:
+        """Classes alone tell little of a box, and a quick one can be asked for all images."""
+        if self.only_classes:
+            return len(self.images) if self.is_quick else _FEW_OF_BOXES
+        return _FEW
+
     def ask_again(self, error: Exception) -> None:
         """Raises what is raised now; otherwise Contradicted, since another form raised an error."""
         self._answers(self.inputs)
@@ -107,8 +114,8 @@ class _Asking:
         self._ask_between_levels()
         self._expect_same(self._rows(), "as rows of a larger batch", range(self.few))
         self._ask_channels_last()
-        some = range(min(_FEW_OF_BOXES if self.only_classes else _FEW, len(self.images)))
-        for form, inside in settings(many=self.is_quick):
+        some = range(min(self._few_of_settings, len(self.images)))
+        for form, inside in settings(self.classifier.net, many=self.is_quick):
             with inside:
                 self._ask_tolerantly(self.inputs[: len(some)], form, some)
         for rows, found in large_batches(self.classifier.net, self.inputs, self.seconds):

@@ -1,5 +1,6 @@
 """Settings of servers: large batches, other numbers of threads, other kernels."""
 
+import random
 import threading
 import time
 import warnings
@@ -9,12 +10,16 @@ from contextlib import AbstractContextManager, contextmanager
 import torch
 from torch import Tensor, nn
 
+from audits.errors import ModelRefused
 from audits.execution.peak import peak_gib, reset_peak
-from audits.models.adapter import NETWORK_ERRORS
+from audits.models.adapter import NETWORK_ERRORS, OwnThreads
 
 _BATCHES = {64: 0.5, 256: 0.5, 1024: 0.5, 4096: 0.5, 16384: 0.25}  # and seconds for one at most
 _GIB = 1.0  # by which memory may grow for one
 _THREADS, _MORE_THREADS = (1, 2, 3, 4, 8, 16), (6, 12, 24, 32)
+_OTHERS, _DRAWN = range(5, 65), 2  # numbers of threads of which some are drawn
+_CHANCE = random.SystemRandom()
+_PREPARING = 1.0  # seconds after which no further threads of a network's own are prepared
 
 
 def large_batches(net: nn.Module, inputs: Tensor, seconds: float) -> Iterator[tuple[int, Tensor]]:
@@ -39,17 +44,46 @@ def large_batches(net: nn.Module, inputs: Tensor, seconds: float) -> Iterator[tu
         gib = peak_gib() - before
 
 
-def settings(*, many: bool) -> Iterator[tuple[str, AbstractContextManager[None]]]:
+Settings = Iterator[tuple[str, AbstractContextManager[None]]]
+
+
+def settings(net: nn.Module, *, many: bool) -> Settings:
     """Settings in words, each with a context in which it holds. `many`: more numbers of threads.
 
     Numbers of threads for which the process has no room are left out.
     """
+    for one in net.modules():
+        if isinstance(one, OwnThreads):
+            yield from _of_own_threads(one, many)
     now = torch.get_num_threads()
-    for count in _THREADS + _MORE_THREADS * many:
+    for count in _numbers(many):
         if count != now and _have_room(count):
             yield f"with {count} threads", _threads(count)
     if torch.backends.mkldnn.is_available():
         yield "without oneDNN", _without_onednn()
+
+
+def _numbers(many: bool) -> list[int]:
+    """Numbers of threads. Some are drawn, so that a network cannot know all of them."""
+    return [*_THREADS, *_CHANCE.sample(_OTHERS, _DRAWN), *_MORE_THREADS * many]
+
+
+def _of_own_threads(net: OwnThreads, many: bool) -> Settings:
+    """Numbers of its own threads, that of its files first; each takes memory for the weights."""
+    stated = [net.stated_threads] if net.stated_threads else []
+    spent = 0.0
+    for count in dict.fromkeys((*stated, *_numbers(many))):
+        if spent > _PREPARING:
+            return
+        if not _have_room(count):
+            continue
+        started = time.perf_counter()
+        try:
+            inside = net.on_threads(count)
+        except (ModelRefused, MemoryError):  # its users would see it, on such a machine
+            continue
+        spent += time.perf_counter() - started
+        yield f"with {count} threads", inside
 
 
 @contextmanager

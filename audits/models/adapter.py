@@ -1,9 +1,11 @@
 """AdaptedNet: a network in a wrapper that feeds it as it expects and turns its answers to logits.
 
-BlackBox is the base of networks that have no gradient at their input and say so.
+BlackBox is the base of networks that have no gradient at their input and say so. OwnThreads are
+networks with threads of their own.
 """
 
-from typing import ClassVar
+from contextlib import AbstractContextManager
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,19 @@ NETWORK_ERRORS = (
     KeyError,
     AttributeError,
 )
+
+
+@runtime_checkable
+class OwnThreads(Protocol):
+    """A network that computes with threads of its own, whose number torch does not set."""
+
+    stated_threads: int  # the number with which the model is served by its files; 0 if unknown
+
+    def on_threads(self, count: int) -> AbstractContextManager[None]:
+        """Prepares answers with `count` threads; the network gives them inside the context.
+
+        Raises ModelRefused if they cannot be prepared.
+        """
 
 
 class BlackBox(nn.Module):

@@ -15,7 +15,11 @@ from audits.models.contract import Said
 from audits.models.flavours.base import Flavour, inside
 from audits.models.flavours.onnx_effects import expect_steady
 from audits.models.flavours.onnx_outputs import labels_of, serves_labels
-from audits.models.flavours.onnx_session import expect_at_the_top, expect_plain_session
+from audits.models.flavours.onnx_session import (
+    expect_at_the_top,
+    expect_plain_session,
+    stated_threads,
+)
 from audits.models.metadata import said_by_metadata
 from audits.models.signature import said_by_tensor
 
@@ -90,7 +94,8 @@ class Onnx(Flavour):
             from audits.models.flavours.onnx_net import OnnxNet
         except ImportError as error:
             raise AuditError(f"Expected the package onnxruntime ({error}). {_INSTALL}") from error
-        return OnnxNet(data).to(device)
+        entry = self.entry(Model.load(str(folder)))
+        return OnnxNet(data, stated_threads(entry)).to(device)
 
 
 def _package() -> Any:

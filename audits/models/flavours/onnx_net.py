@@ -1,5 +1,7 @@
 """OnnxNet: an ONNX graph as a network, in torch if that agrees with onnxruntime."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import onnx
@@ -42,17 +44,14 @@ class OnnxNet(nn.Module):
     differ, the network has no gradient, and `reason` says why. Raises ValueError if they differ
     for more than 1 % of the images, once a gradient was given. Raises ModelRefused if a further
     output of the graph, such as a label, names another class than the audited output.
+
+    `stated_threads` is the number of onnxruntime's threads that `MLmodel` names, or 0.
     """
 
-    def __init__(self, file: Path):
+    def __init__(self, file: Path, stated_threads: int = 0):
         super().__init__()
-        try:
-            self.session = onnxruntime.InferenceSession(
-                str(file), providers=["CPUExecutionProvider"]
-            )
-        except _REFUSALS as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ModelRefused(f"onnxruntime could not load the model: {reason}") from error
+        self.file, self.stated_threads = file, stated_threads
+        self.session = _session(file)
         (self.entry,) = self.session.get_inputs()
         self.output = audited(self.session.get_outputs())
         model = onnx.load(str(file))
@@ -73,6 +72,18 @@ class OnnxNet(nn.Module):
         """The only number of images that the graph takes; None if it takes any."""
         rows = self.entry.shape[0]
         return rows if isinstance(rows, int) else None
+
+    def on_threads(self, count: int) -> AbstractContextManager[None]:
+        """A context in which onnxruntime answers with `count` threads. Raises ModelRefused."""
+        return self._with_session(_session(self.file, count))
+
+    @contextmanager
+    def _with_session(self, session: onnxruntime.InferenceSession) -> Iterator[None]:
+        usual, self.session = self.session, session
+        try:
+            yield
+        finally:
+            self.session = usual
 
     def forward(self, images: Tensor) -> Tensor:
         """The graph's output (N, K) for images as it takes them."""
@@ -160,6 +171,19 @@ class OnnxNet(nn.Module):
         unit = torch.rand(shape, generator=generator)
         inputs = [unit, torch.randn(shape, generator=generator), (255 * unit).round()]
         return [values.clamp(min=-3).to(_DTYPES[self.entry.type]) for values in inputs]
+
+
+def _session(file: Path, threads: int = 0) -> onnxruntime.InferenceSession:
+    """A session on the CPU with so many threads; 0 is one for each core. Raises ModelRefused."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(
+            str(file), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except _REFUSALS as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelRefused(f"onnxruntime could not load the model: {reason}") from error
 
 
 def _centred(rows: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from audits.errors import ModelRefused, quoted
 
 _PROVIDERS = ("CPUExecutionProvider", "CUDAExecutionProvider")
 _THREADS = ("intra_op_num_threads", "inter_op_num_threads")
+_MOST_THREADS = 256
 _MODES = ("sequential", "parallel")
 _ALL_OPTIMIZATIONS = 99  # onnxruntime's default, and so the audit's
 
@@ -22,13 +23,22 @@ def expect_plain_session(entry: Mapping[str, Any]) -> None:
         _refuse("a mapping as onnx_session_options", options)
     for key, value in options.items():
         if not _is_harmless(key, value):
-            allowed = f"only {', '.join(_THREADS)}, execution_mode under onnx_session_options"
+            allowed = (
+                f"only {', '.join(_THREADS)}, up to {_MOST_THREADS}, and execution_mode under "
+                "onnx_session_options"
+            )
             _refuse(allowed, f"{key}: {value}")
     given = entry.get("providers") or []
     for provider in [given] if isinstance(given, str) else given:
         # MLflow takes a name, or a name with options.
         if provider not in _PROVIDERS and provider not in [[name, {}] for name in _PROVIDERS]:
             _refuse(f"providers of {' and '.join(_PROVIDERS)}, without options", provider)
+
+
+def stated_threads(entry: Mapping[str, Any]) -> int:
+    """The number of threads with which MLflow serves the model; 0 if the entry names none."""
+    options = entry.get("onnx_session_options") or {}
+    return int(options.get("intra_op_num_threads", 0))
 
 
 def expect_at_the_top(folder: Path, data: Path) -> None:
@@ -42,7 +52,7 @@ def expect_at_the_top(folder: Path, data: Path) -> None:
 
 def _is_harmless(key: object, value: object) -> bool:
     if key in _THREADS:
-        return type(value) is int and value >= 0
+        return type(value) is int and 0 <= value <= _MOST_THREADS
     if key == "execution_mode":
         return isinstance(value, str) and value.lower() in _MODES
     return key == "graph_optimization_level" and value == _ALL_OPTIMIZATIONS
