@@ -112,7 +112,11 @@ def open_model(job: Job) -> Setting:
     # A black box may be made of steps, such as a tree, and an image may stand on the edge of some.
     only_classes = not includes(net.gives, "gradients")
     norm = files.contract.pixel_mean, files.contract.pixel_std
-    served_forms.expect_same_answers(net.classifier, drawn, only_classes=only_classes, norm=norm)
+    served_forms.expect_same_answers(
+        net.classifier, drawn, only_classes=only_classes, norm=norm, dtype=net.input_dtype
+    )
+    for served, dtype in net.in_own:  # rounding decides between logits that are nearly equal
+        served_forms.expect_same_answers(served, drawn, only_classes=True, norm=norm, dtype=dtype)
     beside = Beside(net, some, images.classes, device, config.preprocessing.outputs)
     reference = beside.reference(job.reference, str(config.reference))
     versions = beside.versions(dict(zip(config.versions, job.versions, strict=True)))

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 LEVELS = 255
-_STEPS = 2  # of a number's last place
+_STEPS = 2  # of a number's last place; 1 in half precision, whose places are large
+_BITS_OF_HALVES = 16
 _LEAST_SIZE, _MOST_SIZE = 1.5, 2.5  # of the larger image, by the size of the image
 _CHANCE = random.SystemRandom()  # nobody can foresee it
 
@@ -23,33 +24,37 @@ def drawn() -> torch.Generator:
     return torch.Generator().manual_seed(_CHANCE.getrandbits(63))
 
 
-def formulas(mean: Sequence[float], std: Sequence[float]) -> list[Formula]:
-    """Functions from levels, float32 (..., C, H, W) in 0 to 255, to normalised pixels, float32.
+def formulas(
+    mean: Sequence[float], std: Sequence[float], dtype: torch.dtype = torch.float32
+) -> list[Formula]:
+    """Functions from levels, float32 (..., C, H, W) in 0 to 255, to normalised pixels, `dtype`.
 
     `mean` and `std` are those of pixels in [0, 1], a number or one a channel. No two functions give
     the same numbers for all levels. The formulas are those of torchvision, transformers, Keras,
     OpenCV and albumentations, and scale and bias as TFLite, CoreML and TensorRT fold them, with
-    constants that are rounded at the end or at each step.
+    constants that are rounded at the end or at each step. They are computed in float32 and, if
+    that is another one, in `dtype`, also from pixels of float32.
     """
     exact = [torch.tensor(v, dtype=torch.float64).reshape(-1, 1, 1) for v in (mean, std)]
     found: dict[bytes, Formula] = {}
     channels = max(one.numel() for one in exact)
     levels = torch.arange(LEVELS + 1.0).expand(channels, 1, -1)
-    for formula in _all_formulas(*exact):
-        found.setdefault(formula(levels).numpy().tobytes(), formula)
+    for work in dict.fromkeys((torch.float32, dtype)):
+        for formula in _all_formulas(*exact, work):
+            given = _then(formula, lambda x: x.to(dtype))
+            found.setdefault(given(levels).double().numpy().tobytes(), given)
     return list(found.values())
 
 
-def _all_formulas(mean: Tensor, std: Tensor) -> list[Formula]:
-    m, s = mean.float(), std.float()
-    tiny = torch.tensor(1 / LEVELS)
-    pixels: list[Formula] = [
-        lambda x: x / LEVELS,
-        lambda x: x * tiny,
-        lambda x: (x.double() * (1 / LEVELS)).float(),
-    ]
+def _all_formulas(mean: Tensor, std: Tensor, work: torch.dtype) -> list[Formula]:
+    """The formulas, computed in `work`, or in float64 and rounded to it."""
+    m, s = mean.to(work), std.to(work)
+    pixels: list[Formula] = []
+    for one in dict.fromkeys((work, torch.float32)):
+        pixels += [_divided(one, work), _multiplied(one, work)]
+    pixels.append(lambda x: (x.double() * (1 / LEVELS)).to(work))
     # As they are, with the reciprocal of std and with -mean / std.
-    exact = ((1 / std).float(), (-mean / std).float())
+    exact = ((1 / std).to(work), (-mean / std).to(work))
     rounded = (1 / s, -m / s)
     found: list[Formula] = []
     for pixel in pixels:
@@ -57,18 +62,35 @@ def _all_formulas(mean: Tensor, std: Tensor) -> list[Formula]:
         for by, bias in (exact, rounded):
             found += [_then(pixel, one) for one in _products(m, by, bias)]
     found += [
-        lambda x: ((x.double() / LEVELS - mean) / std).float(),
-        lambda x: ((x.double() * (1 / LEVELS) - mean) / std).float(),
+        lambda x: ((x.double() / LEVELS - mean) / std).to(work),
+        lambda x: ((x.double() * (1 / LEVELS) - mean) / std).to(work),
     ]
     whole = (
-        ((LEVELS * mean).float(), (LEVELS * std).float(), (1 / (LEVELS * std)).float(), exact[1]),
+        (
+            (LEVELS * mean).to(work),
+            (LEVELS * std).to(work),
+            (1 / (LEVELS * std)).to(work),
+            exact[1],
+        ),
         (LEVELS * m, LEVELS * s, 1 / (LEVELS * s), rounded[1]),
     )
     for shift, size, by, bias in whole:
-        found.append(_by_division(shift, size))
-        found.append(_by_division_first(size, bias))
-        found += _products(shift, by, bias)
+        of_whole = [_by_division(shift, size), _by_division_first(size, bias)]
+        found += [_then(_in(work), one) for one in (*of_whole, *_products(shift, by, bias))]
     return found
+
+
+def _in(work: torch.dtype) -> Formula:
+    return lambda x: x.to(work)
+
+
+def _divided(first: torch.dtype, then: torch.dtype) -> Formula:
+    return lambda x: (x.to(first) / LEVELS).to(then)
+
+
+def _multiplied(first: torch.dtype, then: torch.dtype) -> Formula:
+    tiny = torch.tensor(1 / LEVELS, dtype=first)
+    return lambda x: (x.to(first) * tiny).to(then)
 
 
 def _then(first: Formula, second: Formula) -> Formula:
@@ -88,28 +110,31 @@ def _products(shift: Tensor, by: Tensor, bias: Tensor) -> list[Formula]:
     return [
         lambda x: (x - shift) * by,
         lambda x: x * by + bias,
-        lambda x: (x.double() * by + bias).float(),
+        lambda x: (x.double() * by + bias).to(by.dtype),
     ]
 
 
-def of_levels(inputs: Tensor, levels: Tensor) -> Tensor:
-    """`inputs` (N, C, H, W) with other last bits, the same ones for each level of an image."""
-    steps = _steps((*inputs.shape[:2], LEVELS + 1)).to(inputs)
+def of_levels(inputs: Tensor, levels: Tensor, dtype: torch.dtype) -> Tensor:
+    """`inputs` (N, C, H, W) with other last bits of `dtype`, the same ones for each level."""
+    steps = _steps((*inputs.shape[:2], LEVELS + 1), dtype).to(inputs)
     which = levels.round().long().clamp(0, LEVELS).flatten(2)
     return _moved(inputs, steps.gather(2, which).reshape(inputs.shape))
 
 
-def of_pixels(inputs: Tensor) -> Tensor:
-    """`inputs` (N, C, H, W) with other last bits, drawn for each pixel."""
-    return _moved(inputs, _steps(inputs.shape).to(inputs))
+def of_pixels(inputs: Tensor, dtype: torch.dtype) -> Tensor:
+    """`inputs` (N, C, H, W) with other last bits of `dtype`, drawn for each pixel."""
+    return _moved(inputs, _steps(inputs.shape, dtype).to(inputs))
 
 
-def _steps(shape: Sequence[int]) -> Tensor:
-    return torch.randint(-_STEPS, _STEPS + 1, tuple(shape), generator=drawn())
+def _steps(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """By how much of themselves numbers move."""
+    most = _STEPS if torch.finfo(dtype).bits > _BITS_OF_HALVES else 1
+    steps = torch.randint(-most, most + 1, tuple(shape), generator=drawn())
+    return steps * torch.finfo(dtype).eps
 
 
-def _moved(inputs: Tensor, steps: Tensor) -> Tensor:
-    return inputs * (1 + steps * torch.finfo(inputs.dtype).eps)
+def _moved(inputs: Tensor, by: Tensor) -> Tensor:
+    return inputs * (1 + by)
 
 
 def of_more_bits(images: Tensor) -> Tensor:

@@ -35,19 +35,26 @@ Norm = tuple[Sequence[float], Sequence[float]]
 
 
 def expect_same_answers(
-    classifier: Classifier, images: Tensor, *, only_classes: bool, norm: Norm | None = None
+    classifier: Classifier,
+    images: Tensor,
+    *,
+    only_classes: bool,
+    norm: Norm | None = None,
+    dtype: torch.dtype | None = None,
 ) -> None:
     """Asks up to 16 of `images` (N, C, H, W) in [0, 1] in several forms.
 
     `norm` are mean and std of pixels in [0, 1] as servers know them, by default those of the
-    classifier, which are rounded to its dtype. Raises Contradicted if more images than rounding
+    classifier, which are rounded to its dtype. `dtype` is that of the inputs that the network gets
+    from servers, by default the classifier's. Raises Contradicted if more images than rounding
     explains are answered otherwise, or if the network changes, and whatever it raises for images.
     Only with channels last, in large batches and on other settings it may raise an error: its users
     would see it. In another form an error is a contradiction, if the images are still answered.
     """
     try:
         with classifier.steady(), torch.no_grad():
-            asking = _Asking.of(classifier, images[:_IMAGES], only_classes)
+            dtype = dtype or classifier.dtype
+            asking = _Asking.of(classifier, images[:_IMAGES], only_classes, dtype)
             try:
                 asking.ask_all(norm)
             except NETWORK_ERRORS as error:
@@ -68,9 +75,12 @@ class _Asking:
     usual: Tensor
     only_classes: bool
     seconds: float  # that the answers took
+    dtype: torch.dtype  # of inputs as servers give them
 
     @classmethod
-    def of(cls, classifier: Classifier, images: Tensor, only_classes: bool) -> "_Asking":
+    def of(
+        cls, classifier: Classifier, images: Tensor, only_classes: bool, dtype: torch.dtype
+    ) -> "_Asking":
         images = classifier.to_device(images)
         inputs = classifier.normalised(images)
         _answers(classifier, inputs[:_AT_ONCE])  # the first call may prepare more than the others
@@ -78,7 +88,7 @@ class _Asking:
         usual = _answers(classifier, inputs)
         usual.sum().item()  # a GPU is ready then
         seconds = time.perf_counter() - started
-        return cls(classifier, images, inputs, usual, only_classes, seconds)
+        return cls(classifier, images, inputs, usual, only_classes, seconds, dtype)
 
     @property
     def is_quick(self) -> bool:
@@ -132,7 +142,7 @@ class _Asking:
         on_levels = bool((levels - levels.round()).abs().max() < _NEAR * pixel_forms.LEVELS)
         levels = (levels.round() if on_levels else levels).float().cpu()
         count, at = len(self.images), 0
-        for formula in pixel_forms.formulas(mean, std):
+        for formula in pixel_forms.formulas(mean, std, self.dtype):
             which = [(at + i) % count for i in range(self.few)]
             at += self.few
             yield (
@@ -142,11 +152,11 @@ class _Asking:
             )
         some = range(self.few)
         if on_levels:
-            other = pixel_forms.of_levels(
-                self.inputs[: self.few], levels[: self.few].to(self.inputs)
-            )
+            levels = levels[: self.few].to(self.inputs)
+            other = pixel_forms.of_levels(self.inputs[: self.few], levels, self.dtype)
             yield "with other last bits for each level", some, other
-        yield "with other last bits", some, pixel_forms.of_pixels(self.inputs[: self.few])
+        other = pixel_forms.of_pixels(self.inputs[: self.few], self.dtype)
+        yield "with other last bits", some, other
 
     def _ask_between_levels(self) -> None:
         """Pixels that 8 bits cannot tell. Half a level may change a few classes, and any logit."""

@@ -28,7 +28,8 @@ _LEAST_ROWS = 8
 class OpenedNet:
     """A network as a classifier, how it was adapted to be one, and what it gives.
 
-    With `other_gradient` it has a gradient that is not known to be that of its answers.
+    With `other_gradient` it has a gradient that is not known to be that of its answers. If it is
+    audited in another dtype than it is served in, `in_own` are classifiers in the latter.
     """
 
     classifier: Classifier
@@ -36,6 +37,16 @@ class OpenedNet:
     gives: Ability
     classes: int
     other_gradient: bool = False
+    in_own: tuple[tuple[Classifier, torch.dtype], ...] = ()
+
+    @property
+    def input_dtype(self) -> torch.dtype:
+        """That of the inputs which the network gets."""
+        usual = self.classifier.dtype
+        if not (name := self.adaptation.inputs.dtype):
+            return usual
+        named: torch.dtype = getattr(torch, name)
+        return named if named.is_floating_point else usual
 
 
 def opened(
@@ -117,6 +128,7 @@ def _as_served(
     dtypes = [name for name in dict.fromkeys(names) if name and getattr(torch, name) in _HALF]
     if side.dtype or not dtypes:
         return found  # it is run as it is served
+    in_own = []
     for name in dtypes:
         own = replace(adaptation, inputs=InputSide(side.layout, name))
         served = _classifier(AdaptedNet(net, own, found.classes), contract, torch.float32)
@@ -127,7 +139,8 @@ def _as_served(
         if not alike:
             untried = replace(side, untried=cast(Any, name))
             return replace(found, adaptation=replace(adaptation, inputs=untried))
-    return found
+        in_own.append((served, getattr(torch, name)))
+    return replace(found, in_own=tuple(in_own))
 
 
 def _classifier(net: nn.Module, contract: InputContract, dtype: torch.dtype) -> Classifier:

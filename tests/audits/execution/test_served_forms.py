@@ -1,5 +1,7 @@
 """A network that looks at the form of its input or at its server is refused; others are not."""
 
+from functools import partial
+
 import pytest
 import torch
 from simple_nets import logistic
@@ -101,6 +103,25 @@ def test_a_lie_to_one_formula_is_found(name, images):
     assert "by another formula" in told
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16], ids=str)
+def test_a_lie_to_a_formula_in_the_dtype_of_the_input_is_found(dtype, images):
+    levels, m, s = (torch.as_tensor(one, dtype=dtype) for one in (_LEVELS, MEAN, STD))
+    usual = ((_LEVELS / 255 - _M) / _S).to(dtype)
+    table = (levels * torch.tensor(1 / 255, dtype=dtype) - m) / s
+    assert (table != usual).any()
+
+    def lies(x):
+        level = ((x * STD + MEAN) * 255).round().long().clamp(0, 255)
+        same = [(x.to(dtype) == one[level]).flatten(1).all(1) for one in (table, usual)]
+        return bool((same[0] & ~same[1]).any())
+
+    wide = torch.promote_types(dtype, torch.float32)  # in which a network of halves is audited
+    classifier = Classifier(Lying(lies).to(wide), mean=MEAN, std=STD, dtype=wide)
+    norm = [MEAN], [STD]
+    with pytest.raises(Contradicted, match="by another formula"):
+        expect_same_answers(classifier, images, only_classes=False, norm=norm, dtype=dtype)
+
+
 def _between(x, share):
     """Whether that share of the pixels that are not black lies between the levels of 8 bits."""
     levels = (x * STD + MEAN) * 255
@@ -166,7 +187,8 @@ def test_a_network_that_changes_contradicts_itself(images):
 
 def test_nobody_can_foresee_the_forms():
     images = torch.rand(2, 1, 8, 8)
-    for form in (pixel_forms.of_pixels, pixel_forms.of_more_bits, pixel_forms.resized):
+    bits = partial(pixel_forms.of_pixels, dtype=torch.float32)
+    for form in (bits, pixel_forms.of_more_bits, pixel_forms.resized):
         assert not torch.equal(form(images), form(images))
 
 
