@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from audits.models.form import Ability, Adaptation, Bounds, taken
+from audits.models.further_parts import expect_same_classes
+from audits.models.winner import in_float32, with_largest_at
 
 # The errors that a network, or code that traces it, may raise for inputs that it does not take.
 NETWORK_ERRORS = (
@@ -75,20 +77,24 @@ class AdaptedNet(nn.Module):
 
     def _logits(self, images: Tensor) -> Tensor:
         form = self.adaptation.outputs
-        values = taken(self.net(self.adaptation.inputs.given(images)), form.container)
+        output = self.net(self.adaptation.inputs.given(images))
+        values = taken(output, form.container)
+        expect_same_classes(output, values)
         if values.device != images.device:
             values = values.to(images.device)
         if form.shape != "(N, K)":
             values = values.reshape(len(images), -1)
         if form.scale == "classes":
             return _scores(values, self.classes).to(images.dtype)
-        if not values.is_floating_point() or torch.finfo(values.dtype).bits < 32:
+        if not values.is_floating_point():
+            values = in_float32(values)
+        elif torch.finfo(values.dtype).bits < 32:
             values = values.float()
         tiny = torch.finfo(values.dtype).tiny
         if form.columns == "one probability":
             values = values.clamp_min(tiny).log() - (1 - values).clamp_min(tiny).log()
         elif form.scale == "probabilities":
-            return values.clamp_min(tiny).log()
+            return with_largest_at(values.argmax(1), values.clamp_min(tiny).log())
         if form.columns != "K":
             return torch.cat([torch.zeros_like(values), values], dim=1)
         return values

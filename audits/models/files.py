@@ -16,6 +16,7 @@ from audits.models import served
 from audits.models.class_names import distinct, names_of_config
 from audits.models.contract import InputContract, Said, expect_agreement, merged
 from audits.models.flavours.base import Flavour, inside
+from audits.models.flavours.columns import expect_in_order
 from audits.models.flavours.registered import flavour_named, preferred
 from audits.models.folder import (
     WRITTEN_BY_CLIENT,
@@ -165,6 +166,7 @@ def _contract(
     told = [without_decided(said_by_metadata(metadata), files)]
     said = [config, *told, *own] if preprocessing.overrides else [*told, *own, config]
     signature = said_by_signature(conf)
+    expect_in_order(conf)
     expect_agreement(said, signature)
     # Without overrides the config speaks for another model, or for models without names.
     warnings = expect_own_order([config, *told] if preprocessing.overrides else told, own)

@@ -16,7 +16,7 @@ def expect_own_order(said: Sequence[Said], own: Sequence[Said]) -> tuple[str, ..
 
     Each source of `own` is compared with the first of `said` that names classes; if none does, the
     first of `own` is taken. Names that differ in spelling alone, or are synonyms, are the same.
-    Raises ModelRefused for the same names in another order.
+    Raises ModelRefused for a name that both have, at another place.
     """
     named = [(one.by, one.values["classes"]) for one in said if one.values.get("classes")]
     theirs = [(one.by, one.values["classes"]) for one in own if one.values.get("classes")]
@@ -29,7 +29,7 @@ def expect_own_order(said: Sequence[Said], own: Sequence[Said]) -> tuple[str, ..
             continue
         first = places[0]
         told = f"{_at(others, first)} and not {_at(names, first)} at index {first}"
-        if _reordered(names, others):
+        if _moved(names, others):
             raise ModelRefused(
                 f"Expected the classes in one order, got those of {by} in another order than in "
                 f"{other_by}, which has {told}. Correct one of them: the order is that of the "
@@ -57,8 +57,17 @@ def _same(one: Sequence[str], other: Sequence[str]) -> bool:
     return _key(a) == _key(b) or not synonyms(a).isdisjoint(synonyms(b))
 
 
-def _reordered(names: Sequence[str], others: Sequence[str]) -> bool:
-    return Counter(map(_key, names)) == Counter(map(_key, others))
+def _moved(names: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether both lists have a name, each once, that is at another place in the other."""
+    places, other_places = map(_places_of_single, (names, others))
+    return any(other_places.get(key, place) != place for key, place in places.items())
+
+
+def _places_of_single(names: Sequence[str]) -> dict[str, int]:
+    """The places of names that a list has once, by their keys."""
+    keys = list(map(_key, names))
+    counts = Counter(keys)
+    return {key: place for place, key in enumerate(keys) if counts[key] == 1}
 
 
 def _key(name: str) -> str:

@@ -21,6 +21,12 @@ _NAMING_KEYS = (
     *("data", "model_path", "model_data", "model_binary", "pickled_model", "model_code_path"),
     *("code", "env", "artifacts", "python_model", "extra_files", "requirements_file"),
 )
+# Keys of python_function's entry by which an answer is the flavour's own.
+_PYFUNC_KEYS = frozenset(
+    {"loader_module", "python_version", "env", "data", "model_path", "code", "predict_fn"}
+    | {"streamable", "pickle_module_name"}
+)
+_CONFIG_KEYS = frozenset({"device"})  # of its `config`, which MLflow's loader gets
 _DATA_KEYS = ("data", "model_path")  # of python_function's entry: where its loader looks
 # Files that MLflow writes beside a model. They describe it, its packages, and an input.
 _OF_MLFLOW = frozenset(
@@ -63,6 +69,8 @@ def others(
         for name in entries
         if name != flavour.name and not _is_companion(name, entries, flavour, folder, data)
     ]
+    if flavour.name != _PYFUNC and _PYFUNC in entries and (names := _parameters(conf)):
+        told.append(f"parameters in the signature ({few(names)})")
     named = _named(folder, conf, entries, flavour, data)
     loose = [path for path in files if not _is_named(path, named)]
     if loose:
@@ -97,12 +105,29 @@ def _is_companion(
     wanted = bool(given.keys() & set(flavour.pyfunc_keys)) if flavour.pyfunc_keys else not given
     same_code = (entry.get("code") or None) == (entries[flavour.name].get("code") or None)
     own_loader = entry.get("loader_module") == f"mlflow.{flavour.name}"
-    return own_loader and same_place and wanted and same_code
+    plain = not _odd_keys(entry)
+    return own_loader and same_place and wanted and same_code and plain
+
+
+def _odd_keys(entry: Mapping[str, Any]) -> list[str]:
+    """Keys of python_function's entry, with a value, of which the flavour knows nothing."""
+    config = entry.get("config")
+    if isinstance(config, Mapping):
+        config = [key for key, value in config.items() if value and key not in _CONFIG_KEYS]
+    given = {key for key, value in entry.items() if value} - {"config"}
+    return sorted(map(str, given - _PYFUNC_KEYS)) + (["config"] if config else [])
+
+
+def _parameters(conf: Model) -> list[str]:
+    """Names in the signature whose defaults MLflow's server gives to the model."""
+    given = conf.signature.params if conf.signature is not None else None
+    return [parameter.name for parameter in given] if given is not None else []
 
 
 def _told(name: str, entries: Mapping[str, dict[str, Any]]) -> str:
     """A flavour in words, with what leads elsewhere."""
     keys = ("loader_module", *_DATA_KEYS, "code") if name == _PYFUNC else ("data", "model_data")
+    keys = (*keys, *(_odd_keys(entries[name]) if name == _PYFUNC else []))
     led = [f"{key} {quoted(entries[name][key])}" for key in keys if entries[name].get(key)]
     return f"flavour {quoted(name)}" + (f" with {', '.join(led)}" if led else "")
 

@@ -1,13 +1,15 @@
 """Models whose signature is a table of pixel columns, as a data frame has them."""
 
+import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from mlflow.models import Model
 from mlflow.types import DataType
 
-from audits.errors import ModelRefused
+from audits.errors import ModelRefused, quoted
 from audits.models.contract import Said
 
 SOURCE = "the columns of the signature"
@@ -37,6 +39,23 @@ def said_by_columns(conf: Model) -> Said:
             "that is inside with its own flavour, or a model that takes image tensors."
         )
     return Said(SOURCE, {"layout": "flat", "channels": 1, "height": side, "width": side})
+
+
+def expect_in_order(conf: Model) -> None:
+    """Raises ModelRefused if the numbers in the names of columns do not rise, as pixels do.
+
+    MLflow's server puts the columns of a data frame into the order of the signature by their names.
+    """
+    numbers = [tuple(map(int, re.findall(r"[0-9]{1,9}", str(c.name)))) for c in _columns(conf)]
+    if not all(numbers):
+        return  # names without numbers say nothing of an order
+    for place, (one, other) in enumerate(pairwise(numbers)):
+        if not one < other:
+            names = [quoted(column.name) for column in _columns(conf)[place : place + 2]]
+            raise ModelRefused(
+                f"Expected columns of the signature in the order of their pixels, got {names[0]} "
+                f"before {names[1]}. Log the model with a signature of its columns in order."
+            )
 
 
 def as_asked(conf: Model) -> Callable[[np.ndarray], Any]:

@@ -81,7 +81,7 @@ def table(answer: Any, labels: Sequence[str] | None) -> Tensor:
                     "Expected mappings whose keys are the classes in the order of the graph, got "
                     "others. Export the model with a table of probabilities (zipmap=False)."
                 )
-        return torch.tensor(rows)
+        return torch.tensor(rows, dtype=torch.float64)
     if isinstance(answer, np.ndarray) and answer.dtype.kind in "fiu":
         return torch.from_numpy(answer)
     raise ModelRefused(

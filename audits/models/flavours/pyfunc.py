@@ -19,6 +19,7 @@ from audits.models.contract import Said
 from audits.models.flavours.base import Flavour
 from audits.models.flavours.columns import as_asked, said_by_columns
 from audits.models.flavours.tables import numbered
+from audits.models.winner import in_float32
 
 # Files of an MLflow model that no loader runs, so that they need no trust.
 _ASIDE = frozenset(
@@ -121,7 +122,8 @@ def answered(given: Any, classes: tuple[str, ...], rows: int) -> Tensor:
         if values.dtype.kind == "f":
             return torch.from_numpy(values.astype(np.float32))
     if values.ndim == 2 and values.shape[0] == rows and values.dtype.kind in "iuf":
-        return torch.from_numpy(values.astype(np.float32))
+        whole = values.dtype.kind in "iu"
+        return in_float32(torch.from_numpy(values.astype(np.int64 if whole else np.float64)))
     raise ModelRefused(
         f"Expected a label an image, or a row of probabilities, from the model's predict, got "
         f"{type(given).__name__} of {values.dtype} {values.shape} for {rows} image(s). Let predict "

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from audits.errors import ModelRefused
 from audits.models.adapter import BlackBox
+from audits.models.winner import in_float32
 
 Call = Callable[[Any], Any]
 
@@ -72,7 +73,7 @@ class Probabilities(TableNet):
     gives = "probabilities"
 
     def answer(self, given: Any) -> Tensor:
-        table = torch.from_numpy(np.asarray(given, dtype=np.float64)).float()
+        table = in_float32(torch.from_numpy(np.asarray(given, dtype=np.float64)))
         return table if self.order is None else table[:, self.order]
 
 

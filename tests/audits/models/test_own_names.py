@@ -43,7 +43,14 @@ def test_the_same_names_in_the_same_order_say_nothing(names, own):
 
 
 @pytest.mark.parametrize(
-    "own", [("dog", "cat", "eel"), ("eel", "cat", "dog"), ("Eel", "DOG", "cat")]
+    "own",
+    [
+        ("dog", "cat", "eel"),
+        ("eel", "cat", "dog"),
+        ("Eel", "DOG", "cat"),
+        ("dog", "eel", "a cat"),  # one name is another one
+        ("wolf", "eel"),
+    ],
 )
 def test_the_same_names_in_another_order_are_refused(own):
     with pytest.raises(ModelRefused, match="those of the config in another order than in the ONNX"):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from mlflow.models import infer_signature
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
@@ -160,6 +161,8 @@ def _without_data(flavours):
         (_entry("python_function", loader_module="mlflow.sklearn"), r"'mlflow\.sklearn'"),
         (_entry("python_function", loader_module=None, data=None), r"flavour 'python_function'"),
         (_entry("python_function", model_path="other"), r"model_path 'other'"),
+        (_entry("python_function", config={"function_to_apply": "sigmoid"}), r"with .* config "),
+        (_entry("python_function", predict_stream_fn="x"), r"predict_stream_fn 'x'"),
         (_without_data, r"flavour 'python_function' with loader_module 'mlflow\.pytorch'"),
         (_entry("onnx", data="other"), r"flavour 'onnx' with data 'other'"),
         (_entry("sklearn", pickled_model="other/model.pt2"), r"flavour 'sklearn'"),
@@ -176,6 +179,17 @@ def test_another_way_to_load_the_model_is_named_and_refused(change, named, folde
     files = inspect(folder, PLAIN, served_as=("pytorch",))
     assert (files.flavour, Path(files.data).name) == ("pytorch", "data")
     assert any(word in "; ".join(files.unserved) for word in ("flavour", "file"))
+
+
+def test_parameters_in_the_signature_are_another_way(folder):
+    shutil.rmtree(folder / "other")
+    signature = infer_signature(EXAMPLE, params={"function_to_apply": "sigmoid"}).to_dict()
+    file = folder / "MLmodel"
+    conf = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**conf, "signature": signature}))
+    with pytest.raises(ModelRefused, match=r"parameters in the signature \(function_to_apply\)"):
+        inspect(folder, PLAIN)
+    assert inspect(folder, PLAIN, served_as=("pytorch",)).flavour == "pytorch"
 
 
 def test_code_that_python_function_alone_has_is_another_way_even_if_it_may_run(folder):
