@@ -14,6 +14,10 @@ LEVELS = 255
 _STEPS = 2  # of a number's last place; 1 in half precision, whose places are large
 _BITS_OF_HALVES = 16
 _LEAST_SIZE, _MOST_SIZE = 1.5, 2.5  # of the larger image, by the size of the image
+# Steps from one level of 8 bits to the next: of images with more bits, and of means of 8 bits.
+_MORE_BITS = {f"of {bits} bits": (2**bits - 1) / LEVELS for bits in (10, 12, 14, 16)}
+_MEANS = {f"of means of {count}": float(count) for count in (2, 3, 4, 5, 6, 8, 9, 16)}
+_ALWAYS, _OTHERS = "of 16 bits", 3  # lattices for a network that is no quick one
 _CHANCE = random.SystemRandom()  # nobody can foresee it
 
 Formula = Callable[[Tensor], Tensor]
@@ -141,6 +145,26 @@ def of_more_bits(images: Tensor) -> Tensor:
     """Images (N, C, H, W) in [0, 1] whose levels are `images`, with pixels between them."""
     fractions = torch.rand(images.shape, generator=drawn()).to(images) - 0.5
     return (images + fractions / LEVELS).clamp(0, 1)
+
+
+def lattices(*, all_of_them: bool) -> dict[str, float]:
+    """Lattices of pixels in words, with the steps from one level to the next; by default some."""
+    every = _MORE_BITS | _MEANS
+    if all_of_them:
+        return every
+    others = _CHANCE.sample(sorted(every.keys() - {_ALWAYS}), _OTHERS)
+    return {name: every[name] for name in (_ALWAYS, *others)}
+
+
+def on_lattice(images: Tensor, steps: float) -> Tensor:
+    """As `of_more_bits`, with pixels of so many steps from one level to the next alone."""
+    return ((of_more_bits(images) * (LEVELS * steps)).round() / (LEVELS * steps)).clamp(0, 1)
+
+
+def beside(images: Tensor, steps: float) -> Tensor:
+    """`images` of a lattice, in [0, 1], with each pixel moved by half a step of it at most."""
+    by = torch.rand(images.shape, generator=drawn()).to(images) - 0.5
+    return (images + by / (LEVELS * steps)).clamp(0, 1)
 
 
 def resized(images: Tensor) -> Tensor:

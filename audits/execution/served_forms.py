@@ -165,6 +165,11 @@ class _Asking:
         form = "with pixels between the levels of 8 bits"
         found = self._of_images(pixel_forms.of_more_bits(some))
         self._expect_same(found, form, range(few), moved=_MOVED)
+        for name, steps in pixel_forms.lattices(all_of_them=self.is_quick).items():
+            on = pixel_forms.on_lattice(some[: self.few].double(), steps)
+            off = pixel_forms.beside(on, steps)
+            found, usual = (self._of_images(one.to(some)) for one in (on, off))
+            self._expect_same(found, f"with pixels {name}", range(self.few), usual, _MOVED)
         resized = pixel_forms.resized(some.float()).to(some)
         found, usual = map(self._of_images, (resized, pixel_forms.rounded(resized)))
         self._expect_same(found, "resized as floats", range(few), usual, _MOVED)

@@ -21,6 +21,7 @@ from audits.models.contract import (
 _RESAMPLE = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 _WHOLE_FROM = 384  # ConvNext stretches images of this size and above and crops no border
 _LEVIT_SCALE = 256 / 224
+_SAME_FACTOR = 1e-6  # of 1/255: files have it as a float or a double
 # Classes whose steps are known: those with a centre crop, and those without.
 _CROPPING = frozenset(
     {"Beit", "Bit", "CLIP", "DeiT", "EfficientNet", "Levit", "MobileNetV1", "MobileNetV2"}
@@ -120,7 +121,7 @@ def _normalisation(config: Mapping[str, Any], kind: str) -> dict[str, Any]:
     said: dict[str, Any] = {"range": "0-255", "mean": (0.0,), "std": (1.0,)}
     if _switch(config, "do_rescale"):
         factor = _value(config, "rescale_factor")
-        if not is_number(factor) or not math.isclose(factor, 1 / 255, rel_tol=1e-3):
+        if not is_number(factor) or not math.isclose(factor, 1 / 255, rel_tol=_SAME_FACTOR):
             _refuse("rescale_factor 1/255", factor)
         said["range"] = "0-1"
     if kind == "MobileViT":  # has no such step, and names none
