@@ -14,8 +14,9 @@ demo-photos: .venv/installed
 
 # Tests start hundreds of Python processes, which need not compile our modules each time, and
 # `make test-slow` need not compile the tests again; an environment may set PYTHONDONTWRITEBYTECODE.
+# Tests wait for processes and servers, so that three workers keep two cores busy.
 COMPILED := @$(BIN)/python -m compileall -qq audits fillblanks flows tests/support
-PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test: .venv/installed
 	$(COMPILED)
@@ -27,7 +28,7 @@ test-slow: .venv/installed
 	$(PYTEST) -m "slow and not soak"
 
 # Twenty kills, an outage of a minute, and 2,000 random changes of archives, where the tests have
-# two, five seconds, and 100; and the tests that are run before a release alone.
+# one, five seconds, and 100; and the tests that are run before a release alone.
 soak: .venv/installed
 	$(PYTEST) -m soak
 	FILLBLANKS_EXAMPLES=soak FILLBLANKS_FUZZ=2000 $(BIN)/python -m pytest tests/hostile/test_fuzz.py tests/hostile/test_records.py

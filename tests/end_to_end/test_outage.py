@@ -90,6 +90,7 @@ def test_an_audit_waits_for_a_server_that_comes_back(server, audits, tmp_path):
     audits.wait_until_alone()
 
 
+@pytest.mark.soak
 def test_what_was_measured_outlives_a_server_that_stays_away(server, audits, tmp_path):
     process = audits.start(MLFLOW_HTTP_REQUEST_MAX_RETRIES="1")
     _until_measuring(process, tmp_path)

@@ -57,7 +57,7 @@ def test_every_check_of_ours_is_pinned():
     assert GOLDEN.keys() == {check.name for check in CHECKS}
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("name", THEN)
 def test_the_rooms_have_changed_no_figure(name):
     found = evidence_of(THEN[name], fixed_classifier()).estimates

@@ -177,7 +177,9 @@ def test_oblong_images_have_oblong_grids():
     [
         (MODELS.resnet18, "channels_first", (512, 2, 2)),
         (MODELS.mobilenet_v3_small, "channels_first", (576, 2, 2)),
-        (MODELS.efficientnet_b0, "channels_first", (1280, 2, 2)),
+        pytest.param(
+            *(MODELS.efficientnet_b0, "channels_first", (1280, 2, 2)), marks=pytest.mark.soak
+        ),
         pytest.param(
             *(MODELS.convnext_tiny, "channels_first", (768, 2, 2)), marks=pytest.mark.soak
         ),
