@@ -19,10 +19,10 @@ class AuditError(ValueError):
     """
 
     def __init__(self, *mistakes: object):
-        lines = [shortened(mistake, _LONGEST) for mistake in mistakes]
-        if len(lines) > _MISTAKES:
-            left = len(lines) - _MISTAKES + 1
-            lines = [*lines[: _MISTAKES - 1], f"... and {left} mistakes more"]
+        told = len(mistakes) if len(mistakes) <= _MISTAKES else _MISTAKES - 1
+        lines = [shortened(mistake, _LONGEST) for mistake in mistakes[:told]]
+        if left := len(mistakes) - told:
+            lines.append(f"... and {left} mistakes more")
         super().__init__(*lines)  # one argument a line: with them a copy in a process is made
 
     def __str__(self) -> str:

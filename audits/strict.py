@@ -1,10 +1,43 @@
 """The base of every config model: frozen, strict, and closed to unknown keys."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Annotated, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+_MOST = 1_000_000_000  # images, pixels or classes; more than there are
+_LONGEST_PLACE = 4096  # characters, as Linux has them
+_LONGEST_TEXT = 1000
+_SHOWN = 60
+
+
+def _place_name(text: str) -> str:
+    fits = text.strip() and len(text) <= _LONGEST_PLACE and not _has_controls(text)
+    if not fits:
+        raise ValueError(
+            f"expected a path or URI, up to {_LONGEST_PLACE:,} characters and none of them a "
+            f"control character, got {text[:_SHOWN]!r}"
+        )
+    return text
+
+
+def _short_text(text: str) -> str:
+    if not text.strip() or len(text) > _LONGEST_TEXT or _has_controls(text, but="\n\t"):
+        raise ValueError(
+            f"expected a text of up to {_LONGEST_TEXT:,} characters, got {text[:_SHOWN]!r}"
+        )
+    return text
+
+
+def _has_controls(text: str, but: str = "") -> bool:
+    return any(unicodedata.category(one) == "Cc" and one not in but for one in text)
+
+
+Count = Annotated[int, Field(gt=0, le=_MOST)]
+PlaceName = Annotated[str, AfterValidator(_place_name)]
+"""A path or URI as a person writes it; what is there is looked at later."""
+ShortText = Annotated[str, AfterValidator(_short_text)]
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 

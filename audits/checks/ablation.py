@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from audits.checks._ablation.answers import answers, answers_form, estimates_of
 from audits.checks._ablation.cells import (
@@ -34,7 +34,7 @@ from audits.errors import AuditError
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
-from audits.strict import Ratio, Share
+from audits.strict import Count, Ratio, Share
 from fillblanks import expected_fill
 from fillblanks.fills.averages import Average
 from fillblanks.fills.expected import draw_limit
@@ -45,6 +45,8 @@ from fillblanks.masks import blank_count, default_patch_size, grid_shape
 _UNIT_VALUES = 100_000_000  # in all masked images of a unit
 _KEPT_VALUES = 4_000_000  # in the updates that a unit keeps
 _SAMPLED = ("mask_ratio", "patch_size", "update")  # draws depend on these; T is applied later
+_AXES = (*_SAMPLED, "normalise", "binarise")
+_MOST_CELLS = 1_000
 
 
 class Ablation(Check):
@@ -63,11 +65,11 @@ class Ablation(Check):
     column_words: ClassVar[Mapping[str, str]] = COLUMN_WORDS
     asks_reference: ClassVar[bool] = False  # only `ask` does
     asks_at_the_end: ClassVar[bool] = True
-    images: PositiveInt | None = Field(
+    images: Count | None = Field(
         default=50, description="audit a sample of this many images, evenly over the classes"
     )
     mask_ratio: tuple[Ratio, ...] = (0.1, 0.25, 0.5, 0.75)
-    patch_size: tuple[PositiveInt, ...] | None = Field(
+    patch_size: tuple[Count, ...] | None = Field(
         default=None,
         description="default the usual size, half and twice of it, if they allow all mask ratios",
     )
@@ -78,12 +80,23 @@ class Ablation(Check):
     average: Average = "per_blank"
     blank_value: Share | Literal["mean"] = 0.0
 
-    @field_validator("mask_ratio", "patch_size", "update", "normalise", "binarise")
+    @field_validator(*_AXES)
     @classmethod
     def _each_once(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         if values is not None and (not values or len(set(values)) < len(values)):
             raise ValueError(f"expected one or more values, each once, got {list(values)}")
         return values
+
+    @model_validator(mode="after")
+    def _is_no_endless_grid(self) -> Self:
+        axes = (getattr(self, name) or () for name in _AXES)
+        cells = math.prod(max(1, len(values)) for values in axes)
+        if cells > _MOST_CELLS:
+            raise ValueError(
+                f"expected a grid of at most {_MOST_CELLS:,} combinations of "
+                f"{', '.join(_AXES)}, got {cells:,}"
+            )
+        return self
 
     def declared_metrics(self, reference: bool) -> dict[str, Metric]:
         null = replace(NULL, single=False)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import ClassVar, Literal
 
 import pandas as pd
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from audits.checks._agreement.figures import (
     COLUMN_WORDS,
@@ -27,6 +27,7 @@ from audits.checks.part_form import Array
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
+from audits.strict import Count
 
 _UNIT_VALUES = 100_000_000  # in all masked images of a unit: some seconds to a few minutes
 _UNIT_IMAGES = 64
@@ -62,7 +63,7 @@ class Agreement(MapCheck):
         "figure is no fault by itself: networks may be right for different reasons.",
     )
     column_words: ClassVar[Mapping[str, str]] = COLUMN_WORDS
-    images: PositiveInt | None = Field(
+    images: Count | None = Field(
         default=100,
         description="audit a sample of this many images, evenly over the classes and drawn by the "
         "seed",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
@@ -18,9 +18,10 @@ from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
 from audits.models.form import Ability
-from audits.strict import Strict
+from audits.strict import Count, Strict
 
 _MOST_CLASSES_SHOWN = 10
+_LONGEST_LABEL = 100  # characters; MLflow takes 250 for the name of a metric
 
 
 Needs = Ability
@@ -79,9 +80,10 @@ class Check(Strict):
     label: str | None = Field(
         default=None,
         pattern=r"^[a-z][a-z0-9_]*$",
+        max_length=_LONGEST_LABEL,
         description="name in metrics and conditions, if the kind alone is not enough",
     )
-    images: PositiveInt | None = Field(
+    images: Count | None = Field(
         default=None,
         description="audit a sample of this many images, evenly over the classes and drawn by the "
         "seed; default all",

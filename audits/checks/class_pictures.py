@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from audits.checks._shared.images import picture, slugs
@@ -20,6 +20,7 @@ from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence, Picture, Seen, Shows
 from audits.evidence.intervals import bounded_mean, paired_mean_difference
 from audits.evidence.metric import Metric, Null
+from audits.strict import Count
 from fillblanks.synthesis.parametrisation import Prior
 from fillblanks.synthesis.whole import class_pictures, default_steps
 
@@ -66,7 +67,7 @@ class ClassPictures(Check):
         "the model.",
         "Where the steps hardly relied on a picture, the picture of the parts that matter is grey.",
     )
-    classes: PositiveInt = Field(
+    classes: Count = Field(
         default=10, description="how many classes, the first in the seed's order of images"
     )
     seeds: Annotated[int, Field(ge=1, le=_MOST_SEEDS)] = Field(

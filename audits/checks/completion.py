@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from audits.checks._completion.figures import (
     OWN_COLUMNS,
@@ -32,7 +32,7 @@ from audits.checks.part_form import Array
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
-from audits.strict import Ratio
+from audits.strict import Count, Ratio
 from fillblanks import Recipe, complete
 from fillblanks.masks import blank_count, grid_shape, keys
 
@@ -77,12 +77,12 @@ class Completion(Check):
         "One image a class. Visible parts are as in the image; the reference, if there is one, "
         "reads the pictures, else the model.",
     )
-    images: PositiveInt | None = Field(
+    images: Count | None = Field(
         default=50,
         description="audit a sample of this many images, evenly over the classes and drawn by the "
         "seed",
     )
-    patch_size: PositiveInt | None = Field(
+    patch_size: Count | None = Field(
         default=None,
         description="pixels; default an eighth of the shorter side, a quarter up to 64 pixels",
     )

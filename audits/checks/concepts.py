@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from audits.checks._concepts.figures import (
     COLUMN_WORDS,
@@ -30,6 +30,7 @@ from audits.errors import NotApplicable
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
+from audits.strict import Count
 from fillblanks.concepts.dictionary import Dictionary
 from fillblanks.concepts.importance import DRAWS
 
@@ -85,7 +86,7 @@ class Concepts(Check):
     concepts: Annotated[int, Field(ge=2, le=50)] = Field(
         default=10, description="concepts of each class"
     )
-    patch_size: PositiveInt | None = Field(
+    patch_size: Count | None = Field(
         default=None, description="pixels of a pasted patch; default half of the shorter side"
     )
     donors: Annotated[int, Field(ge=LEAST_IMAGES, le=500)] = Field(

@@ -30,6 +30,7 @@ from audits.data.imageset import ImageSet
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
+from audits.strict import PlaceName
 from fillblanks.attribution.asking import probabilities_of
 from fillblanks.attribution.patch_means import patch_means
 
@@ -61,8 +62,7 @@ class HumanMapsCheck(MapCheck):
     )
     column_words: ClassVar[Mapping[str, str]] = COLUMN_WORDS
     own_places: ClassVar[tuple[str, ...]] = ("maps",)
-    maps: str = Field(
-        min_length=1,
+    maps: PlaceName = Field(
         description="a folder of maps, named like the images: grey pictures, light where people "
         "look, or arrays (npy)",
     )

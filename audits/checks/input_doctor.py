@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from audits.checks._input_doctor.compared import Compared, mean_confidence
@@ -25,6 +25,7 @@ from audits.evidence.intervals import proportion
 from audits.evidence.metric import Metric
 from audits.models.adapter import NETWORK_ERRORS
 from audits.models.contract import InputContract
+from audits.strict import Count
 from fillblanks import Classifier
 from fillblanks.classifier import predicted_class
 from fillblanks.memory import is_short
@@ -50,7 +51,7 @@ class InputDoctor(Check):
         "If another way is clearly better, images are probably fed wrongly, and the other figures "
         "are about a model that nobody has.",
     )
-    images: PositiveInt | None = 64
+    images: Count | None = 64
     ignore: tuple[Name, ...] = Field(
         default=(), description="neighbours that are not tried, since the contract is known there"
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BeforeValidator, Field, PositiveInt, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from audits.checks._performance import classes as of_classes
 from audits.checks._performance import slices as of_slices
@@ -24,6 +24,7 @@ from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence, Picture, Seen
 from audits.evidence.f1 import scores
 from audits.evidence.metric import DefaultBounds, Metric, Pairing
+from audits.strict import Count
 from fillblanks.classifier import predicted_class
 
 _UNIT_IMAGES = 1000
@@ -60,7 +61,7 @@ class Performance(Check):
         description="columns of the data's table, such as camera or site: how often the images "
         "with each value are named right",
     )
-    slice_images: PositiveInt = Field(
+    slice_images: Count = Field(
         default=20, description="a slice with fewer images is in the table, but is not judged"
     )
 

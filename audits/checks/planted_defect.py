@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from audits.checks._planted_defect.again import look_again
 from audits.checks._planted_defect.figures import (
@@ -35,6 +35,7 @@ from audits.errors import NotApplicable
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
+from audits.strict import Count
 from fillblanks.attribution.shared_fill import BATCH, FAINT_STEPS, STEPS
 
 _SIZES = (0.1, 0.17)  # of the shorter side
@@ -90,7 +91,7 @@ class PlantedDefect(Check):
         description="opacity of a pattern over the whole image, which is tried as well; default "
         "none, since it accuses more networks without a trigger, see docs/truth.md",
     )
-    classes: PositiveInt | None = Field(
+    classes: Count | None = Field(
         default=None, description="how many classes, the first of the data's; default all"
     )
     confirm: Annotated[int, Field(ge=1, le=1000)] = Field(

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from audits.checks._random_fill.nearest import nearest_examples
@@ -42,7 +42,7 @@ from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.intervals import bounded_mean, mean, proportion
 from audits.evidence.metric import Metric
-from audits.strict import Ratio, Share
+from audits.strict import Count, Ratio, Share
 from fillblanks import expected_fill, shuffled, threshold
 from fillblanks.fills.averages import Average
 from fillblanks.fills.expected import draw_limit
@@ -91,7 +91,7 @@ class RandomFill(FillCheck):
     )
     mask_ratio: Ratio = 0.25
     samples: Samples = 10_000
-    max_draws: PositiveInt | None = Field(
+    max_draws: Count | None = Field(
         default=None, le=4 * MOST_SAMPLES, description="most draws an image; default 4 x samples"
     )
     tolerance: Share | None = Field(

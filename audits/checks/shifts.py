@@ -5,7 +5,7 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from audits.checks._shared.fill import recognise, table_of
 from audits.checks._shared.forms import columns_form
@@ -17,6 +17,7 @@ from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.intervals import paired_difference, proportion
 from audits.evidence.metric import DefaultBounds, Metric, Pairing
+from audits.strict import Count
 
 _UNIT_IMAGES = 1000
 _MOST_FALL = 0.2  # chosen after good networks were measured, see docs/exam.md
@@ -43,7 +44,7 @@ class Shifts(Check):
         "A model that knows these very pictures by heart loses its accuracy; a good one hardly "
         "does.",
     )
-    pixels: PositiveInt | None = Field(
+    pixels: Count | None = Field(
         default=None,
         description="largest shift along each axis; default 1 for each 28 pixels of the shorter "
         "side, at least 1",

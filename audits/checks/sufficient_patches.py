@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from audits.checks._shared.forms import columns_form, shown_form
 from audits.checks._shared.maps import USUAL_PATCHES, eighth
@@ -42,7 +42,7 @@ from audits.data.regions import Regions
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
-from audits.strict import Share
+from audits.strict import Count, PlaceName, Share
 from fillblanks.attribution.gates import STEPS as GATE_STEPS
 from fillblanks.concepts.learned_gates import STEPS as TRAINING_STEPS
 from fillblanks.masks import grid_shape
@@ -97,7 +97,7 @@ class SufficientPatches(Check):
         default="best",
         description="best, gates (needs a gradient), occlusion, or learned (a trial; see its page)",
     )
-    patch_size: PositiveInt | None = Field(
+    patch_size: Count | None = Field(
         default=None, description="pixels; default an eighth of the shorter side"
     )
     divergence: Annotated[float, Field(gt=0, le=10)] = Field(
@@ -118,9 +118,8 @@ class SufficientPatches(Check):
     blank_value: Share | Literal["mean"] = Field(
         default="mean", description="a number in [0, 1], or the mean by which images are normalised"
     )
-    regions: str | None = Field(
+    regions: PlaceName | None = Field(
         default=None,
-        min_length=1,
         description="a folder of masks, named like the images: white is what the answer is to rest "
         "on",
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from audits.checks._shared.forms import columns_form, shown_form
 from audits.checks._shared.halves import Half, donor_units, expect_pool, halves, pool_cell
@@ -29,6 +29,7 @@ from audits.errors import NotApplicable
 from audits.evidence.codec import Part
 from audits.evidence.evidence import Evidence
 from audits.evidence.metric import Metric
+from audits.strict import Count
 from fillblanks.attribution.favourites import Chooser
 from fillblanks.attribution.windows import window_places
 
@@ -75,7 +76,7 @@ class Swap(Check):
         description="pixels, one number or several; default a quarter of the shorter side, from "
         "65 pixels an eighth too",
     )
-    stride: PositiveInt | None = Field(
+    stride: Count | None = Field(
         default=None, description="pixels between two patches; default half a patch"
     )
     donors: Annotated[int, Field(ge=1, le=500)] = Field(

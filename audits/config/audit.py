@@ -16,7 +16,7 @@ from audits.evidence.declaration import faults_in
 from audits.evidence.metric import Metric
 from audits.models.flavours.registered import NAMES
 from audits.models.preprocessing import Preprocessing
-from audits.strict import Strict
+from audits.strict import PlaceName, Strict
 from fillblanks.engine.plan import MemoryFormat, Precision
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class AuditConfig(Strict):
     seed: int = Field(default=0, ge=0, lt=1 << 63)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     experiment: str = "audits"
-    store: str | None = Field(
+    store: PlaceName | None = Field(
         default=None, description="folder (any fsspec path) for finished units; a cache by default"
     )
 

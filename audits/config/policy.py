@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from audits.evidence.metric import figure_name
-from audits.strict import Share, Strict
+from audits.strict import Share, ShortText, Strict
 
 _BOUNDS = ("min", "max", "min_lift", "max_drop")
 
@@ -63,7 +63,7 @@ class Waiver(Strict):
     """Excuses one condition until a day, for a reason."""
 
     condition: str = Field(description="as verdicts write it, e.g. performance/accuracy >= 0.9")
-    reason: str = Field(min_length=1)
+    reason: ShortText
     until: date = Field(description="the last day on which the waiver holds, in UTC")
 
     def holds(self, today: date) -> bool:

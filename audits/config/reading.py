@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Hashable, Sequence
 from datetime import date
 from pathlib import Path
@@ -23,6 +24,8 @@ _VALUES = 100_000  # of YAML, those that an alias repeats counted each time
 _DEPTH = 50
 _DIGITS = 1_000
 _TOLD = 10  # mistakes; of others only the number is told
+_TYPE = re.compile(r"constrained-\w+|(literal|tuple|list|dict|function-\w+)\[.*\]")
+_Place = tuple[int | str, ...]
 _CHECK: TypeAdapter[Check] = TypeAdapter(AnyCheck)
 
 
@@ -115,11 +118,12 @@ def _parsed(kind: type[_Kind], data: dict[str, Any], origin: str) -> _Kind:
     try:
         return kind.model_validate_json(json.dumps(data, allow_nan=False, default=_date))
     except ValidationError as error:
-        lines = [
-            f"{origin}: {_place(e['loc'])}{_message(e, kind) if n < _TOLD else e['msg']}"
-            for n, e in enumerate(error.errors())
+        found = _by_field(error.errors(include_url=False))
+        told = [
+            f"{origin}: {_place(place)}{'; or: '.join(_message(e, kind) for e in errors)}"
+            for place, errors in found[:_TOLD]
         ]
-        raise AuditError(*lines) from None
+        raise AuditError(*told, *("" for _ in found[_TOLD:])) from None
     except (TypeError, ValueError) as error:
         raise AuditError(f"{origin}: expected plain YAML values, got: {error}") from error
 
@@ -149,6 +153,28 @@ def _date(value: Any) -> str:
     if type(value) is date:
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} {value!r}")
+
+
+def _by_field(errors: Sequence[Any]) -> list[tuple[_Place, list[Any]]]:
+    """Errors of pydantic by their places, with those of one field together that may have types.
+
+    Of each type that the field may have, the first error is kept.
+    """
+    found: dict[_Place, dict[Any, Any]] = {}
+    for error in errors:
+        if error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]:
+            continue  # it has enough items, of which some are told as mistakes
+        place = error["loc"]
+        at = next((n for n, part in enumerate(place) if _is_type(part)), len(place))
+        # The part that a field names after its place is the type, and then the place within it.
+        type_of = place[at] if at < len(place) else error["type"]
+        found.setdefault(place[:at], {}).setdefault(type_of, error)
+    return [(place, list(by_type.values())) for place, by_type in found.items()]
+
+
+def _is_type(part: int | str) -> bool:
+    """Whether pydantic means one of the types of a field, and no key."""
+    return isinstance(part, str) and bool(_TYPE.fullmatch(part))
 
 
 def _place(location: tuple[int | str, ...]) -> str:

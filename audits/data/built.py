@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from audits.data.encoded import Encoded, scaled
 from audits.data.imageset import ImageSet
@@ -13,7 +13,7 @@ from audits.data.pixels import Pixels
 from audits.data.scan import DEPTHS_LOOKED_AT, Scan, depth_question, named, scan
 from audits.data.table_columns import TableColumns
 from audits.errors import AuditError
-from audits.strict import Strict
+from audits.strict import Count, Strict
 
 Bits = Annotated[int, Field(ge=9, le=16)]
 
@@ -28,7 +28,7 @@ class DataKind(Strict):
         default=False,
         description="take the data set as a pool, from which each audit draws a sample of its own",
     )
-    sample: PositiveInt | None = Field(
+    sample: Count | None = Field(
         default=None, description="images of a secret sample, at most half of the pool's"
     )
     sample_seed: int | None = Field(

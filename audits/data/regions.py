@@ -3,11 +3,10 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from audits.data.files_beside import FilesBeside, expect_files
@@ -16,10 +15,11 @@ from audits.data.imageset import ImageSet
 from audits.data.pixels import to_tensor
 from audits.data.region_boxes import Boxes
 from audits.errors import AuditError
+from audits.strict import PlaceName
 
 _HALF = 0.5  # of the lightest pixel of a mask
 
-Told = Annotated[str, Field(min_length=1)] | tuple[str, str, str, str]
+Told = PlaceName | tuple[str, str, str, str]
 """A folder of masks, or the columns of boxes: left, top, right, bottom."""
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from audits.data.fit import Interpolation, Resize
 from audits.data.imageset import MOST_CLASSES
@@ -16,7 +16,7 @@ from audits.models.contract import (
     Outputs,
     Range,
 )
-from audits.strict import Share, Strict
+from audits.strict import Count, PlaceName, Share, Strict
 
 
 def _as_tuple(value: Any) -> Any:
@@ -63,7 +63,7 @@ class Preprocessing(Strict):
     size: Annotated[tuple[_Side, _Side], BeforeValidator(_as_size)] | None = Field(
         default=None, description="height and width, or one number for both"
     )
-    channels: PositiveInt | None = Field(default=None, le=3)
+    channels: Count | None = Field(default=None, le=3)
     resize: Resize | None = Field(
         default=None, description="stretch; crop: shorter side to `resize_to`, then centre; pad"
     )
@@ -84,7 +84,7 @@ class Preprocessing(Strict):
     classes: tuple[str, ...] | None = Field(  # in the order of the logits
         default=None, min_length=1, max_length=MOST_CLASSES
     )
-    classes_file: str | None = Field(
+    classes_file: PlaceName | None = Field(
         default=None,
         description="text or JSON file with the class names, relative to the working directory",
     )

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from audits.checks._shared.blank_pictures import CAPTIONS, STEPS
@@ -15,6 +15,7 @@ from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
 from audits.checks.part_form import Array
 from audits.evidence.codec import Part
+from audits.strict import Count
 from fillblanks.bounds.attack import Cases, Worst, pgd, random_fills, random_search
 from fillblanks.masks import grid_shape, keys, to_pixels
 
@@ -27,7 +28,7 @@ class BlankCheck(Check):
     """Base of the checks that ask whether what stands in a blank can change the answer."""
 
     asks_reference: ClassVar[bool] = False
-    patch_size: PositiveInt | None = Field(
+    patch_size: Count | None = Field(
         default=None, description="pixels of a blank; default a seventh of the shorter side"
     )
     blanks: Annotated[int, Field(ge=1, le=10_000)] = Field(

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BeforeValidator, Field, PositiveInt
+from pydantic import BeforeValidator, Field
 from torch import Tensor
 
 from audits.checks.base import Check
@@ -17,7 +17,7 @@ from audits.evidence.estimate import Estimate
 from audits.evidence.f1 import scores
 from audits.evidence.intervals import paired_difference, proportion
 from audits.evidence.metric import DefaultBounds, Metric, Null, Pairing, Statistic
-from audits.strict import Share
+from audits.strict import Count, Share
 from fillblanks import Classifier
 from fillblanks.fills.second_order import LEAST_PASSES, MOST_PASSES
 from fillblanks.fills.threshold import Normalise
@@ -60,7 +60,7 @@ class FillCheck(Check):
     """Base of the fill checks: parameters of every fill, which the paper leaves open."""
 
     shows_fills: ClassVar[bool] = True
-    patch_size: PositiveInt | None = Field(
+    patch_size: Count | None = Field(
         default=None,
         description="pixels; default 2 up to 28x28, else a quarter of the shorter side",
     )

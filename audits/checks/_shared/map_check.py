@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from audits.checks._shared.maps import (
     DRAWS,
@@ -14,7 +14,7 @@ from audits.checks._shared.maps import (
 )
 from audits.checks.base import Check, Needs
 from audits.checks.context import AuditContext
-from audits.strict import Ratio
+from audits.strict import Count, Ratio
 from fillblanks.attribution.pami import RADIUS, STRIDE
 
 _MOST_DRAWS = 100_000
@@ -28,7 +28,7 @@ class MapCheck(Check):
     method: MethodName = Field(
         default="blank_difference", description="blank_difference, occlusion, pami or sobol"
     )
-    patch_size: PositiveInt | None = Field(
+    patch_size: Count | None = Field(
         default=None,
         description="pixels; default an eighth of the shorter side, from 65 pixels a quarter",
     )

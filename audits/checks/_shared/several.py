@@ -2,7 +2,9 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, PositiveInt
+from pydantic import AfterValidator, BeforeValidator
+
+from audits.strict import Count
 
 
 def one_or_several(value: Any) -> Any:
@@ -21,7 +23,5 @@ def _each_once(sizes: tuple[int, ...]) -> tuple[int, ...]:
     return sizes
 
 
-Sizes = Annotated[
-    tuple[PositiveInt, ...], BeforeValidator(one_or_several), AfterValidator(_each_once)
-]
+Sizes = Annotated[tuple[Count, ...], BeforeValidator(one_or_several), AfterValidator(_each_once)]
 """Sizes in pixels, each once: one number or several."""

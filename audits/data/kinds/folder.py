@@ -7,6 +7,7 @@ from audits.data.encoded import Encoded
 from audits.data.imageset import ImageSet
 from audits.data.listing import list_classes
 from audits.data.places import folder_at
+from audits.strict import PlaceName
 
 
 class Folder(OfFiles):
@@ -17,7 +18,7 @@ class Folder(OfFiles):
     """
 
     kind: Literal["folder"] = "folder"
-    path: str
+    path: PlaceName
     split: str | None = None
 
     def load(self) -> ImageSet:

@@ -16,6 +16,7 @@ from audits.data.places import folder_at
 from audits.data.scan import named
 from audits.data.table_columns import TableColumns
 from audits.errors import AuditError, quoted
+from audits.strict import PlaceName
 
 _SHARD = re.compile(r"(?P<split>.+?)-\d{5}-of-\d{5}.*")
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -31,7 +32,7 @@ class HuggingFace(OfFiles):
     """
 
     kind: Literal["huggingface"] = "huggingface"
-    path: str
+    path: PlaceName
     split: str | None = None
     image_column: str = "image"
     label_column: str = "label"

@@ -11,6 +11,7 @@ from audits.data.built import Bits, DataKind, of_arrays
 from audits.data.imageset import MOST_CLASSES, ImageSet
 from audits.data.places import file_at
 from audits.errors import AuditError
+from audits.strict import PlaceName
 
 _GIB = 1 << 30
 
@@ -23,7 +24,7 @@ class Npz(DataKind):
     """
 
     kind: Literal["npz"] = "npz"
-    path: str
+    path: PlaceName
     images: str = "x"
     labels: str = "y"
     classes: str | None = None

@@ -9,6 +9,7 @@ from audits.data.built import DataKind, of_arrays
 from audits.data.imageset import ImageSet
 from audits.data.places import expect_ordinary
 from audits.errors import AuditError
+from audits.strict import PlaceName
 
 
 class Torchvision(DataKind):
@@ -16,7 +17,7 @@ class Torchvision(DataKind):
 
     kind: Literal["torchvision"] = "torchvision"
     dataset: Literal["MNIST", "FashionMNIST", "CIFAR10"]
-    root: str
+    root: PlaceName
     split: Literal["train", "test"] = "test"
     download: bool = False
 

@@ -13,10 +13,11 @@ from audits.data.places import beside, file_at, files_at
 from audits.data.scan import named
 from audits.data.table_columns import TableColumns
 from audits.errors import AuditError
+from audits.strict import PlaceName
 
 
 class _Table(OfFiles):
-    path: str
+    path: PlaceName
     path_column: str = "path"
     label_column: str = "label"
 
