@@ -121,9 +121,12 @@ def _expect_checks_suit(config: AuditConfig, model: Resolved, images: ImageSet) 
         with AuditInputs(config, model, images) as inputs:
             checks, shape = inputs.config.checks, inputs.shape
             own, reference = inputs.files.digest, inputs.reference_digest
+            fitted = inputs.images
     except AuditError:  # the audit meets it again, and records it
         return
     if own == reference:
         raise _own_reference(model)
     if reasons := [reason for check in checks if (reason := check.impossible(shape))]:
         raise AuditError(*reasons)
+    for check in checks:
+        check.outside(fitted)  # raises AuditError if files that a check names are not there

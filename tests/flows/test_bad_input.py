@@ -35,6 +35,63 @@ _CASES = {
         lambda p: p.audit(data={"kind": "npz", "path": "zzz://x.npz"}),
         r"Expected data at zzz://x.npz, .*Protocol not known",
     ),
+    # texts, counts and lists that nobody means
+    "store of blanks": (lambda p: p.audit(store="  "), "store: expected a path or URI.* got ' '"),
+    "store with a control character": (
+        lambda p: p.audit(store="a\x00b"),
+        r"store: expected a path or URI.* got 'a\\x00b'",
+    ),
+    "masks at a control character": (
+        lambda p: p.check("evidence", regions="a\x1b[31m"),
+        r"evidence\.regions: expected a path or URI, .*; or: expected a list",
+    ),
+    "training set at a control character": (
+        lambda p: p.check("duplicates", training={"kind": "npz", "path": "a\x00.npz"}),
+        "training.npz.path: expected a path or URI",
+    ),
+    "masks that are not there": (
+        lambda p: p.check("evidence", regions="nowhere"),
+        "Expected images that are files of their own, which regions are named like",
+    ),
+    "maps that are not there": (
+        lambda p: p.check("human_maps", maps="nowhere"),
+        "Expected images that are files of their own, which maps",
+    ),
+    "label of 101 letters": (
+        lambda p: p.check("performance", label="a" * 101),
+        "label: String should have at most 100 characters",
+    ),
+    "10**400 images": (
+        lambda p: p.check("performance", images=10**400),
+        "images: Input should be less than or equal to 1000000000, got 1000",
+    ),
+    "blank value of two kinds": (
+        lambda p: p.check("sufficient_patches", blank_value=7),
+        r"blank_value: Input should be less than or equal to 1, got 7; or: .* 'mean', got 7",
+    ),
+    "grid of 1,200 cells": (
+        lambda p: p.check("ablation", binarise=[i / 300 for i in range(300)]),
+        "expected a grid of at most 1,000 combinations of mask_ratio, .*, got 1,200",
+    ),
+    "class that is no name": (
+        lambda p: p.audit(preprocessing={"classes": [0]}),
+        r"classes\.0: Input should be a valid string, got 0",
+    ),
+    "reason of blanks": (
+        lambda p: p.audit(
+            policy={
+                "conditions": [{"metric": "performance/accuracy", "min": 0.5}],
+                "waivers": [
+                    {
+                        "condition": "performance/accuracy >= 0.5",
+                        "reason": " ",
+                        "until": "2030-01-01",
+                    }
+                ],
+            }
+        ),
+        "reason: expected a text of up to 1,000 characters, got ' '",
+    ),
     # stores that take nothing
     "store is a file": (lambda p: p.audit(store=str(p.file)), r"Expected a store .*file, got"),
     "store in a file": (lambda p: p.audit(store=f"{p.file}/x"), r"Expected a store .*Not a dir"),

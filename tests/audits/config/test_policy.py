@@ -154,7 +154,7 @@ def test_the_reason_of_a_pass_names_the_condition_that_was_closest():
                     }
                 ],
             },
-            "at least 1 character",
+            "a text of up to 1,000 characters",
         ),
         (
             {"conditions": [{"metric": "performance/accuracy", "min": 0.9, "max_drop": 0.1}]},
