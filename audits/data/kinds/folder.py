@@ -19,7 +19,7 @@ class Folder(OfFiles):
 
     kind: Literal["folder"] = "folder"
     path: PlaceName
-    split: str | None = None
+    split: PlaceName | None = None
 
     def load(self) -> ImageSet:
         root = folder_at(self.path)

@@ -12,6 +12,7 @@ from audits.data.imageset import ImageSet
 from audits.data.kinds.folder import Folder
 from audits.data.kinds.table import Csv
 from audits.errors import AuditError, few, quoted
+from audits.strict import PlaceName
 
 _TABLES = (".csv", ".parquet", ".pq")
 
@@ -28,7 +29,7 @@ class MlflowDataset(OfFiles):
     dataset: str = Field(description="its name")
     path_column: str = "path"
     label_column: str = "label"
-    split: str | None = Field(default=None, description="of a folder, as in `folder`")
+    split: PlaceName | None = Field(default=None, description="of a folder, as in `folder`")
 
     def load(self) -> ImageSet:
         found = self.settled()
