@@ -285,7 +285,7 @@ def test_the_blank_is_the_mean_of_the_normalisation_or_a_number():
         ({"divergence": 0.0}, "greater than 0"),
         ({"steps": 0}, "greater than or equal to 1"),
         ({"patch_size": 0}, "greater than 0"),
-        ({"regions": ""}, "at least 1 character"),
+        ({"regions": ""}, "expected a path or URI"),
     ],
 )
 def test_odd_fields_are_refused(fields, told):
