@@ -247,7 +247,7 @@ def test_a_map_of_zeros_shows_the_image_alone():
         ({"radius": 0.3}, "radius for pami, got blank_difference"),
         ({"method": "occlusion", "stride": 0.2}, "stride for pami, got occlusion"),
         ({"method": "gradient"}, "blank_difference"),
-        ({"regions": ""}, "at least 1 character"),
+        ({"regions": ""}, "expected a path or URI"),
     ],
 )
 def test_fields_that_make_no_sense_are_refused(fields, words):
