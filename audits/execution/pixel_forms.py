@@ -39,12 +39,12 @@ def formulas(
     constants that are rounded at the end or at each step. They are computed in float32 and, if
     that is another one, in `dtype`, also from pixels of float32.
     """
-    exact = [torch.tensor(v, dtype=torch.float64).reshape(-1, 1, 1) for v in (mean, std)]
+    m, s = (torch.tensor(v, dtype=torch.float64).reshape(-1, 1, 1) for v in (mean, std))
     found: dict[bytes, Formula] = {}
-    channels = max(one.numel() for one in exact)
+    channels = max(m.numel(), s.numel())
     levels = torch.arange(LEVELS + 1.0).expand(channels, 1, -1)
     for work in dict.fromkeys((torch.float32, dtype)):
-        for formula in _all_formulas(*exact, work):
+        for formula in _all_formulas(m, s, work):
             given = _then(formula, lambda x: x.to(dtype))
             found.setdefault(given(levels).double().numpy().tobytes(), given)
     return list(found.values())
