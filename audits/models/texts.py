@@ -18,7 +18,7 @@ from audits.errors import ModelRefused, quoted, shortened
 MLMODEL = "MLmodel"
 BROKEN = (
     AttributeError,
-    KeyError,
+    LookupError,
     OSError,
     OverflowError,
     RecursionError,

@@ -39,7 +39,7 @@ def labels_of(model: Any) -> tuple[str, ...] | None:
 def serves_labels(model: Any) -> bool:
     """Whether a ModelProto answers more than one tensor, so with labels, or keys, of its own."""
     outputs = model.graph.output
-    return len(outputs) > 1 or not outputs[0].type.HasField("tensor_type")
+    return len(outputs) != 1 or not outputs[0].type.HasField("tensor_type")
 
 
 def expect_same_classes(
