@@ -1,13 +1,15 @@
 """Asks an open model the same images when an audit begins and when it ends."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from audits.errors import AuditError, Contradicted
+from audits.models.adapter import OwnRuntime
 from fillblanks import Classifier
 from fillblanks.batches import changed
 from fillblanks.memory import with_fewer_rows
@@ -35,11 +37,15 @@ class First:
 
 @dataclass(frozen=True)
 class Again:
-    """Of `asked` images, `otherwise` are answered otherwise at the end than at the beginning."""
+    """Of `asked` images, `otherwise` are answered otherwise at the end than at the beginning.
+
+    `afresh_otherwise` are answered otherwise by the same model opened again.
+    """
 
     asked: int
     otherwise: int
     holds_the_same: bool
+    afresh_otherwise: int = 0  # images that the model, opened again, answers otherwise
 
     @property
     def question(self) -> str:
@@ -50,21 +56,45 @@ class Again:
                 f"{self.asked} images otherwise than at the beginning: it remembers what it was "
                 "asked. Remove that memory."
             )
+        if self.afresh_otherwise:
+            return (
+                f"Opened again at the end of the audit, the model answered {self.afresh_otherwise} "
+                f"of {self.asked} images otherwise than after all it was asked: it remembers that. "
+                "Remove that memory."
+            )
         if not self.holds_the_same:
             return "The model changed its weights or other values. Remove that memory."
         return ""
 
 
 def again(first: First, classifier: Classifier, *, only_classes: bool) -> Again:
-    """Asks the same images again."""
+    """Asks the same images again; and once more, if a runtime of its own opens the model anew.
+
+    A server may ask image by image, or many at once, and the first call may decide.
+    """
     logits = _answers(classifier, first.images)
     every = torch.arange(len(logits))
+
+    def otherwise(one: Tensor, other: Tensor) -> int:
+        return changed(one, other, every, classifier.rounding, only_classes=only_classes)
+
     return Again(
         len(logits),
-        changed(first.logits, logits, every, classifier.rounding, only_classes=only_classes),
+        otherwise(first.logits, logits),
         not first.state.changed(State.of(classifier.net))
         and first.scripts == _scripts(classifier.net),
+        max((otherwise(logits, one) for one in _afresh(classifier, first.images)), default=0),
     )
+
+
+def _afresh(classifier: Classifier, images: Tensor) -> Iterator[Tensor]:
+    """Logits of the model opened again: asked image by image, and in batches."""
+    nets = [net for net in classifier.net.modules() if isinstance(net, OwnRuntime)]
+    for rows in (1, _AT_ONCE) if nets else ():
+        with ExitStack() as inside:
+            for net in nets:
+                inside.enter_context(net.afresh())
+            yield _answers(classifier, images, rows)
 
 
 def _scripts(net: nn.Module) -> list[str]:
@@ -84,8 +114,8 @@ def _scripts(net: nn.Module) -> list[str]:
     return [*found, hashlib.sha256(sequence).hexdigest()] if found else []
 
 
-def _answers(classifier: Classifier, images: Tensor) -> Tensor:
-    """Logits (n, K), from batches of 8 or, if memory is short, of less."""
+def _answers(classifier: Classifier, images: Tensor, rows: int = _AT_ONCE) -> Tensor:
+    """Logits (n, K), from batches of so many rows or, if memory is short, of less."""
 
     def run(size: int) -> Tensor:
         with classifier.steady(), torch.no_grad():
@@ -93,7 +123,7 @@ def _answers(classifier: Classifier, images: Tensor) -> Tensor:
             return torch.cat(pieces).cpu()
 
     try:
-        return with_fewer_rows(run, _AT_ONCE)
+        return with_fewer_rows(run, rows)
     except ValueError as error:
         kind = Contradicted if isinstance(error, Changed) else AuditError
         raise kind(str(error)) from error

@@ -1,7 +1,7 @@
 """AdaptedNet: a network in a wrapper that feeds it as it expects and turns its answers to logits.
 
 BlackBox is the base of networks that have no gradient at their input and say so. OwnThreads are
-networks with threads of their own.
+networks with threads of their own, OwnRuntime those that a runtime of their own answers.
 """
 
 from contextlib import AbstractContextManager
@@ -37,6 +37,14 @@ class OwnThreads(Protocol):
 
         Raises ModelRefused if they cannot be prepared.
         """
+
+
+@runtime_checkable
+class OwnRuntime(Protocol):
+    """A network that a runtime of its own answers, whose memory torch does not see."""
+
+    def afresh(self) -> AbstractContextManager[None]:
+        """Opens the model again, as a server does; inside the context that one answers."""
 
 
 class BlackBox(nn.Module):

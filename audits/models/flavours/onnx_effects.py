@@ -12,21 +12,20 @@ integers whose sum has no term, and they are refused. Bodies of loops and branch
 views were tried on weights: none was written to.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from audits.errors import ModelRefused, quoted
 from audits.models.flavours.onnx_file import graphs_of
 from audits.models.flavours.onnx_operators import ALLOWED, NEWEST, OLDEST, domain_of
+from audits.models.flavours.onnx_products import constants_of, expect_terms
 
 _DRAWING = ("random", "bernoulli", "multinomial", "sampling")  # parts of names, in small letters
 _OWN = ("ai.onnx", "com.microsoft", "com.ms.")  # beginnings of domains that onnxruntime has
 _VERSIONS = {"": range(OLDEST, NEWEST + 1), "ai.onnx.ml": range(1, 6), "com.microsoft": range(1, 2)}
 _BOOL = 9  # by ONNX's numbers
 
-Constants = Mapping[str, Any]
-"""The TensorProto of each name in a graph that holds the same numbers always."""
+Constants = Mapping[str, Any]  # of a graph, by name
 
 
 def expect_steady(model: Any) -> None:
@@ -41,14 +40,17 @@ def expect_steady(model: Any) -> None:
                 f"Expected functions in domains of their own, got {quoted(name)} in that of "
                 f"operators, {quoted(domain)}. Export the model without it."
             )
+    if not any(domain_of(opset.domain) == "" for opset in model.opset_import):
+        raise ModelRefused("Expected an opset of ONNX, got none. Export the model again.")
     for body in (model, *model.functions):
         _expect_versions(body.opset_import)
-    for body in (model.graph, *model.functions):
-        for graph in graphs_of(body):
-            constants = _constants(graph)
-            for node in graph.node:
-                if (node.domain, node.op_type) not in own:
-                    _expect_steady(node, constants)
+    graphs = [graph for body in (model.graph, *model.functions) for graph in graphs_of(body)]
+    for graph in graphs:
+        constants = constants_of(graph)
+        for node in graph.node:
+            if (node.domain, node.op_type) not in own:
+                _expect_steady(node, constants)
+    expect_terms(graphs)
 
 
 def _expect_versions(opsets: Collection[Any]) -> None:
@@ -96,17 +98,6 @@ def _refuse_training(name: str) -> None:
     )
 
 
-def _expect_full_weights(node: Any, constants: Constants) -> None:
-    """Without a term in its sums, onnxruntime leaves the result of these operators unwritten."""
-    weights = constants.get(node.input[1]) if len(node.input) > 1 else None
-    if weights is None or not all(size > 0 for size in weights.dims):
-        raise ModelRefused(
-            f"Expected constant weights with sizes above 0 as second input of "
-            f"{quoted(node.op_type)}, got others: its result may be left unwritten. Quantise the "
-            "model with weights."
-        )
-
-
 def _without(*inputs: int) -> Callable[[Any, Constants], None]:
     """A demand that these inputs, which hold what was there at earlier calls, are left out."""
 
@@ -123,8 +114,6 @@ def _without(*inputs: int) -> Callable[[Any, Constants], None]:
 _DEMANDS: Mapping[tuple[str, str], Callable[[Any, Constants], None]] = {
     ("", "Attention"): _without(4, 5),
     ("", "BatchNormalization"): _expect_no_training,
-    ("", "ConvInteger"): _expect_full_weights,
-    ("", "MatMulInteger"): _expect_full_weights,
     ("com.microsoft", "Attention"): _without(4, 6),
     ("com.microsoft", "MultiHeadAttention"): _without(6, 7, 8, 9),
     ("com.microsoft", "QAttention"): _without(8),
@@ -140,21 +129,3 @@ def _is_off(dropout: Any, constants: Constants) -> bool:
     return off is not None and not (
         off.data_type != _BOOL or any(off.int32_data) or any(off.raw_data) or off.external_data
     )
-
-
-def _constants(graph: Any) -> Constants:
-    """Weights and nodes Constant of a graph or function, but for names that are there twice.
-
-    An input of the same name may replace a weight.
-    """
-    found = [(tensor.name, tensor) for tensor in getattr(graph, "initializer", ())]
-    given = [getattr(value, "name", value) for value in graph.input]
-    for node in graph.node:
-        if node.op_type == "Constant" and len(node.output) == len(node.attribute) == 1:
-            (value,) = node.attribute
-            if value.name == "value" and value.HasField("t") and not value.ref_attr_name:
-                found.append((node.output[0], value.t))
-                continue
-        given += node.output
-    names = Counter([*given, *(name for name, _ in found)])
-    return {name: tensor for name, tensor in found if names[name] == 1}

@@ -77,6 +77,10 @@ class OnnxNet(nn.Module):
         """A context in which onnxruntime answers with `count` threads. Raises ModelRefused."""
         return self._with_session(_session(self.file, count))
 
+    def afresh(self) -> AbstractContextManager[None]:
+        """A context in which a new session answers, which was asked nothing before."""
+        return self._with_session(_session(self.file))
+
     @contextmanager
     def _with_session(self, session: onnxruntime.InferenceSession) -> Iterator[None]:
         usual, self.session = self.session, session

@@ -17,15 +17,15 @@ _ELEMENTWISE = """
 """
 _OF_SHAPES = """
     CenterCropPad Col2Im Compress Concat Constant ConstantOfShape DepthToSpace Expand EyeLike
-    Flatten Gather GatherElements GatherND Identity NonZero OneHot Pad Range Reshape ReverseSequence
-    Scatter ScatterElements ScatterND Shape Size Slice SpaceToDepth Split Squeeze Tile TopK Transpose
-    Trilu Unique Unsqueeze
+    Flatten Gather GatherElements GatherND Identity NonZero OneHot Pad Range Reshape
+    ReverseSequence Scatter ScatterElements ScatterND Shape Size Slice SpaceToDepth Split Squeeze
+    Tile TopK Transpose Trilu Unsqueeze
 """
 _OF_LAYERS = """
-    AffineGrid Attention AveragePool BatchNormalization Conv ConvTranspose Dropout Einsum GRU Gemm
+    AffineGrid Attention AveragePool BatchNormalization Conv ConvTranspose Dropout Einsum Gemm
     GlobalAveragePool GlobalLpPool GlobalMaxPool GridSample GroupNormalization InstanceNormalization
-    LRN LSTM LayerNormalization LpNormalization LpPool MatMul MaxPool MeanVarianceNormalization
-    RMSNormalization RNN Resize RotaryEmbedding Upsample
+    LRN LayerNormalization LpNormalization LpPool MatMul MaxPool MeanVarianceNormalization
+    RMSNormalization Resize RotaryEmbedding Upsample
 """
 _REDUCING = """
     ArgMax ArgMin CumSum Det Hardmax LogSoftmax ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp
