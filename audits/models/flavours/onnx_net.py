@@ -79,7 +79,8 @@ class OnnxNet(nn.Module):
 
     def afresh(self) -> AbstractContextManager[None]:
         """A context in which a new session answers, which was asked nothing before."""
-        return self._with_session(_session(self.file))
+        # With a number of threads onnxruntime binds none to a core, which a cell does not allow.
+        return self.on_threads(self.stated_threads or torch.get_num_threads())
 
     @contextmanager
     def _with_session(self, session: onnxruntime.InferenceSession) -> Iterator[None]:
