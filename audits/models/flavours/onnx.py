@@ -39,7 +39,7 @@ class Onnx(Flavour):
     """A graph in an ONNX file, whose weights may be in further files of the model's folder."""
 
     name: ClassVar[str] = "onnx"
-    reading: ClassVar[int] = 3
+    reading: ClassVar[int] = 4
 
     def data(self, folder: Path, conf: Model) -> Path:
         entry = self.entry(conf)

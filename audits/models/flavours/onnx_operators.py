@@ -50,7 +50,7 @@ _OF_ONNXRUNTIME = """
     Attention BiasGelu DequantizeLinear DynamicQuantizeMatMul FastGelu FusedConv FusedGemm
     FusedMatMul Gelu MatMulIntegerToFloat MatMulNBits MultiHeadAttention QAttention QGemm
     QLinearAdd QLinearAveragePool QLinearConcat QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul
-    QLinearReduceMean QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear QuickGelu
+    QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear QuickGelu
     SkipLayerNormalization SkipSimplifiedLayerNormalization
 """
 
