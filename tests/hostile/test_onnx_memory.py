@@ -110,7 +110,7 @@ def _results(process):
 
 
 def test_the_operators_on_the_list_leave_no_result_unwritten(differing):
-    """But products of whole numbers, which are taken with a constant factor alone."""
+    """But products of whole numbers without a term, and PROBIT, which are refused."""
     assert [name for name, differs in differing.items() if differs] == [
         name for name in differing if name.startswith("unwritten:")
     ]

@@ -234,8 +234,6 @@ def _quantised() -> Iterator[Case]:
             yield Case(kind, (values, _S, _Z, values, _S, _Z, _S, _Z), domain=_MS)
         for kind in ("QLinearSigmoid", "QLinearLeakyRelu"):
             yield Case(kind, (values, _S, _Z, _S, _Z), domain=_MS)
-        chosen = (_u(*shape, kind="?"), values, _S, _Z, values, _S, _Z, _S, _Z)
-        yield Case("QLinearWhere", chosen, domain=_MS)
         for axis in range(len(shape)):
             joined, own = (_S, _Z, values, _S, _Z, values, _S, _Z), {"axis": axis}
             yield Case("QLinearConcat", joined, domain=_MS, attributes=own)
@@ -255,6 +253,7 @@ def _quantised() -> Iterator[Case]:
 
 
 def _classic() -> Iterator[Case]:
+    probit: dict[str, Any] = {"post_transform": "PROBIT"}
     tree: dict[str, Any] = {"nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF"]}
     tree |= {"nodes_treeids": [0] * 3, "nodes_nodeids": [0, 1, 2], "nodes_featureids": [0] * 3}
     tree |= {"nodes_values": [0.5, 0.0, 0.0], "nodes_truenodeids": [1, 0, 0]}
@@ -270,6 +269,9 @@ def _classic() -> Iterator[Case]:
                 own = tree | more | {f"{prefix}_{name}": values for name, values in named}
                 outputs = 2 if prefix == "class" else 1
                 yield Case(kind, (_f(rows, 2),), outputs, _ML, own)
+                if rows and prefix == "class":
+                    own |= {"classlabels_int64s": [0, 1], "class_ids": [0, 0]} | probit
+                    yield Case(kind, (_f(rows, 2),), 2, _ML, own, unwritten=True)
         labels = {"classlabels_ints": [0, 1, 2]}
         linear = {"coefficients": [0.5] * 6, "intercepts": [0.1] * 3}
         for kind, outputs, more in (("Classifier", 2, labels), ("Regressor", 1, {"targets": 3})):
@@ -278,6 +280,9 @@ def _classic() -> Iterator[Case]:
         vectors |= {"kernel_type": "RBF", "kernel_params": [0.5, 0.0, 3.0]}
         classes = {"classlabels_ints": [0, 1], "vectors_per_class": [1, 1]}
         yield Case("SVMClassifier", (_f(rows, 2),), 2, _ML, vectors | classes)
+        if rows:
+            own = vectors | classes | probit
+            yield Case("SVMClassifier", (_f(rows, 2),), 2, _ML, own, unwritten=True)
         yield Case("SVMRegressor", (_f(rows, 2),), 1, _ML, vectors | {"n_supports": 2})
         yield Case("Scaler", (_f(rows, 2),), 1, _ML, {"offset": [1.0] * 2, "scale": [2.0] * 2})
         yield Case("Normalizer", (_f(rows, 2),), 1, _ML, {"norm": "L2"})
@@ -285,7 +290,6 @@ def _classic() -> Iterator[Case]:
         yield Case("Binarizer", (_f(rows, 2),), 1, _ML, {"threshold": 0.5})
         filled = {"imputed_value_floats": [1.0], "replaced_value_float": 0.0}
         yield Case("Imputer", (_f(rows, 2),), 1, _ML, filled)
-        yield Case("FeatureVectorizer", (_f(rows, 2),), 1, _ML, {"inputdimensions": [4]})
         yield Case("ArrayFeatureExtractor", (_f(rows, 2), _n(1)), 1, _ML)
         mapped = {"keys_int64s": [0], "values_int64s": [5]}
         yield Case("LabelEncoder", (_u(rows, kind="i8"),), 1, _ML, mapped)

@@ -41,7 +41,7 @@ _BRANCHES = """
 """
 # skl2onnx, and onnxmltools for LightGBM and XGBoost
 _CLASSIC = """
-    ArrayFeatureExtractor Binarizer FeatureVectorizer Imputer LabelEncoder LinearClassifier
+    ArrayFeatureExtractor Binarizer Imputer LabelEncoder LinearClassifier
     LinearRegressor Normalizer OneHotEncoder SVMClassifier SVMRegressor Scaler TreeEnsemble
     TreeEnsembleClassifier TreeEnsembleRegressor ZipMap
 """
@@ -50,7 +50,7 @@ _OF_ONNXRUNTIME = """
     Attention BiasGelu DequantizeLinear DynamicQuantizeMatMul FastGelu FusedConv FusedGemm
     FusedMatMul Gelu MatMulIntegerToFloat MatMulNBits MultiHeadAttention QAttention QGemm
     QLinearAdd QLinearAveragePool QLinearConcat QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul
-    QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear QuickGelu
+    QLinearSigmoid QLinearSoftmax QuantizeLinear QuickGelu
     SkipLayerNormalization SkipSimplifiedLayerNormalization
 """
 

@@ -127,6 +127,7 @@ def test_a_mode_that_the_caller_of_a_function_gives_is_refused():
         (_node("Momentum", domain="ai.onnx.preview.training"), "got 'Momentum'"),
         (_node("LSTM", ("x", "w", "r")), "got 'LSTM'"),
         (_node("ImageDecoder"), "got 'ImageDecoder'"),
+        (_node("QLinearWhere", domain="com.microsoft"), "got 'QLinearWhere'"),
     ],
 )
 def test_operators_that_are_not_on_the_list_are_refused_by_name(node, told):
@@ -157,6 +158,16 @@ def test_a_function_called_constant_is_no_constant():
 def test_versions_of_operators_that_nobody_has_read_are_refused(versions):
     with pytest.raises(ModelRefused, match=r"Expected opset \d+ to \d+ of the operators of"):
         effects.expect_steady(_model(_graph(_node("Abs")), **versions))
+
+
+@pytest.mark.parametrize("kind", ["Linear", "SVM", "TreeEnsemble"])
+def test_scores_that_are_left_unwritten_are_refused(kind):
+    own = {"domain": "ai.onnx.ml", "post_transform": "PROBIT"}
+    with pytest.raises(ModelRefused, match=f"'{kind}Classifier' with probabilities .*, got PROBIT"):
+        effects.expect_steady(_model(_graph(_node(f"{kind}Classifier", **own))))
+    effects.expect_steady(
+        _model(_graph(_node(f"{kind}Classifier", **own | {"post_transform": "NONE"})))
+    )
 
 
 @pytest.mark.parametrize(
