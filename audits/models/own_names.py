@@ -3,7 +3,6 @@
 The names of config and metadata come first. Whoever serves the model may read the others.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 
 from audits.errors import ModelRefused, quoted
@@ -58,16 +57,12 @@ def _same(one: Sequence[str], other: Sequence[str]) -> bool:
 
 
 def _moved(names: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether both lists have a name, each once, that is at another place in the other."""
-    places, other_places = map(_places_of_single, (names, others))
-    return any(other_places.get(key, place) != place for key, place in places.items())
-
-
-def _places_of_single(names: Sequence[str]) -> dict[str, int]:
-    """The places of names that a list has once, by their keys."""
-    keys = list(map(_key, names))
-    counts = Counter(keys)
-    return {key: place for place, key in enumerate(keys) if counts[key] == 1}
+    """Whether a name of `others` stands at another place in `names`, and not at its own."""
+    known = set(map(_key, names))
+    return any(
+        _key(other) in known and not _same(names[i : i + 1], others[i : i + 1])
+        for i, other in enumerate(others)
+    )
 
 
 def _key(name: str) -> str:

@@ -17,10 +17,11 @@ def with_largest_at(places: Tensor, rounded: Tensor) -> Tensor:
     """Floats (N, K) in which row i has its largest number at `places[i]`.
 
     If another number is the largest in `rounded`, or an equal one that stands before it, that of
-    the place gets the next larger float. Its gradient stays as it was.
+    the place gets a slightly larger float. Its gradient stays as it was.
     """
     wanted = torch.arange(rounded.shape[1], device=rounded.device) == places.unsqueeze(1)
     other = (rounded.argmax(1) != places).unsqueeze(1)
     most = rounded.detach().amax(1, keepdim=True)
-    higher = torch.nextafter(most, torch.full_like(most, torch.inf))
+    info = torch.finfo(rounded.dtype)
+    higher = most + (most.abs() * info.eps + info.tiny)  # no nextafter: exported networks lack it
     return torch.where(wanted & other, rounded + (higher - rounded).detach(), rounded)

@@ -13,6 +13,7 @@ from audits.errors import ModelRefused, quoted
 from audits.models.contract import Said
 
 SOURCE = "the columns of the signature"
+_NUMBERED = re.compile(r"([^\W\d_]*)_?([0-9]{1,9})")
 _DTYPES = {
     DataType.integer: np.int32,
     DataType.long: np.int64,
@@ -46,16 +47,24 @@ def expect_in_order(conf: Model) -> None:
 
     MLflow's server puts the columns of a data frame into the order of the signature by their names.
     """
-    numbers = [tuple(map(int, re.findall(r"[0-9]{1,9}", str(c.name)))) for c in _columns(conf)]
-    if not all(numbers):
-        return  # names without numbers say nothing of an order
-    for place, (one, other) in enumerate(pairwise(numbers)):
+    named = [str(column.name) for column in _columns(conf)]
+    placed = [(place, name) for name in named if (place := _place(name))]
+    for (one, name), (other, following) in pairwise(placed):
         if not one < other:
-            names = [quoted(column.name) for column in _columns(conf)[place : place + 2]]
             raise ModelRefused(
-                f"Expected columns of the signature in the order of their pixels, got {names[0]} "
-                f"before {names[1]}. Log the model with a signature of its columns in order."
+                f"Expected columns of the signature in the order of their pixels, row by row, got "
+                f"{quoted(name)} before {quoted(following)}. Log the model with a signature of its "
+                "columns in order."
             )
+
+
+def _place(name: str) -> tuple[int, ...]:
+    """The numbers in a column's name; a row before a column if letters say which is which."""
+    found = [(letters, int(digits)) for letters, digits in re.findall(_NUMBERED, name)]
+    numbers = tuple(number for _, number in found)
+    if len(found) == 2 and found[0][0][-1:].casefold() in ("x", "c", "l"):  # x, c, col
+        return numbers[::-1]
+    return numbers
 
 
 def as_asked(conf: Model) -> Callable[[np.ndarray], Any]:

@@ -26,6 +26,7 @@ from audits.models.flavours.transformers_entry import (
 )
 from audits.models.flavours.transformers_files import (
     expect_no_processor,
+    expect_one_config,
     expect_plain_weights,
     expect_softmax,
     is_timm,
@@ -71,6 +72,7 @@ class Transformers(Flavour):
 
     def check(self, data: Path, *, trusted: bool) -> None:
         config = json_in(data / "config.json")
+        expect_one_config(data, config)
         _expect_own_code(config.get("auto_map"), data)
         _expect_plain_arguments(config.get("model_args"))
         expect_plain_weights(data, config)
@@ -181,6 +183,7 @@ def _network(config: Mapping[str, Any], data: Path, own_code: bool, dtype: str |
             "name, or log the model again."
         ) from error
     net, told = loaded
+    _expect_as_read(net.config, config)
     for kind in ("missing_keys", "mismatched_keys"):
         if told.get(kind):
             raise ModelRefused(
@@ -189,6 +192,24 @@ def _network(config: Mapping[str, Any], data: Path, own_code: bool, dtype: str |
                 "and would be random. Log the whole model."
             )
     return net
+
+
+def _expect_as_read(loaded: Any, config: Mapping[str, Any]) -> None:
+    """Raises ModelRefused if transformers has taken another config than that of config.json.
+
+    It takes a mapping within the config if the type there is that of the class.
+    """
+    names = config.get("id2label")
+    own = {int(n): name for n, name in names.items()} if isinstance(names, Mapping) else None
+    differs = loaded.model_type != config.get("model_type") or (
+        own is not None and not is_timm(config) and dict(loaded.id2label) != own
+    )
+    if differs or getattr(loaded, "problem_type", None) != config.get("problem_type"):
+        raise ModelRefused(
+            f"Expected a network that transformers loads with its config.json, got one of the type "
+            f"{quoted(loaded.model_type)} with names or settings of another config. Log the model "
+            "again."
+        )
 
 
 def _expect_plain_arguments(arguments: object) -> None:

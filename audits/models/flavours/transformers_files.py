@@ -93,13 +93,34 @@ def expect_softmax(config: Mapping[str, Any]) -> None:
         )
 
 
+def expect_one_config(data: Path, config: Mapping[str, Any]) -> None:
+    """Raises ModelRefused if transformers may take its config from another file than config.json.
+
+    It does by `configuration_files`, which names one for each release.
+    """
+    odd = [*(["configuration_files"] if config.get("configuration_files") is not None else [])]
+    odd += [file.name for file in sorted(data.glob("config.*.json"))]
+    if odd:
+        raise ModelRefused(
+            f"Expected one config of the network, config.json, got {few(odd)} as well. Log the "
+            "model without."
+        )
+
+
 def labels_in(config: Mapping[str, Any]) -> tuple[str, ...] | None:
     """The names of the logits in their order; None if nobody has named them. Raises ModelRefused.
 
     They are those that a pipeline answers with: `label_names` of a network of timm, and `id2label`
     of all others.
     """
-    key = "label_names" if is_timm(config) else "id2label"
+    key = "id2label"
+    if is_timm(config):
+        if config.get("label_names") is None and config.get("id2label") is not None:
+            raise ModelRefused(
+                "Expected the class names of a network of timm as label_names in config.json, got "
+                "id2label alone. Log the model again."
+            )
+        key = "label_names"
     named = config.get(key)
     if named is None:
         return None

@@ -50,6 +50,7 @@ def test_the_same_names_in_the_same_order_say_nothing(names, own):
         ("Eel", "DOG", "cat"),
         ("dog", "eel", "a cat"),  # one name is another one
         ("wolf", "eel"),
+        ("eel", "eel", "dog"),  # each name twice or at another place
     ],
 )
 def test_the_same_names_in_another_order_are_refused(own):
