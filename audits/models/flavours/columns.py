@@ -14,6 +14,7 @@ from audits.models.contract import Said
 
 SOURCE = "the columns of the signature"
 _NUMBERED = re.compile(r"([^\W\d_]*)_?([0-9]{1,9})")
+_OF_COLUMNS = ("x", "c", "col", "column")
 _DTYPES = {
     DataType.integer: np.int32,
     DataType.long: np.int64,
@@ -62,7 +63,7 @@ def _place(name: str) -> tuple[int, ...]:
     """The numbers in a column's name; a row before a column if letters say which is which."""
     found = [(letters, int(digits)) for letters, digits in re.findall(_NUMBERED, name)]
     numbers = tuple(number for _, number in found)
-    if len(found) == 2 and found[0][0][-1:].casefold() in ("x", "c", "l"):  # x, c, col
+    if len(found) == 2 and found[0][0].casefold() in _OF_COLUMNS:
         return numbers[::-1]
     return numbers
 
