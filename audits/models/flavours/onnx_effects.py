@@ -9,7 +9,8 @@ How unwritten results were looked for, in onnxruntime 1.32: operators ran in two
 fresh memory is filled with other bytes, with sizes of 0 among their inputs and, for about two
 thirds of them, NaN and huge numbers; `tests/support/onnx_cases.py` keeps some of these runs.
 Results differed for products of whole numbers whose sums have no term (`onnx_products`), for
-classifiers of ai.onnx.ml with PROBIT, and for LSTM without steps and RoiAlign of an empty image, which are not on the list. GRU, Unique,
+classifiers of ai.onnx.ml with PROBIT, and for LSTM without steps and RoiAlign of an empty image,
+which are not on the list. GRU, Unique,
 FeatureVectorizer and QLinearWhere are not either: some inputs make them use memory that is not
 theirs, and end the process.
 In some 200 further graphs weights went through views, loops, branches and sequences into operators
