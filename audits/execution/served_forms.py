@@ -108,6 +108,11 @@ class _Asking:
             return len(self.images) if self.is_quick else _FEW_OF_BOXES
         return _FEW
 
+    @property
+    def _widest(self) -> torch.dtype:
+        """The wider one of the dtypes in which the audit and servers give inputs."""
+        return torch.promote_types(self.inputs.dtype, self.dtype)
+
     def ask_again(self, error: Exception) -> None:
         """Raises what is raised now; otherwise Contradicted, since another form raised an error."""
         self._answers(self.inputs)
@@ -148,14 +153,14 @@ class _Asking:
             yield (
                 "with pixels scaled by another formula",
                 which,
-                formula(levels[which]).to(self.inputs),
+                formula(levels[which]).to(self.inputs.device, self._widest),
             )
-        some = range(self.few)
+        some, inputs = range(self.few), self.inputs[: self.few].to(self._widest)
         if on_levels:
             levels = levels[: self.few].to(self.inputs)
-            other = pixel_forms.of_levels(self.inputs[: self.few], levels, self.dtype)
+            other = pixel_forms.of_levels(inputs, levels, self.dtype)
             yield "with other last bits for each level", some, other
-        other = pixel_forms.of_pixels(self.inputs[: self.few], self.dtype)
+        other = pixel_forms.of_pixels(inputs, self.dtype)
         yield "with other last bits", some, other
 
     def _ask_between_levels(self) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from audits.errors import ModelRefused
 from audits.models.adapter import NETWORK_ERRORS, AdaptedNet
 from audits.models.contract import InputContract, Outputs
+from audits.models.flavours.tables import TableNet
 from audits.models.form import Ability, Adaptation, Form, InputSide, includes
 from audits.models.outputs import DoesNotRun, recognised
 from audits.models.own_dtype import runs_alike
@@ -41,8 +42,10 @@ class OpenedNet:
 
     @property
     def input_dtype(self) -> torch.dtype:
-        """That of the inputs which the network gets."""
+        """That of the inputs which servers give to the network; tables are often of doubles."""
         usual = self.classifier.dtype
+        if any(isinstance(one, TableNet) for one in self.classifier.net.modules()):
+            return torch.float64
         if not (name := self.adaptation.inputs.dtype):
             return usual
         named: torch.dtype = getattr(torch, name)

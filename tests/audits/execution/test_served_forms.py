@@ -281,3 +281,20 @@ def test_an_image_may_stand_on_the_edge_of_a_black_boxs_step(images):
     expect_same_answers(classifier, images, only_classes=True)
     with pytest.raises(Contradicted, match="answers alike"):
         expect_same_answers(classifier, images, only_classes=False)
+
+
+def test_a_box_that_lies_to_doubles_is_found(images):
+    def lies(x):
+        return bool((x.double() != x.float()).any())
+
+    box = Classifier(Lying(lies), mean=MEAN, std=STD)
+    box.net.head = torch.nn.Linear(192, 4, dtype=torch.float64)
+    box.net.register_forward_pre_hook(lambda net, given: (_doubles(given[0]),))
+    with pytest.raises(Contradicted, match="by another formula"):
+        expect_same_answers(
+            box, images, only_classes=True, norm=([MEAN], [STD]), dtype=torch.float64
+        )
+
+
+def _doubles(rows):
+    return rows.double()
