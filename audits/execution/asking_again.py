@@ -45,7 +45,7 @@ class Again:
     asked: int
     otherwise: int
     holds_the_same: bool
-    afresh_otherwise: int = 0  # images that the model, opened again, answers otherwise
+    afresh_otherwise: int = 0
 
     @property
     def question(self) -> str:

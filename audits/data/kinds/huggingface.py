@@ -88,7 +88,7 @@ class HuggingFace(OfFiles):
 
 
 def _of_files(
-    root: Path, folder: Path, split: PlaceName | None, wanted: Wanted
+    root: Path, folder: Path, split: str | None, wanted: Wanted
 ) -> tuple[Columns, list[str]]:
     """Image files in `folder`, which are labelled by a table there or in `root`, or by folders."""
     files = library.listed(folder)

@@ -98,8 +98,9 @@ def expect_one_config(data: Path, config: Mapping[str, Any]) -> None:
 
     It does by `configuration_files`, which names one for each release.
     """
-    odd = [*(["configuration_files"] if config.get("configuration_files") is not None else [])]
-    odd += [file.name for file in sorted(data.glob("config.*.json"))]
+    odd = [file.name for file in sorted(data.glob("config.*.json"))]
+    if config.get("configuration_files") is not None:
+        odd.append("configuration_files")
     if odd:
         raise ModelRefused(
             f"Expected one config of the network, config.json, got {few(odd)} as well. Log the "
@@ -113,15 +114,13 @@ def labels_in(config: Mapping[str, Any]) -> tuple[str, ...] | None:
     They are those that a pipeline answers with: `label_names` of a network of timm, and `id2label`
     of all others.
     """
-    key = "id2label"
-    if is_timm(config):
-        if config.get("label_names") is None and config.get("id2label") is not None:
-            raise ModelRefused(
-                "Expected the class names of a network of timm as label_names in config.json, got "
-                "id2label alone. Log the model again."
-            )
-        key = "label_names"
+    key = "label_names" if is_timm(config) else "id2label"
     named = config.get(key)
+    if named is None and config.get("id2label") is not None:  # by which timm's would answer
+        raise ModelRefused(
+            "Expected the class names of a network of timm as label_names in config.json, got "
+            "id2label alone. Log the model again."
+        )
     if named is None:
         return None
     entries = _numbered(named, key)

@@ -151,6 +151,15 @@ def test_other_forms_are_refused_in_one_line(changes, message, pipeline_copy):
     assert "\n" not in str(refused.value)
 
 
+def test_a_config_within_the_config_is_not_taken(pipeline_copy, loaded):
+    """transformers takes a mapping whose model_type is that of the class."""
+    file = pipeline_copy / "model" / "config.json"
+    nested = {**json.loads(file.read_text()), "id2label": dict(enumerate(NAMES[::-1]))}
+    edit(file, model_type="other", nested=nested)
+    with pytest.raises(ModelRefused, match=r"transformers loads with its config\.json"):
+        loaded(inspect(pipeline_copy, PLAIN))
+
+
 def test_a_network_that_transformers_does_not_have_is_refused(pipeline_copy, loaded):
     edit(pipeline_copy / "model" / "config.json", architectures=["os"])
     reconfigure(pipeline_copy, pipeline_model_type="os")

@@ -8,6 +8,7 @@ import yaml
 
 from audits.errors import ModelRefused
 from audits.models.files import inspect
+from audits.models.flavours.transformers_files import labels_in
 from audits.models.preprocessing import Preprocessing
 
 pytest.importorskip("transformers")
@@ -94,6 +95,14 @@ def _adapter(folder):
     (folder / "model" / "adapter_config.json").write_text("{}")
 
 
+def _versioned_config(folder):
+    (folder / "model" / "config.4.0.0.json").write_text("{}")
+
+
+def _names_a_config(folder):
+    edit(folder / "model" / "config.json", configuration_files=["config.4.0.0.json"])
+
+
 def _small_dtype(folder):
     reconfigure(folder, torch_dtype="torch.float8_e4m3fn")
 
@@ -125,6 +134,8 @@ def _deeper(folder):
         (_other_weights, "weights that are loaded as they are, got transformers_weights"),
         (_kernels_of_a_hub, "got attn_implementation 'someone/kernels'"),
         (_adapter, "weights that are loaded as they are, got adapter_config.json"),
+        (_versioned_config, "one config of the network, config.json, got config.4.0.0.json"),
+        (_names_a_config, "one config of the network, config.json, got configuration_files"),
         (_small_dtype, "torch_dtype of float16, .* got 'torch.float8"),
     ],
 )
@@ -232,3 +243,10 @@ def test_labels_that_may_be_read_or_ranked_otherwise_are_refused(changes, told, 
     with pytest.raises(ModelRefused, match=told) as refused:
         inspect(pipeline_copy, PLAIN)
     assert "\n" not in str(refused.value)
+
+
+def test_names_of_timm_are_label_names():
+    timm = {"model_type": "timm_wrapper", "architectures": ["TimmWrapperForImageClassification"]}
+    with pytest.raises(ModelRefused, match="as label_names in config.json, got id2label alone"):
+        labels_in({**timm, "id2label": {"0": "a", "1": "b"}})
+    assert labels_in({**timm, "id2label": {"0": "a"}, "label_names": ["b", "c"]}) == ("b", "c")
