@@ -247,6 +247,6 @@ def test_labels_that_may_be_read_or_ranked_otherwise_are_refused(changes, told, 
 
 def test_names_of_timm_are_label_names():
     timm = {"model_type": "timm_wrapper", "architectures": ["TimmWrapperForImageClassification"]}
-    with pytest.raises(ModelRefused, match="as label_names in config.json, got id2label alone"):
+    with pytest.raises(ModelRefused, match=r"as label_names in config\.json, got id2label alone"):
         labels_in({**timm, "id2label": {"0": "a", "1": "b"}})
     assert labels_in({**timm, "id2label": {"0": "a"}, "label_names": ["b", "c"]}) == ("b", "c")
