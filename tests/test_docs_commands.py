@@ -190,7 +190,7 @@ def test_the_commands_of_a_page_do_in_their_order_what_they_are_for(page, place)
     }
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_deployments_for_a_work_pool_are_run_by_a_worker(place, prefect_database):
     (start, *others) = _of("prefect")
     assert start == ("prefect", "server", "start")

@@ -82,7 +82,7 @@ def test_a_check_of_another_package_is_audited_and_judged(installed, tmp_path, r
     assert "brightness/accuracy_lift >= 0.9: failed" in found["reason"]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_example_can_be_built_installed_and_found(tmp_path):
     # A copy, since a build leaves files beside its sources.
     source = shutil.copytree(PACKAGE, tmp_path / "own_check")

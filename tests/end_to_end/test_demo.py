@@ -112,6 +112,7 @@ def test_everything_lies_in_the_one_folder(shown):
     }
 
 
+@pytest.mark.soak
 def test_the_demo_needs_no_prefect(shown):
     folder, *_ = shown
     before = {path.name for path in folder.iterdir()}

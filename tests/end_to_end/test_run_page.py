@@ -54,6 +54,7 @@ def test_the_note_of_the_run_is_the_block_of_the_version(audited):
     assert strip.height <= 220
 
 
+@pytest.mark.slow
 def test_colours_differ_by_verdict_and_parameters_are_short(audited):
     _, run = audited
     assert run.data.tags["mlflow.runColor"] == "#b2182b"

@@ -241,7 +241,13 @@ def test_bad_input_is_one_line_and_nothing_is_recorded(case, models, place, refu
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/api", "nonsense", "::::"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9/api",
+        *(pytest.param(url, marks=pytest.mark.soak) for url in ("nonsense", "::::")),
+    ],
+)
 def test_a_prefect_url_that_leads_nowhere_is_one_line(url, typed, config):
     file = config(policy={}, checks=[{"kind": "performance"}])
     done = typed("audit", "models:/m/1", "--config", file, PREFECT_API_URL=url)

@@ -97,6 +97,7 @@ def elsewhere(tmp_path, monkeypatch):
     mlflow.set_registry_uri(before[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["configured", "without"])
 def test_data_that_are_not_there_are_one_line(how, told, config, prefect_api):
     nowhere = {"kind": "npz", "path": "nowhere.npz"}

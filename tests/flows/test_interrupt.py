@@ -64,7 +64,7 @@ def test_ctrl_c_ends_it_at_once_and_says_so(typed, config, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("flow", ["audit", "gate"])
+@pytest.mark.parametrize("flow", ["audit", pytest.param("gate", marks=pytest.mark.soak)])
 def test_a_program_that_calls_a_flow_goes_on_living(flow, typed, config, tmp_path, prefect_api):
     program = tmp_path / "program.py"
     program.write_text(_PROGRAM)

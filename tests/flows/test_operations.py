@@ -111,7 +111,7 @@ def test_a_gate_that_cannot_be_had_is_undecided_in_every_form(here, tmp_path, mo
     assert "Traceback" not in stderr
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_an_mlflow_project_runs_the_gate(served, config, tmp_path):
     file = config(policy=_policy(0.999), **_PERFORMANCE)
     parameters = ["-P", "model_uri=models:/m/1", "-P", f"config={file}", "--env-manager", "local"]
@@ -120,7 +120,7 @@ def test_an_mlflow_project_runs_the_gate(served, config, tmp_path):
     assert "failed: performance/accuracy >= 0.999" in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_github_workflow_of_the_docs_gates_and_promotes(served, register, config, tmp_path):
     (text,) = re.findall(r"```yaml\n(name: audit\n.*?)```", _OPERATION, re.DOTALL)
     steps = yaml.safe_load(text)["jobs"]["gate"]["steps"]
@@ -186,6 +186,7 @@ def test_history_compare_policy_and_prune_print_what_they_found(here, config, tm
     assert (code, "Expected a store at" in stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_sweep_says_what_is_due_and_its_exit_code_is_the_worst_verdict(here, config):
     file = config(policy=_policy(0.999), **_PERFORMANCE)
     code, stdout, _ = here("sweep", "--config", file, "--name", "m", "--dry-run")

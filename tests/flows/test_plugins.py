@@ -27,10 +27,16 @@ def beside(installed):
 @pytest.mark.parametrize(
     ("command", "source", "said"),
     [
-        (["schema"], "import nowhere", "ModuleNotFoundError: No module named 'nowhere'"),
+        pytest.param(
+            *(["schema"], "import nowhere", "ModuleNotFoundError: No module named 'nowhere'"),
+            marks=pytest.mark.soak,
+        ),
         # Python itself would end with code 1, which means that the model failed.
         (["audit", "models:/m/1", "--config", "x"], "raise SystemExit(1)", "SystemExit: 1"),
-        (["gate", "models:/m/1"], "from os import nowhere", "ImportError: cannot import name"),
+        pytest.param(
+            *(["gate", "models:/m/1"], "from os import nowhere", "ImportError: cannot import name"),
+            marks=pytest.mark.soak,
+        ),
     ],
 )
 def test_the_plug_in_is_named_in_one_line(command, source, said, beside):

@@ -52,10 +52,11 @@ _COMMANDS = {
             *("gate", {"PREFECT_HOME": "/proc/nowhere"}, "Prefect's temporary server ended with"),
             marks=pytest.mark.soak,
         ),
-        (
+        pytest.param(
             "sweep",
             {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "1"},
             "Prefect's temporary server did not start within 1 s",
+            marks=pytest.mark.soak,
         ),
     ],
 )
@@ -214,7 +215,7 @@ def test_without_prefect_means_that_it_is_not_imported(plainly, config):
     assert _AUDITED["sweep"] in told
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_evidence_and_words_are_the_same_without_prefect(plainly, typed, config, prefect_api):
     file = config(policy=_policy(), experiment="same", **_PERFORMANCE)
     plain = plainly((*_COMMANDS["audit"], "--config", file))
@@ -255,6 +256,7 @@ def test_a_server_of_the_users_profile_that_is_away_is_an_error(typed, config, t
     assert line.startswith(_AWAY)
 
 
+@pytest.mark.slow
 def test_a_gate_whose_prefect_server_is_away_is_undecided_in_every_form(told, config):
     file = config(policy=_policy(), **_PERFORMANCE)
     with temporary_settings({PREFECT_API_URL: _NOBODY}):

@@ -109,6 +109,7 @@ def _results(process):
     return dict(line.split("\t") for line in told.splitlines())
 
 
+@pytest.mark.slow
 def test_the_operators_on_the_list_leave_no_result_unwritten(differing):
     """But products of whole numbers without a term, and PROBIT, which are refused."""
     assert [name for name, differs in differing.items() if differs] == [

@@ -78,6 +78,7 @@ def test_there_is_a_row_for_every_cell_and_every_t(evidence):
     assert (len(table), found) == (len(wanted), wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", GRID.update)
 @pytest.mark.parametrize("binarise", GRID.binarise)
 def test_a_cell_is_what_random_fill_gives(update, binarise, evidence, audit):
@@ -158,7 +159,7 @@ def test_the_pictures_are_a_map_and_a_grid_for_each_update_and_t(evidence):
         assert all(p.image.dtype == np.uint8 and p.image.ndim == 3 and not p.small for p in steps)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_cuts_do_not_change_the_table(audit, evidence, monkeypatch):
     monkeypatch.setattr(Ablation, "_images_of", lambda *_: 5)
     cut = evidence_of(GRID, audit)

@@ -29,6 +29,7 @@ def _compared(right, contradicts=()):
     return Compared(_part(right), tried)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accuracy", [0.1, 0.5, 0.9])
 def test_neighbours_that_are_no_better_seldom_raise_an_alarm(accuracy):
     rng = np.random.default_rng(0)

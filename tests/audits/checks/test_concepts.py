@@ -145,7 +145,7 @@ def test_the_figures_are_those_of_images_that_were_not_used_to_choose(audit, par
     assert _of(evidence, "kept").value == kept
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_chunks_and_kept_cuts_change_nothing_and_seeds_change_the_draws(found):
     other = measured.evidence_of(CHECK, _audit(Marked(150.0), chunk=7, constant=False))
     assert other.metrics == found.metrics
@@ -226,6 +226,7 @@ def test_an_image_with_a_patch_without_answer_never_counts_as_not_turned(audit):
     assert caught.value.state == State.NOT_FINITE
 
 
+@pytest.mark.slow
 def test_a_class_that_cannot_be_tried_is_told_with_its_reason():
     evidence = measured.evidence_of(CHECK, _audit(Mute()))
     row = evidence.tables["classes"].set_index("class").loc["3"]

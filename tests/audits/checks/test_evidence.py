@@ -197,6 +197,7 @@ def test_images_without_an_answer_have_no_map_and_stay_in_every_figure():
     assert (part["map"][part["read"] < 0] == 0).all()
 
 
+@pytest.mark.slow
 def test_chunks_change_nothing_and_seeds_change_the_draws(found):
     other = measured.evidence_of(CHECK, _audit(Quadrant(), chunk=7))
     for name, estimate in other.estimates.items():

@@ -64,6 +64,7 @@ def _check(folder):
     return given.settled((1, SIDE, SIDE))
 
 
+@pytest.mark.slow
 def test_a_network_that_reads_the_region_has_its_evidence_there(folder):
     check, audit = _check(folder), _audit(folder, OBJECT)
     evidence = measured.evidence_of(check, audit)

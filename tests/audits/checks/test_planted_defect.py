@@ -141,6 +141,7 @@ def test_a_faint_pattern_over_the_whole_image_is_found():
     assert evidence.metrics["margin"].estimate.low > 1
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_images_that_were_not_used_to_choose(found):
     audit = _audit(Planted())
     first, second = halves(audit, CHECK.chosen(audit))

@@ -166,7 +166,7 @@ def test_another_process_finds_the_copy(artifacts, cache):
     assert _digests_elsewhere(path, None, _REFUSING) == [first]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_process_that_is_told_of_the_copies_asks_nobody(artifacts, monkeypatch):
     path = f"{artifacts}/photos"
     first = load(Folder(path=path)).digest(range(4))

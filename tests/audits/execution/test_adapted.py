@@ -65,10 +65,10 @@ def plain_figures(net, shared_registry, register, tmp_path_factory):
     ("kind", "pickled"),
     [
         (nets.DataclassOutput, True),
-        (nets.TupleOutput, False),
-        (nets.DictOutput, False),
         (nets.Softmax, False),
-        (nets.LogSoftmax, True),
+        pytest.param(nets.TupleOutput, False, marks=pytest.mark.soak),
+        pytest.param(nets.DictOutput, False, marks=pytest.mark.soak),
+        pytest.param(nets.LogSoftmax, True, marks=pytest.mark.soak),
         (nets.OneAtATime, True),
     ],
 )
@@ -113,6 +113,7 @@ def test_a_borrowed_gradient_does_not_pass(net, config_of):
     assert (found.doubts, found.word) == ((doubt,), "undecided")
 
 
+@pytest.mark.slow
 def test_a_reference_needs_to_give_predictions_alone(net, config_of, register, plain_figures):
     uri, sha256 = register(nets.Classes(logistic(noise=0.3)), "reference", pickled=True)
     config = config_of(net, CHECKS, pickled=False, reference=uri, trust_pickle_sha256=sha256)

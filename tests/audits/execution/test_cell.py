@@ -65,6 +65,7 @@ def pried(config_of, monkeypatch, tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_a_model_that_pries_gets_nowhere_in_its_cell(pried, told):
     if not (told.network and told.files):
         pytest.skip(f"this kernel refuses namespaces: {told.refused}")

@@ -158,6 +158,7 @@ def test_a_model_that_is_trusted_by_name_runs_in_its_environment(config_of, pack
     assert run_audit(other).inputs_digest != result.inputs_digest
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_trusted_by_name_gets_no_environment(config_of, packages):
     result = run_audit(config_of(logistic(), CHECKS, environment="virtualenv"))
     assert result.evidence[0].status == "ok"

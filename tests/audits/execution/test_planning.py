@@ -236,7 +236,7 @@ def test_a_chunk_that_is_too_large_is_halved_while_tuning(config_of):
         assert "Memory was too short for 16 images in a pass." in _notes(session)[0]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_memory_that_is_really_limited_makes_the_chunk_smaller(config_of):
     net, engine, limits = planned_nets.Wide(), {"chunk": 1024}, {"memory_gib": 2.0}
     config = config_of(net, [FEW], pickled=False, engine=engine, limits=limits)

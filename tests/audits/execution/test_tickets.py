@@ -61,7 +61,7 @@ def _kept(config):
     return {part.name for part in Path(config.store).rglob("*.npz")}
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_units_measured_elsewhere_are_those_of_the_audit(others, config_of):
     config = config_of(planned_nets.Linear(), CHECKS)
     elsewhere = run_audit(config, executor=Elsewhere(others))

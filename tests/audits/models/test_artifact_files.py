@@ -36,7 +36,7 @@ def test_a_device_is_not_read_to_its_end(large, tmp_path):
         copy_file(large.as_uri(), "endless", tmp_path / "copy", _MOST)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_large_file_of_a_server_is_copied_to_the_bound_alone(large, tmp_path):
     with mlflow_server(tmp_path) as server:
         before = mlflow.get_tracking_uri()

@@ -14,14 +14,14 @@ from audits.models.pt2.operators import operator
 from audits.models.pt2.shapes import shape
 from audits.models.pt2.writing import write_archive
 
-# The side of the images that each network of torchvision is exported with.
-_TORCHVISION = {"squeezenet1_1": 64, "mobilenet_v3_small": 64}
-_LARGE = {
-    "resnet18": 64,
-    "efficientnet_b0": 64,
-    "convnext_tiny": 64,
-    "regnet_y_400mf": 64,
-}
+_TORCHVISION = [
+    "squeezenet1_1",
+    pytest.param("mobilenet_v3_small", marks=pytest.mark.slow),
+    pytest.param("resnet18", marks=pytest.mark.slow),
+    pytest.param("efficientnet_b0", marks=pytest.mark.soak),
+    pytest.param("convnext_tiny", marks=pytest.mark.soak),
+    pytest.param("regnet_y_400mf", marks=pytest.mark.soak),
+]
 # Two or more blocks of each kind: the whole networks have nothing else, and take long to export.
 _FEW_BLOCKS = {
     "swin": lambda: models.SwinTransformer([4, 4], 24, [2, 2], [2, 4], [7, 7]),
@@ -53,16 +53,10 @@ def _expect_same(net, side, folder, *dynamic):
     assert new.code == old.code
 
 
-@pytest.mark.parametrize(
-    ("name", "side"),
-    [
-        *_TORCHVISION.items(),
-        *(pytest.param(name, side, marks=pytest.mark.slow) for name, side in _LARGE.items()),
-    ],
-)
-def test_a_network_of_torchvision_answers_the_same(name, side, tmp_path):
+@pytest.mark.parametrize("name", _TORCHVISION)
+def test_a_network_of_torchvision_answers_the_same(name, tmp_path):
     torch.manual_seed(0)
-    _expect_same(models.get_model(name, weights=None), side, tmp_path)
+    _expect_same(models.get_model(name, weights=None), 64, tmp_path)
 
 
 @pytest.mark.slow
@@ -72,7 +66,7 @@ def test_a_network_of_few_blocks_answers_the_same(name, tmp_path):
     _expect_same(_FEW_BLOCKS[name](), 64, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("name", _TIMM)
 def test_a_network_of_timm_answers_the_same(name, tmp_path):
     timm = pytest.importorskip("timm")
@@ -96,7 +90,7 @@ def test_a_network_of_transformers_answers_the_same(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dynamic", [(), (2, 3)])
+@pytest.mark.parametrize("dynamic", [pytest.param((), marks=pytest.mark.soak), (2, 3)])
 def test_shapes_and_guards_of_any_height_and_width_are_kept(dynamic, tmp_path):
     torch.manual_seed(0)
     net = models.get_model("squeezenet1_1", weights=None)

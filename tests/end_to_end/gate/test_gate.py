@@ -46,6 +46,7 @@ def test_an_audit_that_would_come_out_the_same_is_used(config):
             ask(config(SIMILAR, **change), audit=never)
 
 
+@pytest.mark.slow
 def test_an_audit_whose_tags_do_not_say_its_verdict_yet_is_due(config):
     ask(config(SIMILAR))
     client = mlflow.MlflowClient()
@@ -101,6 +102,7 @@ def test_the_baselines_own_audit_is_used_where_there_is_one(config):
     }
 
 
+@pytest.mark.slow
 def test_evidence_that_was_changed_is_not_believed(config):
     run_id = ask(config(SIMILAR)).run_id
     folder = Path(urlparse(mlflow.get_run(run_id).info.artifact_uri).path)
@@ -166,6 +168,7 @@ def test_a_word_that_is_not_the_runs_is_no_standing_audit(verdict, config):
     client.set_model_version_tag("digits", "3", "audit.verdict", "passed")
 
 
+@pytest.mark.slow
 def test_an_audit_that_an_older_release_recorded_stands(config):
     run_id = ask(config(SIMILAR)).run_id
     client = mlflow.MlflowClient()

@@ -29,6 +29,7 @@ def _knows():
     return KnowsThePictures(logistic(), data.tensor(range(len(data))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "checks", "decides"),
     [
@@ -37,13 +38,13 @@ def _knows():
             lambda: SeesBlanks(logistic()),
             FILLS,
             "random_fill/prototype_accuracy_noise_drop <= 0.2: failed",
-            marks=pytest.mark.slow,
+            marks=pytest.mark.soak,
         ),
         pytest.param(
             lambda: HidesMarks(logistic()),
             FILLS,
             "random_fill/prototype_accuracy_moved_drop <= 0.2: failed",
-            marks=pytest.mark.slow,
+            marks=pytest.mark.soak,
         ),
     ],
     ids=["pictures", "blanks", "marks"],
@@ -52,9 +53,10 @@ def test_a_network_that_knows_the_exam_fails(make, checks, decides, registry, re
     _expect_failed(make(), checks, decides, register, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "passes",
-    [0, pytest.param(enough_passes(IMAGES, 0), marks=pytest.mark.slow)],
+    [0, pytest.param(enough_passes(IMAGES, 0), marks=pytest.mark.soak)],
     ids=["short", "all"],
 )
 def test_a_network_that_knows_the_pictures_fails_the_checks_of_init(

@@ -182,7 +182,7 @@ def test_a_version_that_passed_in_part_is_promoted_only_if_the_user_accepts_that
     assert accepted.line.startswith("passed, in part: ")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_fills_that_no_condition_judges_leave_a_verdict_partial(config):
     client = mlflow.MlflowClient()
     client.set_registered_model_alias("digits", "unjudged", "1")

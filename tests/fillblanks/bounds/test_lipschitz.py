@@ -19,7 +19,7 @@ def _matrix(layer, shape):
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_constant_of_a_chain_is_the_product_of_the_norms(nets, provers):
     net = nets["plain"].net
     norms = [
@@ -31,6 +31,7 @@ def test_the_constant_of_a_chain_is_the_product_of_the_norms(nets, provers):
     assert exact <= found <= 1.02 * exact
 
 
+@pytest.mark.slow
 def test_a_large_matrix_has_a_bound_that_is_coarser(provers, monkeypatch):
     exact = lipschitz(provers["normed"].program)
     monkeypatch.setattr(room, "_LARGEST", 1)

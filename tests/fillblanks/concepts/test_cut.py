@@ -118,7 +118,7 @@ def test_a_half_leaves_what_it_is_given_as_it_was():
         assert torch.equal(values, kept), node.name
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_node_inside_a_residual_block_is_refused():
     net, images = _made(Residual), torch.rand(2, 3, 8, 8)
     graph = graph_of(net, images)
@@ -176,14 +176,16 @@ def test_oblong_images_have_oblong_grids():
     ("make", "layout", "grid"),
     [
         (MODELS.resnet18, "channels_first", (512, 2, 2)),
-        (MODELS.mobilenet_v3_small, "channels_first", (576, 2, 2)),
+        pytest.param(
+            *(MODELS.mobilenet_v3_small, "channels_first", (576, 2, 2)), marks=pytest.mark.soak
+        ),
         pytest.param(
             *(MODELS.efficientnet_b0, "channels_first", (1280, 2, 2)), marks=pytest.mark.soak
         ),
         pytest.param(
             *(MODELS.convnext_tiny, "channels_first", (768, 2, 2)), marks=pytest.mark.soak
         ),
-        (MODELS.swin_t, "channels_last", (768, 2, 2)),
+        pytest.param(*(MODELS.swin_t, "channels_last", (768, 2, 2)), marks=pytest.mark.soak),
         (_vit, "tokens", (192, 8, 8)),
     ],
     ids=["resnet18", "mobilenet_v3", "efficientnet_b0", "convnext", "swin", "vit"],

@@ -54,6 +54,7 @@ def bright():
     return classifier, _learned(classifier, _images(200, 0)[0], 150)
 
 
+@pytest.mark.slow
 def test_a_planted_patch_comes_first_in_images_that_gates_have_not_seen(bright):
     classifier, gates = bright
     images, place = _images(50, 1)
@@ -83,6 +84,7 @@ def test_the_share_of_open_patches_falls_and_the_divergence_stays_near_its_bound
     assert (gates.multiplier >= 0).all()
 
 
+@pytest.mark.slow
 def test_a_seed_decides_the_gates_and_a_batch_does_not(bright):
     classifier, _ = bright
     images, _ = _images(200, 0)
@@ -215,6 +217,7 @@ def test_sampled_gates_have_the_slope_of_their_probability():
     assert log_open_probability(torch.tensor([-1000.0])).isfinite().all()
 
 
+@pytest.mark.slow
 def test_a_broken_constraint_raises_the_multiplier_and_a_kept_one_lowers_it(bright):
     classifier, _ = bright
     images, _ = _images(64, 0)

@@ -105,6 +105,7 @@ def test_scikit_learn_with_labels_in_another_order(kind, audited, digits, names)
         assert performance.images["confidence"].isna().all()
 
 
+@pytest.mark.slow
 def test_lightgbm(audited, digits, names):
     lightgbm = pytest.importorskip("lightgbm")
     (images, target), (others, expected) = digits
@@ -191,7 +192,7 @@ def test_pt2_torchscript_and_onnx_of_one_network_have_the_same_figures(
     assert fills[0] == fills[1] == pytest.approx(fills[2], abs=0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_pipeline_of_transformers(audited, digits, names):
     """Classes, size and normalisation are the pipeline's; the config names nothing."""
     transformers = pytest.importorskip("transformers")

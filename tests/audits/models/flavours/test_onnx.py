@@ -121,6 +121,7 @@ def test_a_conversion_that_fails_leaves_a_black_box(net, exported, tmp_path, loa
     torch.testing.assert_close(answer, net(images).detach(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_other_batches_than_the_fixed_one_are_refused(net, tmp_path, loaded):
     folder = _save(_export(net, tmp_path / "net.onnx", dynamic=False), tmp_path / "model")
     files = inspect(folder, Preprocessing())
