@@ -101,7 +101,7 @@ def registered(recipe: Recipe, folder: Path) -> str:
     mean, std = float(images.mean()), float(images.std())
     net = train(
         images,
-        torch.from_numpy(data.labels),
+        torch.tensor(data.labels),
         noise=recipe.noise,
         seed=recipe.seed,
         epochs=recipe.epochs,
