@@ -3,12 +3,14 @@
 This module keeps every line of a message to a readable length, whatever values it echoes.
 """
 
+import re
 from collections.abc import Iterable
 
 _LONGEST = 400  # characters of a message
 _LONGEST_VALUE = 60  # characters of an echoed value
 _NAMED = 5  # items of an echoed list
 _MISTAKES = 10  # lines of one error
+_USER = re.compile(r"//[^/\s@]*(?:@[^/\s@]*)*@")  # user and password of an address
 
 
 class AuditError(ValueError):
@@ -56,9 +58,12 @@ def shortened(value: object, longest: int = _LONGEST_VALUE) -> str:
 
 
 def one_line(value: object) -> str:
-    """`str(value)` on one line, without control characters, which a terminal would obey."""
+    """`str(value)` on one line, without control characters, which a terminal would obey.
+
+    Addresses lose user and password: packages of others tell them in their errors.
+    """
     shown = (c if c.isprintable() else " " for c in str(value))
-    return " ".join("".join(shown).split())
+    return _USER.sub("//", " ".join("".join(shown).split()))
 
 
 def quoted(value: object) -> str:

@@ -1,5 +1,6 @@
 """The base of every config model: frozen, strict, and closed to unknown keys."""
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Annotated, get_args
@@ -10,6 +11,7 @@ _MOST = 1_000_000_000  # images, pixels or classes; more than there are
 _LONGEST_PLACE = 4096  # characters, as Linux has them
 _LONGEST_TEXT = 1000
 _SHOWN = 60
+_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
 
 
 def _place_name(text: str) -> str:
@@ -19,6 +21,8 @@ def _place_name(text: str) -> str:
             f"expected a path or URI, up to {_LONGEST_PLACE:,} characters and none of them a "
             f"control character, got {text[:_SHOWN]!r}"
         )
+    if _PASSWORD.search(text):  # configs are recorded in MLflow
+        raise ValueError("expected a URI without user and password; give them in the environment")
     return text
 
 

@@ -26,6 +26,8 @@ else:
 
 _MONTH = 30 * 24 * 3600  # seconds
 _LEAST_SECONDS = 0.1
+EXPERIMENT = "audits"
+"""The experiment of MLflow in which audits are recorded if a config names none."""
 _LONGEST_NAME = 256  # characters of an experiment's name, as MLflow's database has them
 _MOST_GIB = 1 << 20
 _MOST_ROWS = 1_000_000  # of a pass, or draws at once
@@ -123,7 +125,7 @@ class AuditConfig(Strict):
     )
     seed: int = Field(default=0, ge=0, lt=1 << 63)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    experiment: str = "audits"
+    experiment: str = EXPERIMENT
     store: PlaceName | None = Field(
         default=None, description="folder (any fsspec path) for finished units; a cache by default"
     )

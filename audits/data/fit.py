@@ -1,5 +1,6 @@
 """Fit: how the pixels of an image file become the pixels that a model is given."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,9 +47,32 @@ AS_IT_IS = Fit()
 """Leaves size and colour of every image."""
 
 
-def fitted(image: Tensor, fit: Fit) -> Tensor:
-    """The image, float32 (C, H, W) in [0, 1], as `fit` describes it. Raises AuditError."""
-    return _resized(_recoloured(image, fit.channels), fit).clamp(0, 1)
+def scaled(image: Tensor, size: tuple[int, int], fit: Fit) -> Tensor:
+    """The image (C, H, W), of another size, with pixels between the levels of 8 bits."""
+    smooth = fit.interpolation != "nearest"
+    return functional.interpolate(
+        image[None],
+        size=size,
+        mode=fit.interpolation if smooth else "nearest-exact",  # Pillow's nearest
+        antialias=fit.antialias and smooth,
+        align_corners=False if smooth else None,
+    )[0]
+
+
+Scale = Callable[[Tensor, tuple[int, int], Fit], Tensor]
+
+
+def fitted(image: Tensor, fit: Fit, scale: Scale = scaled) -> Tensor:
+    """The image, float32 (C, H, W) in [0, 1], as `fit` describes it. Raises AuditError.
+
+    `scale` gives an image another size.
+    """
+
+    def to(size: tuple[int, int]) -> Tensor:
+        return coloured if tuple(coloured.shape[1:]) == size else scale(coloured, size, fit)
+
+    coloured = _recoloured(image, fit.channels)
+    return _resized(coloured.shape[1:], to, fit).clamp(0, 1)
 
 
 def _recoloured(image: Tensor, channels: int | None) -> Tensor:
@@ -64,17 +88,18 @@ def _recoloured(image: Tensor, channels: int | None) -> Tensor:
     )
 
 
-def _resized(image: Tensor, fit: Fit) -> Tensor:
-    height, width = image.shape[1:]
+def _resized(sides: Sequence[int], to: Callable[[tuple[int, int]], Tensor], fit: Fit) -> Tensor:
+    """The image with these sides, resized by the function `to`."""
+    height, width = sides
     wanted = (fit.height or height, fit.width or width)
     if fit.resize == "stretch":
-        return _scaled(image, wanted, fit)
+        return to(wanted)
     if fit.resize == "pad":
-        return _padded(_scaled(image, _inside(height, width, wanted), fit), wanted)
+        return _padded(to(_inside(height, width, wanted)), wanted)
     shorter = min(height, width)
-    to = fit.resize_to or _least_side(height, width, wanted)
+    least = fit.resize_to or _least_side(height, width, wanted)
     # As torchvision's Resize does it: the longer side is cut to a whole number.
-    image = _scaled(image, (to * height // shorter, to * width // shorter), fit)
+    image = to((least * height // shorter, least * width // shorter))
     return _centre(_padded(image, wanted), wanted)
 
 
@@ -91,19 +116,6 @@ def _least_side(height: int, width: int, wanted: tuple[int, int]) -> int:
     return max(
         -(-want * shorter // side) for want, side in zip(wanted, (height, width), strict=True)
     )
-
-
-def _scaled(image: Tensor, size: tuple[int, int], fit: Fit) -> Tensor:
-    if tuple(image.shape[1:]) == size:
-        return image
-    smooth = fit.interpolation != "nearest"
-    return functional.interpolate(
-        image[None],
-        size=size,
-        mode=fit.interpolation if smooth else "nearest-exact",  # Pillow's nearest
-        antialias=fit.antialias and smooth,
-        align_corners=False if smooth else None,
-    )[0]
 
 
 def _padded(image: Tensor, size: tuple[int, int]) -> Tensor:

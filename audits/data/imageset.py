@@ -13,6 +13,7 @@ from torch import Tensor
 from audits.data.fit import AS_IT_IS, Fit, fitted
 from audits.data.pixels import to_tensor
 from audits.data.remembered import Content, Hashes, Read, Remembered, Sources, Stamps
+from audits.data.resized_bytes import ways
 from audits.data.scan import NOT_SCANNED, Scan
 from audits.data.table_columns import TableColumns, digest
 from audits.errors import AuditError, few, quoted
@@ -133,6 +134,19 @@ class ImageSet:
                 "model's signature names no size. Resize the images."
             )
         return torch.stack(images)
+
+    def resized_by_servers(self, indices: Sequence[int] | np.ndarray) -> dict[str, Tensor]:
+        """As `tensor`, but resized with 8 bits a value, by the way in words.
+
+        Empty if none of these images is resized.
+        """
+        raw = [self._raw(int(i)) for i in indices]
+        if all(fitted(one, self.fit).shape[1:] == one.shape[1:] for one in raw):
+            return {}
+        return {
+            way: torch.stack([fitted(one, self.fit, scale) for one in raw])
+            for way, scale in ways(self.fit).items()
+        }
 
     def adaptations(self) -> list[str]:
         """Sentences about the changes that fit images to the model; only the first is looked at."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from PIL import features
 
 from audits.data.encoded import HEIF, register_heif
+from audits.data.places import expect_ordinary
 from audits.data.scan import named
 from audits.errors import AuditError
 
@@ -128,14 +129,20 @@ class _Walk:
         return files
 
     def _walked(self, folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        """The folders below, each once: with links that lead in rings there would be no end."""
+        expect_ordinary(folder)
+        seen = {os.path.realpath(folder)}
         for place, folders, names in os.walk(folder, followlinks=True):
             yield place, list(folders), names
-            here = os.path.realpath(place)
-            folders[:] = [
-                name
-                for name in folders
-                if not _is_rubbish(name) and not _leads_up(os.path.join(place, name), here)
-            ]
+            inside = {name: os.path.join(place, name) for name in sorted(folders)}
+            folders.clear()
+            for name, path in inside.items():
+                real = os.path.realpath(path)
+                if _is_rubbish(name) or real in seen:
+                    continue
+                expect_ordinary(Path(path))
+                seen.add(real)
+                folders.append(name)
 
     def notes(self) -> list[str]:
         notes = []
@@ -164,12 +171,6 @@ class _Walk:
 
 def _is_rubbish(name: str) -> bool:
     return name.startswith(".") or name.lower() in _RUBBISH
-
-
-def _leads_up(link: str, here: str) -> bool:
-    """Whether a link leads to a folder that has `here` in it: then the walk would never end."""
-    target = os.path.realpath(link)
-    return here == target or here.startswith(target + os.sep)
 
 
 def _suffixes() -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from typing import Any
 import fsspec
 from fsspec.registry import known_implementations
 
-from audits.errors import AuditError
+from audits.errors import AuditError, quoted
 
 _MLFLOW = ("runs:/", "models:/", "mlflow-artifacts:/")
 _MODEL = re.compile(
@@ -127,6 +127,8 @@ def beside(table: str, file: str) -> str:
 
 def expect_ordinary(path: Path) -> None:
     """Raises AuditError for a path to what the kernel tells (/proc, /sys) and to devices (/dev)."""
+    if "\0" in str(path):
+        raise AuditError(f"Expected the path of a file, got {quoted(str(path))}.")
     for found in (Path(os.path.abspath(path)), Path(os.path.realpath(path))):
         below = [system for system in _SYSTEM if found.is_relative_to(system)]
         if below and not found.is_relative_to(_SHARED_MEMORY):
@@ -201,14 +203,15 @@ def _mlflow_listing(place: str, deep: bool = True) -> _Listing:
 
 
 def _listed(place: str, deep: bool) -> _Listing:
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
     from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+
+    from audits.data.artifact_stores import store_at
 
     found: _Listing = []
     model = _MODEL.fullmatch(place)
     if model is not None:  # an alias may lead elsewhere by tomorrow
         found.append(("", ModelsArtifactRepository.get_underlying_uri(model["uri"])))
-    repository = get_artifact_repository(model["uri"] if model else place)
+    repository = store_at(model["uri"] if model else place)
     start = model["inside"] if model else None
     folders = [start]
     while folders:

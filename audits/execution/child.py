@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -98,7 +99,8 @@ def open_model(job: Job) -> Setting:
     plan = first_plan(config, images)
     some = images.tensor(images.sampled_order(config.seed)[:_TRIED])
     # By these answers are compared. Nobody can prepare a network for images that nobody foresees.
-    drawn = images.tensor(_CHANCE.sample(range(len(images)), min(_DRAWN, len(images))))
+    chosen = _CHANCE.sample(range(len(images)), min(_DRAWN, len(images)))
+    drawn = images.tensor(chosen)
     net = opened(
         loading.load(files, device, images.classes),
         files.contract,
@@ -111,12 +113,15 @@ def open_model(job: Job) -> Setting:
     classes.expect_logits(net.classes)
     # A black box may be made of steps, such as a tree, and an image may stand on the edge of some.
     only_classes = not includes(net.gives, "gradients")
-    norm = files.contract.pixel_mean, files.contract.pixel_std
-    served_forms.expect_same_answers(
-        net.classifier, drawn, only_classes=only_classes, norm=norm, dtype=net.input_dtype
+    expect_same = partial(
+        served_forms.expect_same_answers,
+        norm=(files.contract.pixel_mean, files.contract.pixel_std),
+        resized=images.resized_by_servers(chosen[: served_forms.IMAGES]),
+        any_channels=files.contract.fit.channels is None,
     )
+    expect_same(net.classifier, drawn, only_classes=only_classes, dtype=net.input_dtype)
     for served, dtype in net.in_own:  # rounding decides between logits that are nearly equal
-        served_forms.expect_same_answers(served, drawn, only_classes=True, norm=norm, dtype=dtype)
+        expect_same(served, drawn, only_classes=True, dtype=dtype)
     beside = Beside(net, some, images.classes, device, config.preprocessing.outputs)
     reference = beside.reference(job.reference, str(config.reference))
     versions = beside.versions(dict(zip(config.versions, job.versions, strict=True)))

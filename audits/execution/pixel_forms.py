@@ -4,11 +4,14 @@ Servers compute (pixel - mean) / std in many ways, whose results differ in their
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
+
+from audits.data.fit import Fit, scaled
+from audits.data.resized_bytes import ways
 
 LEVELS = 255
 _STEPS = 2  # of a number's last place; 1 in half precision, whose places are large
@@ -18,6 +21,7 @@ _LEAST_SIZE, _MOST_SIZE = 1.5, 2.5  # of the larger image, by the size of the im
 _MORE_BITS = {f"of {bits} bits": (2**bits - 1) / LEVELS for bits in (10, 12, 14, 16)}
 _MEANS = {f"of means of {count}": float(count) for count in (2, 3, 4, 5, 6, 8, 9, 16)}
 _ALWAYS, _OTHERS = "of 16 bits", 3  # lattices for a network that is no quick one
+_FACTORS, _LEAST_SIDE = (2, 3, 4), 7  # of enlarged images, and of the smaller ones in pixels
 _CHANCE = random.SystemRandom()  # nobody can foresee it
 
 Formula = Callable[[Tensor], Tensor]
@@ -184,6 +188,29 @@ def resized(images: Tensor) -> Tensor:
         larger, images.shape[-2:], mode="bilinear", antialias=True, align_corners=False
     )
     return smaller.clamp(0, 1)
+
+
+def enlarged(
+    images: Tensor, *, all_of_them: bool
+) -> Iterator[tuple[int, dict[str, Tensor], Tensor]]:
+    """Images (N, C, H, W) in [0, 1], made smaller and enlarged again with 8 bits a value.
+
+    Yields a factor, the images by the way in words, and the same ones with pixels between the
+    levels. Networks that are asked less often get one factor. Small images would become nearly
+    flat.
+    """
+    size = (images.shape[2], images.shape[3])
+    fit = Fit(interpolation="bilinear")
+    factors = [factor for factor in _FACTORS if min(size) >= factor * _LEAST_SIDE]
+    for factor in factors if all_of_them else _CHANCE.sample(factors, min(1, len(factors))):
+        less = (-(-size[0] // factor), -(-size[1] // factor))
+        small = [rounded(scaled(image, less, fit)) for image in images]
+        by_way = {
+            way: torch.stack([scale(image, size, fit) for image in small])
+            for way, scale in ways(fit).items()
+        }
+        floats = torch.stack([scaled(image, size, fit) for image in small])
+        yield factor, by_way, of_more_bits(floats)
 
 
 def rounded(images: Tensor) -> Tensor:

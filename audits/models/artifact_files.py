@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.request_utils import augmented_raise_for_status
 from mlflow.utils.rest_utils import http_request
 
+from audits.data.artifact_stores import store_at
 from audits.errors import AuditError, ModelRefused, one_line, shortened
 
 # The package of pip that has a module which a store needs.
@@ -32,7 +32,7 @@ _CHUNK = 1 << 20  # bytes
 def copy_folder(place: str, target: Path) -> Path:
     """Copies all files of the artifact folder with the URI `place`. Returns their folder."""
     target.mkdir(parents=True, exist_ok=True)
-    return Path(get_artifact_repository(place).download_artifacts("", str(target)))
+    return Path(store_at(place).download_artifacts("", str(target)))
 
 
 def copy_file(place: str, name: str, copy: Path, most: int) -> None:
@@ -40,7 +40,7 @@ def copy_file(place: str, name: str, copy: Path, most: int) -> None:
 
     Raises ModelRefused if the file is larger: before it is copied, if the store tells sizes.
     """
-    store = get_artifact_repository(place)
+    store = store_at(place)
     if isinstance(store, HttpArtifactRepository):
         _copy_from_server(store, name, copy, most)
         return
@@ -54,8 +54,10 @@ def copying(what: str, target: Path) -> Iterator[None]:
     """Inside, every error of an artifact store becomes ModelRefused, about `what` and `target`."""
     try:
         yield
-    except AuditError:
+    except ModelRefused:
         raise
+    except AuditError as error:
+        raise ModelRefused(str(error)) from error
     except Exception as error:  # of the store's package: no credentials, no package, no bucket
         reason = shortened(one_line(error) or type(error).__name__, 250).rstrip(".")
         raise ModelRefused(

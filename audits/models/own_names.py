@@ -15,7 +15,8 @@ def expect_own_order(said: Sequence[Said], own: Sequence[Said]) -> tuple[str, ..
 
     Each source of `own` is compared with the first of `said` that names classes; if none does, the
     first of `own` is taken. Names that differ in spelling alone, or are synonyms, are the same.
-    Raises ModelRefused for a name that both have, at another place.
+    Raises ModelRefused for a name, or the first of several synonyms, that both have at another
+    place.
     """
     named = [(one.by, one.values["classes"]) for one in said if one.values.get("classes")]
     theirs = [(one.by, one.values["classes"]) for one in own if one.values.get("classes")]
@@ -24,17 +25,16 @@ def expect_own_order(said: Sequence[Said], own: Sequence[Said]) -> tuple[str, ..
     by, names = (named or theirs)[0]
     warnings = []
     for other_by, others in theirs:
-        if not (places := _apart(names, others)):
-            continue
-        first = places[0]
-        told = f"{_at(others, first)} and not {_at(names, first)} at index {first}"
-        if _moved(names, others):
+        if (moved := _moved(names, others)) is not None:
             raise ModelRefused(
                 f"Expected the classes in one order, got those of {by} in another order than in "
-                f"{other_by}, which has {told}. Correct one of them: the order is that of the "
-                "logits."
+                f"{other_by}, which has {_told(names, others, moved)}. Correct one of them: the "
+                "order is that of the logits."
             )
+        if not (places := _apart(names, others)):
+            continue
         count = max(len(names), len(others))
+        told = _told(names, others, places[0])
         warnings.append(
             f"{len(places)} of {count} classes have other names in {other_by} than in {by}, which "
             f"were taken: {other_by} has {told}. If that is another order or another model, all "
@@ -56,13 +56,22 @@ def _same(one: Sequence[str], other: Sequence[str]) -> bool:
     return _key(a) == _key(b) or not synonyms(a).isdisjoint(synonyms(b))
 
 
-def _moved(names: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether a name of `others` stands at another place in `names`, and not at its own."""
-    known = set(map(_key, names))
-    return any(
-        _key(other) in known and not _same(names[i : i + 1], others[i : i + 1])
-        for i, other in enumerate(others)
-    )
+def _moved(names: Sequence[str], others: Sequence[str]) -> int | None:
+    """The first index at which `others` have a name that stands at another place in `names`.
+
+    Of several synonyms the first counts, which people are shown.
+    """
+    known = {key for name in names for key in (_key(name), *synonyms(name))}
+    for i, other in enumerate(others):
+        here = {_key(names[i]), *synonyms(names[i])} if i < len(names) else set()
+        first = _key(other.partition(",")[0])
+        if any(key in known and key not in here for key in (_key(other), first)):
+            return i
+    return None
+
+
+def _told(names: Sequence[str], others: Sequence[str], place: int) -> str:
+    return f"{_at(others, place)} and not {_at(names, place)} at index {place}"
 
 
 def _key(name: str) -> str:

@@ -22,7 +22,7 @@ from audits.models.status import deprecated_by, expect_ready
 _URI = re.compile(
     r"models:/(?:(?P<model_id>m-[0-9a-f]{32})"
     # As MLflow reads it: an @ of a name is no alias if a version follows, else the last @ is.
-    r"|(?P<name>[^/]+)(?:/(?:(?P<version>\d+)|(?P<latest>latest))|@(?P<alias>[^/@]+)))"
+    r"|(?P<name>[^/]+)(?:/(?:(?P<version>[0-9]+)|(?P<latest>latest))|@(?P<alias>[^/@]+)))"
 )
 _PAGE = 1000  # results in one answer; more are refused
 _MOST_PAGES = 1000
@@ -119,10 +119,11 @@ def versions_of(name: str) -> list[ModelVersion]:
     return _in_order([version for version in found if version.name == name])
 
 
-def versions_of_alias(alias: str) -> set[tuple[str, str]]:
-    """Name and number of all versions to which an alias points now."""
+def versions_of_alias(alias: str | None = None) -> set[tuple[str, str]]:
+    """Name and number of all versions to which an alias, or any alias, points now."""
     models = all_pages(mlflow.MlflowClient().search_registered_models, max_results=_PAGE)
-    return {(m.name, str(m.aliases[alias])) for m in models if alias in m.aliases}
+    pairs = ((m.name, name, str(number)) for m in models for name, number in m.aliases.items())
+    return {(model, number) for model, name, number in pairs if alias in (None, name)}
 
 
 def _in_order(versions: list[ModelVersion]) -> list[ModelVersion]:

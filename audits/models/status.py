@@ -43,11 +43,12 @@ def deprecated_by(version: ModelVersion) -> str:
     return ""
 
 
-def left_alone(version: ModelVersion) -> str:
+def left_alone(version: ModelVersion, in_use: bool) -> str:
     """Why a sweep leaves a version out, in words that are the same for all of one kind; or empty.
 
-    Whoever names the version itself has it audited if it is deprecated.
+    A deprecated version is looked at if it is `in_use`: an alias points to it. Whoever names the
+    version itself has it audited as well.
     """
     if str(version.status) not in _READY:
         return f"status {version.status}"
-    return _TAG if deprecated_by(version) else ""
+    return _TAG if not in_use and deprecated_by(version) else ""

@@ -44,7 +44,7 @@ class AuditedData(_Read):
 
     name: str
     images: int
-    digest: str
+    digest: str | None  # None for a model that could not be opened
     skipped: tuple[str, ...]  # sentences about images that were left out
     drawn: bool = False  # whether they are a secret sample
 

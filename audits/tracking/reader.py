@@ -21,7 +21,9 @@ from mlflow.exceptions import MlflowException
 from pyarrow import ArrowException
 from pyarrow.parquet import ParquetFile
 
+from audits.config.audit import EXPERIMENT
 from audits.config.isolation import Isolation
+from audits.data.artifact_stores import store_at
 from audits.errors import shortened
 from audits.evidence.codec import from_json
 from audits.evidence.declaration import faults_in
@@ -33,6 +35,7 @@ from audits.tracking.tags import (
     DIGEST_TAG,
     HASH_TAG,
     INPUTS_TAG,
+    MODEL_TAG,
     OLD_TAG,
     RUN_TAG,
     VERDICT_TAG,
@@ -44,6 +47,7 @@ log = logging.getLogger(__name__)
 RUN_ID = re.compile("[0-9a-f]{32}")
 _CELLS = 50_000_000  # of predictions.parquet: figures of all images
 _LONGEST_REASON = 300
+_FEW = 10  # runs
 
 
 @dataclass(frozen=True)
@@ -110,17 +114,31 @@ class NotVerified(Exception):
     """A run is not the finished audit that its tags claim."""
 
 
-def standing(model: Resolved) -> PastAudit | None:
-    """The audit that the version's tags name, if it is verified and whole; else None."""
-    return standing_by_tags(model, registry.tags_of(model))
+def standing(model: Resolved, experiment: str = EXPERIMENT) -> PastAudit | None:
+    """The audit that the version's tags name, if it is verified and whole; else None.
+
+    Runs of other experiments are not read: people who may not audit may be able to write them.
+    """
+    return standing_by_tags(model, registry.tags_of(model), id_of(experiment))
 
 
-def standing_by_tags(model: Resolved, tags: Mapping[str, str]) -> PastAudit | None:
-    """As `standing`, for a version whose tags are known."""
+def id_of(experiment: str) -> str | None:
+    """The id of the experiment with this name, if there is one."""
+    found = mlflow.get_experiment_by_name(experiment)
+    return found.experiment_id if found is not None else None
+
+
+def standing_by_tags(
+    model: Resolved, tags: Mapping[str, str], experiment_id: str | None
+) -> PastAudit | None:
+    """As `standing`, for a version whose tags are known and an experiment whose id is."""
     if (run_id := run_of(tags)) is None:
         return None
     try:
-        audit = read(mlflow.get_run(run_id))
+        run = mlflow.get_run(run_id)
+        if run.info.experiment_id != experiment_id:
+            raise NotVerified(f"run {run_id} is in another experiment of MLflow")
+        audit = read(run)
     except (NotVerified, MlflowException) as error:
         log.warning("The audit that %s names is not used: %s", model, error)
         return None
@@ -175,6 +193,30 @@ def find(experiment: str, **tags: str) -> PastAudit | None:
         if audit.whole:
             return audit
     return None
+
+
+def newer(audit: PastAudit) -> str | None:
+    """The id of the newest run of the same model in the same experiment, if that is another one.
+
+    Whoever can write a version's tags may put an older verdict back.
+    """
+    of_model = registry.matching(f"tags.`{MODEL_TAG}`", audit.content.model.uri)
+    search = mlflow.MlflowClient().search_runs
+    order = ["attributes.start_time DESC"]
+    for run in search([audit.experiment_id], of_model, max_results=_FEW, order_by=order):
+        if run.data.tags.get(MODEL_TAG) == audit.content.model.uri:
+            return None if run.info.run_id == audit.run_id else str(run.info.run_id)
+    return None
+
+
+def has_passed(model: Resolved, experiment_id: str) -> bool:
+    """Whether the tags of any run of the experiment say that an audit of the model has passed."""
+    of_model = registry.matching(f"tags.`{MODEL_TAG}`", model.uri)
+    passed = f"tags.`{VERDICT_TAG}` = 'passed'"
+    search = mlflow.MlflowClient().search_runs
+    runs = search([experiment_id], f"{of_model} and {passed}", max_results=_FEW)
+    # The filter may let runs of other models through.
+    return any(run.data.tags.get(MODEL_TAG) == model.uri for run in runs)
 
 
 def read(run: Run) -> PastAudit:
@@ -257,7 +299,7 @@ def artifact(run_id: str, name: str) -> bytes:
     """A file of a run, unverified. Raises NotVerified if it cannot be read."""
     with tempfile.TemporaryDirectory(prefix="fillblanks-") as folder:
         try:
-            path = mlflow.MlflowClient().download_artifacts(run_id, name, folder)
+            path = store_at(f"runs:/{run_id}").download_artifacts(name, folder)
         except Exception as error:  # of the artifact store's package: no credentials, say
             reason = " ".join(str(error).split())
             raise NotVerified(f"its {name} cannot be read: {reason}") from error

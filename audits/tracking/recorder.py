@@ -21,7 +21,7 @@ from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
-from audits.errors import AuditError
+from audits.errors import AuditError, one_line
 from audits.models import registry, server
 from audits.models.registry import Resolved
 from audits.report.markdown import block, first_line
@@ -107,7 +107,7 @@ class Recorder:
         if isinstance(error, KeyboardInterrupt):
             reason = "The audit was interrupted; run it again and it goes on."
         else:
-            first = next(iter(str(error).strip().splitlines()), "no message")
+            first = one_line(next(iter(str(error).strip().splitlines()), "no message"))
             reason = f"The audit broke off: {kind.__name__ if kind else 'Left early'}: {first}"
         undo = [
             self._follow_new_name,

@@ -1,7 +1,9 @@
 """Candidates: the versions of a sweep that are image classifiers, and what becomes of the others.
 
 Only MLmodel is read, before any other file of a version is copied, and nothing is recorded. A
-version whose tag says `passed` is looked at, whatever its MLmodel says.
+version whose tag says `passed` is looked at, whatever its MLmodel says. So is a version to which an
+alias points if one of its audits has passed, since whoever can write its MLmodel may be able to
+write its tags.
 """
 
 from collections import Counter
@@ -18,6 +20,7 @@ from audits.models.mlmodel import described
 from audits.models.registry import Resolved
 from audits.models.status import left_alone
 from audits.models.trust import trust_in
+from audits.tracking import reader
 from audits.tracking.tags import VERDICT_TAG
 
 _AT_ONCE = 8  # questions to MLflow
@@ -59,8 +62,15 @@ def candidates(
     `named` says that somebody has chosen the versions by the name of their model; see
     `audits.models.foreign.why_left_alone`.
     """
+    aliased = registry.versions_of_alias()
+    experiment_id = reader.id_of(config.experiment)
+
+    def found_out(version: ModelVersion) -> Candidate | str:
+        in_use = (version.name, str(version.version)) in aliased
+        return _sorted(version, config, named, in_use, experiment_id)
+
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = list(pool.map(lambda version: _sorted(version, config, named), versions))
+        found = list(pool.map(found_out, versions))
     left = Counter(one for one in found if isinstance(one, str))
     return Candidates(tuple(one for one in found if isinstance(one, Candidate)), left)
 
@@ -72,9 +82,11 @@ def left_alone_told(counts: Mapping[str, int]) -> str:
     return f"left alone: {told}" if told else ""
 
 
-def _sorted(version: ModelVersion, config: AuditConfig, named: bool) -> Candidate | str:
+def _sorted(
+    version: ModelVersion, config: AuditConfig, named: bool, in_use: bool, experiment_id: str | None
+) -> Candidate | str:
     """The version, or why it is left alone."""
-    if reason := left_alone(version):
+    if reason := left_alone(version, in_use):
         return reason
     model, tags = registry.pinned(version), version.tags
     try:
@@ -82,8 +94,7 @@ def _sorted(version: ModelVersion, config: AuditConfig, named: bool) -> Candidat
         reason = foreign.why_left_alone(conf, config.served, named=named)
     except AuditError as error:
         return Candidate(model, tags, unread=str(error))
-    # Who has changed a version that people rely on may have made it look foreign.
-    if reason and tags.get(VERDICT_TAG) != "passed":
+    if reason and not _relied_on(model, tags, experiment_id if in_use else None):
         return reason
     try:
         trust = trust_in(model, config.trust_pickle_sha256)
@@ -91,3 +102,13 @@ def _sorted(version: ModelVersion, config: AuditConfig, named: bool) -> Candidat
     except AuditError as error:
         return Candidate(model, tags, refused=str(error))
     return Candidate(model, tags)
+
+
+def _relied_on(model: Resolved, tags: Mapping[str, str], experiment_id: str | None) -> bool:
+    """Whether an audit has passed, by the version's tags or by runs of the experiment.
+
+    Who has changed a version that people rely on may have made it look foreign.
+    """
+    if tags.get(VERDICT_TAG) == "passed":
+        return True
+    return experiment_id is not None and reader.has_passed(model, experiment_id)

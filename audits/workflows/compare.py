@@ -4,7 +4,8 @@ import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
 
-from audits.errors import AuditError
+from audits.config.audit import EXPERIMENT
+from audits.errors import AuditError, quoted
 from audits.evidence.estimate import Estimate
 from audits.evidence.pairing import can_be_paired, with_drops, without_drops
 from audits.models import registry, server
@@ -12,12 +13,18 @@ from audits.tracking import reader
 from audits.tracking.reader import NotVerified, PastAudit
 
 
-def audit_of(name: str) -> PastAudit:
-    """The verified audit of a run id, or the standing audit of a model's URI. Raises AuditError."""
+def audit_of(name: str, experiment: str = EXPERIMENT) -> PastAudit:
+    """The verified audit of a run id, or the standing audit of a model's URI in an experiment.
+
+    Raises AuditError if there is none.
+    """
     if not reader.RUN_ID.fullmatch(name):
-        found = reader.standing(registry.resolve(name))
+        found = reader.standing(registry.resolve(name), experiment)
         if found is None:
-            raise AuditError(f"Expected an audit of {name} that can be verified, found none.")
+            raise AuditError(
+                f"Expected an audit of {name} in the experiment {quoted(experiment)} that can be "
+                "verified, found none."
+            )
         return found
     server.expect_registry()
     try:

@@ -6,12 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-import mlflow
-
 from audits.config.audit import AuditConfig
 from audits.data.imageset import ImageSet
 from audits.data.sample import sampled
-from audits.errors import AuditError, few, quoted
+from audits.errors import AuditError, few
 from audits.execution.inputs import AuditInputs
 from audits.execution.refusals import expect_not_refused
 from audits.models import registry
@@ -62,12 +60,11 @@ class Lookout:
 
     def look_at(self, model: Resolved, tags: Mapping[str, str]) -> Due:
         """As `look`, for a model that is resolved and whose tags are known."""
-        found = reader.standing_by_tags(model, tags)
+        found = reader.standing_by_tags(model, tags, self._experiment_id)
         if found is None:
             return Due(None, "there is no complete audit that can be verified")
-        if found.experiment_id != self._experiment_id:  # others may be able to write runs there
-            where = f"not in the experiment {quoted(self._config.experiment)}"
-            return Due(None, f"its audit, run {found.run_id}, is {where}")
+        if run_id := reader.newer(found):
+            return Due(None, f"its tags name run {found.run_id}, but run {run_id} is newer")
         config = self._like(found)
         if config is None:
             wanted = f"a secret sample of {self._config.data.sample} images"
@@ -102,8 +99,7 @@ class Lookout:
     @cached_property
     def _experiment_id(self) -> str | None:
         """The id of the experiment in which audits of this config are recorded, if it exists."""
-        found = mlflow.get_experiment_by_name(self._config.experiment)
-        return found.experiment_id if found is not None else None
+        return reader.id_of(self._config.experiment)
 
     def _like(self, audit: PastAudit) -> AuditConfig | None:
         """The config with the secret sample of a past audit; None if that audit drew none.

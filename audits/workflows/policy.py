@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from audits.checks.base import Check
+from audits.config.audit import EXPERIMENT
 from audits.config.policy import Condition
-from audits.errors import AuditError
+from audits.errors import AuditError, quoted
 from audits.models import registry
 from audits.tracking import reader
 from audits.tracking.reader import PastAudit
@@ -12,17 +13,17 @@ from audits.verdict.coverage import about_learning, not_covered
 from audits.verdict.suggest import policy_from
 
 
-def policy_of(uri: str) -> str:
-    """The policy as YAML, from the standing audit of the model at `uri`.
+def policy_of(uri: str, experiment: str = EXPERIMENT) -> str:
+    """The policy as YAML, from the standing audit of the model at `uri` in an experiment.
 
     Raises AuditError if there is no model, no audit of it that can be verified, or none that covers
     what the model has learnt.
     """
-    found = reader.standing(registry.resolve(uri))
+    found = reader.standing(registry.resolve(uri), experiment)
     if found is None:
         raise AuditError(
-            f"Expected an audit of {uri} to start from, found none that can be verified. Run "
-            "`fillblanks audit` on it first."
+            f"Expected an audit of {uri} to start from, found none in the experiment "
+            f"{quoted(experiment)} that can be verified. Run `fillblanks audit` on it first."
         )
     _expect_covered(uri, found)
     return policy_from(found.word, found.evidence, _heading(found))

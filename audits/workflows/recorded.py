@@ -8,6 +8,7 @@ what is recorded or stored.
 from typing import Any
 
 from audits.checks.registered import is_ours, places_of_kind
+from audits.config.audit import EXPERIMENT
 from audits.data.sources import comes_with_a_library
 from audits.errors import AuditError, quoted
 from audits.models.registry import Resolved
@@ -20,7 +21,7 @@ _PLACES = ("path", "root", "run", "dataset")
 
 
 def config_of(baseline: Resolved) -> dict[str, Any]:
-    """Plain values of the keys `TAKEN`, from the standing audit of `baseline`.
+    """Plain values of the keys `TAKEN`, from the standing audit of `baseline` in `EXPERIMENT`.
 
     Raises AuditError if no audit can be verified, or if its config names a place of data or of a
     check, a file of class names, or a check of another package.
@@ -28,8 +29,8 @@ def config_of(baseline: Resolved) -> dict[str, Any]:
     found = reader.standing(baseline)
     if found is None:
         raise AuditError(
-            f"Expected an audit of {baseline} whose config can be taken, found none that can be "
-            "verified. Audit it, or give --config."
+            f"Expected an audit of {baseline} whose config can be taken, found none in the "
+            f"experiment {quoted(EXPERIMENT)} that can be verified. Audit it, or give --config."
         )
     config = found.content.config
     own = (

@@ -5,12 +5,14 @@ import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from itertools import groupby
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from PIL import Image
 
+from audits.config.audit import EXPERIMENT
 from audits.errors import AuditError
 from audits.models import registry, server
 from audits.report.answer import answer
@@ -31,14 +33,16 @@ _THUMBNAIL = (400, 260)
 _MOST_PIXELS = 50_000_000  # of a contact sheet
 
 
-def reports_of(name: str, file: str, baseline_file: str) -> dict[str, str]:
+def reports_of(
+    name: str, file: str, baseline_file: str, experiment: str = EXPERIMENT
+) -> dict[str, str]:
     """The report of a run id, or of the standing audit of a model's URI, by its file's name.
 
     If the audit has a baseline, its page too, and the two link to each other by the names of the
     files. The evidence is verified, and pages must be those that the audit wrote. Raises
     AuditError.
     """
-    audit = audit_of(name)
+    audit = audit_of(name, experiment)
     tags = mlflow.get_run(audit.run_id).data.tags
     if REPORT_TAG not in tags:
         raise AuditError(
@@ -65,15 +69,16 @@ def _page(run_id: str, name: str, wanted: str) -> str:
     return made_safe(raw.decode())
 
 
-def index_of_registry() -> str:
-    """The index page of all registered models: those with audits, and names of the others."""
+def index_of_registry(experiment: str = EXPERIMENT) -> str:
+    """The index page of all registered models: those with audits in an experiment, and the rest."""
     server.expect_registry()
+    standing = partial(_standing, reader.id_of(experiment))
     found, without = [], []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for name, versions in groupby(registry.all_versions(), key=lambda one: one.name):
             audited = [one for one in versions if {RUN_TAG, OLD_TAG} & one.tags.keys()]
             shown = audited[-_VERSIONS:]
-            audits = list(pool.map(_standing, shown))
+            audits = list(pool.map(standing, shown))
             model = _indexed(name, shown, audits, len(audited) - len(shown))
             if model is None:
                 without.append(name)
@@ -83,8 +88,8 @@ def index_of_registry() -> str:
     return index(found, without, place, datetime.now(UTC).date().isoformat())
 
 
-def _standing(version: ModelVersion) -> PastAudit | None:
-    return reader.standing_by_tags(registry.pinned(version), version.tags)
+def _standing(experiment_id: str | None, version: ModelVersion) -> PastAudit | None:
+    return reader.standing_by_tags(registry.pinned(version), version.tags, experiment_id)
 
 
 def _indexed(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from audits.config.audit import AuditConfig
+from audits.errors import one_line
 from audits.models.snapshot import snapshot
 from audits.verdict.result import AuditResult
 from audits.workflows.audit import run_audit
@@ -100,7 +101,7 @@ def audit_due(
         except Exception as error:
             # Whatever happened to this version, the others are due as well. The summary, the exit
             # code and `broke_off` tell it.
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            reason = f"{type(error).__name__}: {one_line(error)}"
             broke_off(one.uri, reason)
             return Row(one.uri, done, "error", reason)
         verdict, run = result.verdict, (result.run_id, result.page)

@@ -27,6 +27,13 @@ class HelpWithExample(argparse.HelpFormatter):
         return text if text.startswith("example:") else super()._fill_text(text, width, indent)
 
 
+def add_experiment(parser: argparse.ArgumentParser) -> None:
+    """Adds the option for the experiment whose audits are read."""
+    parser.add_argument(
+        "--experiment", default="audits", help="of MLflow, with the audits (default: %(default)s)"
+    )
+
+
 def add_command(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     name: str,

@@ -2,7 +2,7 @@
 
 import argparse
 
-from flows.commands.common import add_command
+from flows.commands.common import add_command, add_experiment
 from flows.terminal.output import show, table
 from flows.terminal.text import clean
 
@@ -19,6 +19,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     for name in ("a", "b"):
         parser.add_argument(name, help="models:/..., for its standing audit, or a run id")
+    add_experiment(parser)
     parser.set_defaults(command=run)
 
 
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from audits.workflows.compare import audit_of, compare
     from flows.terminal.verdict import word
 
-    audits = {name: audit_of(getattr(options, name)) for name in ("a", "b")}
+    audits = {name: audit_of(getattr(options, name), options.experiment) for name in ("a", "b")}
     for name, audit in audits.items():
         uri = clean(audit.content.model.uri)
         show(Text.assemble(f"{name}: {uri}, ", word(audit.told), f", run {audit.run_id}"))

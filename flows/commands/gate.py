@@ -69,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
     `undecided` with the reason.
     """
     from audits import AuditError
+    from audits.errors import one_line
     from audits.workflows.gate import Decision
 
     with ExitStack() as opened:
@@ -87,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
                 complain(line)
             else:
                 complain_of_a_crash()
-            reason = line or f"{type(error).__name__}: {error}"
+            reason = line or f"{type(error).__name__}: {one_line(error)}"
             decision = Decision.impossible(options.model, options.baseline, reason)
         if summary:
             try:

@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from flows.commands.common import add_command
+from flows.commands.common import add_command, add_experiment
 from flows.terminal.output import say, show, table
 from flows.terminal.text import clean
 
@@ -23,9 +23,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     parser.add_argument("name", help="of the registered model")
     parser.add_argument("--json", action="store_true", help="print one line of JSON an audit")
-    parser.add_argument(
-        "--experiment", default="audits", help="of MLflow, with the audits (default: %(default)s)"
-    )
+    add_experiment(parser)
     parser.set_defaults(command=run)
 
 

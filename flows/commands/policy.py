@@ -2,7 +2,7 @@
 
 import argparse
 
-from flows.commands.common import add_command
+from flows.commands.common import add_command, add_experiment
 from flows.terminal.output import say_as_it_is
 
 
@@ -19,6 +19,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument(
         "--from", dest="accepted", required=True, metavar="MODEL", help="models:/name@alias, ..."
     )
+    add_experiment(parser)
     parser.set_defaults(command=run)
 
 
@@ -29,5 +30,5 @@ def run(options: argparse.Namespace) -> int:
     """
     from audits.workflows.policy import policy_of
 
-    say_as_it_is(policy_of(options.accepted))
+    say_as_it_is(policy_of(options.accepted, options.experiment))
     return 0

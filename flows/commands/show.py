@@ -4,7 +4,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from flows.commands.common import add_command
+from flows.commands.common import add_command, add_experiment
 from flows.terminal.output import say
 
 
@@ -30,6 +30,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help="where the page goes (default: a new temporary folder)",
     )
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    add_experiment(parser)
     parser.set_defaults(command=run)
 
 
@@ -46,9 +47,10 @@ def run(options: argparse.Namespace) -> int:
         _expect_none(path)
     name = path.name if path is not None else "report.html"
     baseline = f"{Path(name).stem}_baseline{Path(name).suffix}"
-    pages = (
-        {name: index_of_registry()} if options.sweep else reports_of(options.audit, name, baseline)
-    )
+    if options.sweep:
+        pages = {name: index_of_registry(options.experiment)}
+    else:
+        pages = reports_of(options.audit, name, baseline, options.experiment)
     folder = path.parent if path is not None else Path(tempfile.mkdtemp(prefix="fillblanks-"))
     if not options.force:
         for file in pages:

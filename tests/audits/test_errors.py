@@ -51,3 +51,10 @@ def test_echoed_values_are_short():
 def test_no_control_character_reaches_a_terminal():
     assert str(AuditError("a\x1b[31mb\x07\n\u202ec")) == "a [31mb c"
     assert one_line("\x1b]0;title\x07 x") == "]0;title x"
+
+
+@pytest.mark.parametrize("user", ["bob:secret", "secret", ":secret", "a@b:secret@"])
+def test_user_and_password_of_an_address_are_not_told(user):
+    told = str(AuditError(f"404 for url: http://{user}@127.0.0.1:5000/a@b?c=d"))
+    assert told == "404 for url: http://127.0.0.1:5000/a@b?c=d"
+    assert one_line("s3://bucket/a@b, //c d@e") == "s3://bucket/a@b, //c d@e"

@@ -169,6 +169,24 @@ def test_a_version_that_passed_is_looked_at_though_it_looks_foreign_now(
     assert "left alone" not in out
 
 
+def test_a_served_version_that_passed_is_looked_at_whatever_its_tags_say(registry, asked, tmp_path):
+    of.register("m", of.write(tmp_path / "m", **of.FOREIGN["sklearn"][1]))
+    client = MlflowClient()
+    experiment = client.create_experiment("audits")
+    client.set_registered_model_alias("m", "production", 1)
+    for tags in (
+        {"audit.model": "models:/m/1", "audit.verdict": "failed"},
+        {"audit.model": "models:/n/1", "audit.verdict": "passed"},
+    ):
+        client.create_run(experiment, tags=tags)
+        code, out = asked("--without-prefect")
+        assert (code, "left alone: 1 sklearn" in out) == (0, True)
+    client.create_run(experiment, tags={**tags, "audit.model": "models:/m/1"})
+    assert asked("--without-prefect")[0] == 2
+    client.delete_registered_model_alias("m", "production")
+    assert asked("--without-prefect")[0] == 0
+
+
 @pytest.mark.slow
 def test_odd_and_unreachable_versions_do_not_stop_a_sweep(
     registry, asked, config, tmp_path, monkeypatch

@@ -222,6 +222,10 @@ _CASES = {
         lambda p: p.audit(preprocessing={"class_map": {"0": 10**30}}),
         "the name or the index of a class of the model",
     ),
+    "password in an address": (
+        lambda p: p.audit(data={"kind": "csv", "path": "http://bob:secret@127.0.0.1:9/t.csv"}),
+        r"path: expected a URI without user and password; give them in the environment",
+    ),
     "std of 1e-320": (lambda p: p.audit(preprocessing={"std": 1e-320}), r"std\.0: Input should be"),
     "images of 10**9 pixels": (
         lambda p: p.audit(preprocessing={"size": 10**9}),

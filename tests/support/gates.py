@@ -64,3 +64,14 @@ def with_tag(key: str, value: str, name: str = "digits", number: int = 3) -> Ite
         yield
     finally:
         client.delete_model_version_tag(name, str(number), key)
+
+
+@contextmanager
+def with_alias(alias: str, name: str = "digits", number: int = 3) -> Iterator[None]:
+    """Gives a version, SIMILAR by default, an alias."""
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias(name, alias, number)
+    try:
+        yield
+    finally:
+        client.delete_registered_model_alias(name, alias)

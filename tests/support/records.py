@@ -28,7 +28,7 @@ class Record:
         self.client.create_registered_model("digits")
         for _ in range(2):
             self.client.create_model_version("digits", (folder / "model").as_uri())
-        place = self.client.create_experiment("records", artifact_location=folder.as_uri())
+        place = self.client.create_experiment("audits", artifact_location=folder.as_uri())
         self.run_id = self.client.create_run(place).info.run_id
         self.client.set_terminated(self.run_id)
         self.files = folder / self.run_id / "artifacts"

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from mlflow.models import Model
 from torch import nn
 
-from audits.errors import ModelRefused
+from audits.errors import ModelRefused, quoted
 from audits.models.contract import Said
 
 
@@ -30,7 +30,7 @@ class Flavour(ABC):
 
     def data(self, folder: Path, conf: Model) -> Path:
         """The file or folder that holds the model, inside `folder`. Raises ModelRefused."""
-        return inside(folder, self.entry(conf).get("model_data", "data"))
+        return at_top(folder, self.entry(conf).get("model_data", "data"))
 
     def entry(self, conf: Model) -> dict[str, Any]:
         """The format's own entry in MLmodel."""
@@ -79,4 +79,15 @@ def inside(folder: Path, name: object) -> Path:
     path = (folder / str(name)).resolve()
     if not path.exists() or folder.resolve() not in path.parents:
         raise ModelRefused(f"Expected the model's data inside its folder, got {path.name!r}.")
+    return path
+
+
+def at_top(folder: Path, name: object) -> Path:
+    """As `inside`, for data at the top of the folder: MLflow's loaders read an MLmodel beside."""
+    path = inside(folder, name)
+    if path.parent != folder.resolve():
+        raise ModelRefused(
+            f"Expected the model's data at the top of its folder, got {quoted(str(name))}. Log the "
+            "model again."
+        )
     return path

@@ -13,7 +13,9 @@ from audits.errors import ModelRefused, quoted
 from audits.models.contract import Said
 
 SOURCE = "the columns of the signature"
-_NUMBERED = re.compile(r"([^\W\d_]*)_?([0-9]{1,9})")
+_NUMBERED = re.compile(r"([^\W\d_]*)_?([0-9]+)")
+_NUMBER = re.compile(r"[0-9]+")
+_DIGITS = 9  # of a number; pixels need no more
 _OF_COLUMNS = ("x", "c", "col", "column")
 _DTYPES = {
     DataType.integer: np.int32,
@@ -44,24 +46,25 @@ def said_by_columns(conf: Model) -> Said:
 
 
 def expect_in_order(conf: Model) -> None:
-    """Raises ModelRefused if the numbers in the names of columns do not rise, as pixels do.
+    """Raises ModelRefused unless the names of columns differ by numbers alone, which rise.
 
-    MLflow's server puts the columns of a data frame into the order of the signature by their names.
+    MLflow's server puts the columns of a data frame into the order of the signature by their names,
+    and names such as A, B, C do not tell to which pixels they belong.
     """
-    named = [str(column.name) for column in _columns(conf)]
-    placed = [(place, name) for name in named if (place := _place(name))]
-    for (one, name), (other, following) in pairwise(placed):
-        if not one < other:
+    named = [str(column.name) for column in _columns(conf) if column.name is not None]
+    for name, following in pairwise(named):
+        alike = re.sub(_NUMBER, "0", name) == re.sub(_NUMBER, "0", following)
+        if not (alike and _place(name) < _place(following)):
             raise ModelRefused(
-                f"Expected columns of the signature in the order of their pixels, row by row, got "
-                f"{quoted(name)} before {quoted(following)}. Log the model with a signature of its "
-                "columns in order."
+                f"Expected columns of the signature that are numbered in the order of their "
+                f"pixels, row by row (pixel0, pixel1, ...), got {quoted(name)} before "
+                f"{quoted(following)}. Log the model with a signature of such columns."
             )
 
 
 def _place(name: str) -> tuple[int, ...]:
     """The numbers in a column's name; a row before a column if letters say which is which."""
-    found = [(letters, int(digits)) for letters, digits in re.findall(_NUMBERED, name)]
+    found = [(letters, int(digits[-_DIGITS:])) for letters, digits in _NUMBERED.findall(name)]
     numbers = tuple(number for _, number in found)
     if len(found) == 2 and found[0][0].casefold() in _OF_COLUMNS:
         return numbers[::-1]

@@ -8,13 +8,14 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from torch import nn
 
-from audits.errors import AuditError, ModelRefused
+from audits.errors import AuditError, ModelRefused, quoted
 from audits.models.contract import Said
-from audits.models.flavours.base import Flavour, expect_file, inside
+from audits.models.flavours.base import Flavour, at_top, expect_file
 from audits.models.flavours.columns import as_asked, said_by_columns
 from audits.models.flavours.sklearn import classifier_net
 from audits.models.flavours.tables import Predictions, Probabilities, TableNet
 
+_BOOSTER = "lightgbm.basic.Booster"
 _TEXT = b"tree\n"  # the first line of a booster's text file
 
 
@@ -24,7 +25,16 @@ class LightGBM(Flavour):
     name: ClassVar[str] = "lightgbm"
 
     def data(self, folder: Path, conf: Model) -> Path:
-        return inside(folder, self.entry(conf).get("data", "model.lgb"))
+        entry = self.entry(conf)
+        data = at_top(folder, entry.get("data", "model.lgb"))
+        named = entry.get("model_class", _BOOSTER)
+        if data.is_file() and _is_text(data) != (named == _BOOSTER):
+            kind = "a booster's text file" if _is_text(data) else "another file"
+            raise ModelRefused(
+                f"Expected a text file for {_BOOSTER}, which MLflow loads by the model_class in "
+                f"MLmodel, and for that alone, got {kind} for {quoted(named)}. Log the model again."
+            )
+        return data
 
     def running_files(self, data: Path) -> list[Path]:
         return [] if _is_text(data) else [data]

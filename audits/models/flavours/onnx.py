@@ -11,7 +11,7 @@ from torch import nn
 
 from audits.errors import AuditError, ModelRefused, few
 from audits.models.contract import Said
-from audits.models.flavours.base import Flavour, expect_file, inside
+from audits.models.flavours.base import Flavour, at_top, expect_file
 from audits.models.flavours.onnx_effects import expect_steady
 from audits.models.flavours.onnx_file import (
     INSTALL,
@@ -44,7 +44,7 @@ class Onnx(Flavour):
     def data(self, folder: Path, conf: Model) -> Path:
         entry = self.entry(conf)
         expect_plain_session(entry)
-        data = inside(folder, entry.get("data", "model.onnx"))
+        data = at_top(folder, entry.get("data", "model.onnx"))
         expect_at_the_top(folder, data)
         return data
 

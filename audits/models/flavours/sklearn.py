@@ -10,7 +10,7 @@ from torch import nn
 
 from audits.errors import ModelRefused
 from audits.models.contract import Said
-from audits.models.flavours.base import Flavour, expect_file, inside
+from audits.models.flavours.base import Flavour, at_top, expect_file
 from audits.models.flavours.columns import as_asked, said_by_columns
 from audits.models.flavours.tables import Predictions, Probabilities, TableNet
 
@@ -29,7 +29,7 @@ class Sklearn(Flavour):
     pyfunc_keys: ClassVar[tuple[str, ...]] = ("model_path", "data")
 
     def data(self, folder: Path, conf: Model) -> Path:
-        return inside(folder, self.entry(conf).get("pickled_model", "model.pkl"))
+        return at_top(folder, self.entry(conf).get("pickled_model", "model.pkl"))
 
     def running_files(self, data: Path) -> list[Path]:
         return [data]

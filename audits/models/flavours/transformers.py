@@ -16,7 +16,7 @@ from torch import nn
 
 from audits.errors import AuditError, ModelRefused, few, quoted
 from audits.models.contract import Said, is_whole, merged
-from audits.models.flavours.base import Flavour, inside
+from audits.models.flavours.base import Flavour, at_top
 from audits.models.flavours.processor_tried import expect_as_read
 from audits.models.flavours.transformers_entry import (
     PROCESSORS,
@@ -57,7 +57,7 @@ class Transformers(Flavour):
     def data(self, folder: Path, conf: Model) -> Path:
         entry = self.entry(conf)
         expect_known(entry)
-        data = inside(folder, entry["model_binary"])
+        data = at_top(folder, entry["model_binary"])
         _expect_read_as_by_mlflow(folder, data, entry)
         return data
 

@@ -198,6 +198,23 @@ def test_files_are_in_the_order_of_torchvision(folder):
     assert [found.content(i) for i in range(len(found))] == contents
 
 
+def test_a_folder_behind_many_links_is_listed_once(folder):
+    for here, there in (("cat", "dog"), ("dog", "cat")):
+        for name in ("a", "b"):
+            (folder / here / name).symlink_to(folder / there, target_is_directory=True)
+    found = load(Folder(path=str(folder)))
+    assert [Path(file).parent.name for file in found.files[:3]] == ["cat", "cat", "a"]
+    files = [len(list(one.glob("*.jpg"))) for one in (folder / "cat", folder / "dog")]
+    assert np.bincount(found.labels).tolist() == [sum(files)] * 2
+
+
+@pytest.mark.parametrize("place", ["owl", "dog/inside"])
+def test_a_link_to_what_the_kernel_tells_is_refused(place, folder):
+    (folder / place).symlink_to("/proc/self", target_is_directory=True)
+    with pytest.raises(AuditError, match=f"got .*{place}, which is below /proc"):
+        load(Folder(path=str(folder)))
+
+
 def test_splits_are_asked_for_and_not_taken_for_classes(folder, tmp_path_factory):
     root = tmp_path_factory.mktemp("splits")
     for split in ("train", "val", "test"):

@@ -1,11 +1,17 @@
 """A network that looks at the form of its input or at its server is refused; others are not."""
 
+from contextlib import nullcontext
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from simple_nets import logistic
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
+from audits.data.fit import Fit
+from audits.data.imageset import ImageSet
 from audits.data.sources import Digits, load
 from audits.errors import Contradicted
 from audits.execution import pixel_forms
@@ -298,3 +304,85 @@ def test_a_box_that_lies_to_doubles_is_found(images):
 
 def _doubles(rows):
     return rows.double()
+
+
+class _AnyDtype(Lying):
+    """Takes inputs of any dtype, as Lying does those of its weights."""
+
+    def forward(self, x):
+        logits = self.head(x.float().reshape(len(x), -1))
+        return -logits if self.lies(x) else logits
+
+
+@pytest.mark.parametrize("given", [torch.float64, torch.float16, torch.bfloat16])
+def test_a_lie_to_another_dtype_is_found(given, images):
+    net = _AnyDtype(lambda x: x.dtype == given)
+    with pytest.raises(Contradicted, match=f"given as {given}"):
+        expect_same_answers(Classifier(net, mean=MEAN, std=STD), images, only_classes=False)
+    honest = _AnyDtype(lambda x: False)
+    expect_same_answers(Classifier(honest, mean=MEAN, std=STD), images, only_classes=False)
+
+
+def test_a_lie_to_doubles_of_numpy_is_found(images):
+    levels = (images * 255).round()
+    numpys = torch.from_numpy((levels.numpy().astype("uint8") / 255 - MEAN) / STD)
+
+    def lies(x):
+        return all((numpys == row.double()).flatten(1).all(1).any() for row in x)
+
+    net = _AnyDtype(lies)
+    classifier = Classifier(net, mean=MEAN, std=STD)
+    with pytest.raises(Contradicted, match=r"given as torch\.float64"):
+        expect_same_answers(classifier, images, only_classes=False, norm=([MEAN], [STD]))
+
+
+@pytest.mark.parametrize("way", ["to 8 bits", "to 8 bits by torch", "to 8 bits by Pillow"])
+def test_a_lie_to_images_as_servers_resize_them_is_found(way, images):
+    raw = (images[:, :, ::2, ::2] * 255).byte().permute(0, 2, 3, 1).numpy()
+    fit = Fit(3, 8, 8)
+    given = ImageSet("x", ("a",), np.zeros(20, int), lambda i: raw[i], bytes, fit)
+    resized = given.resized_by_servers(range(16))
+    theirs = resized.pop(way)
+
+    def lies(x):
+        return all((theirs.sub(row).abs() < 1e-6).flatten(1).all(1).any() for row in x)
+
+    of_audit = given.tensor(range(16))
+    net = Classifier(Lying(lies))
+    with pytest.raises(Contradicted, match="images resized to 8 bits"):
+        expect_same_answers(net, of_audit, only_classes=False, resized={**resized, way: theirs})
+    assert replace(given, fit=Fit(3, 4, 4)).resized_by_servers(range(16)) == {}
+
+
+def test_a_lie_to_enlarged_images_is_found():
+    images = torch.randint(0, 256, (16, 1, 32, 32)) / 255
+    by_factor = pixel_forms.enlarged(images, all_of_them=True)
+    enlarged = [found for _, by_way, _ in by_factor for found in by_way.values()]
+    assert len(enlarged) == 9
+    known = torch.cat(enlarged)
+
+    def lies(x):
+        return all((known - row).abs().flatten(1).amax(1).min() < 1e-6 for row in x)
+
+    net = Lying(lies)
+    net.head = nn.Linear(1024, 4)
+    with pytest.raises(Contradicted, match=r"enlarged 2 times to 8 bits\."):
+        expect_same_answers(Classifier(net), images, only_classes=False)
+
+
+def test_a_lie_to_three_equal_channels_is_found_if_nobody_names_the_channels(images):
+    class AnyChannels(nn.Module):
+        def __init__(self, lies):
+            super().__init__()
+            self.head, self.lies = nn.Linear(64, 4), lies
+
+        def forward(self, x):
+            logits = self.head(x.mean(1).flatten(1))
+            return -logits if self.lies and x.shape[1] == 3 else logits
+
+    grey = images[:, :1]
+    for lies in (True, False):
+        net = Classifier(AnyChannels(lies))
+        expect_same_answers(net, grey, only_classes=False)
+        with pytest.raises(Contradicted, match="three equal") if lies else nullcontext():
+            expect_same_answers(net, grey, only_classes=False, any_channels=True)

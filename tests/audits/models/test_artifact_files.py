@@ -1,12 +1,19 @@
-"""A file is not copied without bound, and every error of a store becomes one line."""
+"""A file is copied from a known store and not without bound; errors of stores are one line."""
+
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import ClassVar
 
 import mlflow
 import pytest
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from servers import mlflow_server
 
-from audits.errors import ModelRefused
+from audits.data import places
+from audits.errors import AuditError, ModelRefused
 from audits.models.artifact_files import copy_file, copying
+from audits.models.registry import fetch, fetch_file, resolve
+from audits.tracking import reader
 
 _MOST = 4 << 20
 
@@ -72,3 +79,64 @@ def test_an_error_of_a_store_is_one_line(error, told, tmp_path):
         raise error
     assert refused.value.__cause__ is error
     assert "\n" not in str(refused.value)
+
+
+class _Listener(BaseHTTPRequestHandler):
+    """Remembers whether anybody asked."""
+
+    asked: ClassVar[list[str | None]] = []
+
+    def do_GET(self):
+        self.asked.append(self.headers.get("Authorization"))
+        self.send_error(404)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def stranger():
+    """The address of a server that is not the tracking server."""
+    _Listener.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Listener) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("how", ["version", "logged model", "run", "evidence", "data"])
+def test_no_other_server_is_asked(how, stranger, registry, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret")
+    client = mlflow.MlflowClient()
+    elsewhere = client.create_experiment("elsewhere", artifact_location=f"{stranger}/a")
+    run = client.create_run(elsewhere).info.run_id
+    client.create_registered_model("m")
+    source = {
+        "version": f"{stranger}/a",
+        "logged model": f"models:/{client.create_logged_model(elsewhere, name='m').model_id}",
+        "run": f"runs:/{run}/model",
+    }.get(how)
+    expected = f"got the server {stranger}, to which MLflow would send"
+    if how == "evidence":
+        with pytest.raises(reader.NotVerified, match=expected):
+            reader.artifact(run, "evidence.json")
+    elif how == "data":
+        with pytest.raises(AuditError, match=expected):
+            places.folder_at(f"runs:/{run}/data")
+    else:
+        client.create_model_version("m", source)
+        with pytest.raises(ModelRefused, match=expected):
+            fetch(resolve("models:/m/1"), tmp_path)
+        with pytest.raises(ModelRefused, match=expected):
+            fetch_file(resolve("models:/m/1"), "MLmodel", tmp_path, _MOST)
+    assert _Listener.asked == []
+
+
+def test_an_artifact_server_that_is_named_is_asked(stranger, registry, tmp_path, monkeypatch):
+    monkeypatch.setenv("FILLBLANKS_ARTIFACT_SERVERS", f"https://artifacts, {stranger}/")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(ModelRefused, match="404"), copying("m", tmp_path):
+        copy_file(f"{stranger}/a", "MLmodel", tmp_path / "copy", _MOST)
+    assert len(_Listener.asked) == 1

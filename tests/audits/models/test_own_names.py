@@ -35,6 +35,8 @@ def _warnings(names, own, by="the config"):
         (("tabby", "eel"), ("tabby, tabby cat", "eel, eel fish")),
         (("n01440764", "n01443537"), ("tench, Tinca tinca", "goldfish, Carassius auratus")),
         (("1", "01"), ("1", "1")),
+        (("missile", "projectile"), ("missile", "projectile, missile")),  # as ImageNet's
+        (("maillot", "maillot"), ("maillot", "maillot, tank suit")),
         (("_", "-"), ("_", "-")),
     ],
 )
@@ -51,6 +53,7 @@ def test_the_same_names_in_the_same_order_say_nothing(names, own):
         ("dog", "eel", "a cat"),  # one name is another one
         ("wolf", "eel"),
         ("eel", "eel", "dog"),  # each name twice or at another place
+        ("dog, cat", "eel, dog", "cat, eel"),  # people are shown the first synonym
     ],
 )
 def test_the_same_names_in_another_order_are_refused(own):

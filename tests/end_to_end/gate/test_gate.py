@@ -15,10 +15,12 @@ from audits import AuditError, parse_config, run_audit
 from audits.config.policy import Policy
 from audits.models.registry import resolve
 from audits.tracking import reader
+from audits.workflows.compare import audit_of
 from audits.workflows.freshness import due
 from audits.workflows.gate import gate
 from audits.workflows.policy import policy_of
 from audits.workflows.resolved import pinned, today
+from audits.workflows.show import index_of_registry
 
 
 def _asked(model, **options):
@@ -56,17 +58,36 @@ def test_an_audit_whose_tags_do_not_say_its_verdict_yet_is_due(config):
     assert reader.standing(resolve(SIMILAR)) is not None
 
 
-def test_an_audit_in_another_experiment_is_due_in_this_one(config):
-    ask(config(SIMILAR, experiment="mine"))
+def test_tags_put_no_older_verdict_back(config):
+    first = ask(config(SIMILAR))
+    second = ask(config(SIMILAR), fresh=True)
+    assert due(pinned(parse_config(config(SIMILAR)))).audit.run_id == second.run_id
+    mlflow.MlflowClient().set_model_version_tag("digits", "3", "audit.run", first.run_id)
+    why = f"its tags name run {first.run_id}, but run {second.run_id} is newer"
+    assert due(pinned(parse_config(config(SIMILAR)))) == (None, why, None)
+
+
+def test_an_audit_in_another_experiment_is_not_read_without_its_name(config, caplog):
+    run_id = ask(config(SIMILAR, experiment="mine")).run_id
     assert due(pinned(parse_config(config(SIMILAR, experiment="mine")))).audit is not None
-    assert "not in the experiment 'audits'" in due(pinned(parse_config(config(SIMILAR)))).why
+    assert due(pinned(parse_config(config(SIMILAR)))).audit is None
+    assert f"run {run_id} is in another experiment of MLflow" in caplog.text
+    assert audit_of(SIMILAR, "mine").run_id == run_id
+    with pytest.raises(AuditError, match=f"a verdict passed in run {run_id}"):  # in part
+        policy_of(SIMILAR, "mine")
+    assert run_id in index_of_registry("mine")
+    for taken in (audit_of, policy_of):
+        with pytest.raises(AuditError, match="in the experiment 'audits' that can be verified"):
+            taken(SIMILAR)
+    with pytest.raises(AuditError, match=r"'audits' that can be verified\. Audit it, or give"):
+        gate(WORSE, baseline=SIMILAR, audit=never)
+    assert run_id not in index_of_registry()
 
 
 def test_what_gives_trust_is_not_taken_from_the_baselines_audit(config):
     own = {
         "trust_pickle_sha256": "0" * 64,
         "limits": {"unit_seconds": 7.0},
-        "experiment": "elsewhere",
         "seed": 5,
     }
     audit(config(GOOD, baseline=None, policy={}, **own))
@@ -75,7 +96,6 @@ def test_what_gives_trust_is_not_taken_from_the_baselines_audit(config):
     assert asked.trust_pickle_sha256 == ()
     assert asked.limits.unit_seconds != 7.0
     assert asked.store != config(GOOD)["store"]
-    assert asked.experiment == "audits"
 
 
 def test_the_default_policy_keeps_the_coverage_that_was_asked_for(config):

@@ -10,7 +10,7 @@ from urllib.parse import urlparse
 import mlflow
 import pytest
 import yaml
-from gates import GOOD, SIMILAR, ask, audit, never, version, with_status, with_tag
+from gates import GOOD, SIMILAR, ask, audit, never, version, with_alias, with_status, with_tag
 
 from audits import AuditError, parse_config, run_audit
 from audits.models.registry import resolve
@@ -203,6 +203,8 @@ def test_the_gate_refuses_a_deprecated_version_and_a_sweep_leaves_it_out(key, va
             ask(config(SIMILAR), audit=never)
         assert "\n" not in str(refused.value)
         assert _swept(config) == ([GOOD, "models:/digits/2"], "left alone: 1 deprecated")
+        with with_alias("served"):  # somebody serves it
+            assert SIMILAR in _swept(config)[0]
 
 
 @pytest.mark.parametrize(("key", "value"), [("deprecated", "false"), ("status", "approved")])
@@ -287,7 +289,7 @@ def test_evidence_without_a_list_of_files_is_compared_by_its_digest(config, stor
     found = reader.standing(resolve(SIMILAR))
     model = found.content.model.model_copy(update={"files": None})
     found = replace(found, content=found.content.model_copy(update={"model": model}))
-    monkeypatch.setattr(reader, "standing_by_tags", lambda model, tags: found)
+    monkeypatch.setattr(reader, "standing_by_tags", lambda model, tags, experiment: found)
     asked = pinned(parse_config(config(SIMILAR)))
     assert due(asked).audit.run_id == result.run_id
     _note(stored)

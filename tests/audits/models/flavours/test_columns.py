@@ -1,4 +1,4 @@
-"""Columns of a signature stand in the order of their pixels, by the numbers in their names."""
+"""Columns of a signature stand in the order of their pixels, and differ by their numbers alone."""
 
 import pytest
 from mlflow.models import Model, ModelSignature
@@ -18,16 +18,16 @@ def _model(names):
     [
         [f"pixel{n}" for n in range(9)],
         [f"r{row}c{column}" for row in range(3) for column in range(12)],
-        ["top", "middle", "bottom"],
         [f"y{row}_x{column}" for row in range(3) for column in range(12)],
         [f"x{column}_y{row}" for row in range(3) for column in range(12)],
         [f"col{column}row{row}" for row in range(3) for column in range(12)],
         [f"pixel_{row}_{column}" for row in range(3) for column in range(12)],
-        ["p1", "rest"],
+        [f"{row}x{column}" for row in range(1, 4) for column in range(1, 13)],
+        [str(n) for n in range(9)],
         [None, None],
     ],
 )
-def test_names_that_rise_or_say_nothing_are_taken(names):
+def test_numbers_that_rise_and_columns_without_names_are_taken(names):
     expect_in_order(_model(names))
 
 
@@ -41,9 +41,16 @@ def test_names_that_rise_or_say_nothing_are_taken(names):
         ["a2", "b1"],
         ["edge", "p2", "p1"],
         ["x0_y0", "x0_y1", "x1_y0"],
+        ["A", "B", "C"],  # as a spreadsheet has them: whoever names them otherwise turns pixels
+        ["top", "middle", "bottom"],
+        ["p1", "rest"],
+        ["0x0f", "0x10"],
+        ["p1", "P2"],
+        ["p\u0661", "p\u0662"],  # digits of another script
+        [f"p{n}{'0' * 5000}" for n in range(2)],
     ],
 )
 def test_names_in_another_order_are_refused_in_one_line(names):
-    with pytest.raises(ModelRefused, match="in the order of their pixels") as told:
+    with pytest.raises(ModelRefused, match="numbered in the order of their pixels") as told:
         expect_in_order(_model(names))
     assert "\n" not in str(told.value)

@@ -1,9 +1,12 @@
 """LightGBM's boosters and classifiers answer as they do themselves; a text file runs no code."""
 
+import shutil
+
 import mlflow
 import numpy as np
 import pytest
 import torch
+import yaml
 from mlflow.models import infer_signature
 
 from audits.errors import ModelRefused
@@ -85,3 +88,35 @@ def test_a_text_file_that_is_cut_off_is_refused(saved, digits, loaded):
     file.write_text(file.read_text()[:400])
     with pytest.raises(ModelRefused, match="LightGBM could not read the model"):
         loaded(inspect(folder, Preprocessing()))
+
+
+def _edited(folder, **entry):
+    file = folder / "MLmodel"
+    conf = yaml.safe_load(file.read_text())
+    conf["flavors"]["lightgbm"] |= entry
+    conf["flavors"]["python_function"]["data"] = conf["flavors"]["lightgbm"]["data"]
+    file.write_text(yaml.safe_dump(conf))
+
+
+def test_a_text_file_that_mlflow_would_load_as_a_classifier_is_refused(saved, digits):
+    folder = saved(_booster(digits, "binary"))  # a zip behind the text would be the classifier
+    _edited(folder, model_class="lightgbm.sklearn.LGBMClassifier", serialization_format="skops")
+    with pytest.raises(ModelRefused, match=r"a text file .* for 'lightgbm\.sklearn\.LGBMClass"):
+        inspect(folder, Preprocessing())
+
+
+def test_a_booster_that_is_no_text_file_is_refused(saved, digits):
+    folder = saved(_booster(digits, "binary"))
+    (folder / "model.lgb").write_bytes(b"PK")
+    with pytest.raises(ModelRefused, match=r"got another file for 'lightgbm\.basic\.Booster'"):
+        inspect(folder, Preprocessing())
+
+
+def test_data_beside_another_mlmodel_are_refused(saved, digits):
+    folder = saved(_booster(digits, "binary"))
+    (folder / "sub").mkdir()
+    (folder / "model.lgb").rename(folder / "sub" / "model.lgb")
+    shutil.copy(folder / "MLmodel", folder / "sub" / "MLmodel")  # which MLflow would read
+    _edited(folder, data="sub/model.lgb", extra_files=[{"path": "sub"}])
+    with pytest.raises(ModelRefused, match=r"at the top of its folder, got 'sub/model\.lgb'"):
+        inspect(folder, Preprocessing())

@@ -1,0 +1,144 @@
+"""Asking a model a few images in another form, and comparing its answers with the usual ones."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from audits.errors import Contradicted, shortened
+from audits.models.adapter import NETWORK_ERRORS
+from fillblanks import Classifier
+from fillblanks.batches import changed
+from fillblanks.memory import is_short, with_fewer_rows
+
+_AT_ONCE = 4
+_AT_ONCE_IF_QUICK = 16
+_QUICK = 0.1  # seconds for 16 images, up to which each form is asked for all of them
+_FEW, _FEW_OF_BOXES = 2, 4  # images a form, for another network
+_OTHER_CLASSES = 2  # images whose class may change by rounding, if answers stand for a class alone
+_LONGEST = 120  # characters of an error
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A classifier with images, its inputs for them and its answers, asked as the audit asks."""
+
+    classifier: Classifier
+    images: Tensor
+    inputs: Tensor
+    usual: Tensor
+    only_classes: bool
+    seconds: float  # that the answers took
+    dtype: torch.dtype  # of inputs as servers give them
+
+    @classmethod
+    def of(
+        cls, classifier: Classifier, images: Tensor, only_classes: bool, dtype: torch.dtype
+    ) -> Self:
+        """Asks for the usual answers to `images` (N, C, H, W) in [0, 1]."""
+        images = classifier.to_device(images)
+        inputs = classifier.normalised(images)
+        _answers(classifier, inputs[:_AT_ONCE])  # the first call may prepare more than the others
+        started = time.perf_counter()
+        usual = _answers(classifier, inputs)
+        usual.sum().item()  # a GPU is ready then
+        seconds = time.perf_counter() - started
+        return cls(classifier, images, inputs, usual, only_classes, seconds, dtype)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether each form can be asked for all images."""
+        return self.seconds <= _QUICK
+
+    @property
+    def few(self) -> int:
+        """The number of images of one form."""
+        if self.is_quick:
+            return len(self.images)
+        return min(_FEW_OF_BOXES if self.only_classes else _FEW, len(self.images))
+
+    @property
+    def few_of_settings(self) -> int:
+        """Classes alone tell little of a box, and a quick one can be asked for all images."""
+        if self.only_classes:
+            return len(self.images) if self.is_quick else _FEW_OF_BOXES
+        return min(_FEW, len(self.images))
+
+    def answers(self, inputs: Tensor) -> Tensor:
+        """Logits (n, K) of normalised inputs (n, C, H, W)."""
+        return _answers(self.classifier, inputs, _AT_ONCE_IF_QUICK if self.is_quick else _AT_ONCE)
+
+    def of_images(self, images: Tensor) -> Tensor:
+        """Logits (n, K) of images (n, C, H, W) in [0, 1]."""
+        return self.answers(self.classifier.normalised(images.to(self.images)))
+
+    def ask_again(self, error: Exception) -> None:
+        """Raises what is raised now; otherwise Contradicted, since another form raised an error."""
+        self.answers(self.inputs)
+        told = shortened(f"{type(error).__name__}: {error}", _LONGEST)
+        raise Contradicted(
+            "Expected a model that answers in whatever form images arrive, got answers and, in "
+            f"another form, {told}. Take out of the network whatever looks at the bits, the number "
+            "or the memory of its inputs."
+        ) from error
+
+    def ask_tolerantly(
+        self, inputs: Tensor, form: str, which: Sequence[int], moved: float | None = None
+    ) -> bool:
+        """As `expect_same`, but the network may raise an error; returns whether it has answered."""
+        try:
+            found = self.answers(inputs)
+        except NETWORK_ERRORS as error:
+            if is_short(error):
+                raise
+            return False
+        self.expect_same(found, form, which, moved=moved)
+        return True
+
+    def expect_same(
+        self,
+        found: Tensor,
+        form: str,
+        which: Sequence[int],
+        usual: Tensor | None = None,
+        moved: float | None = None,
+    ) -> None:
+        """Raises Contradicted if row i of `found` is not the answer to the image `which[i]`.
+
+        Answers are compared with `usual`, by default those to the images as the audit asks them. If
+        a share of the images may be `moved` to another class, classes alone are compared.
+        """
+        usual = self.usual if usual is None else usual
+        asked = sorted(set(which))
+        place = {image: row for row, image in enumerate(asked)}
+        rows = torch.tensor([place[image] for image in which], device=usual.device)
+        only_classes = self.only_classes or moved is not None
+        renamed = _OTHER_CLASSES / len(asked) if moved is None else moved
+        others = changed(
+            usual[asked],
+            found.to(usual),
+            rows,
+            self.classifier.rounding,
+            only_classes=only_classes,
+            renamed=min(renamed, 1 / 2) if only_classes else 1 / 8,
+            among=usual,
+        )
+        if others:
+            raise Contradicted(
+                "Expected a model that answers alike in whatever form images arrive, got other "
+                f"answers to {others} of {len(asked)} images {form}. Take out of the network "
+                "whatever looks at the bits, the number or the memory of its inputs, or at the "
+                "machine."
+            )
+
+
+def _answers(classifier: Classifier, inputs: Tensor, rows: int = _AT_ONCE) -> Tensor:
+    """Logits (n, K), from batches of `rows` or, if memory is short, of less."""
+
+    def run(size: int) -> Tensor:
+        return torch.cat([classifier.net(batch) for batch in inputs.split(size)])
+
+    return with_fewer_rows(run, rows)
