@@ -15,7 +15,7 @@ from audits.errors import ModelRefused, few, quoted
 from audits.models.flavours.base import Flavour
 from audits.models.folder import WRITTEN_BY_CLIENT
 
-_PYFUNC = "python_function"
+_PYFUNC, _MLMODEL = "python_function", "MLmodel"
 # Keys of a flavour's entry under which MLflow's loaders look for files.
 _NAMING_KEYS = (
     *("data", "model_path", "model_data", "model_binary", "pickled_model", "model_code_path"),
@@ -31,7 +31,7 @@ _DATA_KEYS = ("data", "model_path")  # of python_function's entry: where its loa
 # Files that MLflow writes beside a model. They describe it, its packages, and an input.
 _OF_MLFLOW = frozenset(
     {
-        "MLmodel",
+        _MLMODEL,
         WRITTEN_BY_CLIENT,
         "conda.yaml",
         "python_env.yaml",
@@ -72,6 +72,10 @@ def others(
     if flavour.name != _PYFUNC and _PYFUNC in entries and (names := _parameters(conf)):
         told.append(f"parameters in the signature ({few(names)})")
     named = _named(folder, conf, entries, flavour, data)
+    usual = (_MLMODEL, f"metadata/{_MLMODEL}")
+    nested = [path for path in files if path.endswith(f"/{_MLMODEL}") and path not in usual]
+    if nested and flavour.name != _PYFUNC:  # whose artifacts may be models
+        told.append(f"another {_MLMODEL} ({few(nested)})")
     loose = [path for path in files if not _is_named(path, named)]
     if loose:
         told.append(f"file{'s' if len(loose) > 1 else ''} that no flavour names ({few(loose)})")

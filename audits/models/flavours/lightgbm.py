@@ -41,6 +41,11 @@ class LightGBM(Flavour):
 
     def check(self, data: Path, *, trusted: bool) -> None:
         expect_file(data)
+        if _is_text(data) and b"\0" in data.read_bytes():  # LightGBM reads on for ever
+            raise ModelRefused(
+                f"Expected text in {data.name}, as LightGBM writes it, got bytes of another kind. "
+                "Log the model again."
+            )
 
     def said(self, folder: Path, conf: Model) -> Said:
         return said_by_columns(conf)

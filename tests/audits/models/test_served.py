@@ -181,6 +181,13 @@ def test_another_way_to_load_the_model_is_named_and_refused(change, named, folde
     assert any(word in "; ".join(files.unserved) for word in ("flavour", "file"))
 
 
+def test_another_mlmodel_is_another_way_though_a_flavour_names_its_folder(folder):
+    shutil.copy(folder / "MLmodel", folder / "other")
+    _edit(folder, _entry("pytorch", extra_files=[{"path": "other"}]))
+    with pytest.raises(ModelRefused, match=r"beside it another MLmodel \(other/MLmodel\)"):
+        inspect(folder, PLAIN)
+
+
 def test_parameters_in_the_signature_are_another_way(folder):
     shutil.rmtree(folder / "other")
     signature = infer_signature(EXAMPLE, params={"function_to_apply": "sigmoid"}).to_dict()

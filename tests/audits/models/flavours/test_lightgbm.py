@@ -120,3 +120,11 @@ def test_data_beside_another_mlmodel_are_refused(saved, digits):
     _edited(folder, data="sub/model.lgb", extra_files=[{"path": "sub"}])
     with pytest.raises(ModelRefused, match=r"at the top of its folder, got 'sub/model\.lgb'"):
         inspect(folder, Preprocessing())
+
+
+def test_bytes_behind_the_text_are_refused(saved, digits):
+    folder = saved(_booster(digits, "binary"))
+    with (folder / "model.lgb").open("ab") as file:
+        file.write(b"PK\x03\x04\0\0")
+    with pytest.raises(ModelRefused, match=r"Expected text in model\.lgb"):
+        inspect(folder, Preprocessing())
