@@ -93,9 +93,9 @@ def test_a_record_that_is_whole_is_used(record):
 def test_a_damaged_record_is_no_audit_that_can_be_verified(path, value, record):
     record.put(changed(record.content, path, value))
     assert not _look()
-    with pytest.raises(AuditError, match="found none that can be verified"):
+    with pytest.raises(AuditError, match="none in the experiment 'audits' that can be verified"):
         policy_of(URI)
-    with pytest.raises(AuditError, match="found none that can be verified"):
+    with pytest.raises(AuditError, match="none in the experiment 'audits' that can be verified"):
         config_of(resolve(URI))
 
 

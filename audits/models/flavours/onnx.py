@@ -25,7 +25,6 @@ from audits.models.flavours.onnx_file import (
 )
 from audits.models.flavours.onnx_outputs import labels_of, serves_labels
 from audits.models.flavours.onnx_session import (
-    expect_at_the_top,
     expect_plain_session,
     stated_threads,
 )
@@ -44,9 +43,7 @@ class Onnx(Flavour):
     def data(self, folder: Path, conf: Model) -> Path:
         entry = self.entry(conf)
         expect_plain_session(entry)
-        data = at_top(folder, entry.get("data", "model.onnx"))
-        expect_at_the_top(folder, data)
-        return data
+        return at_top(folder, entry.get("data", "model.onnx"))
 
     def parts(self, data: Path) -> list[Path]:
         with refusing_nonsense(data):

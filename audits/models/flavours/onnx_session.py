@@ -1,7 +1,6 @@
 """The settings with which MLflow serves an ONNX model, of which none may change its answers."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from audits.errors import ModelRefused, quoted
@@ -39,15 +38,6 @@ def stated_threads(entry: Mapping[str, Any]) -> int:
     """The number of threads with which MLflow serves the model; 0 if the entry names none."""
     options = entry.get("onnx_session_options") or {}
     return int(options.get("intra_op_num_threads", 0))
-
-
-def expect_at_the_top(folder: Path, data: Path) -> None:
-    """Raises ModelRefused unless the file is beside MLmodel, where MLflow looks for settings."""
-    if data.parent != folder.resolve():
-        raise ModelRefused(
-            f"Expected the ONNX file beside MLmodel, got {data.parent.name[:60]!r} as its folder. "
-            "Log the model again with mlflow.onnx."
-        )
 
 
 def _is_harmless(key: object, value: object) -> bool:

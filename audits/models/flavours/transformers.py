@@ -58,7 +58,7 @@ class Transformers(Flavour):
         entry = self.entry(conf)
         expect_known(entry)
         data = at_top(folder, entry["model_binary"])
-        _expect_read_as_by_mlflow(folder, data, entry)
+        _expect_read_as_by_mlflow(data, entry)
         return data
 
     def parts(self, data: Path) -> list[Path]:
@@ -113,16 +113,11 @@ class Transformers(Flavour):
         return net.eval().to(device)
 
 
-def _expect_read_as_by_mlflow(folder: Path, data: Path, entry: Mapping[str, Any]) -> None:
+def _expect_read_as_by_mlflow(data: Path, entry: Mapping[str, Any]) -> None:
     """Raises ModelRefused if MLflow would load another class, or other components, than the audit.
 
     MLflow takes the class from MLmodel and looks for the listed components beside it.
     """
-    if data.parent != folder.resolve():
-        raise ModelRefused(
-            f"Expected the network in the folder model, got {quoted(entry['model_binary'])}. Log "
-            "it with mlflow.transformers."
-        )
     said, own = entry.get("pipeline_model_type"), json_in(data / "config.json").get("architectures")
     if said is not None and own != [said]:
         raise ModelRefused(

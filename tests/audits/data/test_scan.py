@@ -203,9 +203,8 @@ def test_a_folder_behind_many_links_is_listed_once(folder):
         for name in ("a", "b"):
             (folder / here / name).symlink_to(folder / there, target_is_directory=True)
     found = load(Folder(path=str(folder)))
-    assert [Path(file).parent.name for file in found.files[:3]] == ["cat", "cat", "a"]
-    files = [len(list(one.glob("*.jpg"))) for one in (folder / "cat", folder / "dog")]
-    assert np.bincount(found.labels).tolist() == [sum(files)] * 2
+    assert np.bincount(found.labels).tolist() == [6, 6]  # three of its own, three by the first link
+    assert {file.parent.name for file in found.files} == {"cat", "dog", "a"}
 
 
 @pytest.mark.parametrize("place", ["owl", "dog/inside"])

@@ -122,7 +122,7 @@ def _deeper(folder):
         (_unlisted, "the components that MLmodel lists"),
         (_two_processors, "with one image processor at most"),
         (_code_in_a_component, "can run any code"),
-        (_deeper, "the network in the folder model, got 'sub/model'"),
+        (_deeper, "at the top of its folder, got 'sub/model'"),
         (_nested_beside, "one file of an image processor, got .*/preprocessor_config.json, image"),
         (_beside_the_network, "one file of an image processor, got .* model/preprocessor"),
         (_without_file, "Expected preprocessor_config.json of the component image_processor"),
