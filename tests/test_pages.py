@@ -59,7 +59,7 @@ def test_lowest_versions_are_the_lower_bounds_of_what_users_install():
         assert [lowest[requirement.name]] == bounds if bounds else requirement.name == "fastapi"
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_quickstart_writes_its_picture_and_nothing_else(tmp_path):
     folder = tmp_path / "pictures"
     command = [sys.executable, _ROOT / "examples/quickstart.py", folder]

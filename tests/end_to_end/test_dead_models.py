@@ -27,7 +27,9 @@ def _shuffled_labels():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [Constant, _random_weights, _shuffled_labels])
+@pytest.mark.parametrize(
+    "make", [Constant, _random_weights, pytest.param(_shuffled_labels, marks=pytest.mark.soak)]
+)
 def test_a_dead_model_does_not_pass(make, registry, register, demo_config):
     uri, _ = register(make(), "dead")
     config = parse_config({**demo_config, "model": uri})

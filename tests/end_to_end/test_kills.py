@@ -14,9 +14,9 @@ from kills import Audits
 
 from flows.demo.network import ResNet
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
-KILLS = int(os.environ.get("FILLBLANKS_KILLS", "1"))  # `make soak` takes 20
+KILLS = int(os.environ.get("FILLBLANKS_KILLS", "1"))  # the last line of `make soak` takes 20
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,6 @@ def test_a_killed_audit_goes_on_and_comes_to_the_same_bytes(
     assert _evidence(name, store) == evidence
 
 
-@pytest.mark.soak
 def test_an_audit_that_was_killed_while_it_was_recorded_is_recorded_once(made, calm, prefect_api):
     _, evidence, whole = calm
     audits, store = made("recorded", prefect_api)
@@ -133,7 +132,6 @@ def test_an_audit_that_was_killed_while_it_was_recorded_is_recorded_once(made, c
     assert _evidence("recorded", store) == evidence
 
 
-@pytest.mark.soak
 def test_of_two_audits_at_once_one_stands_and_the_other_says_so(made, calm, prefect_api):
     _, evidence, _ = calm
     audits, store = made("both", prefect_api)

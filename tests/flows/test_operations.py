@@ -63,7 +63,7 @@ def _policy(least):
     return {"conditions": [{"metric": "performance/accuracy", "min": least}]}
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_gate_says_last_which_condition_decided(here, config, tmp_path):
     file, summary = config(**_PERFORMANCE), tmp_path / "summary.md"
     policy = tmp_path / "policy.yaml"

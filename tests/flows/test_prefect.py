@@ -75,7 +75,7 @@ def test_without_a_server_the_audit_goes_on_and_says_so(
     wait_until_unmarked(f"FILLBLANKS_TEST={tmp_path}")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_wait_is_told_and_nothing_is_left_of_the_server(tmp_path, prefect_database):
     (tmp_path / "prefect").mkdir()
     shutil.copy(prefect_database, tmp_path / "prefect")
@@ -149,7 +149,7 @@ def test_a_temporary_server_that_starts_late_is_waited_for(typed, config, tmp_pa
     wait_until_unmarked(f"FILLBLANKS_TEST={tmp_path}")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_events_go_to_a_server_of_the_user_alone(prefect_api, tmp_path):
     code = (
         "import os\n"
@@ -244,7 +244,7 @@ def test_a_server_that_the_user_names_and_that_is_away_is_an_error(told, config)
     assert line.startswith(_AWAY)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_server_of_the_users_profile_that_is_away_is_an_error(typed, config, tmp_path):
     (tmp_path / "profiles.toml").write_text(
         f'active = "ours"\n[profiles.ours]\nPREFECT_API_URL = "{_NOBODY}"\n'

@@ -116,7 +116,7 @@ def test_a_reference_has_its_classes_in_the_same_order(two, tmp_path):
     assert reason.startswith("Expected a reference with the classes of the audited model in the")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_pickled_reference_is_loaded_only_where_its_file_was_reviewed(two, register, tmp_path):
     pickled, sha256 = register(linear(2), "pickled", pickled=True)
     reason = run_audit(config_of(two[0], pickled, tmp_path)).verdict.reason

@@ -157,7 +157,7 @@ def _digests_elsewhere(path, copies, before=""):
     return done.stdout.splitlines()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_another_process_finds_the_copy(artifacts, cache):
     path = f"{artifacts}/photos"
     first = load(Folder(path=path)).digest(range(4))

@@ -257,7 +257,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_server_that_is_started_again_is_guarded_as_the_first_was(forks, tmp_path):
     (tmp_path / "pandas.py").write_text("raise RuntimeError('not this file')\n")
     assert _run(_KILLED, tmp_path) == ""

@@ -81,7 +81,7 @@ def test_a_short_audit_takes_the_default_and_what_is_fixed(config_of):
         assert session.cost().passes == 450 + 20 * (8 + 8), "another plan is another part"
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_long_audit_is_tuned_once(config_of):
     config = config_of(_fitted(planned_nets.Linear()), [PERFORMANCE, MANY], pickled=False)
     with open_session(config) as first:

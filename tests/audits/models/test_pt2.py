@@ -59,7 +59,7 @@ def test_a_network_of_torchvision_answers_the_same(name, tmp_path):
     _expect_same(models.get_model(name, weights=None), 64, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("name", _FEW_BLOCKS)
 def test_a_network_of_few_blocks_answers_the_same(name, tmp_path):
     torch.manual_seed(0)

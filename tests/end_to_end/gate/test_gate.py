@@ -239,7 +239,7 @@ def test_an_alias_means_what_it_meant_when_the_gate_began(config):
     assert decision.baseline == SIMILAR
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_waiver_that_has_ended_makes_its_audit_count_no_more(config, monkeypatch):
     conditions = [
         {"metric": "performance/accuracy", "min": 0.8},
@@ -275,7 +275,7 @@ def test_the_default_policy_needs_a_baseline_and_compares_with_it(config):
     assert "performance/accuracy_drop <= 0.02" in decision.line
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_policy_that_was_written_from_a_version_passes_it(config):
     audit(config(GOOD, baseline=None, policy={}, checks=FILLS))
     policy = yaml.safe_load(policy_of(GOOD))

@@ -62,7 +62,7 @@ def _link(page):
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_each_of_the_two_has_a_page_that_says_which_it_is_and_the_verdict_of_the_other(decided):
     own = load_text(f"runs:/{decided.run_id}/report.html")
     other = load_text(f"runs:/{decided.run_id}/report_baseline.html")

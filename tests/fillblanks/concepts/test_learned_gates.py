@@ -174,7 +174,7 @@ def test_places_that_patches_cut_count_by_their_pixels():
     assert torch.allclose(layer.shares[0, [0, 1, 3, 4]], torch.tensor([16, 4, 4, 1]) / 25)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_transformer_has_its_tokens_at_the_embedding_and_at_each_sum():
     torch.manual_seed(0)
     net = torchvision.models.VisionTransformer(16, 4, 3, 2, 8, 16, num_classes=4)
