@@ -56,6 +56,11 @@ def test_a_record_that_is_whole_is_used(record):
     assert set(config_of(resolve(URI))) == set(TAKEN)
 
 
+def test_a_record_of_a_model_that_could_not_be_opened_is_read(record):
+    record.put(changed(record.content, ("data", "digest"), None))
+    assert _look()
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
