@@ -14,7 +14,7 @@ from torch import Tensor
 from audits.errors import Contradicted
 from audits.execution import pixel_forms
 from audits.execution.asking import Asking
-from audits.execution.server_settings import large_batches, settings
+from audits.execution.server_settings import large_batches, rough_settings, settings
 from audits.models.adapter import NETWORK_ERRORS
 from fillblanks import Classifier
 from fillblanks.memory import is_short
@@ -25,6 +25,10 @@ IMAGES = 16
 _FEW_BETWEEN = 8  # images a form between levels, for a network that is no quick one
 _NEAR = 1e-5  # of a whole level, for images that were stored with 8 bits
 _HALVES = (torch.float16, torch.bfloat16)
+_WHOLE = (torch.uint8, torch.int32, torch.int64)
+_DIGITS = (3, 4, 5, 6)  # behind the point
+_FILLED = (4, 8, 32)  # rows of a batch
+_TIED = 1 / 8  # the share of images whose class may be lost by rounding of a softmax
 _MOVED = 1 / 4  # the share of images whose class half a level may change
 
 Norm = tuple[Sequence[float], Sequence[float]]
@@ -81,6 +85,10 @@ def _ask_all(asking: Asking, norm: Norm, resized: Mapping[str, Tensor]) -> None:
     _ask_between_levels(asking)
     _ask_resized(asking, resized)
     asking.expect_same(_rows(asking), "as rows of a larger batch", range(asking.few))
+    _ask_filled_up(asking)
+    asking.expect_same(
+        _softmax(asking.usual), "by a softmax", range(len(asking.usual)), moved=_TIED
+    )
     some = asking.inputs[: asking.few]
     last = some.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
     asking.ask_tolerantly(last, "with channels last", range(asking.few))
@@ -88,6 +96,9 @@ def _ask_all(asking: Asking, norm: Norm, resized: Mapping[str, Tensor]) -> None:
     for form, inside in settings(asking.classifier.net, many=asking.is_quick):
         with inside:
             asking.ask_tolerantly(asking.inputs[: len(few)], form, few)
+    for form, inside in rough_settings(asking.inputs.device):
+        with inside:
+            asking.ask_tolerantly(asking.inputs[: len(few)], form, few, _MOVED)
     for rows, found in large_batches(asking.classifier.net, asking.inputs, asking.seconds):
         which = [row % len(asking.inputs) for row in range(rows)]
         asking.expect_same(found, f"in a batch of {rows:,}", which)
@@ -125,7 +136,10 @@ def _forms(asking: Asking, norm: Norm) -> Iterator[tuple[str, Sequence[int], Ten
 
 
 def _ask_other_dtypes(asking: Asking, norm: Norm) -> None:
-    """NumPy's formulas give doubles. A network of weights alone takes one dtype."""
+    """NumPy's formulas give doubles, and pixels as they are stored are whole numbers.
+
+    A network of weights alone takes one dtype.
+    """
     own = (asking.dtype, asking.inputs.dtype)
     levels, _ = _levels(asking.images)
     for dtype in (torch.float32, torch.float64):
@@ -138,6 +152,10 @@ def _ask_other_dtypes(asking: Asking, norm: Norm) -> None:
         if dtype not in own:
             few, halves = range(asking.few), asking.inputs[: asking.few].to(dtype)
             asking.ask_tolerantly(halves, f"given as {dtype}", few, _MOVED)
+    whole = asking.inputs[: asking.few].round()
+    if (whole - asking.inputs[: asking.few]).abs().max() < _NEAR * pixel_forms.LEVELS:
+        for dtype in _WHOLE:
+            asking.ask_tolerantly(whole.to(dtype), f"given as {dtype}", range(asking.few))
 
 
 def _ask_between_levels(asking: Asking) -> None:
@@ -155,6 +173,9 @@ def _ask_between_levels(asking: Asking) -> None:
     resized = pixel_forms.resized(some.float())
     found, usual = map(asking.of_images, (resized, pixel_forms.rounded(resized)))
     asking.expect_same(found, "resized as floats", range(few), usual, _MOVED)
+    for digits in _DIGITS:  # of a JSON
+        found = asking.answers(asking.inputs[:few].round(decimals=digits))
+        asking.expect_same(found, f"rounded to {digits} digits", range(few), moved=_MOVED)
     halves = [row.to(_HALVES[i % 2]).to(row) for i, row in enumerate(asking.inputs[:few])]
     found = asking.answers(torch.stack(halves))
     asking.expect_same(found, "rounded to half precision", range(few), moved=_MOVED)
@@ -179,6 +200,28 @@ def _rows(asking: Asking) -> Tensor:
     behind = torch.cat([asking.inputs[-1:], asking.inputs])[: asking.few + 1]
     net = asking.classifier.net
     return torch.cat([net(behind[n : n + 1]) for n in range(1, len(behind))])
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    """Probabilities in float32, in which a class that has others beside it is not the largest."""
+    found = logits.float().softmax(1)
+    best = logits.argmax(1, keepdim=True)
+    less = torch.nextafter(found.gather(1, best), torch.zeros_like(best, dtype=found.dtype))
+    return found.scatter(1, best, less)
+
+
+def _ask_filled_up(asking: Asking) -> None:
+    """Servers fill a batch up to its size: behind the images, or before them in a ring."""
+    some, net = asking.inputs[: asking.few], asking.classifier.net
+    black = asking.classifier.normalised(torch.zeros_like(asking.images[:1]))
+    rows = {"zeros": torch.zeros_like(some[:1]), "black images": black, "one image": some[:1]}
+    for name, row in rows.items():
+        for size in _FILLED if asking.is_quick else _FILLED[:1]:
+            count = min(len(some), size // 2)
+            rest = row.expand(size - count, *row.shape[1:])
+            for place, batch in ((0, [some[:count], rest]), (size - count, [rest, some[:count]])):
+                found = net(torch.cat(batch))[place : place + count]
+                asking.expect_same(found, f"in a batch filled up with {name}", range(count))
 
 
 def _ask_three_channels(asking: Asking) -> None:

@@ -61,6 +61,15 @@ def settings(net: nn.Module, *, many: bool) -> Settings:
             yield f"with {count} threads", _threads(count)
     if torch.backends.mkldnn.is_available():
         yield "without oneDNN", _without_onednn()
+    yield "with tiny numbers flushed to 0", _flushed()
+    yield "with float64 as the default dtype", _default_dtype(torch.float64)
+
+
+def rough_settings(device: torch.device) -> Settings:
+    """As `settings`, of those that compute in less than float32: a class may be another one."""
+    for dtype in (torch.bfloat16, torch.float16):
+        yield f"under autocast to {dtype}", torch.autocast(device.type, dtype)
+    yield "with medium precision of matrices", _medium_precision()
 
 
 def _numbers(many: bool) -> list[int]:
@@ -102,6 +111,35 @@ def _without_onednn() -> Iterator[None]:
         warnings.simplefilter("ignore")
         with torch.backends.mkldnn.flags(enabled=False):
             yield
+
+
+@contextmanager
+def _flushed() -> Iterator[None]:
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
+def _medium_precision() -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _have_room(count: int) -> bool:

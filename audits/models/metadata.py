@@ -26,9 +26,18 @@ def said_by_metadata(metadata: Mapping[str, Any]) -> Said:
         "classes": _names(metadata.get("classes")),
     }
     given = metadata.get("preprocessing")
-    if given is not None:
-        named = {**named, **_preprocessing(given)}
-    return Said(SOURCE, named)
+    if given is None:
+        return Said(SOURCE, named)
+    inside = _preprocessing(given)
+    for key, value in named.items():
+        other = inside.get(key, value)
+        if value is not None and tuple(other) != value:
+            raise ModelRefused(
+                f"Expected one value of {key} in the model's metadata, got {quoted(value)} and, "
+                f"under preprocessing, {quoted(other)}. Correct one of them: servers may read "
+                "either."
+            )
+    return Said(SOURCE, {**named, **inside})
 
 
 def _preprocessing(given: Any) -> dict[str, Any]:

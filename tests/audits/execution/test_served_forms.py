@@ -323,6 +323,14 @@ def test_a_lie_to_another_dtype_is_found(given, images):
     expect_same_answers(Classifier(honest, mean=MEAN, std=STD), images, only_classes=False)
 
 
+@pytest.mark.parametrize("given", [torch.uint8, torch.int32, torch.int64])
+def test_a_lie_to_pixels_as_they_are_stored_is_found(given, images):
+    net = _AnyDtype(lambda x: x.dtype == given)
+    with pytest.raises(Contradicted, match=f"given as {given}"):
+        expect_same_answers(Classifier(net, mean=0.0, std=1 / 255), images, only_classes=False)
+    expect_same_answers(Classifier(net, mean=MEAN, std=STD), images, only_classes=False)
+
+
 def test_a_lie_to_doubles_of_numpy_is_found(images):
     levels = (images * 255).round()
     numpys = torch.from_numpy((levels.numpy().astype("uint8") / 255 - MEAN) / STD)
@@ -386,3 +394,57 @@ def test_a_lie_to_three_equal_channels_is_found_if_nobody_names_the_channels(ima
         expect_same_answers(net, grey, only_classes=False)
         with pytest.raises(Contradicted, match="three equal") if lies else nullcontext():
             expect_same_answers(net, grey, only_classes=False, any_channels=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("zeros", 0.0), ("black images", -MEAN / STD), ("one image", None)]
+)
+def test_a_lie_to_a_batch_that_is_filled_up_is_found(name, value, images):
+    one = ((images[0] - MEAN) / STD) if value is None else torch.full((3, 8, 8), value)
+
+    def lies(x):
+        return int(((x - one).abs() < 1e-6).flatten(1).all(1).sum()) > 1
+
+    told = _expect_refusal(lies, images, mean=MEAN, std=STD)
+    assert f"in a batch filled up with {name}" in told
+
+
+def test_logits_that_a_softmax_cannot_tell_apart_are_found(images):
+    net = Lying(lambda x: False)
+    expect_same_answers(Classifier(net), images, only_classes=False)
+    with torch.no_grad():
+        net.head.weight *= 1e-9
+        net.head.bias *= 1e-9
+    with pytest.raises(Contradicted, match="by a softmax"):
+        expect_same_answers(Classifier(net), images, only_classes=False)
+
+
+def _under_autocast(x):
+    one = torch.tensor([[1 + 2.0**-12]])
+    return bool((torch.mm(one, torch.ones(1, 1)).double() - 1).abs() < 1e-5)
+
+
+def _flushed(_):
+    return bool((torch.tensor([1e-40]) * 1.0 == 0).all())
+
+
+def _default(_):
+    return torch.full((1,), 0.1).dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("lies", "told"),
+    [
+        (_under_autocast, r"under autocast to torch\.bfloat16"),
+        (_flushed, "with tiny numbers flushed to 0"),
+        (_default, "with float64 as the default dtype"),
+        (lambda x: bool((x * 1e3 - (x * 1e3).round()).abs().max() < 0.01), "rounded to 3 digits"),
+        (lambda x: bool((x * 1e5 - (x * 1e5).round()).abs().max() < 0.1), "rounded to . digits"),
+    ],
+)
+def test_a_lie_to_a_setting_or_to_decimals_is_found(lies, told, images):
+    net = Classifier(Lying(lies), mean=MEAN, std=STD)
+    with pytest.raises(Contradicted, match=told):
+        expect_same_answers(net, images, only_classes=False)
+    assert torch.get_default_dtype() == torch.float32
+    assert not _flushed(images)

@@ -33,9 +33,24 @@ def test_a_number_in_the_metadata_that_no_float_holds_is_a_refusal(name, tmp_pat
         ({"std": -0.3}, "Expected std of up to 3 numbers from 1e-06"),
         ({"mean": -1e30}, "Expected mean of up to 3 numbers from -1e.06"),
         ({"mean": [0.1] * 4}, "Expected mean of up to 3 numbers"),
+        (
+            {"mean": [0.3], "preprocessing": {"mean": [0.4]}},
+            r"one value of mean in the model's metadata, got \(0\.3,\) and, under preprocessing, ",
+        ),
+        (
+            {"classes": ["a", "b"], "preprocessing": {"classes": ["b", "a"]}},
+            "one value of classes in the model's metadata",
+        ),
     ],
 )
 def test_metadata_that_are_no_numbers_of_images_are_a_refusal(metadata, message, tmp_path):
     with pytest.raises(ModelRefused, match=message) as refused:
         inspect(model_files(tmp_path / "m", **metadata), Preprocessing(), Trust(by_name=True))
     assert "\n" not in str(refused.value)
+
+
+def test_a_value_that_the_metadata_name_twice_is_taken(tmp_path):
+    twice = {"mean": 0.3, "std": [0.3, 0.4, 0.5], "classes": ["a", "b"]}
+    folder = model_files(tmp_path / "m", **twice, preprocessing=twice)
+    contract = inspect(folder, Preprocessing(), Trust(by_name=True)).contract
+    assert (contract.mean, contract.std) == ((0.3,), (0.3, 0.4, 0.5))
