@@ -54,6 +54,11 @@ def names_in(value: Any) -> tuple[str, ...]:
     """
     if isinstance(value, dict) and value:
         pairs = list(value.items())
+        numbers = all(_is_index(key) and type(name) is int for key, name in pairs)
+        if numbers and any(int(key) != name for key, name in pairs):
+            raise ValueError(
+                f"got {quoted(value)}, in which either number may be the name. Give a list."
+            )
         if not all(_is_index(key) for key, _ in pairs):
             pairs = [(index, name) for name, index in pairs]
         if not all(_is_index(key) for key, _ in pairs):

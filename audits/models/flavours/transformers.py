@@ -44,6 +44,7 @@ _TIMM_ARGUMENTS = frozenset(
     | {"act_layer", "norm_layer", "output_stride", "patch_size", "embed_dim", "depth", "num_heads"}
     | {"dynamic_img_size", "class_token", "init_values", "scriptable", "exportable"}
 )
+_CLASSIFIER = "ForImageClassification"  # in the names of all such networks
 _DTYPE_RENAMED = (4, 56)  # torch_dtype before
 
 
@@ -156,6 +157,10 @@ def _network(config: Mapping[str, Any], data: Path, own_code: bool, dtype: str |
         raise ModelRefused(
             f"Expected a network that transformers {transformers.__version__} has, got "
             f"{architecture[:60]!r}. Install the version that the model's requirements name."
+        )
+    elif _CLASSIFIER not in architecture:  # a pipeline would read its outputs in another way
+        raise ModelRefused(
+            f"Expected a network {_CLASSIFIER}, got {quoted(architecture)}. Log a classifier."
         )
     options: dict[str, Any] = {"trust_remote_code": True} if own_code else {}
     if dtype is not None:  # else transformers chooses, for MLflow too

@@ -26,6 +26,8 @@ TENCH = ("n01440764 tench, Tinca tinca", "n01443537 goldfish")
         (json.dumps(["cat", 7]), ("cat", "7")),
         (json.dumps({"1": "dog", "0": "cat"}), ("cat", "dog")),
         (json.dumps({"dog": 1, "cat": 0}), ("cat", "dog")),
+        (json.dumps({"1": 1, "0": 0}), ("0", "1")),
+        (json.dumps({"1": "0", "0": "1"}), ("1", "0")),
         (json.dumps({str(i): t.split(" ", 1) for i, t in enumerate(TENCH)}), TENCH),
     ],
 )
@@ -50,6 +52,7 @@ def test_every_form_gives_names_in_the_order_of_the_logits(text, names, tmp_path
         (b'{"0": "a", "00": "b"}', "got the index 0 twice"),
         (b'{"cat": 0, "dog": 0}', "got the index 0 twice"),
         (b'{"1": "a"}', "got none for index 0"),
+        (b'{"0": 1, "1": 0}', "in which either number may be the name"),
         (b'["a", null]', "got None among the names"),
         (b'["a", {"b": 1}]', "got {'b': 1} among the names"),
         (b'["a", " "]', "got an empty name"),

@@ -167,6 +167,14 @@ def test_a_network_that_transformers_does_not_have_is_refused(pipeline_copy, loa
         loaded(inspect(pipeline_copy, PLAIN))
 
 
+def test_a_network_of_another_task_is_refused(pipeline_copy, loaded):
+    name = "SegformerForSemanticSegmentation"
+    edit(pipeline_copy / "model" / "config.json", architectures=[name])
+    reconfigure(pipeline_copy, pipeline_model_type=name)
+    with pytest.raises(ModelRefused, match=f"a network ForImageClassification, got '{name}'"):
+        loaded(inspect(pipeline_copy, PLAIN))
+
+
 def test_a_network_of_timm_names_its_contract_by_pretrained_cfg(tmp_path, monkeypatch, loaded):
     pytest.importorskip("timm")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
