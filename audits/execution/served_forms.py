@@ -82,7 +82,7 @@ def _ask_all(asking: Asking, norm: Norm, resized: Mapping[str, Tensor]) -> None:
     for form, which, inputs in _forms(asking, norm):
         asking.expect_same(asking.answers(inputs), form, which)
     _ask_other_dtypes(asking, norm)
-    _ask_between_levels(asking)
+    _ask_between_levels(asking, norm)
     _ask_resized(asking, resized)
     asking.expect_same(_rows(asking), "as rows of a larger batch", range(asking.few))
     _ask_filled_up(asking)
@@ -158,7 +158,7 @@ def _ask_other_dtypes(asking: Asking, norm: Norm) -> None:
             asking.ask_tolerantly(whole.to(dtype), f"given as {dtype}", range(asking.few))
 
 
-def _ask_between_levels(asking: Asking) -> None:
+def _ask_between_levels(asking: Asking, norm: Norm) -> None:
     """Pixels that 8 bits cannot tell. Half a level may change a few classes, and any logit."""
     few = len(asking.images) if asking.is_quick else min(_FEW_BETWEEN, len(asking.images))
     some = asking.images[:few]
@@ -173,7 +173,8 @@ def _ask_between_levels(asking: Asking) -> None:
     resized = pixel_forms.resized(some.float())
     found, usual = map(asking.of_images, (resized, pixel_forms.rounded(resized)))
     asking.expect_same(found, "resized as floats", range(few), usual, _MOVED)
-    for digits in _DIGITS:  # of a JSON
+    level = 1 / (pixel_forms.LEVELS * max(norm[1]))  # from one to the next, as the network has it
+    for digits in (digits for digits in _DIGITS if 10**-digits <= level):  # of a JSON
         found = asking.answers(asking.inputs[:few].round(decimals=digits))
         asking.expect_same(found, f"rounded to {digits} digits", range(few), moved=_MOVED)
     halves = [row.to(_HALVES[i % 2]).to(row) for i, row in enumerate(asking.inputs[:few])]

@@ -29,9 +29,9 @@ def said_by_metadata(metadata: Mapping[str, Any]) -> Said:
     if given is None:
         return Said(SOURCE, named)
     inside = _preprocessing(given)
-    for key, value in named.items():
-        other = inside.get(key, value)
-        if value is not None and tuple(other) != value:
+    for key in named.keys() & inside.keys():
+        value, other = named[key], inside[key]
+        if value is not None and value != tuple(other):
             raise ModelRefused(
                 f"Expected one value of {key} in the model's metadata, got {quoted(value)} and, "
                 f"under preprocessing, {quoted(other)}. Correct one of them: servers may read "
