@@ -27,7 +27,7 @@ from audits.models.folder import (
 )
 from audits.models.metadata import said_by_metadata
 from audits.models.own_names import expect_own_order
-from audits.models.own_steps import without_decided
+from audits.models.own_steps import expect_one_value, without_decided
 from audits.models.preprocessing import Preprocessing
 from audits.models.pretrained_cfg import said_by_pretrained_cfg
 from audits.models.signature import logits_of, said_by_signature
@@ -162,8 +162,10 @@ def _contract(
     metadata = conf.metadata or {}
     files = flavour.said(folder, conf)
     cfg = said_by_pretrained_cfg(metadata.get("pretrained_cfg"))
+    by_metadata = said_by_metadata(metadata)
+    expect_one_value(by_metadata, cfg)
     own = [without_decided(cfg, files), files]
-    told = [without_decided(said_by_metadata(metadata), files)]
+    told = [without_decided(by_metadata, files)]
     said = [config, *told, *own] if preprocessing.overrides else [*told, *own, config]
     signature = said_by_signature(conf)
     expect_in_order(conf)

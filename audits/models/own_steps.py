@@ -25,6 +25,21 @@ def without_decided(told: Said, own: Said) -> Said:
     return Said(told.by, kept, told.decides)
 
 
+def expect_one_value(told: Said, other: Said) -> None:
+    """Raises ModelRefused if two sources that come with the model name different values of a field.
+
+    Names of classes are compared elsewhere.
+    """
+    for name in sorted((told.values.keys() & other.values.keys()) - {"classes"}):
+        value, second = told.values[name], other.values[name]
+        if value is not None and second is not None and not _same(value, second):
+            raise ModelRefused(
+                f"Expected one value of {name}, got {quoted(value)} from {told.by} and "
+                f"{quoted(second)} from {other.by}. Correct one of them, or leave it out: servers "
+                "may read either."
+            )
+
+
 def _same(one: Any, other: Any) -> bool:
     if not (isinstance(one, tuple) and isinstance(other, tuple)):
         return bool(one == other)

@@ -16,7 +16,8 @@ SOURCE = "the columns of the signature"
 _NUMBERED = re.compile(r"([^\W\d_]*)_?([0-9]+)")
 _NUMBER = re.compile(r"[0-9]+")
 _DIGITS = 9  # of a number; pixels need no more
-_OF_COLUMNS = ("x", "c", "col", "column")
+_OF_ROWS = ("y", "r", "row", "h", "height", "i")
+_OF_COLUMNS = ("x", "c", "col", "column", "w", "width", "j")
 _DTYPES = {
     DataType.integer: np.int32,
     DataType.long: np.int64,
@@ -63,12 +64,22 @@ def expect_in_order(conf: Model) -> None:
 
 
 def _place(name: str) -> tuple[int, ...]:
-    """The numbers in a column's name; a row before a column if letters say which is which."""
-    found = [(letters, int(digits[-_DIGITS:])) for letters, digits in _NUMBERED.findall(name)]
-    numbers = tuple(number for _, number in found)
-    if len(found) == 2 and found[0][0].casefold() in _OF_COLUMNS:
-        return numbers[::-1]
-    return numbers
+    """The numbers in a column's name, a row before a column; none if nobody knows which is which.
+
+    Two numbers are a row and a column if letters say so, or if no letters are between them but an
+    x ("28x28").
+    """
+    found = [(one.casefold(), int(digits[-_DIGITS:])) for one, digits in _NUMBERED.findall(name)]
+    letters, numbers = tuple(zip(*found, strict=True)) or ((), ())
+    if len(found) != 2 or letters[1] == "" or letters == ("", "x"):
+        return numbers
+    for rows, columns, placed in (
+        (letters[0], letters[1], numbers),
+        (letters[1], letters[0], numbers[::-1]),
+    ):
+        if rows in _OF_ROWS and columns in _OF_COLUMNS:
+            return placed
+    return ()
 
 
 def as_asked(conf: Model) -> Callable[[np.ndarray], Any]:

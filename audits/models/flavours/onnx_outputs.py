@@ -4,6 +4,7 @@ MLflow serves all outputs. Whoever asks the model may take the label that skl2on
 probabilities.
 """
 
+from ast import literal_eval
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,9 @@ import torch
 from torch import Tensor
 
 from audits.errors import ModelRefused, quoted
+from audits.models.class_names import names_in
 
+_NAMES, _LONGEST_NAMES = "names", 1_000_000  # a key of metadata_props, and its characters
 _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 
 
@@ -24,7 +27,10 @@ def audited(outputs: Sequence[Any]) -> Any:
 
 
 def labels_of(model: Any) -> tuple[str, ...] | None:
-    """Class names that skl2onnx's classifiers write down; numbers from 0 are no names."""
+    """Class names that the graph has: skl2onnx's, or `names` of its metadata, as YOLO's have them.
+
+    Numbers from 0 are no names of skl2onnx.
+    """
     for node in reversed(model.graph.node):
         for attribute in node.attribute:
             if attribute.name in ("classlabels_strings", "cats_strings") and attribute.strings:
@@ -33,7 +39,16 @@ def labels_of(model: Any) -> tuple[str, ...] | None:
                 numbers = list(attribute.ints)
                 if numbers != list(range(len(numbers))):
                     return tuple(str(number) for number in numbers)
-    return None
+    told = next((one.value for one in model.metadata_props if one.key == _NAMES), "")
+    return _names_in(told) if 0 < len(told) <= _LONGEST_NAMES else None
+
+
+def _names_in(told: str) -> tuple[str, ...] | None:
+    """The names in a text such as "{0: 'cat', 1: 'dog'}"; None if it is of another form."""
+    try:
+        return names_in(literal_eval(told))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
 
 
 def serves_labels(model: Any) -> bool:

@@ -64,9 +64,9 @@ def expect_plain_weights(data: Path, config: Mapping[str, Any]) -> None:
     """
     odd = [key for key in _WEIGHT_KEYS if config.get(key) is not None]
     odd += [file.name for file in sorted(data.glob("adapter_*"))]
-    attention = config.get("attn_implementation")
-    if attention not in (None, "eager", "sdpa"):
-        odd.append(f"attn_implementation {quoted(attention)}")
+    for key in ("attn_implementation", "_attn_implementation"):
+        if config.get(key) not in (None, "eager", "sdpa"):
+            odd.append(f"{key} {quoted(config[key])}")
     if odd:
         raise ModelRefused(
             f"Expected weights that are loaded as they are, got {few(odd)} in the model: the "
@@ -136,6 +136,14 @@ def labels_in(config: Mapping[str, Any]) -> tuple[str, ...] | None:
             f"Expected one number of classes in config.json, got {len(names)} in {key} and "
             f"num_labels {quoted(count)}. Correct it and log the model again."
         )
+    given = config.get("label2id")
+    turned = given if isinstance(given, Mapping) else {}
+    for index, name in enumerate(names):
+        if turned.get(name, index) != index and names.count(name) == 1:
+            raise ModelRefused(
+                f"Expected one index of {quoted(name)} in config.json, got {index} in {key} and "
+                f"{quoted(turned[name])} in label2id. Correct one of them."
+            )
     unnamed = all(name == f"{_UNNAMED}{index}" for index, name in enumerate(names))
     return None if unnamed else names
 

@@ -38,6 +38,10 @@ def test_a_number_in_the_metadata_that_no_float_holds_is_a_refusal(name, tmp_pat
             r"one value of mean in the model's metadata, got \(0\.3,\) and, under preprocessing, ",
         ),
         (
+            {"mean": 0.3, "pretrained_cfg": {"mean": [0.5, 0.5, 0.5]}},
+            r"one value of mean, got \(0\.3,\) from the model's metadata and \(0\.5, 0\.5, 0\.5\)",
+        ),
+        (
             {"classes": ["a", "b"], "preprocessing": {"classes": ["b", "a"]}},
             "one value of classes in the model's metadata",
         ),

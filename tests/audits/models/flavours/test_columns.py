@@ -24,6 +24,7 @@ def _model(names):
         [f"pixel_{row}_{column}" for row in range(3) for column in range(12)],
         [f"{row}x{column}" for row in range(1, 4) for column in range(1, 13)],
         [str(n) for n in range(9)],
+        [f"w{column}_h{row}" for row in range(3) for column in range(12)],
         [None, None],
     ],
 )
@@ -41,6 +42,8 @@ def test_numbers_that_rise_and_columns_without_names_are_taken(names):
         ["a2", "b1"],
         ["edge", "p2", "p1"],
         ["x0_y0", "x0_y1", "x1_y0"],
+        ["w0_h0", "w0_h1", "w1_h0"],
+        ["a0_b0", "a0_b1", "a1_b0"],  # nobody knows which is a row
         ["A", "B", "C"],  # as a spreadsheet has them: whoever names them otherwise turns pixels
         ["top", "middle", "bottom"],
         ["p1", "rest"],

@@ -231,3 +231,27 @@ def test_graphs_that_cannot_be_audited_are_refused_in_one_line(exported, tmp_pat
     (folder / "model.onnx").write_bytes(b"no protobuf")
     with pytest.raises(ModelRefused, match="Expected an ONNX file"):
         inspect(folder, Preprocessing())
+
+
+@pytest.mark.parametrize(
+    ("told", "names"),
+    [
+        ("{0: 'cat', 1: 'dog', 2: 'eel'}", ("cat", "dog", "eel")),
+        ('["cat", "dog", "eel"]', ("cat", "dog", "eel")),
+        ("{'cat': 0, 'eel': 1, 'dog': 2}", ("cat", "eel", "dog")),
+        ("((" * 1000, None),
+        ("print(1)", None),
+        ("{0: 'cat'", None),
+    ],
+)
+def test_names_in_the_graphs_metadata_are_those_of_the_classes(told, names, exported, tmp_path):
+    one = exported.metadata_props.add()
+    one.key, one.value = "names", told
+    folder = _save(exported, tmp_path / "model")
+    assert inspect(folder, Preprocessing()).classes == names
+    turned = Preprocessing(classes=("eel", "dog", "cat"))
+    if names is None:
+        assert inspect(folder, turned).classes == ("eel", "dog", "cat")
+        return
+    with pytest.raises(ModelRefused, match="in another order than in the ONNX graph"):
+        inspect(folder, turned)

@@ -107,6 +107,12 @@ def _small_dtype(folder):
     reconfigure(folder, torch_dtype="torch.float8_e4m3fn")
 
 
+def _turned_labels(folder):
+    file = folder / "model" / "config.json"
+    names = json.loads(file.read_text())["id2label"]
+    edit(file, label2id={name: len(names) - 1 - int(index) for index, name in names.items()})
+
+
 def _deeper(folder):
     (folder / "sub").mkdir()
     (folder / "model").rename(folder / "sub" / "model")
@@ -122,6 +128,7 @@ def _deeper(folder):
         (_unlisted, "the components that MLmodel lists"),
         (_two_processors, "with one image processor at most"),
         (_code_in_a_component, "can run any code"),
+        (_turned_labels, "one index of '.*' in config.json, got 0 in id2label and"),
         (_deeper, "at the top of its folder, got 'sub/model'"),
         (_nested_beside, "one file of an image processor, got .*/preprocessor_config.json, image"),
         (_beside_the_network, "one file of an image processor, got .* model/preprocessor"),
