@@ -36,7 +36,7 @@ _URIS = {
     "memory": (lambda p: "sqlite://", "Expected MLflow's database at .*found none"),
     "no driver": (
         lambda p: "mssql://user:secret@127.0.0.1:9/x",
-        r"Expected a driver for the database mssql://user:\*\*\*@.* found none",
+        r"Expected a driver for the database mssql://127.* found none",
     ),
     "nobody": (lambda p: "http://127.0.0.1:9", "Expected an MLflow server at .*no answer"),
     "no host": (lambda p: "http://", "Expected an MLflow server at .*no answer"),
