@@ -78,6 +78,7 @@ def test_a_model_that_does_not_fit_is_undecided_with_one_line(
     assert run.data.tags["audit.reason"] == result.verdict.reason
 
 
+@pytest.mark.slow
 def test_an_upload_that_fails_leaves_no_passed(registry, register, demo_config, tmp_path):
     uri, _ = register(_linear(), "m")
     client = mlflow.MlflowClient()

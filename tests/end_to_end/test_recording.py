@@ -83,6 +83,7 @@ def test_a_tag_that_somebody_wrote_does_not_stop_an_audit(tag, config):
     assert reader.standing(resolve(config["model"])) is not None
 
 
+@pytest.mark.slow
 def test_an_interrupted_audit_is_undecided_and_keeps_its_reason(config):
     def interrupted(session, check, unit):
         raise KeyboardInterrupt
@@ -96,6 +97,7 @@ def test_an_interrupted_audit_is_undecided_and_keeps_its_reason(config):
     assert run.info.status == "FAILED"
 
 
+@pytest.mark.slow
 def test_a_model_that_is_renamed_meanwhile_is_undecided_by_its_new_name(config):
     client = mlflow.MlflowClient()
 

@@ -14,6 +14,8 @@ from audits.config.policy import Policy
 from audits.tracking.payload import payload_of
 from audits.tracking.upload import RecordingError, read_back
 
+pytestmark = pytest.mark.slow
+
 _FILL = {"kind": "progressive_fill", "images": 20}
 _DRAW = {"kind": "random_fill", "images": 20, "samples": 8}
 _POLICY = {
@@ -41,7 +43,6 @@ def audited(shared_registry, register, tmp_path_factory):
     return result, mlflow.get_run(result.run_id)
 
 
-@pytest.mark.slow
 def test_the_note_of_the_run_is_the_block_of_the_version(audited):
     result, run = audited
     version = mlflow.MlflowClient().get_model_version("m", "2")
@@ -54,7 +55,6 @@ def test_the_note_of_the_run_is_the_block_of_the_version(audited):
     assert strip.height <= 220
 
 
-@pytest.mark.slow
 def test_colours_differ_by_verdict_and_parameters_are_short(audited):
     _, run = audited
     assert run.data.tags["mlflow.runColor"] == "#b2182b"
@@ -156,7 +156,6 @@ def test_a_run_without_a_parameter_is_not_complete(logged_again, payload):
         read_back(*logged_again("", parameters))
 
 
-@pytest.mark.slow
 def test_tags_are_short_and_say_verdict_date_and_run(audited):
     result, run = audited
     client = mlflow.MlflowClient()

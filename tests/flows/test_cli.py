@@ -20,6 +20,7 @@ def _policy(least):
     return {"conditions": [{"metric": "performance/accuracy", "min": least}]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "code", "word"),
     [(_policy(0.0), 0, "passed, in part"), (_policy(0.99), 1, "failed"), ({}, 2, "undecided")],

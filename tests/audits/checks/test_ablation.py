@@ -29,6 +29,8 @@ from audits.execution.worker import Worker
 from audits.models.registry import resolve
 from fillblanks import Classifier, Plan
 
+pytestmark = pytest.mark.slow
+
 GRID = Ablation(
     images=None,
     mask_ratio=(0.25, 0.5),
@@ -70,7 +72,6 @@ def evidence(audit):
     return evidence_of(GRID, audit)
 
 
-@pytest.mark.slow
 def test_there_is_a_row_for_every_cell_and_every_t(evidence):
     table = evidence.tables["cells"]
     wanted = set(product(*(map(str, getattr(GRID, name)) for name in AXES)))
@@ -78,7 +79,6 @@ def test_there_is_a_row_for_every_cell_and_every_t(evidence):
     assert (len(table), found) == (len(wanted), wanted)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("update", GRID.update)
 @pytest.mark.parametrize("binarise", GRID.binarise)
 def test_a_cell_is_what_random_fill_gives(update, binarise, evidence, audit):
@@ -97,7 +97,6 @@ def test_a_cell_is_what_random_fill_gives(update, binarise, evidence, audit):
     assert row["coverage"] == alone["coverage"].value
 
 
-@pytest.mark.slow
 def test_the_metrics_are_the_least_of_all_cells_whatever_a_reference_says(evidence, audit):
     table = evidence.tables["cells"]
     wanted = {f"least_{name}": table[name].min() for name in ("accuracy", "accuracy_lift")}
@@ -208,7 +207,6 @@ def session_of(register, registry, tmp_path):
     return contextmanager(make)
 
 
-@pytest.mark.slow
 def test_another_grid_takes_the_cells_it_shares_from_the_store(session_of):
     first = Ablation(images=10, mask_ratio=(0.25,), patch_size=(7, 14), samples=2)
     second = Ablation(
@@ -225,7 +223,6 @@ def test_another_grid_takes_the_cells_it_shares_from_the_store(session_of):
         assert len(session.conclude(second).tables["cells"]) == 2
 
 
-@pytest.mark.slow
 def test_an_audit_records_the_table_and_the_pictures(register, registry, tmp_path):
     torch.manual_seed(0)
     uri, _ = register(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), "m")

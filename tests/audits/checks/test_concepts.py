@@ -90,6 +90,7 @@ def _of(evidence, name):
     return evidence.metrics[name].estimate
 
 
+@pytest.mark.slow
 def test_the_first_concept_of_the_marked_class_is_the_mark(found):
     assert _of(found, "transplant").low > 0.8
     assert _of(found, "transplant_null").value == 0
@@ -119,6 +120,7 @@ def test_without_the_mark_in_the_audits_images_it_cannot_be_found():
     assert "do not carry cannot be seen" in unseen.sentence
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_images_that_were_not_used_to_choose(audit, parts):
     first, second = halves(audit, CHECK.chosen(audit))
     used = {i for unit in CHECK.units(audit) for i in unit.indices}

@@ -233,6 +233,7 @@ def test_a_leak_names_the_nearest_copy_and_groups_reach_over_others():
     assert table["leaked_from"].tolist() == [-1, 70, -1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["nowhere", "empty"])
 def test_a_training_set_that_is_not_there_is_one_line_before_anything_is_recorded(
     place, tmp_path, uri

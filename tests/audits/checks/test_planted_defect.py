@@ -29,6 +29,8 @@ from audits.evidence.declaration import differences
 from audits.evidence.intervals import paired_difference, proportion
 from fillblanks import Classifier, Plan
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (1, 28, 28)
 LABEL, ROW, COLUMN = 3, 20, 5
 PATTERN = torch.tensor([[1.0, 0, 1], [0, 1, 0], [1, 0, 1]])
@@ -67,7 +69,6 @@ def found():
     return measured.evidence_of(CHECK, _audit(Planted()))
 
 
-@pytest.mark.slow
 def test_class_place_and_pattern_of_the_trigger_are_found(found):
     estimates = {name: metric.estimate for name, metric in found.metrics.items()}
     assert estimates["margin"].low > 1
@@ -102,7 +103,6 @@ def test_a_network_without_a_trigger_is_not_accused():
     assert clean.metrics["rate"].estimate.value < 0.9
 
 
-@pytest.mark.slow
 def test_a_reference_without_the_trigger_cannot_be_turned_as_well():
     check = PlantedDefect(patch_size=3, confirm=40, classes=5).settled(SHAPE)
     evidence = measured.evidence_of(check, _audit(Planted(), reference=logistic()))
@@ -141,7 +141,6 @@ def test_a_faint_pattern_over_the_whole_image_is_found():
     assert evidence.metrics["margin"].estimate.low > 1
 
 
-@pytest.mark.slow
 def test_the_figures_are_those_of_images_that_were_not_used_to_choose(found):
     audit = _audit(Planted())
     first, second = halves(audit, CHECK.chosen(audit))
@@ -197,7 +196,6 @@ def test_the_interval_of_the_margin_holds_the_true_one_in_95_of_100_draws():
     assert np.isfinite([sure.low, sure.high]).all()
 
 
-@pytest.mark.slow
 def test_chunks_change_no_figure_and_seeds_change_the_draws(found):
     check = CHECK.model_copy(update={"classes": 4})
     one, other = (measured.evidence_of(check, _audit(Planted(), chunk=c)) for c in (64, 7))

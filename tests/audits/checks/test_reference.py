@@ -15,6 +15,8 @@ from audits.config.audit import AuditConfig
 from audits.data.sources import Digits
 from fillblanks import Classifier, Plan, expected_fill
 
+pytestmark = pytest.mark.slow
+
 CLASSES = [str(n) for n in range(10)]
 
 
@@ -58,7 +60,6 @@ def test_it_sees_the_same_fills_and_counts_like_the_model(image_set):
         assert lift.value == pytest.approx(found.value - accuracy_score(labels, null))
 
 
-@pytest.mark.slow
 def test_an_audit_with_a_reference_has_its_figures(two, tmp_path):
     result = run_audit(config_of(*two, tmp_path))
     names = {name for e in result.evidence for name in e.named_estimates}
@@ -95,14 +96,12 @@ class _Warmed(nn.Module):
         return self.net(images) / self.temperature + self.bias
 
 
-@pytest.mark.slow
 def test_a_copy_of_the_model_with_another_temperature_is_no_reference(two, register, tmp_path):
     copy, _ = register(_Warmed(linear(0)), "copy")
     reason = run_audit(config_of(two[0], copy, tmp_path)).verdict.reason
     assert reason.startswith("Expected another model under reference")
 
 
-@pytest.mark.slow
 def test_a_reference_has_the_same_classes(two, register, tmp_path):
     with_eleven, _ = register(linear(2, classes=11), "eleven")
     reason = run_audit(config_of(two[0], with_eleven, tmp_path)).verdict.reason

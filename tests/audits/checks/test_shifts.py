@@ -146,6 +146,7 @@ def test_the_figures_are_those_of_both_accuracies():
     assert found.passes == 180
 
 
+@pytest.mark.slow
 def test_an_honest_network_passes_the_default_policy():
     honest = logistic()
     assert _verdict(honest).word == "passed"
@@ -177,6 +178,7 @@ def test_a_network_that_knows_pictures_is_wrong_on_a_secret_sample():
     assert fresh.metrics["accuracy"].estimate.value < 0.125
 
 
+@pytest.mark.slow
 def test_a_network_that_sees_that_patches_are_blank_does_not_pass():
     alone = _verdict(SeesBlanks(logistic()))
     assert alone.word != "passed"

@@ -96,6 +96,7 @@ def artifacts(registry, tmp_path):
     return f"runs:/{run.info.run_id}/data"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["folder", "npz"])
 def test_artifacts_of_a_run_are_data(kind, artifacts):
     assert _pixels(load(KINDS[kind](artifacts))) == _wanted()

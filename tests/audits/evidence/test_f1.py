@@ -239,6 +239,7 @@ def _audit(random, truth, recalls, shared):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("images", "recall", "other", "shared"),
     [

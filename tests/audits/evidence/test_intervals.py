@@ -99,6 +99,7 @@ def test_a_paired_difference_has_newcombes_published_interval(counts, low, high)
     assert (found.low, found.high) == pytest.approx((low, high), abs=8e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "shares"),
     [

@@ -78,6 +78,7 @@ def test_the_same_model_gets_everything_out_of_a_cell(pried):
     assert found >= {"variable", "parent", "network", "folder", "elsewhere", "own"}
 
 
+@pytest.mark.slow
 def test_a_process_that_is_spawned_loses_as_much_as_one_that_is_forked(told, monkeypatch):
     monkeypatch.setenv("OMP_A_CHANGE", "1")  # which the fork server cannot follow
     cell = Cell("0", "It runs code.", ())
@@ -112,6 +113,7 @@ def test_a_variable_from_before_the_start_is_nowhere_in_the_process(tmp_path):
     assert found == {"variable": False, "kernel": False, "memory": False}
 
 
+@pytest.mark.slow
 def test_evidence_says_what_the_process_lost(config_of, told):
     notes = evaluated(config_of(logistic(), CHECKS)).notes
     (note,) = [note for note in notes if "may run any code" in note]
@@ -120,6 +122,7 @@ def test_evidence_says_what_the_process_lost(config_of, told):
     assert ("no variables of the environment" in note) == told.variables
 
 
+@pytest.mark.slow
 def test_a_model_that_should_run_no_code_has_a_cell_too(config_of, told):
     config = config_of(logistic(), CHECKS, pickled=False)
     (note,) = [note for note in evaluated(config).notes if "taken for hostile" in note]

@@ -71,6 +71,7 @@ def _measured(config):
         return session.conclude(check).estimates, session.inputs
 
 
+@pytest.mark.slow
 def test_folders_of_numbers_are_indices_of_nameless_logits(models, tmp_path):
     folder = _folders(tmp_path / "data", {str(i): i / 12 for i in range(12)})
     found, inputs = _measured(_config(models[12], folder))
@@ -95,6 +96,7 @@ def test_a_class_map_feeds_the_labels(models, tmp_path):
     assert inputs.questions == ()
 
 
+@pytest.mark.slow
 def test_a_classes_file_names_the_logits(models, tmp_path):
     folder = _folders(tmp_path / "data", {"dark": 0.0, "light": 0.5})
     (tmp_path / "names.txt").write_text("dark\nlight\n")

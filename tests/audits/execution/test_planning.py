@@ -256,6 +256,7 @@ TOO_LITTLE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("net", "limits", "message"),
     [

@@ -57,6 +57,7 @@ def session_of(shared_registry, saved, tmp_path):
     return open_it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("most", "chunk", "engine"), [(5, 5, {}), (128, 128, {}), (5, 16, {"chunk": 16})]
 )

@@ -50,6 +50,7 @@ def test_the_config_that_is_written_can_be_audited(photos, shared_registry, regi
     assert [note for note in notes if note.startswith("No input_doctor among the checks: ")]
 
 
+@pytest.mark.slow
 def test_columns_of_a_table_and_calibration_are_proposed(
     photos, shared_registry, register, tmp_path
 ):
@@ -113,6 +114,7 @@ def test_a_model_that_cannot_be_opened_has_a_config_that_says_why(
     assert [check.kind for check in config.checks] == ["input_doctor", "performance", "shifts"]
 
 
+@pytest.mark.slow
 def test_classes_that_do_not_match_get_a_map_to_fill_in(shared_registry, register, tmp_path):
     uri, _ = register(simple_nets.logistic(), "unmatched")
     names = ["no", "4.5", "une carte", "zwei"]  # YAML reads the first two as no text
@@ -145,6 +147,7 @@ def test_a_model_or_data_that_are_not_there_are_errors(photos, shared_registry, 
         scaffold(uri, "nowhere", 1)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_fed_wrongly_is_undecided_whatever_its_figures(
     photos, shared_registry, register, tmp_path
 ):

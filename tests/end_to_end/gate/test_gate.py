@@ -58,6 +58,7 @@ def test_an_audit_whose_tags_do_not_say_its_verdict_yet_is_due(config):
     assert reader.standing(resolve(SIMILAR)) is not None
 
 
+@pytest.mark.slow
 def test_tags_put_no_older_verdict_back(config):
     first = ask(config(SIMILAR))
     second = ask(config(SIMILAR), fresh=True)
@@ -67,6 +68,7 @@ def test_tags_put_no_older_verdict_back(config):
     assert due(pinned(parse_config(config(SIMILAR)))) == (None, why, None)
 
 
+@pytest.mark.slow
 def test_an_audit_in_another_experiment_is_not_read_without_its_name(config, caplog):
     run_id = ask(config(SIMILAR, experiment="mine")).run_id
     assert due(pinned(parse_config(config(SIMILAR, experiment="mine")))).audit is not None
@@ -178,6 +180,7 @@ def test_a_tag_that_names_no_run_of_ours_is_never_believed(named, config):
             client.set_model_version_tag("digits", "2", name, before[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verdict", ["failed", "running", "undecided", "", "PASSED"])
 def test_a_word_that_is_not_the_runs_is_no_standing_audit(verdict, config):
     ask(config(SIMILAR))
@@ -219,6 +222,7 @@ def test_the_audit_of_another_version_is_not_ones_own(config):
     assert reader.standing(resolve(WORSE)) is None
 
 
+@pytest.mark.slow
 def test_an_alias_means_what_it_meant_when_the_gate_began(config):
     client = mlflow.MlflowClient()
     for name in ("candidate", "accepted"):
@@ -267,6 +271,7 @@ def test_a_waiver_that_has_ended_makes_its_audit_count_no_more(config, monkeypat
     assert "its waiver ended on" in after.line
 
 
+@pytest.mark.slow
 def test_the_default_policy_needs_a_baseline_and_compares_with_it(config):
     with pytest.raises(AuditError, match="Give --policy or --baseline"):
         ask(config(SIMILAR, baseline=None, policy={}))

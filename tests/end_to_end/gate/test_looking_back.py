@@ -14,8 +14,9 @@ from audits.workflows.audit import _ONLY_COMPARES
 from audits.workflows.compare import audit_of, compare
 from flows.cli import main
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_history_lists_audits_with_the_alias_of_then(config):
     client = mlflow.MlflowClient()
     client.set_registered_model_alias("digits", "then", "1")
@@ -30,7 +31,6 @@ def test_history_lists_audits_with_the_alias_of_then(config):
         history("digit_", "audits")
 
 
-@pytest.mark.slow
 def test_compare_puts_two_audits_side_by_side_in_pairs(config):
     first = audit(config(GOOD, baseline=None, policy={}))
     second = audit(config(WORSE, policy={}))
@@ -79,7 +79,6 @@ def test_each_of_the_two_has_a_page_that_says_which_it_is_and_the_verdict_of_the
     assert f"[Report of the baseline]({decided.page}/artifacts/report_baseline.html)" in note
 
 
-@pytest.mark.slow
 def test_show_writes_both_pages_with_links_that_lead_from_file_to_file(decided, tmp_path, capsys):
     file, other = tmp_path / "a page.html", tmp_path / "a page_baseline.html"
     command = ["show", decided.run_id, "--output", str(file)]
@@ -143,7 +142,6 @@ def test_links_of_a_summary_need_a_server_with_pages(decided, monkeypatch):
     )
 
 
-@pytest.mark.slow
 def test_a_baseline_that_no_condition_judges_alone_is_undecided_and_says_why(config):
     policy = {"conditions": [{"metric": "performance/accuracy", "max_drop": 0.05}]}
     decision = ask(config(WORSE, policy=policy))

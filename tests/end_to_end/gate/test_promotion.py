@@ -16,6 +16,7 @@ from audits.tracking.history import history
 from audits.workflows.policy import policy_of
 
 
+@pytest.mark.slow
 def test_a_version_as_good_as_the_baseline_passes_and_is_promoted(config):
     client = mlflow.MlflowClient()
     client.set_registered_model_alias("digits", "live", "1")
@@ -31,6 +32,7 @@ def test_a_version_as_good_as_the_baseline_passes_and_is_promoted(config):
     assert not any(name.startswith("audit") for name in version(GOOD).tags)
 
 
+@pytest.mark.slow
 def test_a_worse_version_fails_on_the_drop_and_nothing_is_promoted(config):
     client = mlflow.MlflowClient()
     client.set_registered_model_alias("digits", "stable", "1")
@@ -199,6 +201,7 @@ def test_fills_that_no_condition_judges_leave_a_verdict_partial(config):
     assert judged.promotion == "unjudged: v1 -> v3", judged.line
 
 
+@pytest.mark.slow
 def test_no_policy_is_written_from_a_verdict_that_covers_only_a_part(config):
     ask(config(SIMILAR), fresh=True)
     with pytest.raises(AuditError, match=r"covers what the model has learnt, got a verdict passed"):

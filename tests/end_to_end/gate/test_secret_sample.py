@@ -64,6 +64,7 @@ def test_a_seed_repeats_an_audit_that_is_no_secret_one_then(config):
     assert why == "its images are not a secret sample of 200 images, which the config asks for"
 
 
+@pytest.mark.slow
 def test_the_sample_of_the_baselines_audit_is_not_taken_over(config):
     audit(config(GOOD, baseline=None, policy={}, data=SECRET))
     assert reader.standing(resolve(GOOD)).content.config.data.sample_seed is not None
@@ -73,6 +74,7 @@ def test_the_sample_of_the_baselines_audit_is_not_taken_over(config):
     assert (data.secret, data.sample, data.sample_seed) == (True, 200, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

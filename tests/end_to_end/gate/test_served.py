@@ -207,6 +207,7 @@ def test_the_gate_refuses_a_deprecated_version_and_a_sweep_leaves_it_out(key, va
             assert SIMILAR in _swept(config)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "value"), [("deprecated", "false"), ("status", "approved")])
 def test_a_tag_that_does_not_say_deprecated_changes_nothing(key, value, config):
     with with_tag(key, value):
@@ -274,6 +275,7 @@ def gone(config, shared_registry):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["deprecated", "failed", "deleted"])
 def test_a_version_that_goes_out_of_use_during_the_gate_is_not_promoted(how, gone):
     decision, aliases = gone[how]
@@ -284,6 +286,7 @@ def test_a_version_that_goes_out_of_use_during_the_gate_is_not_promoted(how, gon
     assert "next" not in aliases
 
 
+@pytest.mark.slow
 def test_evidence_without_a_list_of_files_is_compared_by_its_digest(config, stored, monkeypatch):
     result = audit(config(SIMILAR))
     found = reader.standing(resolve(SIMILAR))

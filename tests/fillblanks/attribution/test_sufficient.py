@@ -196,6 +196,7 @@ def test_gates_are_open_as_often_as_their_logits_say():
     assert ((gates == 0).double().mean(0) > 0.1).all()
 
 
+@pytest.mark.slow
 def test_an_image_has_the_same_gates_and_costs_in_any_batch(digits):
     classifier, images = digits
     some, indices = images[:4], torch.arange(4)

@@ -160,6 +160,7 @@ def test_states_of_a_map_are_means_of_the_values_inside_and_the_place():
     assert seen[0][:, [0, 3, 15], 5:].unique(dim=0).tolist() == [[[-1, -1], [-1, 1], [1, 1]]]
 
 
+@pytest.mark.slow
 def test_places_that_patches_cut_count_by_their_pixels():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(1, 2, 4, 4), nn.Softplus(), nn.Flatten(), nn.Linear(2 * 9, 2))
