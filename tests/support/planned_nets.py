@@ -90,10 +90,10 @@ class Broken(Backward):
 
 
 class Dying(Linear):
-    """Ends its process if its input is float64, which only tuning uses."""
+    """Ends its process if its weights are float64, to which only tuning turns them."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dtype == torch.float64:
+        if self.head.weight.dtype == torch.float64:
             os._exit(3)
         return super().forward(x)
 
