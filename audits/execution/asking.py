@@ -18,6 +18,7 @@ _AT_ONCE = 4
 _AT_ONCE_IF_QUICK = 16
 _QUICK = 0.1  # seconds for 16 images, up to which each form is asked for all of them
 _FEW, _FEW_OF_BOXES = 2, 4  # images a form, for another network
+_SEVERAL = 8  # images a form in which some classes may change, for another network
 _OTHER_CLASSES = 2  # images whose class may change by rounding, if answers stand for a class alone
 _LONGEST = 120  # characters of an error
 
@@ -59,6 +60,11 @@ class Asking:
         if self.is_quick:
             return len(self.images)
         return min(_FEW_OF_BOXES if self.only_classes else _FEW, len(self.images))
+
+    @property
+    def several(self) -> int:
+        """The number of images of a form in which a share of the classes may change."""
+        return len(self.images) if self.is_quick else min(_SEVERAL, len(self.images))
 
     @property
     def few_of_settings(self) -> int:

@@ -22,13 +22,13 @@ from fillblanks.state import Changed
 
 IMAGES = 16
 """The images that are asked, at most."""
-_FEW_BETWEEN = 8  # images a form between levels, for a network that is no quick one
 _NEAR = 1e-5  # of a whole level, for images that were stored with 8 bits
 _HALVES = (torch.float16, torch.bfloat16)
 _WHOLE = (torch.uint8, torch.int32, torch.int64)
 _DIGITS = (3, 4, 5, 6)  # behind the point
 _FILLED = (4, 8, 32)  # rows of a batch
 _TIED = 1 / 8  # the share of images whose class may be lost by rounding of a softmax
+_ROUGH = 1 / 2  # the share of images whose class half precision may change
 _MOVED = 1 / 4  # the share of images whose class half a level may change
 
 Norm = tuple[Sequence[float], Sequence[float]]
@@ -97,7 +97,8 @@ def _ask_all(asking: Asking, norm: Norm, resized: Mapping[str, Tensor]) -> None:
             asking.ask_tolerantly(asking.inputs[: len(few)], form, few)
     for form, inside in rough_settings(asking.inputs.device):
         with inside:
-            asking.ask_tolerantly(asking.inputs[: len(few)], form, few, _MOVED)
+            several = range(asking.several)
+            asking.ask_tolerantly(asking.inputs[: len(several)], form, several, _ROUGH)
     for rows, found in large_batches(asking.classifier.net, asking.inputs, asking.seconds):
         which = [row % len(asking.inputs) for row in range(rows)]
         asking.expect_same(found, f"in a batch of {rows:,}", which)
@@ -149,8 +150,8 @@ def _ask_other_dtypes(asking: Asking, norm: Norm) -> None:
                 break
     for dtype in _HALVES:
         if dtype not in own:
-            few, halves = range(asking.few), asking.inputs[: asking.few].to(dtype)
-            asking.ask_tolerantly(halves, f"given as {dtype}", few, _MOVED)
+            several, halves = range(asking.several), asking.inputs[: asking.several].to(dtype)
+            asking.ask_tolerantly(halves, f"given as {dtype}", several, _ROUGH)
     whole = asking.inputs[: asking.few].round()
     if (whole - asking.inputs[: asking.few]).abs().max() < _NEAR * pixel_forms.LEVELS:
         for dtype in _WHOLE:
@@ -159,16 +160,16 @@ def _ask_other_dtypes(asking: Asking, norm: Norm) -> None:
 
 def _ask_between_levels(asking: Asking, norm: Norm) -> None:
     """Pixels that 8 bits cannot tell. Half a level may change a few classes, and any logit."""
-    few = len(asking.images) if asking.is_quick else min(_FEW_BETWEEN, len(asking.images))
+    few = asking.several
     some = asking.images[:few]
     found = asking.of_images(pixel_forms.of_more_bits(some))
     form = "with pixels between the levels of 8 bits"
     asking.expect_same(found, form, range(few), moved=_MOVED)
     for name, steps in pixel_forms.lattices(all_of_them=asking.is_quick).items():
-        on = pixel_forms.on_lattice(some[: asking.few].double(), steps)
+        on = pixel_forms.on_lattice(some.double(), steps)
         off = pixel_forms.beside(on, steps)
         found, usual = map(asking.of_images, (on, off))
-        asking.expect_same(found, f"with pixels {name}", range(asking.few), usual, _MOVED)
+        asking.expect_same(found, f"with pixels {name}", range(few), usual, _MOVED)
     resized = pixel_forms.resized(some.float())
     found, usual = map(asking.of_images, (resized, pixel_forms.rounded(resized)))
     asking.expect_same(found, "resized as floats", range(few), usual, _MOVED)
@@ -183,16 +184,16 @@ def _ask_between_levels(asking: Asking, norm: Norm) -> None:
 
 def _ask_resized(asking: Asking, resized: Mapping[str, Tensor]) -> None:
     """The audit's images as servers resize them, and enlarged ones as servers enlarge them."""
+    several = range(asking.several)
     for way, images in resized.items():
-        few = range(asking.few)
-        found = asking.of_images(images[: asking.few])
-        asking.expect_same(found, f"resized {way}", few, moved=_MOVED)
-    some = asking.images[: asking.few].float().cpu()
+        found = asking.of_images(images[: len(several)])
+        asking.expect_same(found, f"resized {way}", several, moved=_MOVED)
+    some = asking.images[: len(several)].float().cpu()
     for factor, by_way, beside in pixel_forms.enlarged(some, all_of_them=asking.is_quick):
         usual = asking.of_images(beside)
         for way, images in by_way.items():
             found, form = asking.of_images(images), f"enlarged {factor} times {way}"
-            asking.expect_same(found, form, range(asking.few), usual, _MOVED)
+            asking.expect_same(found, form, several, usual, _MOVED)
 
 
 def _rows(asking: Asking) -> Tensor:
