@@ -22,13 +22,13 @@ test: .venv/installed
 	$(COMPILED)
 	$(PYTEST) -m "not slow and not soak"
 
-# Real training, kills, outages, and browsers of pages: slow by nature.
+# Real training, an outage, whole audits, and browsers of pages: slow by nature.
 test-slow: .venv/installed
 	$(COMPILED)
 	$(PYTEST) -m "slow and not soak"
 
 # Twenty kills, an outage of a minute, and 2,000 random changes of archives, where the tests have
-# one, five seconds, and 100; and the tests that are run before a release alone.
+# none, five seconds, and 100; and the tests that are run before a release alone.
 soak: .venv/installed
 	$(PYTEST) -m soak
 	FILLBLANKS_EXAMPLES=soak FILLBLANKS_FUZZ=2000 $(BIN)/python -m pytest tests/hostile/test_fuzz.py tests/hostile/test_records.py

@@ -4,8 +4,9 @@ import random
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,15 +62,21 @@ def settings(net: nn.Module, *, many: bool) -> Settings:
             yield f"with {count} threads", _threads(count)
     if torch.backends.mkldnn.is_available():
         yield "without oneDNN", _without_onednn()
-    yield "with tiny numbers flushed to 0", _flushed()
-    yield "with float64 as the default dtype", _default_dtype(torch.float64)
+    yield "with tiny numbers flushed to 0", _set(torch.set_flush_denormal, True, False)
+    dtype = torch.get_default_dtype()
+    yield (
+        "with float64 as the default dtype",
+        _set(torch.set_default_dtype, torch.float64, dtype),
+    )
 
 
 def rough_settings(device: torch.device) -> Settings:
     """As `settings`, of those that compute in less than float32: a class may be another one."""
     for dtype in (torch.bfloat16, torch.float16):
         yield f"under autocast to {dtype}", torch.autocast(device.type, dtype)
-    yield "with medium precision of matrices", _medium_precision()
+    precision = torch.get_float32_matmul_precision()
+    medium = _set(torch.set_float32_matmul_precision, "medium", precision)
+    yield "with medium precision of matrices", medium
 
 
 def _numbers(many: bool) -> list[int]:
@@ -96,13 +103,17 @@ def _of_own_threads(net: OwnThreads, many: bool) -> Settings:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+def _set(setting: Callable[[Any], Any], value: Any, before: Any) -> Iterator[None]:
+    """Inside, one of torch's settings has the value; then it is put back."""
+    setting(value)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        setting(before)
+
+
+def _threads(count: int) -> AbstractContextManager[None]:
+    return _set(torch.set_num_threads, count, torch.get_num_threads())
 
 
 @contextmanager
@@ -111,35 +122,6 @@ def _without_onednn() -> Iterator[None]:
         warnings.simplefilter("ignore")
         with torch.backends.mkldnn.flags(enabled=False):
             yield
-
-
-@contextmanager
-def _flushed() -> Iterator[None]:
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
-
-
-@contextmanager
-def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-
-
-@contextmanager
-def _medium_precision() -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def _have_room(count: int) -> bool:
