@@ -146,9 +146,11 @@ def _moved(inputs: Tensor, by: Tensor) -> Tensor:
 
 
 def of_more_bits(images: Tensor) -> Tensor:
-    """Images (N, C, H, W) in [0, 1] whose levels are `images`, with pixels between them."""
-    fractions = torch.rand(images.shape, generator=drawn()).to(images) - 0.5
-    return (images + fractions / LEVELS).clamp(0, 1)
+    """Images (N, C, H, W) in [0, 1] whose levels are `images`, with pixels between them.
+
+    Black and white stay: cameras end there, and a tree may ask whether a pixel is black.
+    """
+    return _nearby(images, 1)
 
 
 def lattices(*, all_of_them: bool) -> dict[str, float]:
@@ -167,8 +169,14 @@ def on_lattice(images: Tensor, steps: float) -> Tensor:
 
 def beside(images: Tensor, steps: float) -> Tensor:
     """`images` of a lattice, in [0, 1], with each pixel moved by half a step of it at most."""
+    return _nearby(images, steps)
+
+
+def _nearby(images: Tensor, steps: float) -> Tensor:
+    """Moved by half a step, of `steps` from one level to the next; black and white stay."""
     by = torch.rand(images.shape, generator=drawn()).to(images) - 0.5
-    return (images + by / (LEVELS * steps)).clamp(0, 1)
+    moved = (images + by / (LEVELS * steps)).clamp(0, 1)
+    return torch.where((images <= 0) | (images >= 1), images, moved)
 
 
 def resized(images: Tensor) -> Tensor:
@@ -190,14 +198,11 @@ def resized(images: Tensor) -> Tensor:
     return smaller.clamp(0, 1)
 
 
-def enlarged(
-    images: Tensor, *, all_of_them: bool
-) -> Iterator[tuple[int, dict[str, Tensor], Tensor]]:
+def enlarged(images: Tensor, *, all_of_them: bool) -> Iterator[tuple[int, dict[str, Tensor]]]:
     """Images (N, C, H, W) in [0, 1], made smaller and enlarged again with 8 bits a value.
 
-    Yields a factor, the images by the way in words, and the same ones with pixels between the
-    levels. Networks that are asked less often get one factor. Small images would become nearly
-    flat.
+    Yields a factor and the images by the way in words. Networks that are asked less often get one
+    factor. Small images would become nearly flat.
     """
     size = (images.shape[2], images.shape[3])
     fit = Fit(interpolation="bilinear")
@@ -209,8 +214,7 @@ def enlarged(
             way: torch.stack([scale(image, size, fit) for image in small])
             for way, scale in ways(fit).items()
         }
-        floats = torch.stack([scaled(image, size, fit) for image in small])
-        yield factor, by_way, of_more_bits(floats)
+        yield factor, by_way
 
 
 def rounded(images: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ at once, with other numbers of threads. A network may look at any of it, and be 
 users than for an audit.
 """
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -30,6 +31,8 @@ _FILLED = (4, 8, 32)  # rows of a batch
 _TIED = 1 / 8  # the share of images whose class may be lost by rounding of a softmax
 _ROUGH = 1 / 2  # the share of images whose class half precision may change
 _MOVED = 1 / 4  # the share of images whose class half a level may change
+_BANDED = 1 / 2  # that share if rounding draws bands; sure answers are held to the other one
+_CHANCE = random.SystemRandom()  # nobody can foresee it
 
 Norm = tuple[Sequence[float], Sequence[float]]
 
@@ -170,9 +173,6 @@ def _ask_between_levels(asking: Asking, norm: Norm) -> None:
         off = pixel_forms.beside(on, steps)
         found, usual = map(asking.of_images, (on, off))
         asking.expect_same(found, f"with pixels {name}", range(few), usual, _MOVED)
-    resized = pixel_forms.resized(some.float())
-    found, usual = map(asking.of_images, (resized, pixel_forms.rounded(resized)))
-    asking.expect_same(found, "resized as floats", range(few), usual, _MOVED)
     level = 1 / (pixel_forms.LEVELS * max(norm[1]))  # from one to the next, as the network has it
     for digits in (digits for digits in _DIGITS if 10**-digits <= level):  # of a JSON
         found = asking.answers(asking.inputs[:few].round(decimals=digits))
@@ -183,17 +183,32 @@ def _ask_between_levels(asking: Asking, norm: Norm) -> None:
 
 
 def _ask_resized(asking: Asking, resized: Mapping[str, Tensor]) -> None:
-    """The audit's images as servers resize them, and enlarged ones as servers enlarge them."""
-    several = range(asking.several)
-    for way, images in resized.items():
-        found = asking.of_images(images[: len(several)])
-        asking.expect_same(found, f"resized {way}", several, moved=_MOVED)
-    some = asking.images[: len(several)].float().cpu()
-    for factor, by_way, beside in pixel_forms.enlarged(some, all_of_them=asking.is_quick):
-        usual = asking.of_images(beside)
-        for way, images in by_way.items():
-            found, form = asking.of_images(images), f"enlarged {factor} times {way}"
-            asking.expect_same(found, form, several, usual, _MOVED)
+    """Images as servers resize them: the audit's own, smaller ones and larger ones."""
+    for way, images in _some_of(resized, asking):
+        _expect_similar(asking, asking.of_images(images), f"resized {way}", asking.usual)
+    floats = pixel_forms.resized(asking.images.float())
+    found, usual = map(asking.of_images, (floats, pixel_forms.rounded(floats)))
+    _expect_similar(asking, found, "resized as floats", usual)
+    images, quick = asking.images.float().cpu(), asking.is_quick
+    for factor, by_way in pixel_forms.enlarged(images, all_of_them=quick):
+        for way, found in _some_of(by_way, asking):
+            on, beside = map(asking.of_images, (found, pixel_forms.of_more_bits(found)))
+            _expect_similar(asking, on, f"enlarged {factor} times {way}", beside)
+
+
+def _some_of(by_way: Mapping[str, Tensor], asking: Asking) -> list[tuple[str, Tensor]]:
+    """All of them for a quick network, one for another; nobody can foresee which."""
+    ways = list(by_way.items())
+    return ways if asking.is_quick or not ways else [_CHANCE.choice(ways)]
+
+
+def _expect_similar(asking: Asking, found: Tensor, form: str, usual: Tensor) -> None:
+    """Rounded levels draw bands in smooth areas, which change the classes of unsure answers."""
+    best = usual.topk(2, 1).values
+    surest = (best[:, 0] - best[:, 1]).argsort(descending=True, stable=True)
+    surest = surest[: -(-len(surest) // 2)]
+    asking.expect_same(found[surest], f"{form} and answered surely", surest.tolist(), usual, _MOVED)
+    asking.expect_same(found, form, range(len(found)), usual, _BANDED)
 
 
 def _rows(asking: Asking) -> Tensor:

@@ -14,7 +14,8 @@ from audits.data.fit import Fit
 from audits.data.imageset import ImageSet
 from audits.data.sources import Digits, load
 from audits.errors import Contradicted
-from audits.execution import pixel_forms
+from audits.execution import pixel_forms, served_forms
+from audits.execution.asking import Asking
 from audits.execution.served_forms import expect_same_answers
 from fillblanks import Classifier
 
@@ -153,10 +154,14 @@ def test_a_lie_to_pixels_between_the_levels_is_found(share, images):
 
 
 def test_a_lie_to_images_that_were_resized_as_floats_is_found(images):
-    def lies(x):  # smooth ones, of which black pixels stay black
-        return _between(x, 0.8) and bool((x[:, :, 0] * STD + MEAN).abs().max() < 1e-6)
+    def roughness(x):
+        return float(x.diff(dim=3).abs().mean())
 
-    images[:, :, :4] = 0
+    usual = roughness((images - MEAN) / STD)
+
+    def lies(x):
+        return _between(x, 0.8) and roughness(x) < 0.9 * usual
+
     assert "resized as floats" in _expect_refusal(lies, images, mean=MEAN, std=STD)
 
 
@@ -365,7 +370,7 @@ def test_a_lie_to_images_as_servers_resize_them_is_found(way, images):
 def test_a_lie_to_enlarged_images_is_found():
     images = torch.randint(0, 256, (16, 1, 32, 32)) / 255
     by_factor = pixel_forms.enlarged(images, all_of_them=True)
-    enlarged = [found for _, by_way, _ in by_factor for found in by_way.values()]
+    enlarged = [found for _, by_way in by_factor for found in by_way.values()]
     assert len(enlarged) == 9
     known = torch.cat(enlarged)
 
@@ -374,8 +379,30 @@ def test_a_lie_to_enlarged_images_is_found():
 
     net = Lying(lies)
     net.head = nn.Linear(1024, 4)
-    with pytest.raises(Contradicted, match=r"enlarged 2 times to 8 bits\."):
+    with pytest.raises(Contradicted, match="enlarged 2 times to 8 bits and"):
         expect_same_answers(Classifier(net), images, only_classes=False)
+
+
+@pytest.mark.parametrize("surest", [False, True])
+def test_rounding_may_change_the_unsure_half_of_the_answers(surest):
+    images = (torch.randint(0, 200, (16, 1, 16, 16)) + 20) / 255
+    images[:, :, :8, :8] = torch.arange(16).reshape(-1, 1, 1, 1) % 2  # enlarged, its corner stays
+
+    class Banded(nn.Module):
+        """Half of the answers are sure. The others, or these, change between the levels."""
+
+        def forward(self, x):
+            pixels = x * STD + MEAN
+            sure = pixels[:, 0, 0, 0] > 0.5
+            levels = pixels * 255
+            moved = (levels - levels.round()).abs().flatten(1).amax(1) > 1e-3
+            changes = moved & (sure if surest else ~sure)
+            answer = torch.where(changes, -1.0, 1.0) * torch.where(sure, 10.0, 0.1)
+            return torch.stack([answer, -answer], 1)
+
+    asking = Asking.of(Classifier(Banded(), mean=MEAN, std=STD), images, False, torch.float32)
+    with pytest.raises(Contradicted, match=r"8 of 8 .*surely") if surest else nullcontext():
+        served_forms._ask_resized(asking, {"": pixel_forms.of_more_bits(images)})
 
 
 def test_a_lie_to_three_equal_channels_is_found_if_nobody_names_the_channels(images):
