@@ -219,14 +219,31 @@ def _rows(asking: Asking) -> Tensor:
 
 
 def _expect_told_apart(logits: Tensor) -> None:
-    """Raises Contradicted if a softmax in float32, as servers take it, loses the class."""
+    """Raises Contradicted if a softmax in float32, as servers take it, loses the class.
+
+    Some servers take exp of the logits as they are. If the same logits around 0 bear that, a number
+    that was added to all of them hides the class.
+    """
     known = logits[logits.isfinite().all(1)]
-    lost = int((_has_one_best(known) & ~_has_one_best(known.float().softmax(1))).sum())
+    best = _has_one_best(known)
+    lost = int((best & ~_has_one_best(known.float().softmax(1))).sum())
     if lost > len(logits) * _TIED:
         raise Contradicted(
             f"Expected logits that a softmax in float32 tells apart, got {lost} of {len(logits)} "
             "images for which another class is as probable. Do not scale the logits down."
         )
+    around_0 = _has_one_best(_naive_softmax(known - known.mean(1, keepdim=True)))
+    lost = int((best & around_0 & ~_has_one_best(_naive_softmax(known))).sum())
+    if lost > len(logits) * _TIED:
+        raise Contradicted(
+            f"Expected logits around 0, got {lost} of {len(logits)} images with logits so far from "
+            "it that exp in float32 is 0 or infinite. Do not add a number to all logits."
+        )
+
+
+def _naive_softmax(logits: Tensor) -> Tensor:
+    of_each = logits.float().exp()
+    return (of_each / of_each.sum(1, keepdim=True)).nan_to_num()
 
 
 def _has_one_best(values: Tensor) -> Tensor:

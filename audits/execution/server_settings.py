@@ -63,17 +63,19 @@ def settings(net: nn.Module, *, many: bool) -> Settings:
     if torch.backends.mkldnn.is_available():
         yield "without oneDNN", _without_onednn()
     yield "with tiny numbers flushed to 0", _set(torch.set_flush_denormal, True, False)
-    dtype = torch.get_default_dtype()
-    yield (
-        "with float64 as the default dtype",
-        _set(torch.set_default_dtype, torch.float64, dtype),
-    )
+    yield _default_dtype(torch.float64)
+
+
+def _default_dtype(dtype: torch.dtype) -> tuple[str, AbstractContextManager[None]]:
+    setting = _set(torch.set_default_dtype, dtype, torch.get_default_dtype())
+    return f"with {dtype} as the default dtype", setting
 
 
 def rough_settings(device: torch.device) -> Settings:
     """As `settings`, of those that compute in less than float32: a class may be another one."""
     for dtype in (torch.bfloat16, torch.float16):
         yield f"under autocast to {dtype}", torch.autocast(device.type, dtype)
+        yield _default_dtype(dtype)
     precision = torch.get_float32_matmul_precision()
     medium = _set(torch.set_float32_matmul_precision, "medium", precision)
     yield "with medium precision of matrices", medium

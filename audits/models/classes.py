@@ -11,7 +11,7 @@ import yaml
 from audits.data.imageset import MOST_CLASSES, ImageSet
 from audits.data.listing import SPLITS, split_advice
 from audits.errors import AuditError, ModelRefused, few, quoted, shortened
-from audits.models import imagenet
+from audits.models import carried_names, imagenet
 from audits.models.class_keys import BY_NAME, BY_WNID, Lookup, synonyms
 from audits.models.class_names import distinct
 from audits.models.files import ModelFiles
@@ -58,9 +58,14 @@ class Matched:
 
 
 def matched_classes(images: ImageSet, files: ModelFiles, preprocessing: Preprocessing) -> Matched:
-    """`matched` for a data set, a model's files and the config. Raises AuditError."""
+    """`matched` for a data set, a model's files and the config. Raises AuditError.
+
+    So it does if the model carries the same names in another order.
+    """
     chosen, logits = preprocessing.class_map, files.logits
-    return matched(images.classes, files.classes, chosen, logits=logits, origin=images.name)
+    found = matched(images.classes, files.classes, chosen, logits=logits, origin=images.name)
+    carried_names.expect_same_order(found.names, files.carried)
+    return found
 
 
 def matched(

@@ -12,7 +12,8 @@ from mlflow.models import Model
 
 from audits.data.fit import Fit
 from audits.errors import AuditError, ModelRefused, few
-from audits.models import served
+from audits.models import carried_names, served
+from audits.models.carried_names import Carried
 from audits.models.class_names import distinct, names_of_config
 from audits.models.contract import InputContract, Said, expect_agreement, merged
 from audits.models.flavours.base import Flavour, inside
@@ -51,6 +52,7 @@ class ModelFiles:
     sha256: Mapping[str, str] = field(default_factory=dict)  # of each file, by its relative path
     unserved: tuple[str, ...] = ()  # what the folder holds besides, by the config's leave
     warnings: tuple[str, ...] = ()  # sentences about class names that differ
+    carried: Carried = ()  # lists of texts, of which some may name the classes
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -120,6 +122,7 @@ def _inspect(
         trusted=bool(running or runs_code),
         contract=contract,
         warnings=warnings,
+        carried=(*carried_names.of_model(conf), *flavour.carried(folder, conf)),
         logits=logits_of(conf),
         named=trust.by_name,
         sha256=sha256,

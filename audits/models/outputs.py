@@ -141,6 +141,11 @@ def _rows(answers: Sequence[_Answer], container: str) -> tuple[Tensor, str]:
                 f"Expected logits of shape ({rows}, K), got {tuple(tensor.shape)}. Wrap the "
                 "network so that it returns one row of logits an image."
             )
+        if tensor.ndim > 2:  # the largest of the last dimension would always be class 0
+            raise ModelRefused(
+                f"Expected logits of shape ({rows}, K), got {tuple(tensor.shape)}: servers take "
+                "the class from the last dimension. Let the network end with flatten(1)."
+            )
     shapes = dict.fromkeys(_shape_told(tuple(t.shape), rows, columns) for rows, t in tensors)
     values = torch.cat([tensor.reshape(rows, -1) for rows, tensor in tensors])
     return values.long() if values.dtype == torch.bool else values, " or ".join(shapes)
@@ -151,9 +156,7 @@ def _shape_told(shape: tuple[int, ...], rows: int, columns: int) -> str:
         return "(N, K)"
     if shape == (rows,):
         return "(N,)"
-    if len(shape) < 2:
-        return "(K,)" if shape else "()"
-    return f"(N, K, {', '.join(map(str, shape[2:]))})"
+    return "(K,)" if shape else "()"
 
 
 def _open(values: Tensor, half: bool) -> bool:

@@ -16,11 +16,13 @@ from audits.models.flavours.base import Flavour
 from audits.models.folder import WRITTEN_BY_CLIENT
 
 _PYFUNC, _MLMODEL = "python_function", "MLmodel"
-# Keys of a flavour's entry under which MLflow's loaders look for files.
+# Keys of a flavour's entry under which MLflow's loaders look for files. Nobody but the owner's
+# server reads `extra_files`, which may hold the names of classes.
 _NAMING_KEYS = (
     *("data", "model_path", "model_data", "model_binary", "pickled_model", "model_code_path"),
-    *("code", "env", "artifacts", "python_model", "extra_files", "requirements_file"),
+    "code",
 )
+_NAMING_KEYS_OF_PYFUNC = ("artifacts", "python_model")
 # Keys of python_function's entry by which an answer is the flavour's own.
 _PYFUNC_KEYS = frozenset(
     {"loader_module", "python_version", "env", "data", "model_path", "code", "predict_fn"}
@@ -150,7 +152,8 @@ def _named(
         if name == flavour.name or _is_companion(name, entries, flavour, folder, data)
     ]
     example = getattr(conf, "saved_input_example_info", None)
-    naming = [entry[key] for entry in taken for key in _NAMING_KEYS if key in entry]
+    keys = (*_NAMING_KEYS, *(_NAMING_KEYS_OF_PYFUNC if flavour.name == _PYFUNC else ()))
+    naming = [entry[key] for entry in taken for key in keys if key in entry]
     texts = {text for value in [*naming, example] for text in _texts(value)}
     # The path of a model from code is absolute: MLflow looks for its last part in the folder.
     texts |= {

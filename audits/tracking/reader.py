@@ -35,7 +35,6 @@ from audits.tracking.tags import (
     DIGEST_TAG,
     HASH_TAG,
     INPUTS_TAG,
-    MODEL_TAG,
     OLD_TAG,
     RUN_TAG,
     VERDICT_TAG,
@@ -47,7 +46,6 @@ log = logging.getLogger(__name__)
 RUN_ID = re.compile("[0-9a-f]{32}")
 _CELLS = 50_000_000  # of predictions.parquet: figures of all images
 _LONGEST_REASON = 300
-_FEW = 10  # runs
 
 
 @dataclass(frozen=True)
@@ -170,53 +168,6 @@ def old_tag(tags: Mapping[str, str]) -> dict[str, str]:
     if not isinstance(value, dict) or not isinstance(value.get("verdict"), str):
         return {}
     return {name: text for name, text in value.items() if isinstance(text, str)}
-
-
-def find(experiment: str, **tags: str) -> PastAudit | None:
-    """The newest whole audit with these tags that can be verified, or None."""
-    client = mlflow.MlflowClient()
-    found = client.get_experiment_by_name(experiment)
-    if found is None:
-        return None
-    wanted = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
-    runs = client.search_runs(
-        [found.experiment_id],
-        " and ".join([*wanted, "attributes.status = 'FINISHED'"]),
-        order_by=["attributes.start_time DESC"],
-    )
-    for run in runs:
-        try:
-            audit = read(run)
-        except NotVerified as error:
-            log.warning("Run %s is not used: %s", run.info.run_id, error)
-            continue
-        if audit.whole:
-            return audit
-    return None
-
-
-def newer(audit: PastAudit) -> str | None:
-    """The id of the newest run of the same model in the same experiment, if that is another one.
-
-    Whoever can write a version's tags may put an older verdict back.
-    """
-    of_model = registry.matching(f"tags.`{MODEL_TAG}`", audit.content.model.uri)
-    search = mlflow.MlflowClient().search_runs
-    order = ["attributes.start_time DESC"]
-    for run in search([audit.experiment_id], of_model, max_results=_FEW, order_by=order):
-        if run.data.tags.get(MODEL_TAG) == audit.content.model.uri:
-            return None if run.info.run_id == audit.run_id else str(run.info.run_id)
-    return None
-
-
-def has_passed(model: Resolved, experiment_id: str) -> bool:
-    """Whether the tags of any run of the experiment say that an audit of the model has passed."""
-    of_model = registry.matching(f"tags.`{MODEL_TAG}`", model.uri)
-    passed = f"tags.`{VERDICT_TAG}` = 'passed'"
-    search = mlflow.MlflowClient().search_runs
-    runs = search([experiment_id], f"{of_model} and {passed}", max_results=_FEW)
-    # The filter may let runs of other models through.
-    return any(run.data.tags.get(MODEL_TAG) == model.uri for run in runs)
 
 
 def read(run: Run) -> PastAudit:

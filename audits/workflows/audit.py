@@ -17,7 +17,7 @@ from audits.execution.inputs import AuditInputs
 from audits.execution.worker import Worker
 from audits.models import registry
 from audits.models.snapshot import snapshot
-from audits.tracking import reader
+from audits.tracking import finder
 from audits.tracking.past_pictures import with_pictures
 from audits.tracking.payload import payload_of
 from audits.tracking.recorder import Recorder
@@ -158,7 +158,7 @@ def _evaluate_baseline(
     model = registry.resolve(own.model)
 
     def known(inputs: AuditInputs) -> list[Evidence] | None:
-        found = reader.find(own.experiment, **{INPUTS_TAG: inputs.digest})
+        found = finder.find(own.experiment, **{INPUTS_TAG: inputs.digest})
         if found is None or found.questions or found.doubts:
             return None  # they are asked anew
         return [without_drops(one) for one in with_pictures(found)]

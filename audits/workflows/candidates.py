@@ -20,7 +20,7 @@ from audits.models.mlmodel import described
 from audits.models.registry import Resolved
 from audits.models.status import left_alone
 from audits.models.trust import trust_in
-from audits.tracking import reader
+from audits.tracking import finder, reader
 from audits.tracking.tags import VERDICT_TAG
 
 _AT_ONCE = 8  # questions to MLflow
@@ -111,4 +111,4 @@ def _relied_on(model: Resolved, tags: Mapping[str, str], experiment_id: str | No
     """
     if tags.get(VERDICT_TAG) == "passed":
         return True
-    return experiment_id is not None and reader.has_passed(model, experiment_id)
+    return experiment_id is not None and finder.has_passed(model, experiment_id)

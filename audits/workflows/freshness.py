@@ -16,7 +16,7 @@ from audits.models import registry
 from audits.models.folder import changed, sha256_by_path
 from audits.models.registry import Resolved
 from audits.models.snapshot import snapshot
-from audits.tracking import reader
+from audits.tracking import finder, reader
 from audits.tracking.reader import PastAudit
 from audits.tracking.refused import RunMemory
 from audits.verdict.decide import Verdict, decide
@@ -63,7 +63,7 @@ class Lookout:
         found = reader.standing_by_tags(model, tags, self._experiment_id)
         if found is None:
             return Due(None, "there is no complete audit that can be verified")
-        if run_id := reader.newer(found):
+        if run_id := finder.newer(found):
             return Due(None, f"its tags name run {found.run_id}, but run {run_id} is newer")
         config = self._like(found)
         if config is None:

@@ -62,11 +62,6 @@ class Sigmoids(Around):
         return self.net(x).sigmoid()
 
 
-class Unflattened(Around):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)[:, :, None, None]
-
-
 class Squeezed(Around):
     """Takes away the first dimension of a single image too."""
 

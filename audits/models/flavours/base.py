@@ -8,6 +8,7 @@ from mlflow.models import Model
 from torch import nn
 
 from audits.errors import ModelRefused, quoted
+from audits.models.carried_names import Carried
 from audits.models.contract import Said
 
 
@@ -62,6 +63,10 @@ class Flavour(ABC):
     def said(self, folder: Path, conf: Model) -> Said:
         """The fields of the input contract that the format's own files name."""
         return Said(f"the {self.name} files", {})
+
+    def carried(self, folder: Path, conf: Model) -> Carried:
+        """Lists of texts in the format's own files, which may name the classes for a server."""
+        return ()
 
     @abstractmethod
     def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:

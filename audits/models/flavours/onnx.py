@@ -9,7 +9,8 @@ from typing import ClassVar
 from mlflow.models import Model
 from torch import nn
 
-from audits.errors import AuditError, ModelRefused, few
+from audits.errors import AuditError, ModelRefused, few, quoted
+from audits.models.carried_names import Carried, lists_in
 from audits.models.contract import Said
 from audits.models.flavours.base import Flavour, at_top, expect_file
 from audits.models.flavours.onnx_effects import expect_steady
@@ -79,6 +80,15 @@ class Onnx(Flavour):
             if labels and serves_labels(model):
                 _expect_own_labels(labels, conf)
         return Said(said.by, {**said.values, "classes": labels})
+
+    def carried(self, folder: Path, conf: Model) -> Carried:
+        data = self.data(folder, conf)
+        with refusing_nonsense(data):
+            model = model_of(data)
+            told = [*model.metadata_props, *getattr(model.graph, "metadata_props", ())]
+            where = [f"the ONNX graph's property {quoted(one.key)}" for one in told]
+            found = [lists_in(one.value, w) for one, w in zip(told, where, strict=True)]
+            return tuple(one for lists in found for one in lists)
 
     def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:
         package()

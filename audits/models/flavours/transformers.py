@@ -15,6 +15,7 @@ from mlflow.models import Model
 from torch import nn
 
 from audits.errors import AuditError, ModelRefused, few, quoted
+from audits.models.carried_names import Carried, lists_in
 from audits.models.contract import Said, is_whole, merged
 from audits.models.flavours.base import Flavour, at_top
 from audits.models.flavours.processor_tried import expect_as_read
@@ -98,6 +99,10 @@ class Transformers(Flavour):
         if is_whole(size := config.get("image_size")):
             said |= {"height": size, "width": size}
         return Said("transformers' config.json", said)
+
+    def carried(self, folder: Path, conf: Model) -> Carried:
+        config = json_in(self.data(folder, conf) / "config.json")
+        return tuple(lists_in(config, "config.json"))
 
     def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:
         config = json_in(data / "config.json")

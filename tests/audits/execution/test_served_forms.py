@@ -444,6 +444,18 @@ def test_logits_that_a_softmax_cannot_tell_apart_are_found(images):
         net.head.bias *= 1e-9
     with pytest.raises(Contradicted, match="a softmax in float32 tells apart, got 16 of 16"):
         expect_same_answers(Classifier(net), images, only_classes=False)
+    for scale, offset in ((1e9, 0), (1e4, 0), (1, 300), (1, -300)):  # of logits of about 1
+        with torch.no_grad():
+            net.head.weight *= scale
+            net.head.bias *= scale
+            net.head.bias += offset
+        lies = pytest.raises(Contradicted, match="around 0, got 16 of 16")
+        with lies if offset else nullcontext():
+            expect_same_answers(Classifier(net), images, only_classes=False)
+        with torch.no_grad():
+            net.head.bias -= offset
+            net.head.weight /= 1e4 if scale == 1e4 else 1
+            net.head.bias /= 1e4 if scale == 1e4 else 1
     with torch.no_grad():  # no class is lost that there is not
         net.head.weight *= 0
         net.head.bias *= 0
@@ -459,8 +471,8 @@ def _flushed(_):
     return bool((torch.tensor([1e-40]) * 1.0 == 0).all())
 
 
-def _default(_):
-    return torch.full((1,), 0.1).dtype == torch.float64
+def _default(dtype):
+    return lambda _: torch.full((1,), 0.1).dtype == dtype
 
 
 @pytest.mark.parametrize(
@@ -468,7 +480,9 @@ def _default(_):
     [
         (_under_autocast, r"under autocast to torch\.bfloat16"),
         (_flushed, "with tiny numbers flushed to 0"),
-        (_default, "with float64 as the default dtype"),
+        (_default(torch.float64), r"with torch\.float64 as the default dtype"),
+        (_default(torch.float16), r"with torch\.float16 as the default dtype"),
+        (_default(torch.bfloat16), r"with torch\.bfloat16 as the default dtype"),
         (lambda x: bool((x * 1e3 - (x * 1e3).round()).abs().max() < 0.01), "rounded to 3 digits"),
         (lambda x: bool((x * 1e5 - (x * 1e5).round()).abs().max() < 0.1), "rounded to . digits"),
     ],

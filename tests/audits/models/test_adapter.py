@@ -59,7 +59,6 @@ FORMS = {
     "one tensor of a dict": (nets.OneTensorDict, 4),
     "softmax": (nets.Softmax, 4),
     "log_softmax": (nets.LogSoftmax, 4),
-    "unflattened": (nets.Unflattened, 4),
     "squeezed": (nets.Squeezed, 4),
     "one at a time": (nets.OneAtATime, 4),
     "four at a time": (nets.FourAtATime, 4),

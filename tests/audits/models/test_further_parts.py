@@ -27,7 +27,9 @@ class Output:
         {"logits": LOGITS, "scores": LOGITS.half(), "Labels": torch.tensor([[0], [1]])},
         {"logits": LOGITS, "aux_logits": OTHER, "hidden": torch.rand(2, 5), "count": 3},
         {"logits": LOGITS, "labels": torch.zeros(7, dtype=torch.long)},  # of other rows
-        (LOGITS, torch.tensor([0, 1]), OTHER),
+        (LOGITS, torch.tensor([0, 1]), torch.rand(2, 5), torch.rand(2)),
+        {"logits": LOGITS, "hidden_states": (OTHER, OTHER), "mask": torch.ones(2, 2).long()},
+        {"logits": LOGITS, "top": torch.tensor([[0, 1], [2, 0]]), "surely": torch.ones(2, 1)},
         Output(LOGITS, LOGITS.softmax(1)),
     ],
 )
@@ -43,6 +45,14 @@ def test_parts_with_the_same_classes_are_taken(output):
         ({"logits": LOGITS, "Class": torch.tensor([[0], [9]])}, "Class"),
         ((LOGITS, torch.tensor([2, 2])), r"\[1\]"),
         (Output(LOGITS, OTHER), "probabilities"),
+        ((LOGITS, OTHER.softmax(1)), r"\[1\]"),
+        ({"logits": LOGITS, "pred": torch.tensor([1, 1])}, "pred"),
+        ({"logits": LOGITS, "argmax": torch.tensor([2.0, 2.0])}, "argmax"),
+        ({"logits": LOGITS, "one_hot": torch.eye(3)[[1, 0]].bool()}, "one_hot"),
+        ({"logits": LOGITS, "indices": torch.tensor([[1, 0], [0, 1]])}, "indices"),
+        ({"logits": LOGITS, "out": {"label": torch.tensor([[1], [1]])}}, r"out\.label"),
+        ({"logits": LOGITS, "out": [{"p": OTHER}]}, r"out\[0\]\.p"),
+        ({"logits": LOGITS, "map": OTHER.reshape(2, 3, 1, 1)}, "map"),
     ],
 )
 def test_a_part_with_another_class_is_refused(output, name):

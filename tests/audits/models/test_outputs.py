@@ -40,7 +40,6 @@ def exported(net, rows=2):
         (nets.OneTensorDict, Form("['scores']")),
         (nets.Softmax, Form(scale="probabilities")),
         (nets.LogSoftmax, Form(scale="log-probabilities")),
-        (nets.Unflattened, Form(shape="(N, K, 1, 1)")),
     ],
 )
 def test_the_form_is_recognised(kind, form, wrap, inputs):
@@ -169,6 +168,7 @@ class _Returns(nn.Module):
     [
         (lambda x: "3", "or as the first of a tuple, got str"),
         (lambda x: {"a": x, "b": x}, "got dict"),
+        (lambda x: x.flatten(1)[:, :3, None, None], r"\(1, 3, 1, 1\): servers take the class from"),
         (lambda x: (), "got tuple"),
         (lambda x: x, r"Expected logits of shape \(1, K\), got \(1, 1, 8, 8\)"),
         (lambda x: x.flatten(1).sum(0), r"Expected logits of shape \(\d, K\), got \(64,\)"),

@@ -69,7 +69,6 @@ def _sklearn(folder, **arguments):
 
 
 def _pyfunc(folder, **arguments):
-    arguments.pop("extra_files", None)  # artifacts, in this flavour
     table = folder.parent / "table.json"
     table.write_text("{}")
     mlflow.pyfunc.save_model(
@@ -83,7 +82,6 @@ def _pyfunc(folder, **arguments):
 
 
 def _pyfunc_of_code(folder, **arguments):
-    arguments.pop("extra_files", None)
     code = folder.parent / "own_model.py"
     code.write_text(
         "import mlflow\n\n"
@@ -103,11 +101,10 @@ def _pyfunc_of_code(folder, **arguments):
 
 @pytest.mark.parametrize("save", [_pt2, _pickled, _onnx, _sklearn, _pyfunc, _pyfunc_of_code])
 def test_a_model_as_mlflow_saves_it_has_nothing_besides(save, tmp_path):
-    code, note = tmp_path / "helpful.py", tmp_path / "note.json"
+    code = tmp_path / "helpful.py"
     code.write_text("WORD = 'help'\n")
-    note.write_text("{}")
     folder = tmp_path / "model"
-    save(folder, code_paths=[str(code)], extra_files=[str(note)])
+    save(folder, code_paths=[str(code)])
     assert (folder / "code" / "helpful.py").is_file()
     for name in ("uv.lock", "environment_variables.txt", "README.md"):
         (folder / name).write_text("as MLflow writes it")
@@ -179,6 +176,15 @@ def test_another_way_to_load_the_model_is_named_and_refused(change, named, folde
     files = inspect(folder, PLAIN, served_as=("pytorch",))
     assert (files.flavour, Path(files.data).name) == ("pytorch", "data")
     assert any(word in "; ".join(files.unserved) for word in ("flavour", "file"))
+
+
+@pytest.mark.parametrize("key", ["extra_files", "env", "artifacts", "requirements_file"])
+def test_a_file_for_the_owners_server_is_told(key, folder):
+    shutil.rmtree(folder / "other")
+    (folder / "labels.json").write_text('["b", "a"]')
+    _edit(folder, _entry("pytorch", **{key: {"path": "labels.json"}}))
+    with pytest.raises(ModelRefused, match=r"file that no flavour names \(labels\.json\)"):
+        inspect(folder, PLAIN)
 
 
 def test_another_mlmodel_is_another_way_though_a_flavour_names_its_folder(folder):

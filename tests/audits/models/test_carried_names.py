@@ -1,0 +1,111 @@
+"""Class names at any place of a model stand in the order of its logits."""
+
+import json
+
+import mlflow
+import numpy as np
+import onnx
+import pytest
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema
+from mlflow.types.schema import TensorSpec
+from torch import nn
+
+from audits.data.sources import Digits, load
+from audits.errors import ModelRefused
+from audits.models.carried_names import expect_same_order, lists_in
+from audits.models.classes import matched_classes
+from audits.models.files import inspect
+from audits.models.preprocessing import Preprocessing
+
+NAMES = ("cat", "dog", "sea lion")
+OTHER = ["dog", "sea lion", "cat"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"labels": OTHER},
+        {"anything": {"deeper": [{"names": tuple(OTHER)}]}},
+        {"id2label": dict(enumerate(OTHER))},
+        {"order": {"cat": 2, "dog": 0, "Sea-Lion": 1}},
+        {"categories": [{"id": i, "name": name} for i, name in enumerate(OTHER)]},
+        {"labels": json.dumps(OTHER)},
+        {"labels": str({0: "dog", 1: "sea lion", 2: "cat"})},
+        {"labels": "dog, sea lion, cat"},
+        {"labels": "dog\nsea lion\ncat\n"},
+        {"labels": ["dog", "lion", "cat"]},
+    ],
+)
+def test_classes_in_another_order_are_refused_at_any_place(value):
+    with pytest.raises(ModelRefused, match=r"Expected the classes in one order, .* than in m"):
+        expect_same_order(NAMES, tuple(lists_in(value, "m")))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"labels": list(NAMES), "id2label": dict(enumerate(NAMES)), "text": "cat,dog,Sea-Lion"},
+        {"tags": ["vision", "dogs", "prod"]},
+        {"monitored": ["dog", "cat"]},  # some of the classes
+        {"superclass": ["pet", "pet", "animal"]},
+        {"numbers": [3, 1, 2], "shape": [1, 28, 28], "text": "dogs bark, cats don't, and lions"},
+        {"broken": "[1, 2", "none": None, "deep": "[" * 1000},
+    ],
+)
+def test_other_lists_are_left_alone(value):
+    expect_same_order(NAMES, tuple(lists_in(value, "m")))
+
+
+TURNED = [str((i + 1) % 10) for i in range(10)]
+
+
+def _signature(outputs):
+    inputs = Schema([TensorSpec(np.dtype("float32"), (-1, 1, 8, 8))])
+    return ModelSignature(inputs=inputs, outputs=outputs)
+
+
+def _net():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+
+def _expect_refusal(folder, place):
+    files = inspect(folder, Preprocessing(mean=0.0, std=1.0))
+    with pytest.raises(ModelRefused, match=f"Expected the classes in one order.*{place}"):
+        matched_classes(load(Digits()), files, Preprocessing(mean=0.0, std=1.0))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_names_in_metadata_and_in_the_signature_are_compared(named, tmp_path):
+    pt2 = {"serialization_format": "pt2", "pip_requirements": ["torch"]}
+    example = np.zeros((2, 1, 8, 8), dtype="float32")
+    given = {"classes": [str(i) for i in range(10)]} if named else {}
+    metadata = {**given, "for_people": {"labels": TURNED}}
+    folder = tmp_path / "metadata"
+    mlflow.pytorch.save_model(_net(), folder, metadata=metadata, input_example=example, **pt2)
+    _expect_refusal(folder, "the model's metadata, for_people, labels")
+    folder = tmp_path / "signature"
+    signature = _signature(Schema([ColSpec("float", name) for name in TURNED]))
+    mlflow.pytorch.save_model(
+        _net(), folder, metadata=given, signature=signature, input_example=example, **pt2
+    )
+    _expect_refusal(folder, "the signature's outputs")
+
+
+def test_names_in_the_properties_of_an_onnx_graph_are_compared(tmp_path):
+    value = onnx.helper.make_tensor_value_info
+    weights = onnx.helper.make_tensor("w", onnx.TensorProto.FLOAT, [64, 10], [0.0] * 640)
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Flatten", ["x"], ["rows"]),
+            onnx.helper.make_node("MatMul", ["rows", "w"], ["y"]),
+        ],
+        "digits",
+        [value("x", onnx.TensorProto.FLOAT, ["n", 1, 8, 8])],
+        [value("y", onnx.TensorProto.FLOAT, ["n", 10])],
+        [weights],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    onnx.helper.set_model_props(model, {"labels": ",".join(TURNED)})
+    mlflow.onnx.save_model(model, tmp_path / "m", pip_requirements=["onnx"])
+    _expect_refusal(tmp_path / "m", "the ONNX graph's property 'labels'")
