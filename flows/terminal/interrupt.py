@@ -63,7 +63,8 @@ def leave() -> NoReturn:
     ERR.write(f"{_told()}\n")
     for child in _children():
         if child != watcher_pid():  # the watcher ends whatever is left
-            os.kill(child, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(child, signal.SIGTERM)
     with suppress(OSError):
         OUT.flush()
     ERR.flush()
@@ -82,5 +83,8 @@ def _told() -> str:
 
 
 def _children() -> list[int]:
-    threads = Path("/proc/self/task").iterdir()
-    return [int(pid) for t in threads for pid in (t / "children").read_text().split()]
+    found: list[int] = []
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # the thread has ended meanwhile
+            found += map(int, (thread / "children").read_text().split())
+    return found

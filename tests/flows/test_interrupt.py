@@ -102,6 +102,25 @@ def test_semaphores_are_given_back_without_a_word():
     assert not Path("/dev/shm/sem." + done.stdout.strip().removeprefix("/")).exists()
 
 
+def test_threads_and_processes_that_end_meanwhile_are_no_error():
+    code = (
+        "import subprocess, sys, threading\n"
+        "from flows.terminal import interrupt\n"
+        "def start():\n"
+        "    while True:\n"
+        "        threading.Thread(target=lambda: None).start()\n"
+        "ended = subprocess.Popen([sys.executable, '-c', ''])\n"
+        "ended.wait()\n"
+        "threading.Thread(target=start, daemon=True).start()\n"
+        "for _ in range(500):\n"
+        "    found = interrupt._children()\n"
+        "interrupt._children = lambda: [*found, ended.pid]\n"
+        "interrupt.leave()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
+
+
 def test_ctrl_c_while_libraries_load_ends_it_at_once(tmp_path):
     # Like an extension that swallows the exception: the import goes on without it.
     (tmp_path / "pydantic.py").write_text(
