@@ -21,14 +21,19 @@ Carried = tuple[tuple[str, tuple[str, ...]], ...]
 
 _LONGEST = 1_000_000  # characters of a text that holds a list
 _SEPARATORS = ("\n", ",", ";", "|")
+_READ = ("classes", "preprocessing", "pretrained_cfg")  # keys of the metadata
 _KNOWN = 1 / 2  # the share of a list's texts that are classes, so that it names the classes
 
 
 def of_model(conf: Model) -> Carried:
-    """All lists of texts in the metadata, and the names of the signature's outputs."""
+    """All lists of texts in the metadata, and the names of the signature's outputs.
+
+    Keys that the contract is read from are left out: the config may override these.
+    """
     outputs = conf.signature.outputs if conf.signature else None
     columns = outputs.input_names() if outputs is not None and outputs.has_input_names() else []
-    found = list(lists_in(conf.metadata or {}, "the model's metadata"))
+    rest = {key: v for key, v in (conf.metadata or {}).items() if key not in _READ}
+    found = list(lists_in(rest, "the model's metadata"))
     if len(columns) > 1:
         found.append(("the signature's outputs", tuple(map(str, columns))))
     return tuple(found)

@@ -57,7 +57,8 @@ def test_other_lists_are_left_alone(value):
     expect_same_order(NAMES, tuple(lists_in(value, "m")))
 
 
-TURNED = [str((i + 1) % 10) for i in range(10)]
+DIGITS = [str(i) for i in range(10)]
+TURNED = DIGITS[1:] + DIGITS[:1]
 
 
 def _signature(outputs):
@@ -79,7 +80,7 @@ def _expect_refusal(folder, place):
 def test_names_in_metadata_and_in_the_signature_are_compared(named, tmp_path):
     pt2 = {"serialization_format": "pt2", "pip_requirements": ["torch"]}
     example = np.zeros((2, 1, 8, 8), dtype="float32")
-    given = {"classes": [str(i) for i in range(10)]} if named else {}
+    given = {"classes": DIGITS} if named else {}
     metadata = {**given, "for_people": {"labels": TURNED}}
     folder = tmp_path / "metadata"
     mlflow.pytorch.save_model(_net(), folder, metadata=metadata, input_example=example, **pt2)
@@ -109,3 +110,18 @@ def test_names_in_the_properties_of_an_onnx_graph_are_compared(tmp_path):
     onnx.helper.set_model_props(model, {"labels": ",".join(TURNED)})
     mlflow.onnx.save_model(model, tmp_path / "m", pip_requirements=["onnx"])
     _expect_refusal(tmp_path / "m", "the ONNX graph's property 'labels'")
+
+
+def test_a_config_may_override_the_classes_of_the_metadata(tmp_path):
+    example = np.zeros((2, 1, 8, 8), dtype="float32")
+    mlflow.pytorch.save_model(
+        _net(),
+        tmp_path / "m",
+        metadata={"classes": TURNED},
+        input_example=example,
+        serialization_format="pt2",
+        pip_requirements=["torch"],
+    )
+    config = Preprocessing(mean=0.0, std=1.0, classes=tuple(DIGITS))
+    found = matched_classes(load(Digits()), inspect(tmp_path / "m", config), config)
+    assert found.names == tuple(DIGITS)
