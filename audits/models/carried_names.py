@@ -11,7 +11,7 @@ from typing import Any
 
 from mlflow.models import Model
 
-from audits.models.class_keys import loose
+from audits.models.class_keys import loose, synonyms
 from audits.models.class_names import names_in
 from audits.models.contract import Said
 from audits.models.own_names import expect_own_order
@@ -22,6 +22,7 @@ Carried = tuple[tuple[str, tuple[str, ...]], ...]
 _LONGEST = 1_000_000  # characters of a text that holds a list
 _SEPARATORS = ("\n", ",", ";", "|")
 _READ = ("classes", "preprocessing", "pretrained_cfg")  # keys of the metadata
+_LEAST = 2  # texts of a list that are classes
 _KNOWN = 1 / 2  # the share of a list's texts that are classes, so that it names the classes
 
 
@@ -42,14 +43,17 @@ def of_model(conf: Model) -> Carried:
 def expect_same_order(names: Sequence[str], carried: Carried) -> None:
     """Raises ModelRefused if a list has a class at another place than `names`, those of the logits.
 
-    A list is of the classes if it is as long and half of it are classes.
+    A list is of the classes if it has as many texts, none of them twice, and at least two, and half
+    of them, are classes. The numbers from 0 in their order are indices and no names.
     """
-    known = set(map(_key, names))
+    known = {key for name in names for key in _keys(name)}
     said = [
         Said(where, {"classes": texts})
         for where, texts in carried
-        if len(texts) == len(names)
-        and sum(_key(text) in known for text in texts) >= len(names) * _KNOWN
+        if len(texts) == len(names) == len(set(texts))
+        and not all(text.strip().isdigit() and int(text) == i for i, text in enumerate(texts))
+        and sum(not known.isdisjoint(_keys(text)) for text in texts)
+        >= max(_LEAST, len(names) * _KNOWN)
     ]
     expect_own_order([Said("the logits", {"classes": tuple(names)})], said)
 
@@ -69,7 +73,7 @@ def lists_in(value: Any, where: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from lists_in(inner, f"{where}, {key}")
-    elif isinstance(value, list | tuple) and texts is None:
+    elif isinstance(value, list | tuple):
         for inner in value:
             yield from lists_in(inner, where)
 
@@ -120,5 +124,5 @@ def _parsed(text: str) -> Iterator[Any]:
             return
 
 
-def _key(name: str) -> str:
-    return loose(name) or name.strip()
+def _keys(name: str) -> set[str]:
+    return {loose(name) or name.strip(), *synonyms(name)}

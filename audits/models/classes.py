@@ -60,7 +60,7 @@ class Matched:
 def matched_classes(images: ImageSet, files: ModelFiles, preprocessing: Preprocessing) -> Matched:
     """`matched` for a data set, a model's files and the config. Raises AuditError.
 
-    So it does if the model carries the same names in another order.
+    Raises ModelRefused too, if the model carries the same names in another order.
     """
     chosen, logits = preprocessing.class_map, files.logits
     found = matched(images.classes, files.classes, chosen, logits=logits, origin=images.name)

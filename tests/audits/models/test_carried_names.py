@@ -57,6 +57,26 @@ def test_other_lists_are_left_alone(value):
     expect_same_order(NAMES, tuple(lists_in(value, "m")))
 
 
+@pytest.mark.parametrize(
+    ("names", "value"),
+    [
+        (("normal", "pneumonia"), {"tags": ["pneumonia", "x-ray"]}),
+        (("normal", "pneumonia"), "pneumonia, seen in X-rays of the chest"),
+        (("0", "1"), {"padding": "1,1"}),
+        (("0", "1", "10", "2"), {"columns": ["0", "1", "2", "3"]}),
+        (NAMES, {"most_confused_with": {0: "dog", 1: "cat", 2: "dog"}}),
+    ],
+)
+def test_lists_that_are_not_of_the_classes_are_left_alone(names, value):
+    expect_same_order(names, tuple(lists_in(value, "m")))
+
+
+def test_synonyms_are_names():
+    names = ("tench, Tinca tinca", "goldfish, Carassius auratus", "great white shark")
+    with pytest.raises(ModelRefused, match="in one order"):
+        expect_same_order(names, (("m", ("goldfish", "great white shark", "tench")),))
+
+
 DIGITS = [str(i) for i in range(10)]
 TURNED = DIGITS[1:] + DIGITS[:1]
 

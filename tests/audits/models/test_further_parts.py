@@ -1,5 +1,6 @@
 """Parts of an output that name a class name the class of the audited part."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import pytest
@@ -30,6 +31,9 @@ class Output:
         (LOGITS, torch.tensor([0, 1]), torch.rand(2, 5), torch.rand(2)),
         {"logits": LOGITS, "hidden_states": (OTHER, OTHER), "mask": torch.ones(2, 2).long()},
         {"logits": LOGITS, "top": torch.tensor([[0, 1], [2, 0]]), "surely": torch.ones(2, 1)},
+        {"logits": LOGITS, "order": torch.tensor([[0, 1, 2], [1, 2, 0]])},
+        {"logits": LOGITS, "cls_logits": OTHER, "distillation_logits": OTHER},
+        {"logits": LOGITS, "scores": torch.tensor([[3.0, 3.0, 1.0], [0.0, 2.0, 1.0]])},  # equal
         Output(LOGITS, LOGITS.softmax(1)),
     ],
 )
@@ -52,12 +56,18 @@ def test_parts_with_the_same_classes_are_taken(output):
         ({"logits": LOGITS, "indices": torch.tensor([[1, 0], [0, 1]])}, "indices"),
         ({"logits": LOGITS, "out": {"label": torch.tensor([[1], [1]])}}, r"out\.label"),
         ({"logits": LOGITS, "out": [{"p": OTHER}]}, r"out\[0\]\.p"),
+        ({"logits": LOGITS, "order": torch.tensor([[1, 0, 2], [1, 2, 0]])}, "order"),
         ({"logits": LOGITS, "map": OTHER.reshape(2, 3, 1, 1)}, "map"),
     ],
 )
 def test_a_part_with_another_class_is_refused(output, name):
     with pytest.raises(ValueError, match=f"same class from all parts .* '{name}'"):
         expect_same_classes(output, LOGITS)
+
+
+def test_an_image_without_an_answer_has_no_class():
+    broken = torch.cat([LOGITS, torch.full((1, 3), torch.nan)])
+    expect_same_classes({"logits": broken, "scores": broken.softmax(1)}, broken)
 
 
 def test_an_adapted_network_is_looked_at_in_each_pass():
@@ -70,3 +80,26 @@ def test_an_adapted_network_is_looked_at_in_each_pass():
     net(torch.rand(2, 1, 2, 2))
     with pytest.raises(ValueError, match="same class from all parts"):
         net(torch.rand(3, 1, 2, 2))
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("lies", [False, True])
+@pytest.mark.parametrize("columns", ["one logit", "one probability"])
+def test_parts_beside_one_number_for_two_classes_are_compared(columns, lies, flat):
+    class Binary(torch.nn.Module):
+        def forward(self, images):
+            number = images.flatten(1)[:, :1]
+            label = (number > (0.5 if columns == "one probability" else 0))[:, 0] ^ lies
+            return {"logits": number[:, 0] if flat else number, "label": label.long()}
+
+    form = Form(
+        container="['logits']",
+        columns=columns,
+        scale="probabilities" if columns == "one probability" else "logits",
+        shape="(N,)" if flat else "(N, K)",
+    )
+    net = AdaptedNet(Binary(), Adaptation(outputs=form), 2)
+    images = torch.tensor([0.9, 0.2, 0.7, 0.1]).reshape(4, 1, 1, 1)
+    images = images if columns == "one probability" else images - 0.5
+    with pytest.raises(ValueError, match="same class") if lies else nullcontext():
+        assert net(images).argmax(1).tolist() == [1, 0, 1, 0]
