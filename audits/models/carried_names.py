@@ -11,10 +11,9 @@ from typing import Any
 
 from mlflow.models import Model
 
-from audits.models.class_keys import loose, synonyms
 from audits.models.class_names import names_in
 from audits.models.contract import Said
-from audits.models.own_names import expect_own_order
+from audits.models.own_names import expect_own_order, keys
 
 Carried = tuple[tuple[str, tuple[str, ...]], ...]
 """Places in words, each with a list of texts."""
@@ -46,13 +45,13 @@ def expect_same_order(names: Sequence[str], carried: Carried) -> None:
     A list is of the classes if it has as many texts, none of them twice, and at least two, and half
     of them, are classes. The numbers from 0 in their order are indices and no names.
     """
-    known = {key for name in names for key in _keys(name)}
+    known = {key for name in names for key in keys(name)}
     said = [
         Said(where, {"classes": texts})
         for where, texts in carried
         if len(texts) == len(names) == len(set(texts))
         and not all(text.strip().isdigit() and int(text) == i for i, text in enumerate(texts))
-        and sum(not known.isdisjoint(_keys(text)) for text in texts)
+        and sum(not known.isdisjoint(keys(text)) for text in texts)
         >= max(_LEAST, len(names) * _KNOWN)
     ]
     expect_own_order([Said("the logits", {"classes": tuple(names)})], said)
@@ -122,7 +121,3 @@ def _parsed(text: str) -> Iterator[Any]:
         if len(parts) > 1:
             yield [part for part in parts if part]
             return
-
-
-def _keys(name: str) -> set[str]:
-    return {loose(name) or name.strip(), *synonyms(name)}

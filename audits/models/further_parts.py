@@ -22,7 +22,7 @@ _LEAST_NUMBER = 2  # a float that is a class and surely no probability
 def expect_same_classes(output: Any, audited: Tensor) -> None:
     """Raises ValueError if a part of `output` names other classes than `audited`, (N, K).
 
-    Looked at are all tensors of an output at any depth, whatever their name, but `aux_logits`,
+    Looked at are all tensors of an output to eight levels, whatever their name, but `aux_logits`,
     `hidden_states` and their like: a number for each class, a class number of each image, and the
     first of several whole numbers, as of top 5. Of equal numbers each may be the class.
     """

@@ -144,7 +144,8 @@ def _rows(answers: Sequence[_Answer], container: str) -> tuple[Tensor, str]:
         if tensor.ndim > 2:  # the largest of the last dimension would always be class 0
             raise ModelRefused(
                 f"Expected logits of shape ({rows}, K), got {tuple(tensor.shape)}: servers take "
-                "the class from the last dimension. Let the network end with flatten(1)."
+                "the class from the last dimension. Let the network end with flatten(1), an ONNX "
+                "graph with a node Flatten."
             )
     shapes = dict.fromkeys(_shape_told(tuple(t.shape), rows, columns) for rows, t in tensors)
     values = torch.cat([tensor.reshape(rows, -1) for rows, tensor in tensors])

@@ -61,9 +61,9 @@ def _moved(names: Sequence[str], others: Sequence[str]) -> int | None:
 
     Of several synonyms the first counts, which people are shown.
     """
-    known = {key for name in names for key in (_key(name), *synonyms(name))}
+    known = {key for name in names for key in keys(name)}
     for i, other in enumerate(others):
-        here = {_key(names[i]), *synonyms(names[i])} if i < len(names) else set()
+        here = keys(names[i]) if i < len(names) else set()
         first = _key(other.partition(",")[0])
         if any(key in known and key not in here for key in (_key(other), first)):
             return i
@@ -72,6 +72,11 @@ def _moved(names: Sequence[str], others: Sequence[str]) -> int | None:
 
 def _told(names: Sequence[str], others: Sequence[str], place: int) -> str:
     return f"{_at(others, place)} and not {_at(names, place)} at index {place}"
+
+
+def keys(name: str) -> set[str]:
+    """By what a name is known: itself, without its spelling, and its synonyms."""
+    return {_key(name), *synonyms(name)}
 
 
 def _key(name: str) -> str:

@@ -33,6 +33,7 @@ from audits.models.metadata import said_by_metadata
 from audits.models.signature import said_by_tensor
 
 _DTYPES = {1: "float32", 2: "uint8", 10: "float16", 11: "float64"}  # by ONNX's numbers
+_LONGEST_TOLD = 1_000_000  # characters of all properties, each of which is parsed
 
 
 class Onnx(Flavour):
@@ -86,6 +87,11 @@ class Onnx(Flavour):
         with refusing_nonsense(data):
             model = model_of(data)
             told = [*model.metadata_props, *getattr(model.graph, "metadata_props", ())]
+            if (size := sum(len(one.value) for one in told)) > _LONGEST_TOLD:
+                raise ModelRefused(
+                    f"Expected properties of at most {_LONGEST_TOLD:,} characters in the ONNX "
+                    f"graph, got {size:,}. Leave out what no server reads."
+                )
             where = [f"the ONNX graph's property {quoted(one.key)}" for one in told]
             found = [lists_in(one.value, w) for one, w in zip(told, where, strict=True)]
             return tuple(one for lists in found for one in lists)

@@ -12,6 +12,7 @@ from audits.tracking.tags import MODEL_TAG, VERDICT_TAG
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
+    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setattr(finder, "_PAGE", 2)
     experiment = mlflow.create_experiment("audits", artifact_location=str(tmp_path))
@@ -21,7 +22,8 @@ def runs(tmp_path, monkeypatch):
         made = client.create_run(experiment, start_time=start, tags={MODEL_TAG: uri, **tags})
         return made.info.run_id
 
-    return experiment, run
+    yield experiment, run
+    mlflow.set_tracking_uri(before)
 
 
 def test_newer_runs_of_other_models_hide_none_of_the_model(runs):
