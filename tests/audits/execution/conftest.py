@@ -54,3 +54,9 @@ def in_path(engine, monkeypatch, tmp_path):
     docker.expect_available.cache_clear()
     yield engine
     assert containers(engine) == [], "containers are left behind"
+
+
+@pytest.fixture
+def images():
+    """Twenty small images of 8 bits, (N, 3, 8, 8)."""
+    return torch.randint(0, 256, (20, 3, 8, 8)) / 255

@@ -1,0 +1,135 @@
+"""A network that looks at its batch, or at the settings of its server, is refused."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+from lying_nets import MEAN, STD, Lying, expect_refusal
+from torch import nn
+
+from audits.errors import Contradicted
+from audits.execution.served_forms import expect_same_answers
+from fillblanks import Classifier
+
+
+class Picky(nn.Module):
+    """Takes batches of more than one image alone."""
+
+    def forward(self, x):
+        if len(x) == 1:
+            raise RuntimeError("one image is too few")
+        return x.flatten(1)[:, :4]
+
+
+@pytest.mark.parametrize("rows", [1000, 4096])
+def test_a_lie_to_large_batches_is_found(rows, images):
+    told = expect_refusal(lambda x: len(x) >= rows, images)
+    assert f"in a batch of {1024 if rows == 1000 else 4096:,}" in told
+
+
+def test_a_lie_to_other_threads_is_found(images):
+    now = torch.get_num_threads()
+    told = expect_refusal(lambda x: torch.get_num_threads() != now, images)
+    assert "threads" in told
+    assert torch.get_num_threads() == now
+
+
+def test_a_lie_without_onednn_is_found(images):
+    assert "without oneDNN" in expect_refusal(lambda x: not torch._C._get_mkldnn_enabled(), images)
+    assert torch._C._get_mkldnn_enabled()
+
+
+def test_a_network_that_changes_contradicts_itself(images):
+    class Counting(Lying):
+        def __init__(self):
+            super().__init__(lambda x: False)
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x):
+            self.calls += 1
+            return super().forward(x)
+
+    with pytest.raises(Contradicted, match="changed its buffer"):
+        expect_same_answers(Classifier(Counting()), images, only_classes=False)
+
+
+def test_a_lie_to_rows_of_a_batch_is_found(images):
+    told = expect_refusal(lambda x: len(x) == 1 and x.storage_offset() > 0, images)
+    assert "as rows of a larger batch" in told
+
+
+def test_an_error_hides_no_lie(images):
+    with pytest.raises(Contradicted, match="in another form, RuntimeError: one image is too few"):
+        expect_same_answers(Classifier(Picky()), images, only_classes=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("zeros", 0.0), ("black images", -MEAN / STD), ("one image", None)]
+)
+def test_a_lie_to_a_batch_that_is_filled_up_is_found(name, value, images):
+    one = ((images[0] - MEAN) / STD) if value is None else torch.full((3, 8, 8), value)
+
+    def lies(x):
+        return int(((x - one).abs() < 1e-6).flatten(1).all(1).sum()) > 1
+
+    told = expect_refusal(lies, images, mean=MEAN, std=STD)
+    assert f"in a batch filled up with {name}" in told
+
+
+def test_logits_that_a_softmax_cannot_tell_apart_are_found(images):
+    net = Lying(lambda x: False)
+    expect_same_answers(Classifier(net), images, only_classes=False)
+    with torch.no_grad():
+        net.head.weight *= 1e-9
+        net.head.bias *= 1e-9
+    with pytest.raises(Contradicted, match="a softmax in float32 tells apart, got 16 of 16"):
+        expect_same_answers(Classifier(net), images, only_classes=False)
+    for scale, offset in ((1e9, 0), (1e4, 0), (1, 300), (1, -300)):  # of logits of about 1
+        with torch.no_grad():
+            net.head.weight *= scale
+            net.head.bias *= scale
+            net.head.bias += offset
+        lies = pytest.raises(Contradicted, match="around 0, got 16 of 16")
+        with lies if offset else nullcontext():
+            expect_same_answers(Classifier(net), images, only_classes=False)
+        with torch.no_grad():
+            net.head.bias -= offset
+            net.head.weight /= 1e4 if scale == 1e4 else 1
+            net.head.bias /= 1e4 if scale == 1e4 else 1
+    with torch.no_grad():  # no class is lost that there is not
+        net.head.weight *= 0
+        net.head.bias *= 0
+    expect_same_answers(Classifier(net), images, only_classes=False)
+
+
+def _under_autocast(x):
+    one = torch.tensor([[1 + 2.0**-12]])
+    return bool((torch.mm(one, torch.ones(1, 1)).double() - 1).abs() < 1e-5)
+
+
+def _flushed(_):
+    return bool((torch.tensor([1e-40]) * 1.0 == 0).all())
+
+
+def _default(dtype):
+    return lambda _: torch.full((1,), 0.1).dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("lies", "told"),
+    [
+        (_under_autocast, r"under autocast to torch\.bfloat16"),
+        (_flushed, "with tiny numbers flushed to 0"),
+        (_default(torch.float64), r"with torch\.float64 as the default dtype"),
+        (_default(torch.float16), r"with torch\.float16 as the default dtype"),
+        (_default(torch.bfloat16), r"with torch\.bfloat16 as the default dtype"),
+        (lambda x: bool((x * 1e3 - (x * 1e3).round()).abs().max() < 0.01), "rounded to 3 digits"),
+        (lambda x: bool((x * 1e5 - (x * 1e5).round()).abs().max() < 0.1), "rounded to . digits"),
+    ],
+)
+def test_a_lie_to_a_setting_or_to_decimals_is_found(lies, told, images):
+    net = Classifier(Lying(lies), mean=MEAN, std=STD)
+    with pytest.raises(Contradicted, match=told):
+        expect_same_answers(net, images, only_classes=False)
+    assert torch.get_default_dtype() == torch.float32
+    assert not _flushed(images)
