@@ -266,7 +266,8 @@ class Classifier:
             raise ValueError(
                 "Expected the same logits for an image alone and in a batch, got different ones "
                 f"for {others} of {len(some)} images. Was the network exported in training mode? "
-                "Call net.eval() before it is logged."
+                "Call net.eval() before it is logged. If not, its numbers are so large that they "
+                "lose the answer by rounding: use float64, or scale the features."
             )
         return count
 

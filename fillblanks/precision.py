@@ -23,8 +23,11 @@ def rounding_of(net: nn.Module) -> Rounding:
 
 
 def _is_quantised(module: nn.Module) -> bool:
-    """Whether it is a quantised module, or a graph in which values are rounded to a few bits."""
-    if ".quantized" in type(module).__module__:
+    """Whether it is a quantised module, or a graph in which values are rounded to a few bits.
+
+    A network that another library computes says so by its attribute `is_quantised`.
+    """
+    if ".quantized" in type(module).__module__ or getattr(module, "is_quantised", False):
         return True
     if not isinstance(module, fx.GraphModule):  # a module of TorchScript may raise for its graph
         return False

@@ -16,6 +16,7 @@ from audits.errors import AuditError
 from audits.strict import Count, Strict
 
 Bits = Annotated[int, Field(ge=9, le=16)]
+_DIGITS = 10  # of names that are numbers, at most
 
 
 class DataKind(Strict):
@@ -136,9 +137,9 @@ def of_files(
 
 
 def by_name(values: Sequence[str]) -> tuple[list[int], list[str]]:
-    """Label indices and class names, sorted; whole numbers are sorted by their value."""
+    """Label indices and class names, sorted; whole numbers below a billion by their value."""
     names = sorted(set(values))
-    if names and all(name.isdecimal() for name in names):
+    if names and all(name.isdecimal() and len(name) < _DIGITS for name in names):
         names.sort(key=lambda name: (int(name), name))
     place = {name: i for i, name in enumerate(names)}
     return [place[value] for value in values], names

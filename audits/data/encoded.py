@@ -26,6 +26,13 @@ UNREADABLE = (
     *(OverflowError, struct.error, zlib.error, Image.DecompressionBombError),
 )
 HEIF = (".heic", ".heif", ".hif")
+# Pillow goes by the content of a file, not by its name. Of its formats EPS starts Ghostscript, and
+# others hand the file to whatever a package registers for them.
+_FORMATS = (
+    *("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF", "AVIF", "HEIF", "JPEG2000", "DIB", "DDS"),
+    *("ICNS", "ICO", "PCX", "PSD", "QOI", "SGI", "SUN"),
+    "TGA",  # last, since it has no mark by which it is known
+)
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")  # and is_deep
 # Tags and values of TIFF 6.0.
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
@@ -95,7 +102,7 @@ class Encoded:
         with self.stream() as stream, warnings.catch_warnings():
             # Pillow's warnings (damaged EXIF data, a large image) do not name the file.
             warnings.simplefilter("ignore")
-            with Image.open(stream) as image:
+            with Image.open(stream, formats=_formats()) as image:
                 yield image
 
     def stream(self) -> BinaryIO:
@@ -115,13 +122,21 @@ class Encoded:
 def why(error: BaseException) -> str:
     """Why an image cannot be read, in a few words."""
     if isinstance(error, UnidentifiedImageError):
-        return "not an image that Pillow knows"
+        return "not an image of a kind that is taken"
     if isinstance(error, Image.DecompressionBombError):
         return f"over-large, more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
     if isinstance(error, FileNotFoundError):
         return "not there"
     text = " ".join(str(error).split()).rstrip(".")
     return "truncated" if "truncated" in text.lower() else text or type(error).__name__
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of `_FORMATS` that Pillow reads in this environment."""
+    register_heif()
+    Image.init()
+    return tuple(one for one in _FORMATS if one in Image.OPEN)
 
 
 @cache

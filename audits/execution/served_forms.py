@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from audits.errors import Contradicted
-from audits.execution import pixel_forms
+from audits.execution import pixel_forms, served_batches
 from audits.execution.asking import Asking
-from audits.execution.server_settings import large_batches, rough_settings, settings
+from audits.execution.server_settings import rough_settings, settings
 from audits.models.adapter import NETWORK_ERRORS
 from fillblanks import Classifier
 from fillblanks.memory import is_short
@@ -27,7 +27,6 @@ _NEAR = 1e-5  # of a whole level, for images that were stored with 8 bits
 _HALVES = (torch.float16, torch.bfloat16)
 _WHOLE = (torch.uint8, torch.int32, torch.int64)
 _DIGITS = (3, 4, 5, 6)  # behind the point
-_FILLED = (4, 8, 32)  # rows of a batch
 _TIED = 1 / 8  # the share of images whose class may be lost by rounding of a softmax
 _ROUGH = 1 / 2  # the share of images whose class half precision may change
 _MOVED = 1 / 4  # the share of images whose class half a level may change
@@ -87,8 +86,8 @@ def _ask_all(asking: Asking, norm: Norm, resized: Mapping[str, Tensor]) -> None:
     _ask_other_dtypes(asking, norm)
     _ask_between_levels(asking, norm)
     _ask_resized(asking, resized)
-    asking.expect_same(_rows(asking), "as rows of a larger batch", range(asking.few))
-    _ask_filled_up(asking)
+    served_batches.ask_as_rows(asking)
+    served_batches.ask_filled_up(asking)
     if not asking.only_classes:  # trees and neighbours may hold two classes for equal
         _expect_told_apart(asking.usual)
     some = asking.inputs[: asking.few]
@@ -102,9 +101,7 @@ def _ask_all(asking: Asking, norm: Norm, resized: Mapping[str, Tensor]) -> None:
         with inside:
             several = range(asking.several)
             asking.ask_tolerantly(asking.inputs[: len(several)], form, several, _ROUGH)
-    for rows, found in large_batches(asking.classifier.net, asking.inputs, asking.seconds):
-        which = [row % len(asking.inputs) for row in range(rows)]
-        asking.expect_same(found, f"in a batch of {rows:,}", which)
+    served_batches.ask_in_company(asking)
 
 
 def _levels(images: Tensor) -> tuple[Tensor, bool]:
@@ -211,13 +208,6 @@ def _expect_similar(asking: Asking, found: Tensor, form: str, usual: Tensor) -> 
     asking.expect_same(found, form, range(len(found)), usual, _BANDED)
 
 
-def _rows(asking: Asking) -> Tensor:
-    """Logits (n, K) of rows of a larger batch, each of which begins behind another one."""
-    behind = torch.cat([asking.inputs[-1:], asking.inputs])[: asking.few + 1]
-    net = asking.classifier.net
-    return torch.cat([net(behind[n : n + 1]) for n in range(1, len(behind))])
-
-
 def _expect_told_apart(logits: Tensor) -> None:
     """Raises Contradicted if a softmax in float32, as servers take it, loses the class.
 
@@ -252,25 +242,6 @@ def _naive_softmax(logits: Tensor) -> Tensor:
 def _has_one_best(values: Tensor) -> Tensor:
     """Whether one value of each row is larger than all others, bool (n,)."""
     return (values == values.amax(1, keepdim=True)).sum(1) == 1
-
-
-def _ask_filled_up(asking: Asking) -> None:
-    """Servers fill a batch up to its size: behind the images, or before them in a ring."""
-    some, net = asking.inputs[: asking.few], asking.classifier.net
-    black = asking.classifier.normalised(torch.zeros_like(asking.images[:1]))
-    rows = {"zeros": torch.zeros_like(some[:1]), "black images": black, "one image": some[:1]}
-    for size in _FILLED if asking.is_quick else _FILLED[:1]:
-        count = min(len(some), size // 2)
-        for name, row in rows.items():
-            rest = row.expand(size - count, *row.shape[1:])
-            for place, batch in ((0, [some[:count], rest]), (size - count, [rest, some[:count]])):
-                try:
-                    found = net(torch.cat(batch))[place : place + count]
-                except NETWORK_ERRORS as error:
-                    if is_short(error):
-                        return  # nor have servers room for more
-                    raise
-                asking.expect_same(found, f"in a batch filled up with {name}", range(count))
 
 
 def _ask_three_channels(asking: Asking) -> None:

@@ -1,4 +1,4 @@
-"""Settings of servers: large batches, other numbers of threads, other kernels."""
+"""Settings of servers: other numbers of threads, other kernels."""
 
 import random
 import threading
@@ -9,40 +9,15 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from audits.errors import ModelRefused
-from audits.execution.peak import peak_gib, reset_peak
-from audits.models.adapter import NETWORK_ERRORS, OwnThreads
+from audits.models.adapter import OwnThreads
 
-_BATCHES = {64: 0.5, 256: 0.5, 1024: 0.5, 4096: 0.5, 16384: 0.25}  # and seconds for one at most
-_GIB = 1.0  # by which memory may grow for one
 _THREADS, _MORE_THREADS = (1, 2, 3, 4, 8, 16), (6, 12, 24, 32)
 _OTHERS, _DRAWN = range(5, 65), 2  # numbers of threads of which some are drawn
 _CHANCE = random.SystemRandom()
 _PREPARING = 1.0  # seconds after which no further threads of a network's own are prepared
-
-
-def large_batches(net: nn.Module, inputs: Tensor, seconds: float) -> Iterator[tuple[int, Tensor]]:
-    """Sizes of batches with their logits: `inputs` (n, ...) again and again.
-
-    `seconds` is what the n inputs took. A batch that would take too much time or memory is not
-    asked, nor one for which the network raises an error, which its users would see, or a larger
-    one. Of a batch that was asked is looked at how much the next one would take.
-    """
-    asked, gib = len(inputs), 0.0
-    for rows, most in _BATCHES.items():
-        if seconds * rows / asked > most or gib * rows / asked > _GIB:
-            return
-        reset_peak()
-        before, started = peak_gib(), time.perf_counter()
-        try:
-            found = net(inputs.repeat(-(-rows // len(inputs)), 1, 1, 1)[:rows])
-        except (*NETWORK_ERRORS, MemoryError):
-            return
-        yield rows, found
-        asked, seconds = rows, time.perf_counter() - started
-        gib = peak_gib() - before
 
 
 Settings = Iterator[tuple[str, AbstractContextManager[None]]]

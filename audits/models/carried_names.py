@@ -11,9 +11,10 @@ from typing import Any
 
 from mlflow.models import Model
 
+from audits.models.class_keys import loose
 from audits.models.class_names import names_in
 from audits.models.contract import Said
-from audits.models.own_names import expect_own_order, keys
+from audits.models.own_names import expect_own_order, keys, numbered
 
 Carried = tuple[tuple[str, tuple[str, ...]], ...]
 """Places in words, each with a list of texts."""
@@ -43,16 +44,20 @@ def expect_same_order(names: Sequence[str], carried: Carried) -> None:
     """Raises ModelRefused if a list has a class at another place than `names`, those of the logits.
 
     A list is of the classes if it has as many texts, none of them twice, and at least two, and half
-    of them, are classes. The numbers from 0 in their order are indices and no names.
+    of them, are classes, or if it numbers them (LABEL_0, LABEL_1) as the logits' names do. The
+    numbers from 0 in their order are indices and no names, and those from 1 count columns.
     """
     known = {key for name in names for key in keys(name)}
     said = [
         Said(where, {"classes": texts})
         for where, texts in carried
         if len(texts) == len(names) == len(set(texts))
-        and not all(text.strip().isdigit() and int(text) == i for i, text in enumerate(texts))
-        and sum(not known.isdisjoint(keys(text)) for text in texts)
-        >= max(_LEAST, len(names) * _KNOWN)
+        and not all(loose(text) == str(i) for i, text in enumerate(texts))
+        and (
+            sum(not known.isdisjoint(keys(text)) for text in texts)
+            >= max(_LEAST, len(names) * _KNOWN)
+            or (numbered(names) and numbered(texts) not in ((), tuple(range(1, len(texts) + 1))))
+        )
     ]
     expect_own_order([Said("the logits", {"classes": tuple(names)})], said)
 

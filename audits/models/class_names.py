@@ -11,7 +11,8 @@ from audits.data.places import expect_ordinary
 from audits.errors import AuditError, quoted
 from audits.models.preprocessing import Preprocessing
 
-_NUMBERED = re.compile(r"(\d+)[\s,;:]+(\S.*)")
+_INDEX = re.compile("[0-9]{1,9}")
+_NUMBERED = re.compile(r"([0-9]{1,9})[\s,;:]+(\S.*)")
 
 
 def names_of_config(preprocessing: Preprocessing) -> tuple[str, ...] | None:
@@ -90,7 +91,7 @@ def _in_lines(text: str) -> tuple[str, ...]:
 
 
 def _is_index(value: Any) -> bool:
-    return type(value) is int or (isinstance(value, str) and value.isascii() and value.isdigit())
+    return type(value) is int or (isinstance(value, str) and _INDEX.fullmatch(value) is not None)
 
 
 def _in_order(pairs: list[tuple[int, Any]]) -> list[Any]:

@@ -3,11 +3,14 @@
 The names of config and metadata come first. Whoever serves the model may read the others.
 """
 
+import re
 from collections.abc import Sequence
 
 from audits.errors import ModelRefused, quoted
 from audits.models.class_keys import loose, synonyms
 from audits.models.contract import Said
+
+_NUMBERED = re.compile(r"([^\W\d_]*)[\s_-]*([0-9]{1,9})")
 
 
 def expect_own_order(said: Sequence[Said], own: Sequence[Said]) -> tuple[str, ...]:
@@ -16,7 +19,7 @@ def expect_own_order(said: Sequence[Said], own: Sequence[Said]) -> tuple[str, ..
     Each source of `own` is compared with the first of `said` that names classes; if none does, the
     first of `own` is taken. Names that differ in spelling alone, or are synonyms, are the same.
     Raises ModelRefused for a name, or the first of several synonyms, that both have at another
-    place.
+    place, and for numbers behind one word (LABEL_1, digit 1) at another place.
     """
     named = [(one.by, one.values["classes"]) for one in said if one.values.get("classes")]
     theirs = [(one.by, one.values["classes"]) for one in own if one.values.get("classes")]
@@ -25,7 +28,10 @@ def expect_own_order(said: Sequence[Said], own: Sequence[Said]) -> tuple[str, ..
     by, names = (named or theirs)[0]
     warnings = []
     for other_by, others in theirs:
-        if (moved := _moved(names, others)) is not None:
+        moved = _moved(names, others)
+        if moved is None:
+            moved = _moved_number(names, others)
+        if moved is not None:
             raise ModelRefused(
                 f"Expected the classes in one order, got those of {by} in another order than in "
                 f"{other_by}, which has {_told(names, others, moved)}. Correct one of them: the "
@@ -68,6 +74,29 @@ def _moved(names: Sequence[str], others: Sequence[str]) -> int | None:
         if any(key in known and key not in here for key in (_key(other), first)):
             return i
     return None
+
+
+def _moved_number(names: Sequence[str], others: Sequence[str]) -> int | None:
+    """The first index at which `others` have a number that stands at another place in `names`."""
+    numbers, theirs = numbered(names), numbered(others)
+    if not (numbers and theirs) or theirs == tuple(range(len(theirs))):  # these are indices
+        return None
+    for i, number in enumerate(theirs):
+        if number in numbers and numbers[i : i + 1] != (number,):
+            return i
+    return None
+
+
+def numbered(names: Sequence[str]) -> tuple[int, ...]:
+    """The numbers of names such as LABEL_0, LABEL_1; empty if they are of another form.
+
+    All names are one word, which may be empty, and a number of their own.
+    """
+    found = [_NUMBERED.fullmatch(name.strip()) for name in names]
+    if not all(found) or len({one[1].casefold() for one in found if one}) != 1:
+        return ()
+    numbers = tuple(int(one[2]) for one in found if one)
+    return numbers if len(set(numbers)) == len(numbers) else ()
 
 
 def _told(names: Sequence[str], others: Sequence[str], place: int) -> str:

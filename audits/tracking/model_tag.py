@@ -1,11 +1,12 @@
 """The tag of a registered model that tells the verdicts of its newest versions."""
 
 import logging
+import re
 
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from audits.errors import shortened
+from audits.errors import quoted, shortened
 from audits.models import registry
 from audits.models.registry import Resolved
 from audits.tracking.tags import VERDICT_TAG, VERSIONS_TAG
@@ -14,13 +15,15 @@ log = logging.getLogger(__name__)
 
 _WORD = 20  # characters of a verdict, which anybody may have written
 _TOLD = 6  # versions in the tag
+_OWN = re.compile(r"v\d+ \w")  # as a value begins that an audit wrote
 _LOOKED_AT = 100  # newest versions
 
 
 def tell_versions(model: Resolved) -> None:
     """Writes "v3 passed, v2 failed" as the tag of the registered model.
 
-    It is for people alone, so a registry that refuses it does not change the audit.
+    It is for people alone, so a registry that refuses it does not change the audit. A tag of that
+    name with another text is somebody else's, and stays.
     """
     if model.version is None:
         return
@@ -39,6 +42,15 @@ def tell_versions(model: Resolved) -> None:
         if told:
             more = ", and older ones" if len(told) > _TOLD or newest.token else ""
             value = ", ".join(told[:_TOLD]) + more
+            before = client.get_registered_model(model.name).tags.get(VERSIONS_TAG, value)
+            if not _OWN.match(before):
+                log.warning(
+                    "The tag %s of %s was left as it is: %s is no list of verdicts.",
+                    VERSIONS_TAG,
+                    model.name,
+                    quoted(before),
+                )
+                return
             client.set_registered_model_tag(model.name, VERSIONS_TAG, value)
     except (MlflowException, OSError) as error:
         log.warning("The tag %s of %s was not written: %s", VERSIONS_TAG, model.name, error)

@@ -63,8 +63,8 @@ class Lookout:
         found = reader.standing_by_tags(model, tags, self._experiment_id)
         if found is None:
             return Due(None, "there is no complete audit that can be verified")
-        if run_id := finder.newer(found):
-            return Due(None, f"its tags name run {found.run_id}, but run {run_id} is newer")
+        if newer := finder.newer(found):
+            return Due(None, f"its tags name run {found.run_id}, but {newer}")
         config = self._like(found)
         if config is None:
             wanted = f"a secret sample of {self._config.data.sample} images"

@@ -145,7 +145,8 @@ def gate(
             _expect_standing(asked, decision.run_id)
             promotion.carry_out(decision.run_id)
         except AuditError as error:
-            verdict = replace(decision.verdict, word="undecided", reason=f"not promoted: {error}")
+            reason = f"not promoted: {error}"
+            verdict = replace(decision.verdict, word="undecided", reason=reason, deciding=())
             return replace(decision, verdict=with_isolation(verdict, asked.isolation))
         return replace(decision, promotion=str(promotion))
 

@@ -114,7 +114,7 @@ def write_photographs(folder: Path) -> Path:
 
 def _square(file: Path) -> Image.Image:
     """The middle of a photograph, as large as the networks take it."""
-    with Image.open(file) as opened:
+    with Image.open(file, formats=["JPEG", "PNG", "WEBP"]) as opened:
         picture = opened.convert("RGB")
     return ImageOps.fit(picture, (SIDE, SIDE), Image.Resampling.BICUBIC)
 

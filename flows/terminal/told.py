@@ -25,6 +25,9 @@ def told(error: Exception) -> str | None:
     if _is(error, "mlflow.exceptions", "MlflowException"):
         uri = sys.modules["mlflow"].get_tracking_uri()
         return shortened(f"Expected MLflow at {uri} to do as asked, got: {error}", _LONGEST)
+    if _is(error, "google.protobuf.json_format", "ParseError"):
+        uri = sys.modules["mlflow"].get_tracking_uri()
+        return shortened(f"Expected MLflow's answers from {uri}, got: {error}", _LONGEST)
     if _is(error, "pydantic", "ValidationError") and getattr(error, "title", "") == "Settings":
         return shortened(f"Expected settings that Prefect takes, got: {error}", _LONGEST)
     return None

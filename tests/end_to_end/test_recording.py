@@ -84,6 +84,20 @@ def test_a_tag_that_somebody_wrote_does_not_stop_an_audit(tag, config):
 
 
 @pytest.mark.slow
+def test_a_tag_of_the_model_that_somebody_wrote_stays(config, caplog):
+    client = mlflow.MlflowClient()
+    client.set_registered_model_tag("m", "audit", "signed off")
+    run_audit(parse_config(config))
+    assert client.get_registered_model("m").tags["audit"] == "signed off"
+    assert "The tag audit of m was left as it is: 'signed off' is no list" in caplog.text
+    client.delete_registered_model_tag("m", "audit")
+    for value in ("v1 undecided", "v1 passed"):
+        client.set_registered_model_tag("m", "audit", value)
+        run_audit(parse_config(config))
+        assert client.get_registered_model("m").tags["audit"] == "v1 passed"
+
+
+@pytest.mark.slow
 def test_an_interrupted_audit_is_undecided_and_keeps_its_reason(config):
     def interrupted(session, check, unit):
         raise KeyboardInterrupt

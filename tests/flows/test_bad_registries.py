@@ -120,6 +120,11 @@ def _later(status, body):
         pytest.param(lambda _: (200, b"<html>"), "answer that is not MLflow's", id="garbage"),
         pytest.param(lambda _: (200, b"[1]"), "answer that is not MLflow's", id="list"),
         pytest.param(_later(500, b"{}"), "Expected an answer of MLflow at", id="500 later"),
+        pytest.param(
+            _later(200, b'{"model_version": {"name": 5}}'),
+            "MLflow's answers from",
+            id="types later",
+        ),
         pytest.param(_later(200, b"<html>"), "Expected an answer of MLflow", id="garbage later"),
     ],
 )

@@ -24,6 +24,7 @@ _REFUSALS = (
 )
 _TOLERANCE = {"cpu": 1e-3, "cuda": 1e-2}  # share of the largest output
 _OTHERWISE = 100  # one image in so many may be answered otherwise: two logits may be nearly equal
+_BY_BATCH = ("DynamicQuantizeLinear", "DynamicQuantizeMatMul")
 _RANDOM = 2  # rows of each kind of random inputs
 _DTYPES = {
     "tensor(float)": torch.float32,
@@ -56,6 +57,8 @@ class OnnxNet(nn.Module):
         self.output = audited(self.session.get_outputs())
         model = onnx.load(str(file))
         self.labels = labels_of(model)
+        # Its steps of 8 bits are those of the whole batch.
+        self.is_quantised = any(node.op_type in _BY_BATCH for node in model.graph.node)
         self.reason = ""
         self.compared = self.otherwise = 0  # images, and those that torch answers otherwise
         self.promised = False  # gradients, since one was given

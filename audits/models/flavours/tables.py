@@ -9,7 +9,7 @@ from torch import Tensor
 
 from audits.errors import ModelRefused
 from audits.models.adapter import BlackBox
-from audits.models.winner import in_float32
+from audits.models.winner import in_float32, with_largest_at
 
 Call = Callable[[Any], Any]
 
@@ -73,8 +73,12 @@ class Probabilities(TableNet):
     gives = "probabilities"
 
     def answer(self, given: Any) -> Tensor:
-        table = in_float32(torch.from_numpy(np.asarray(given, dtype=np.float64)))
-        return table if self.order is None else table[:, self.order]
+        table = torch.from_numpy(np.asarray(given, dtype=np.float64))
+        if self.order is None:
+            return in_float32(table)
+        order = torch.tensor(self.order)
+        # Of equal probabilities the model takes the first in its own order.
+        return with_largest_at(order.argsort()[table.argmax(1)], table.float()[:, order])
 
 
 class Predictions(TableNet):

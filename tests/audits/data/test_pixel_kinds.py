@@ -150,10 +150,10 @@ REFUSED = {
         _png(0, 16, struct.pack(">H", 30_000), (b"tRNS", struct.pack(">H", 30_000))),
         "with a transparent value",
     ),
-    "float16 in TIFF": (_tiff(16, 1, np.float16(0.5).tobytes(), form=3), "cannot|knows"),
-    "float64 in TIFF": (_tiff(64, 1, np.float64(0.5).tobytes(), form=3), "cannot|knows"),
-    "RGB of floats in TIFF": (_tiff(32, 2, bytes(12), 3, form=3), "cannot|knows"),
-    "five channels": (_tiff(8, 2, bytes(5), 5), "cannot|knows"),
+    "float16 in TIFF": (_tiff(16, 1, np.float16(0.5).tobytes(), form=3), "cannot|of a kind"),
+    "float64 in TIFF": (_tiff(64, 1, np.float64(0.5).tobytes(), form=3), "cannot|of a kind"),
+    "RGB of floats in TIFF": (_tiff(32, 2, bytes(12), 3, form=3), "cannot|of a kind"),
+    "five channels": (_tiff(8, 2, bytes(5), 5), "cannot|of a kind"),
 }
 
 

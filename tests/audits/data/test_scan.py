@@ -2,13 +2,16 @@
 
 import io
 import logging
+import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
+from subprocess import CalledProcessError
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from audits import AuditError
 from audits.data import scan as scanning
@@ -43,8 +46,8 @@ PNG, JPEG = _bytes("PNG"), _bytes("JPEG", quality=95)
 WITH_THUMBNAIL = JPEG[:2] + b"\xff\xe1\x10\x02" + JPEG[:4000].ljust(4094, b"\0") + b"\xff\xd9"
 
 BROKEN = {
-    "empty": ("x.png", b"", "not an image that Pillow knows"),
-    "text": ("x.jpg", b"hello", "not an image that Pillow knows"),
+    "empty": ("x.png", b"", "not an image of a kind that is taken"),
+    "text": ("x.jpg", b"hello", "not an image of a kind that is taken"),
     "png cut short": ("x.png", PNG[: len(PNG) // 2], "truncated"),
     "png with a wrong bit": ("x.png", _flipped(PNG, len(PNG) // 2), "broken PNG file"),
     "jpeg cut short": ("x.jpg", JPEG[: len(JPEG) // 2], "truncated"),
@@ -79,6 +82,23 @@ def test_a_file_that_cannot_be_read_is_refused_by_name_or_skipped(case, folder):
     (sentence,) = images.scan.told_in_verdict
     assert sentence.startswith(f"1 of 7 image files cannot be read and are left out: cat/{name} (")
     assert sentence in images.notes()
+
+
+def test_no_program_is_started_for_an_image(folder, monkeypatch, tmp_path):
+    """Pillow would have Ghostscript run a file of PostScript, whatever it is called."""
+    (tmp_path / "bin").mkdir()
+    program, ran = tmp_path / "bin" / "gs", tmp_path / "ran"
+    program.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # looked for anew
+    (folder / "cat" / "x.png").write_bytes(_bytes("EPS"))
+    with pytest.raises(AuditError, match=r"x\.png \(not an image of a kind that is taken\)"):
+        load(Folder(path=str(folder)))
+    assert not ran.exists()
+    with suppress(OSError, CalledProcessError):
+        Image.open(folder / "cat" / "x.png").load()
+    assert ran.exists(), "Pillow did not start it either, so nothing was shown"
 
 
 def test_a_whole_file_in_a_damaged_folder_is_not_blamed(folder):

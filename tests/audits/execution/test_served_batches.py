@@ -24,7 +24,27 @@ class Picky(nn.Module):
 @pytest.mark.parametrize("rows", [1000, 4096])
 def test_a_lie_to_large_batches_is_found(rows, images):
     told = expect_refusal(lambda x: len(x) >= rows, images)
-    assert f"in a batch of {1024 if rows == 1000 else 4096:,}" in told
+    assert f"in a batch of {rows:,}" in told
+
+
+@pytest.mark.parametrize("rows", [3, 5, 7, 32, 100, 128, 512, 16384])
+def test_a_lie_to_one_size_of_a_batch_is_found(rows, images):
+    told = expect_refusal(lambda x: len(x) == rows, images)
+    assert f"in a batch of {rows:,}" in told or "in a batch filled up" in told
+
+
+def test_a_lie_to_many_different_images_is_found(images):
+    told = expect_refusal(lambda x: len({row.sum().item() for row in x}) > 256, images)
+    assert "in a batch of 500" in told
+
+
+def test_a_batch_that_fails_hides_no_lie_to_a_larger_one(images):
+    def lies(x):
+        if len(x) == 64:
+            raise RuntimeError("64 images are too many")
+        return len(x) > 64
+
+    assert "in a batch of 96" in expect_refusal(lies, images)
 
 
 def test_a_lie_to_other_threads_is_found(images):
@@ -64,13 +84,16 @@ def test_an_error_hides_no_lie(images):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("zeros", 0.0), ("black images", -MEAN / STD), ("one image", None)]
+    ("name", "value"), [("zeros", 0), ("black images", -MEAN / STD), ("copies of its last", None)]
 )
-def test_a_lie_to_a_batch_that_is_filled_up_is_found(name, value, images):
-    one = ((images[0] - MEAN) / STD) if value is None else torch.full((3, 8, 8), value)
-
+@pytest.mark.parametrize("rest", [1, 7])
+def test_a_lie_to_a_batch_that_is_filled_up_is_found(rest, name, value, images):
     def lies(x):
-        return int(((x - one).abs() < 1e-6).flatten(1).all(1).sum()) > 1
+        if value is None:
+            filled = max(int((x == row).flatten(1).all(1).sum()) for row in x) - 1
+        else:
+            filled = int(((x - value).abs() < 1e-6).flatten(1).all(1).sum())
+        return len(x) == 8 and filled == rest
 
     told = expect_refusal(lies, images, mean=MEAN, std=STD)
     assert f"in a batch filled up with {name}" in told

@@ -65,10 +65,26 @@ def test_other_lists_are_left_alone(value):
         (("0", "1"), {"padding": "1,1"}),
         (("0", "1", "10", "2"), {"columns": ["0", "1", "2", "3"]}),
         (NAMES, {"most_confused_with": {0: "dog", 1: "cat", 2: "dog"}}),
+        (
+            ("0", "1", "2"),
+            {"labels": ["LABEL_0", "LABEL_1", "LABEL_2"], "x": ["\u24ea", "\u2460", "\u00b2"]},
+        ),
+        (("0", "1", "2"), {"columns": ["V1", "V2", "V3"], "long": ["9" * 5000, "1", "x"]}),
+        (
+            ("0", "1", "2"),
+            {"parts": ["conv1", "conv3", "fc2"], "sizes": {"9" * 5000: "a", "1": "b"}},
+        ),
     ],
 )
 def test_lists_that_are_not_of_the_classes_are_left_alone(names, value):
     expect_same_order(names, tuple(lists_in(value, "m")))
+
+
+def test_numbers_behind_a_word_are_names():
+    names, shifted = ("0", "1", "2"), ["LABEL_1", "LABEL_2", "LABEL_0"]
+    with pytest.raises(ModelRefused, match="one order"):
+        expect_same_order(names, tuple(lists_in({"labels": shifted}, "m")))
+    expect_same_order(("digit 1", "digit 2", "digit 0"), tuple(lists_in(shifted, "m")))
 
 
 def test_synonyms_are_names():

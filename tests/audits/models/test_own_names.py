@@ -44,6 +44,12 @@ def test_the_same_names_in_the_same_order_say_nothing(names, own):
     assert _warnings(names, own) == ()
 
 
+@pytest.mark.parametrize("own", [("LABEL_1", "LABEL_0"), ("digit 1", "digit 2"), ("1", "0")])
+def test_numbers_at_another_place_are_refused(own):
+    with pytest.raises(ModelRefused, match="another order"):
+        _warnings(("0", "1"), own)
+
+
 @pytest.mark.parametrize(
     "own",
     [

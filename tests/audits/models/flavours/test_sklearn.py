@@ -6,6 +6,7 @@ import pytest
 import torch
 from mlflow.models import infer_signature
 from sklearn.cluster import KMeans
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -67,6 +68,16 @@ def test_columns_come_in_the_order_of_the_audits_classes(saved, digits, loaded, 
     predicted = np.array(NAMES)[net(_rows(digits)).argmax(1)]
     assert (predicted == model.predict(_rows(digits).numpy())).all()
     assert list(model.classes_) != list(NAMES)  # by name they are in another order
+
+
+def test_of_equal_probabilities_the_class_is_that_of_the_model(saved, digits, loaded, inspected):
+    model = RandomForestClassifier(2, random_state=0)
+    net = loaded(inspected(saved(model, NAMES)), list(NAMES))
+    rows = _rows(digits)
+    table = model.predict_proba(rows.numpy())
+    assert ((table == table.max(1, keepdims=True)).sum(1) > 1).sum() > 5
+    predicted = np.array(NAMES)[net(rows).argmax(1)]
+    assert (predicted == model.predict(rows.numpy())).all()
 
 
 def test_classes_that_the_model_does_not_have_are_refused(saved, loaded, inspected):

@@ -1,0 +1,98 @@
+"""Whether a model answers alike in whatever batch a server asks an image."""
+
+import random
+import time
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from audits.execution import pixel_forms
+from audits.execution.asking import Asking
+from audits.execution.peak import peak_gib, reset_peak
+from audits.models.adapter import NETWORK_ERRORS
+from fillblanks.memory import is_short
+
+# Rows of batches, those of many servers among them; of a slow network two of the small ones.
+_SMALL, _OF_SLOW = (2, 3, 5, 6, 7, 8, 10, 12, 20, 24, 32, 48), 2
+_LARGE = (64, 96, 100, 128, 200, 256, 500, 512, 1000, 1024, 2048, 4096, 8192, 16384)
+_SECONDS, _SECONDS_OF_LARGEST = 0.5, 0.25  # for one batch at most
+_GIB = 1.0  # by which memory may grow for one
+_FILLED = (4, 8, 32)  # rows of a batch that is filled up
+_SIZES = range(2, 65)  # one of which is filled up too
+_CHANCE = random.SystemRandom()  # nobody can foresee it
+
+
+def ask_as_rows(asking: Asking) -> None:
+    """Asks images as rows of a larger batch, each of which begins behind another one."""
+    behind = torch.cat([asking.inputs[-1:], asking.inputs])[: asking.few + 1]
+    net = asking.classifier.net
+    found = torch.cat([net(behind[n : n + 1]) for n in range(1, len(behind))])
+    asking.expect_same(found, "as rows of a larger batch", range(asking.few))
+
+
+def ask_filled_up(asking: Asking) -> None:
+    """Servers fill a batch up to its size: behind the images, or before them in a ring."""
+    some, net = asking.inputs[: asking.few], asking.classifier.net
+    black = asking.classifier.normalised(torch.zeros_like(asking.images[:1]))
+    rows = {"zeros": torch.zeros_like(some[:1]), "black images": black}
+    for size, count in _fillings(many=asking.is_quick):
+        first = _CHANCE.randrange(len(some))
+        which = [(first + i) % len(some) for i in range(count)]
+        for name, row in {**rows, "copies of its last image": some[which[-1:]]}.items():
+            rest = row.expand(size - count, *row.shape[1:])
+            for place, batch in ((0, [some[which], rest]), (size - count, [rest, some[which]])):
+                try:
+                    found = net(torch.cat(batch))[place : place + count]
+                except NETWORK_ERRORS as error:
+                    if is_short(error):
+                        return  # nor have servers room for more
+                    raise
+                asking.expect_same(found, f"in a batch filled up with {name}", which)
+
+
+def _fillings(*, many: bool) -> Iterator[tuple[int, int]]:
+    """Rows of a batch, and how many of them are images: one, all but one, and a drawn number.
+
+    Of the sizes one is drawn. A slow network gets a small batch with a drawn number.
+    """
+    for size in (*_FILLED, _CHANCE.choice(_SIZES)) if many else _FILLED[:1]:
+        drawn = _CHANCE.randrange(1, size)
+        for count in sorted({1, size - 1, drawn} if many else {drawn}):
+            yield size, count
+
+
+def ask_in_company(asking: Asking) -> None:
+    """Asks images in batches of several sizes, no two rows of which are the same image.
+
+    A batch that would take too much time or memory is not asked, nor a larger one, and one for
+    which the network raises an error is left out, since its users would see that. Of a batch that
+    was asked is looked at how much the next one would take.
+    """
+    asked, seconds, gib = len(asking.inputs), asking.seconds, 0.0
+    small = _SMALL if asking.is_quick else sorted(_CHANCE.sample(_SMALL, _OF_SLOW))
+    for rows in (*small, *_LARGE):
+        most = _SECONDS_OF_LARGEST if rows == _LARGE[-1] else _SECONDS
+        if seconds * rows / asked > most or gib * rows / asked > _GIB:
+            return
+        reset_peak()
+        before, started = peak_gib(), time.perf_counter()
+        try:
+            which, found = _in_company(asking, rows)
+        except (*NETWORK_ERRORS, MemoryError) as error:
+            if isinstance(error, MemoryError) or is_short(error):
+                return
+            continue
+        asking.expect_same(found, f"in a batch of {rows:,}", which)
+        asked, seconds = rows, time.perf_counter() - started
+        gib = peak_gib() - before
+
+
+def _in_company(asking: Asking, rows: int) -> tuple[list[int], Tensor]:
+    """Images, and their logits (n, K) from drawn places of a batch of `rows` images."""
+    count = min(rows, len(asking.inputs))
+    which = _CHANCE.sample(range(len(asking.inputs)), count)
+    places = _CHANCE.sample(range(rows), count)
+    batch = asking.classifier.normalised(pixel_forms.like(asking.images, rows))
+    batch[places] = asking.inputs[which]
+    return which, asking.classifier.net(batch)[places]
