@@ -22,7 +22,7 @@ from flows.commands import (
     show,
     sweep,
 )
-from flows.commands.common import EXIT, HelpWithExample
+from flows.commands.common import EMPTY_IS_LEFT_OUT, EXIT, HelpWithExample
 from flows.terminal.console import progress_shown
 from flows.terminal.environment import quieten
 from flows.terminal.interrupt import at_once_in_imports, leave
@@ -55,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        if line := _empty_value(given):
+            complain(line)
+            return EXIT["undecided"]
         options = _parser().parse_args(given)
         typed = shlex.join(["fillblanks", *given]) if hasattr(options, "goes_on") else ""
         with at_once_in_imports(typed):
@@ -65,6 +68,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         OUT.flush()  # help was printed by argparse; its reader may have ended
         ERR.flush()
+
+
+def _empty_value(given: Sequence[str]) -> str:
+    """What is wrong with an empty argument, as of a variable that was not set; else empty.
+
+    Without its filter a sweep would look at all models, and a gate without its policy at another.
+    """
+    before = ""
+    for one in given if EMPTY_IS_LEFT_OUT not in given else ():
+        option, sign, value = one.partition("=")
+        own = one.startswith("--") and bool(sign)  # an option with its value
+        if value.strip() in ("", "--") if own else not one.strip():
+            named = option if own else before
+            place = f"for {named}" if named.startswith("-") else "for each argument"
+            return f"Expected a value {place}, got an empty one. Is a variable not set?"
+        before = one
+    return ""
 
 
 def _run(options: argparse.Namespace) -> int:

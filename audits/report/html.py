@@ -4,6 +4,7 @@ import base64
 import hashlib
 import math
 import re
+import shlex
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -94,6 +95,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["in_shell"] = shlex.quote
     environment.filters["middle"] = middle
     environment.filters["together"] = together
     return environment

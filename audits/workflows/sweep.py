@@ -25,6 +25,11 @@ class Wanted:
     alias: str | None = None
     tags: Mapping[str, str] | None = None
 
+    def __post_init__(self) -> None:
+        for filter_, given in (("name", self.name), ("alias", self.alias)):
+            if given is not None and not given.strip():  # it would be a filter that lets all in
+                raise AuditError(f"Expected a {filter_} to choose versions by, got an empty one.")
+
     def __str__(self) -> str:
         told = [f"name {self.name}"] if self.name else []
         told += [f"alias {self.alias}"] if self.alias else []

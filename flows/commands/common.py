@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _OPENS = "opening model and data"
 EXIT = {"passed": 0, "failed": 1, "undecided": 2}
+EMPTY_IS_LEFT_OUT = "--empty-is-left-out"
+"""An option of `gate`, with which the MLflow Project gives all options."""
 
 
 class HelpWithExample(argparse.HelpFormatter):
@@ -113,7 +115,7 @@ def wanted(options: argparse.Namespace) -> "Wanted":
 
 
 def given(text: str) -> str | None:
-    """The text, or None if it is empty: MLflow Projects cannot leave an option out."""
+    """The text, or None if it is empty, which `EMPTY_IS_LEFT_OUT` allows."""
     return text or None
 
 

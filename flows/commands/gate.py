@@ -2,11 +2,12 @@
 
 import argparse
 import json
-from contextlib import ExitStack
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from flows.commands.common import (
+    EMPTY_IS_LEFT_OUT,
     EXIT,
     add_command,
     add_model,
@@ -58,6 +59,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         metavar="FILE",
         help="append Markdown, as $GITHUB_STEP_SUMMARY takes it",
     )
+    parser.add_argument(
+        EMPTY_IS_LEFT_OUT,
+        action="store_true",
+        help="an empty option counts as left out: MLflow Projects give all of them",
+    )
     add_without_prefect(parser)
     parser.set_defaults(command=run, runs_flows=True, goes_on=True)
 
@@ -72,30 +78,29 @@ def run(options: argparse.Namespace) -> int:
     from audits.errors import one_line
     from audits.workflows.gate import Decision
 
-    with ExitStack() as opened:
-        summary = None
+    summary = None
+    try:
+        if options.summary:  # a bad path is found before the audit
+            summary = _opened(options.summary)
+        decision = _decision(options)
+    except AuditError as error:
+        complain(str(error))
+        decision = Decision.impossible(options.model, options.baseline, str(error))
+    except Exception as error:
+        # The gate has not passed, and says so in every form that was asked for.
+        line = told(error)
+        if line:
+            complain(line)
+        else:
+            complain_of_a_crash()
+        reason = line or f"{type(error).__name__}: {one_line(error)}"
+        decision = Decision.impossible(options.model, options.baseline, reason)
+    if summary:
         try:
-            if options.summary:  # a bad path is found before the audit
-                summary = opened.enter_context(_opened(options.summary))
-            decision = _decision(options)
-        except AuditError as error:
-            complain(str(error))
-            decision = Decision.impossible(options.model, options.baseline, str(error))
-        except Exception as error:
-            # The gate has not passed, and says so in every form that was asked for.
-            line = told(error)
-            if line:
-                complain(line)
-            else:
-                complain_of_a_crash()
-            reason = line or f"{type(error).__name__}: {one_line(error)}"
-            decision = Decision.impossible(options.model, options.baseline, reason)
-        if summary:
-            try:
+            with summary:  # which writes what is left as it closes
                 summary.write(decision.to_markdown())
-                summary.flush()
-            except OSError as error:  # the decision is printed all the same
-                complain(f"The summary could not be written: {error}")
+        except OSError as error:  # the decision is printed all the same
+            complain(f"The summary could not be written: {error}")
     try:
         _print(decision, as_json=options.json)
     except OSError as error:  # a full disk, say: the decision is made, and may have moved an alias
@@ -125,9 +130,16 @@ def _opened(file: Path) -> TextIO:
     from audits import AuditError
 
     try:
-        return file.open("a", encoding="utf-8")
+        return open(file, "a", encoding="utf-8", opener=_at_once)
     except OSError as error:
         raise AuditError(f"Expected a file to write the summary to, got {error}") from error
+
+
+def _at_once(file: str, flags: int) -> int:
+    """Opens a file; a pipe that nobody reads is an error instead of a wait."""
+    opened = os.open(file, flags | os.O_NONBLOCK, 0o666)
+    os.set_blocking(opened, True)
+    return opened
 
 
 def _decision(options: argparse.Namespace) -> "Decision":

@@ -1,6 +1,7 @@
 """fillblanks init: writes a config that suits a model and its data."""
 
 import argparse
+import shlex
 from pathlib import Path
 
 from flows.commands.common import EXIT, add_command, add_model
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         raise AuditError(f"Expected a place to write {output} to, got {error}") from error
     say(f"Written to {output}. Read it, then run:")
-    say(f"fillblanks audit {options.model} --config {output} --dry-run")
+    say(shlex.join(["fillblanks", "audit", options.model, "--config", str(output), "--dry-run"]))
     if refusal:
         complain(f"The model could not be opened: {refusal}")
         return EXIT["undecided"]

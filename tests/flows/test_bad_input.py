@@ -6,6 +6,10 @@ import pytest
 from bad_data import CASES as OF_DATA
 from bad_places import QUOTES, recorded
 
+from audits import AuditError
+from audits.workflows.sweep import Wanted
+from flows.cli import main
+
 _DEEP = "a: " + "[" * 5000 + "]" * 5000
 _DEEP_BLOCKS = "\n".join(" " * depth + "a:" for depth in range(5000))
 _RANGE = r"never holds: .* is from 0 to 1\. Give a bound"
@@ -242,6 +246,31 @@ def test_bad_input_is_one_line_and_nothing_is_recorded(case, models, place, refu
     line = refused(typed)
     assert re.search(expected, line), line
     assert recorded() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        (("sweep", "--config", "c.yaml", "--name", ""), "for --name"),
+        (("sweep", "--config", "c.yaml", "--name="), "for --name"),
+        (("sweep", "--config", "c.yaml", "--alias", " "), "for --alias"),
+        (("gate", "models:/m/1", "--policy=--", "--config", "c.yaml"), "for --policy"),
+        (("gate", "models:/m/1", "--promote", ""), "for --promote"),
+        (("convert", "models:/m/1", "--name", ""), "for --name"),
+        (("prune", "--store="), "for --store"),
+        (("audit", ""), "for each argument"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_no_option_left_out(arguments, place, models, capfd):
+    assert main(arguments) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line == f"Expected a value {place}, got an empty one. Is a variable not set?"
+
+
+def test_filters_of_a_sweep_are_not_empty():
+    for given in ({"name": ""}, {"alias": " "}):
+        with pytest.raises(AuditError, match="to choose versions by, got an empty one"):
+            Wanted(**given)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 from html import unescape
 from pathlib import Path
@@ -109,6 +110,18 @@ def test_a_gate_that_cannot_be_had_is_undecided_in_every_form(here, tmp_path, mo
     assert (code, json.loads(stdout)["verdict"]) == (2, "undecided")
     assert "Expected a file to write the summary to" in stderr
     assert "Traceback" not in stderr
+
+    command[-1] = tmp_path / "pipe"  # which nobody reads
+    os.mkfifo(command[-1])
+    code, stdout, stderr = here(*command, "--json")
+    assert (code, json.loads(stdout)["verdict"]) == (2, "undecided")
+    assert "Expected a file to write the summary to" in stderr
+
+    monkeypatch.undo()  # a disk that is full takes no summary, and the decision is printed
+    command[1], command[-1] = "models:/m/9", "/dev/full"
+    code, stdout, stderr = here(*command, "--json")
+    assert (code, json.loads(stdout)["verdict"]) == (2, "undecided")
+    assert stderr.count("No space left on device") == 1
 
 
 @pytest.mark.soak
