@@ -163,7 +163,10 @@ def _expect_done(words, code, out, err):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/operation.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "docs/operation.md", pytest.param("docs/index.md", marks=pytest.mark.soak)],
+)
 def test_the_commands_of_a_page_do_in_their_order_what_they_are_for(page, place):
     demo = place / "fillblanks-demo" / "audit.yaml"
     with commands() as run:

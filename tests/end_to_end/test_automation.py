@@ -89,6 +89,7 @@ def _until(found, seconds=90):
     return result
 
 
+@pytest.mark.soak
 def test_a_failed_audit_sets_off_an_automation(prefect, received, config):
     url, bodies = received
     with temporary_settings({PREFECT_API_URL: prefect}):

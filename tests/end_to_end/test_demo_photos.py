@@ -11,7 +11,7 @@ from audits import parse_config, run_audit
 from flows.demo import imagenet
 from flows.demo.photos import demo_photos
 
-pytestmark = pytest.mark.slow  # opens two networks of 224 pixels
+pytestmark = pytest.mark.soak
 
 
 def _small(values):

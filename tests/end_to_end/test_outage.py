@@ -10,7 +10,7 @@ from kills import Audits
 from servers import mlflow_server
 from simple_nets import logistic
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 AWAY = float(os.environ.get("FILLBLANKS_AWAY", "5"))  # seconds; `make soak` takes 60
 

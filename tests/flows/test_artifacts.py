@@ -91,7 +91,7 @@ def test_a_server_of_mlflow_is_linked(prefect_api, config):
     assert "secret" not in link.data + answer
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_server_that_is_away_is_told_and_is_no_error(prefect_api, config, caplog):
     result = audited(parse_config({**config, "baseline": None}))
     caplog.clear()

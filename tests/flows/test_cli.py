@@ -155,7 +155,7 @@ def test_help_does_not_load_what_it_does_not_need():
     assert done.stdout.splitlines()[-1] == "set()"
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_lists_need_no_torch_and_the_process_of_a_model_no_torchvision():
     code = (
         "import sys\n"

@@ -60,7 +60,7 @@ def test_a_crafted_archive_runs_nothing(attack, real, tmp_path):
     assert not refused or ("\n" not in refused and refused.startswith("Expected "))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.skipif(not torch.__version__.startswith(_READ), reason=f"torch is not {_READ}x")
 def test_live_attacks_run_their_code_in_torch(real, tmp_path):
     made = [_craft(real, one, tmp_path / str(at)) for at, one in enumerate(_LIVE)]

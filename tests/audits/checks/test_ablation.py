@@ -72,6 +72,7 @@ def evidence(audit):
     return evidence_of(GRID, audit)
 
 
+@pytest.mark.soak
 def test_there_is_a_row_for_every_cell_and_every_t(evidence):
     table = evidence.tables["cells"]
     wanted = set(product(*(map(str, getattr(GRID, name)) for name in AXES)))

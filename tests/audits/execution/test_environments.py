@@ -147,7 +147,7 @@ def test_releases_of_mlflow_and_of_this_package_are_ours():
     assert environments.wanted(lines) == ["mlflow-export", "timm"]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_model_that_is_trusted_by_name_runs_in_its_environment(config_of, packages, monkeypatch):
     monkeypatch.setenv("FILLBLANKS_TRUST", "m")
     config = config_of(logistic(), CHECKS, environment="virtualenv", trust_pickle_sha256=None)

@@ -74,7 +74,7 @@ def test_units_measured_elsewhere_are_those_of_the_audit(others, config_of):
     assert here.evaluation.setting == elsewhere.evaluation.setting
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_session_elsewhere_is_closed_with_its_batch(others, config_of):
     config = config_of(planned_nets.Linear(), CHECKS)
     with open_session(config) as session:

@@ -163,7 +163,7 @@ def _expect_fills(found, accuracy):
     return evidence["progressive_fill"].metrics["accuracy"].estimate.value
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_pt2_torchscript_and_onnx_of_one_network_have_the_same_figures(
     audited, digits, names, tmp_path
 ):
