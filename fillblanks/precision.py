@@ -25,9 +25,12 @@ def rounding_of(net: nn.Module) -> Rounding:
 def _is_quantised(module: nn.Module) -> bool:
     """Whether it is a quantised module, or a graph in which values are rounded to a few bits.
 
-    A network that another library computes says so by its attribute `is_quantised`.
+    A network that another library computes says so by a property `is_quantised` of its class;
+    attributes of its own do not count, since a file may bring these.
     """
-    if ".quantized" in type(module).__module__ or getattr(module, "is_quantised", False):
+    if ".quantized" in type(module).__module__:
+        return True
+    if hasattr(type(module), "is_quantised") and module.is_quantised:
         return True
     if not isinstance(module, fx.GraphModule):  # a module of TorchScript may raise for its graph
         return False

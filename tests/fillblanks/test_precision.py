@@ -90,3 +90,18 @@ def test_half_a_step_is_no_other_answer_if_8_bits_are_in_use(inner, share, same)
     else:
         with pytest.raises(ValueError, match="alone and in a batch"):
             classifier.expect_logits(images, 8)
+
+
+def test_a_file_cannot_bring_the_attribute_that_allows_more_rounding():
+    class Claiming(nn.Linear):
+        def __init__(self):
+            super().__init__(4, 2)
+            self.is_quantised = True
+
+    assert rounding_of(Claiming()).share == 1e-3
+    assert rounding_of(torch.jit.script(Claiming())).share == 1e-3
+
+    class Known(nn.Linear):
+        is_quantised = True
+
+    assert rounding_of(Known(4, 2)).share == 1 / 16

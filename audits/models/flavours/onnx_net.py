@@ -57,8 +57,7 @@ class OnnxNet(nn.Module):
         self.output = audited(self.session.get_outputs())
         model = onnx.load(str(file))
         self.labels = labels_of(model)
-        # Its steps of 8 bits are those of the whole batch.
-        self.is_quantised = any(node.op_type in _BY_BATCH for node in model.graph.node)
+        self._is_quantised = any(node.op_type in _BY_BATCH for node in model.graph.node)
         self.reason = ""
         self.compared = self.otherwise = 0  # images, and those that torch answers otherwise
         self.promised = False  # gradients, since one was given
@@ -69,6 +68,11 @@ class OnnxNet(nn.Module):
                 self._compare(inputs, self._run(inputs))
         except Unconvertible as error:
             self._give_up(str(error))
+
+    @property
+    def is_quantised(self) -> bool:
+        """Whether values are rounded to 8 bits, in steps that are those of the whole batch."""
+        return self._is_quantised
 
     @property
     def fixed_rows(self) -> int | None:

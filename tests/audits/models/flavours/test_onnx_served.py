@@ -14,6 +14,7 @@ from audits.models.flavours import onnx_net  # noqa: E402
 from audits.models.flavours.onnx import Onnx  # noqa: E402
 from audits.models.flavours.onnx_net import OnnxNet  # noqa: E402
 from audits.models.flavours.onnx_session import expect_plain_session  # noqa: E402
+from fillblanks.precision import rounding_of  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,13 @@ def _grey(rows):
     images = torch.rand(rows, 3, 8, 8)
     images[:, 0, 0, 0] = 0.5
     return images
+
+
+def test_steps_of_a_whole_batch_are_allowed_for(net, file, tmp_path):
+    quantization = pytest.importorskip("onnxruntime.quantization")
+    quantization.quantize_dynamic(file, tmp_path / "dynamic.onnx")
+    assert rounding_of(OnnxNet(file)).share == 1e-3
+    assert rounding_of(OnnxNet(tmp_path / "dynamic.onnx")).share == 1 / 16
 
 
 @pytest.mark.slow
