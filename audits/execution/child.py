@@ -113,10 +113,13 @@ def open_model(job: Job) -> Setting:
     classes.expect_logits(net.classes)
     # A black box may be made of steps, such as a tree, and an image may stand on the edge of some.
     only_classes = not includes(net.gives, "gradients")
+    asked = set(chosen[: served_forms.IMAGES])
+    rest = [i for i in _CHANCE.sample(range(len(images)), len(images)) if i not in asked]
     expect_same = partial(
         served_forms.expect_same_answers,
         norm=(files.contract.pixel_mean, files.contract.pixel_std),
         resized=images.resized_by_servers(chosen[: served_forms.IMAGES]),
+        others=lambda count: images.tensor(rest[:count]),
         any_channels=files.contract.fit.channels is None,
     )
     expect_same(net.classifier, drawn, only_classes=only_classes, dtype=net.input_dtype)

@@ -21,8 +21,8 @@ _LEAST_SIZE, _MOST_SIZE = 1.5, 2.5  # of the larger image, by the size of the im
 _MORE_BITS = {f"of {bits} bits": (2**bits - 1) / LEVELS for bits in (10, 12, 14, 16)}
 _MEANS = {f"of means of {count}": float(count) for count in (2, 3, 4, 5, 6, 8, 9, 16)}
 _ALWAYS, _OTHERS = "of 16 bits", 3  # lattices for a network that is no quick one
-_DARKER = 0.3  # the share of light that is taken from an image at most
 _FACTORS, _LEAST_SIDE = (2, 3, 4), 7  # of enlarged images, and of the smaller ones in pixels
+_GAMMA = 0.15  # the standard deviation of the logarithm of an exponent
 _CHANCE = random.SystemRandom()  # nobody can foresee it
 
 Formula = Callable[[Tensor], Tensor]
@@ -218,14 +218,22 @@ def enlarged(images: Tensor, *, all_of_them: bool) -> Iterator[tuple[int, dict[s
         yield factor, by_way
 
 
-def like(images: Tensor, rows: int) -> Tensor:
-    """Other images (rows, C, H, W) of 8 bits: `images` moved, with wrapped edges, and darkened."""
-    found = []
-    for _ in range(-(-rows // len(images))):
-        by = [_CHANCE.randrange(edge) for edge in images.shape[-2:]]
-        found.append(images.roll(by, (-2, -1)))
-    light = 1 - _DARKER * torch.rand(rows, 1, 1, 1, generator=drawn())
-    return rounded(torch.cat(found)[:rows] * light.to(images))
+def moved(images: Tensor, rows: int) -> Tensor:
+    """Other images (rows, C, H, W) of 8 bits: `images` moved by a few pixels, and by others.
+
+    What leaves an image at one edge comes in at the opposite one. Black and white stay, and greys
+    become darker or lighter, by another exponent for each image.
+    """
+    times, most = -(-rows // len(images)), 1
+    while (2 * most + 1) ** 2 <= times and 2 * most + 1 < min(images.shape[-2:]):
+        most += 1
+    steps = range(-most, most + 1)
+    moves = [(down, right) for down in steps for right in steps if (down, right) != (0, 0)]
+    _CHANCE.shuffle(moves)
+    some = (moves[n % len(moves)] for n in range(times))
+    found = torch.cat([images.roll(by, (-2, -1)) for by in some])[:rows]
+    exponents = (_GAMMA * torch.randn(rows, 1, 1, 1, generator=drawn())).exp()
+    return rounded(found.pow(exponents.to(found)))
 
 
 def rounded(images: Tensor) -> Tensor:

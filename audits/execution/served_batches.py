@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -18,9 +18,13 @@ _SMALL, _OF_SLOW = (2, 3, 5, 6, 7, 8, 10, 12, 20, 24, 32, 48), 2
 _LARGE = (64, 96, 100, 128, 200, 256, 500, 512, 1000, 1024, 2048, 4096, 8192, 16384)
 _SECONDS, _SECONDS_OF_LARGEST = 0.5, 0.25  # for one batch at most
 _GIB = 1.0  # by which memory may grow for one
+_MOST_OTHERS, _READING = 4096, 0.25  # other images of the data, and seconds for reading them
 _FILLED = (4, 8, 32)  # rows of a batch that is filled up
 _SIZES = range(2, 65)  # one of which is filled up too
 _CHANCE = random.SystemRandom()  # nobody can foresee it
+
+Others = Callable[[int], Tensor]
+"""Gives up to so many further images (n, C, H, W) in [0, 1], none of those that are asked."""
 
 
 def ask_as_rows(asking: Asking) -> None:
@@ -62,23 +66,32 @@ def _fillings(*, many: bool) -> Iterator[tuple[int, int]]:
             yield size, count
 
 
-def ask_in_company(asking: Asking) -> None:
+def ask_in_company(asking: Asking, others: Others | None) -> None:
     """Asks images in batches of several sizes, no two rows of which are the same image.
+
+    The rest of a batch are `others`, as many as can be had at once, and then images that were moved
+    by a few pixels.
 
     A batch that would take too much time or memory is not asked, nor a larger one, and one for
     which the network raises an error is left out, since its users would see that. Of a batch that
     was asked is looked at how much the next one would take.
     """
     asked, seconds, gib = len(asking.inputs), asking.seconds, 0.0
+    company = asking.images[:0]
     small = _SMALL if asking.is_quick else sorted(_CHANCE.sample(_SMALL, _OF_SLOW))
     for rows in (*small, *_LARGE):
         most = _SECONDS_OF_LARGEST if rows == _LARGE[-1] else _SECONDS
         if seconds * rows / asked > most or gib * rows / asked > _GIB:
             return
+        if others is not None and len(company) < rows:
+            started = time.perf_counter()
+            company = others(min(rows, _MOST_OTHERS)).to(asking.images)
+            if time.perf_counter() - started > _READING or len(company) < rows:
+                others = None  # further ones would take too long, or there are none
         reset_peak()
         before, started = peak_gib(), time.perf_counter()
         try:
-            which, found = _in_company(asking, rows)
+            which, found = _in_company(asking, rows, company)
         except (*NETWORK_ERRORS, MemoryError) as error:
             if isinstance(error, MemoryError) or is_short(error):
                 return
@@ -88,11 +101,14 @@ def ask_in_company(asking: Asking) -> None:
         gib = peak_gib() - before
 
 
-def _in_company(asking: Asking, rows: int) -> tuple[list[int], Tensor]:
+def _in_company(asking: Asking, rows: int, company: Tensor) -> tuple[list[int], Tensor]:
     """Images, and their logits (n, K) from drawn places of a batch of `rows` images."""
     count = min(rows, len(asking.inputs))
     which = _CHANCE.sample(range(len(asking.inputs)), count)
     places = _CHANCE.sample(range(rows), count)
-    batch = asking.classifier.normalised(pixel_forms.like(asking.images, rows))
+    if (missing := rows - len(company)) > 0:
+        known = torch.cat([company, asking.images])
+        company = torch.cat([company, pixel_forms.moved(known, missing)])
+    batch = asking.classifier.normalised(company[:rows])
     batch[places] = asking.inputs[which]
     return which, asking.classifier.net(batch)[places]

@@ -15,6 +15,7 @@ from torch import Tensor
 from audits.errors import Contradicted
 from audits.execution import pixel_forms, served_batches
 from audits.execution.asking import Asking
+from audits.execution.served_batches import Others
 from audits.execution.server_settings import rough_settings, settings
 from audits.models.adapter import NETWORK_ERRORS
 from fillblanks import Classifier
@@ -44,6 +45,7 @@ def expect_same_answers(
     norm: Norm | None = None,
     dtype: torch.dtype | None = None,
     resized: Mapping[str, Tensor] | None = None,
+    others: Others | None = None,
     any_channels: bool = False,
 ) -> None:
     """Asks up to `IMAGES` of `images` (N, C, H, W) in [0, 1] in several forms.
@@ -51,8 +53,8 @@ def expect_same_answers(
     `norm` are mean and std of pixels in [0, 1] as servers know them, by default those of the
     classifier, which are rounded to its dtype. `dtype` is that of the inputs that the network gets
     from servers, by default the classifier's. `resized` are the same images as servers resize them,
-    by the way in words. If nobody names the number of channels (`any_channels`), grey images are
-    asked with three equal channels too.
+    by the way in words. `others` gives further images, which fill large batches. If nobody names
+    the number of channels (`any_channels`), grey images are asked with three equal channels too.
 
     Raises Contradicted if more images than rounding explains are answered otherwise, or if the
     network changes, and whatever it raises for images. Only with channels last, in other dtypes
@@ -64,7 +66,8 @@ def expect_same_answers(
             dtype = dtype or classifier.dtype
             asking = Asking.of(classifier, images[:IMAGES], only_classes, dtype)
             try:
-                _ask_all(asking, _norm_of(classifier) if norm is None else norm, resized or {})
+                norm = _norm_of(classifier) if norm is None else norm
+                _ask_all(asking, norm, resized or {}, others)
                 if any_channels and images.shape[1] == 1:
                     _ask_three_channels(asking)
             except NETWORK_ERRORS as error:
@@ -80,7 +83,9 @@ def _norm_of(classifier: Classifier) -> Norm:
     return mean, std
 
 
-def _ask_all(asking: Asking, norm: Norm, resized: Mapping[str, Tensor]) -> None:
+def _ask_all(
+    asking: Asking, norm: Norm, resized: Mapping[str, Tensor], others: Others | None
+) -> None:
     for form, which, inputs in _forms(asking, norm):
         asking.expect_same(asking.answers(inputs), form, which)
     _ask_other_dtypes(asking, norm)
@@ -101,7 +106,7 @@ def _ask_all(asking: Asking, norm: Norm, resized: Mapping[str, Tensor]) -> None:
         with inside:
             several = range(asking.several)
             asking.ask_tolerantly(asking.inputs[: len(several)], form, several, _ROUGH)
-    served_batches.ask_in_company(asking)
+    served_batches.ask_in_company(asking, others)
 
 
 def _levels(images: Tensor) -> tuple[Tensor, bool]:

@@ -38,6 +38,25 @@ def test_a_lie_to_many_different_images_is_found(images):
     assert "in a batch of 500" in told
 
 
+def test_other_images_of_the_data_are_the_company(images):
+    asked, others = images[:16], torch.randint(0, 256, (500, 3, 8, 8)) / 255
+    known = torch.cat([asked, others])
+
+    def lies(x):
+        return len(x) > 256 and all((known == row).flatten(1).all(1).any() for row in x)
+
+    taken = []
+
+    def given(count):
+        taken.append(count)
+        return others[:count]
+
+    classifier = Classifier(Lying(lies))
+    with pytest.raises(Contradicted, match="in a batch of 500"):
+        expect_same_answers(classifier, asked, only_classes=False, others=given)
+    assert max(taken) == 500
+
+
 def test_a_batch_that_fails_hides_no_lie_to_a_larger_one(images):
     def lies(x):
         if len(x) == 64:
