@@ -5,8 +5,10 @@ from torch import fx, nn
 
 from fillblanks.batches import Rounding
 
+OF_8_BITS = 2.0**-7
+"""A step of 8 bits with a sign."""
+
 _COARSEST = torch.finfo(torch.bfloat16).eps
-_OF_8_BITS = 2.0**-7  # a step of 8 bits with a sign
 _NAMES = ("quantize_per_", "fake_quant", "quantized_decomposed")  # in those of operators
 
 
@@ -17,7 +19,7 @@ def rounding_of(net: nn.Module) -> Rounding:
     steps = [min(torch.finfo(dtype).eps, _COARSEST) for dtype in dtypes]
     # If quantized dynamically, the steps depend on the whole batch.
     if any(_is_quantised(module) for module in net.modules()):
-        steps.append(_OF_8_BITS)
+        steps.append(OF_8_BITS)
     step = max(steps, default=0.0)
     return Rounding(max(1e-3, 8 * step), max(step, torch.finfo(torch.float32).eps))
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -12,12 +12,14 @@ from audits.execution.asking import Asking
 from audits.execution.peak import peak_gib, reset_peak
 from audits.models.adapter import NETWORK_ERRORS
 from fillblanks.memory import is_short
+from fillblanks.precision import OF_8_BITS
 
 # Rows of batches, those of many servers among them; of a slow network two of the small ones.
 _SMALL, _OF_SLOW = (2, 3, 5, 6, 7, 8, 10, 12, 20, 24, 32, 48), 2
 _LARGE = (64, 96, 100, 128, 200, 256, 500, 512, 1000, 1024, 2048, 4096, 8192, 16384)
 _SECONDS, _SECONDS_OF_LARGEST = 0.5, 0.25  # for one batch at most
 _GIB = 1.0  # by which memory may grow for one
+_COARSE = 1 / 4  # the share of images whose class steps of 8 bits may change
 _MOST_OTHERS, _READING = 4096, 0.25  # other images of the data, and seconds for reading them
 _FILLED = (4, 8, 32)  # rows of a batch that is filled up
 _SIZES = range(2, 65)  # one of which is filled up too
@@ -52,7 +54,7 @@ def ask_filled_up(asking: Asking) -> None:
                     if is_short(error):
                         return  # nor have servers room for more
                     raise
-                asking.expect_same(found, f"in a batch filled up with {name}", which)
+                _expect_same(asking, found, f"in a batch filled up with {name}", which)
 
 
 def _fillings(*, many: bool) -> Iterator[tuple[int, int]]:
@@ -96,9 +98,15 @@ def ask_in_company(asking: Asking, others: Others | None) -> None:
             if isinstance(error, MemoryError) or is_short(error):
                 return
             continue
-        asking.expect_same(found, f"in a batch of {rows:,}", which)
+        _expect_same(asking, found, f"in a batch of {rows:,}", which)
         asked, seconds = rows, time.perf_counter() - started
         gib = peak_gib() - before
+
+
+def _expect_same(asking: Asking, found: Tensor, form: str, which: Sequence[int]) -> None:
+    """As `asking.expect_same`. Dynamic steps of 8 bits are those of the batch: classes count."""
+    moved = _COARSE if asking.classifier.rounding.step >= OF_8_BITS else None
+    asking.expect_same(found, form, which, moved=moved)
 
 
 def _in_company(asking: Asking, rows: int, company: Tensor) -> tuple[list[int], Tensor]:

@@ -175,3 +175,24 @@ def test_a_lie_to_a_setting_or_to_decimals_is_found(lies, told, images):
         expect_same_answers(net, images, only_classes=False)
     assert torch.get_default_dtype() == torch.float32
     assert not _flushed(images)
+
+
+def test_of_a_network_with_steps_of_the_batch_only_classes_count(images):
+    class Nudged(Lying):
+        """Logits that move with the batch, and classes that do not."""
+
+        is_quantised = True
+
+        def forward(self, x):
+            logits = super().forward(x)
+            return logits + 0.2 * logits.abs().amax(1, keepdim=True) * (len(x) > 20)
+
+    net = Nudged(lambda x: False)
+    expect_same_answers(Classifier(net), images, only_classes=False)
+    Nudged.is_quantised = False
+    with pytest.raises(Contradicted, match="in a batch"):
+        expect_same_answers(Classifier(net), images, only_classes=False)
+    lying = Nudged(lambda x: len(x) > 20)
+    Nudged.is_quantised = True
+    with pytest.raises(Contradicted, match="in a batch"):
+        expect_same_answers(Classifier(lying), images, only_classes=False)
