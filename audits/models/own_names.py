@@ -10,7 +10,9 @@ from audits.errors import ModelRefused, quoted
 from audits.models.class_keys import loose, synonyms
 from audits.models.contract import Said
 
-_NUMBERED = re.compile(r"([^\W\d_]*)[\s_-]*([0-9]{1,9})")
+# LABEL_1, digit 1, 1, and 1 - one, as torchvision calls MNIST's classes
+_NUMBERED = re.compile(r"([^\W\d_]*)[\s_-]*([0-9]{1,9})(?:\s*-\s*[^\W\d_]+)?")
+_WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
 def expect_own_order(said: Sequence[Said], own: Sequence[Said]) -> tuple[str, ...]:
@@ -90,8 +92,11 @@ def _moved_number(names: Sequence[str], others: Sequence[str]) -> int | None:
 def numbered(names: Sequence[str]) -> tuple[int, ...]:
     """The numbers of names such as LABEL_0, LABEL_1; empty if they are of another form.
 
-    All names are one word, which may be empty, and a number of their own.
+    All are one word, which may be empty, and a number of their own, or English numbers to ten.
     """
+    words = [name.strip().casefold() for name in names]
+    if set(words) <= set(_WORDS) and len(set(words)) == len(words):
+        return tuple(map(_WORDS.index, words))
     found = [_NUMBERED.fullmatch(name.strip()) for name in names]
     if not all(found) or len({one[1].casefold() for one in found if one}) != 1:
         return ()

@@ -44,7 +44,13 @@ def test_the_same_names_in_the_same_order_say_nothing(names, own):
     assert _warnings(names, own) == ()
 
 
-@pytest.mark.parametrize("own", [("LABEL_1", "LABEL_0"), ("digit 1", "digit 2"), ("1", "0")])
+@pytest.mark.parametrize(
+    "own",
+    [
+        *(("LABEL_1", "LABEL_0"), ("digit 1", "digit 2"), ("1", "0")),
+        *(("One", "zero"), ("1 - one", "0 - zero")),
+    ],
+)
 def test_numbers_at_another_place_are_refused(own):
     with pytest.raises(ModelRefused, match="another order"):
         _warnings(("0", "1"), own)
