@@ -119,7 +119,7 @@ def open_model(job: Job) -> Setting:
         served_forms.expect_same_answers,
         norm=(files.contract.pixel_mean, files.contract.pixel_std),
         resized=images.resized_by_servers(chosen[: served_forms.IMAGES]),
-        others=lambda count: images.tensor(rest[:count]),
+        others=(lambda count: images.tensor(rest[:count])) if rest else None,
         any_channels=files.contract.fit.channels is None,
     )
     expect_same(net.classifier, drawn, only_classes=only_classes, dtype=net.input_dtype)
