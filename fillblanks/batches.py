@@ -16,6 +16,7 @@ _ORDER = 0  # seed of the other order
 # A class may change by rounding if two logits are nearly equal: for one image in so many at most.
 _NEARLY_EQUAL = 8
 _STEPS = 2  # of its own number by which a term of a sum may be rounded
+_ADDED = 32  # roundings to float32 of a number that was added to all logits
 _TYPICAL = 0.25  # the quantile of images that stands for an image near 0
 
 
@@ -89,11 +90,11 @@ def changed(
 
     Row i of `logits` (m, K) is of the image `which[i]`. An image counts if a logit differs, or a
     sum of logits from which the loss gets its direction, by more than its `rounding`. Each image
-    is measured by itself: very large logits, an offset of all, or other images with larger ones
-    would hide other answers. If it is nearly 0, it is measured by the lower quartile of the images
-    whose logits are `among` (N, K), or `reference`. If logits stand for a class alone
-    (`only_classes`), or if a share `renamed` of the images is one or more, predicted classes are
-    compared too: those of up to that share may change by rounding.
+    is measured by itself, and its logits less the largest: very large logits, an offset of all, or
+    other images with larger ones would hide other answers. If it is nearly 0, it is measured by the
+    lower quartile of the images whose logits are `among` (N, K), or `reference`. If logits stand
+    for a class alone (`only_classes`), or if a share `renamed` of the images is one or more,
+    predicted classes are compared too: those of up to that share may change by rounding.
     """
     count, wanted = len(reference), reference[which]
     # Logits that are not finite are no class, and alike if they are not finite again.
@@ -121,15 +122,18 @@ def _apart(
     if not len(among):
         return torch.zeros_like(which, dtype=torch.bool)
     known, typical = _sizes(reference.nan_to_num()), _sizes(among)
-    others = (known.weights[:, which] * logits.double()).sum(-1)
+    relative = _relative(logits)
+    others = (known.weights[:, which] * relative).sum(-1)
     own, terms = known.sums[:, which], known.terms[:, which]
     floor = typical.sums.abs().quantile(_TYPICAL, 1, keepdim=True, interpolation="higher")
+    # Rounding to float32 by a number that was added to all logits, which no class depends on.
+    added = _ADDED * torch.finfo(torch.float32).eps * known.added[which]
     # A class that is surely not the answer has no weight, however large its logit.
-    most = rounding.share * own.abs().clamp(min=floor) + _STEPS * rounding.step * terms
+    most = rounding.share * own.abs().clamp(min=floor) + _STEPS * rounding.step * terms + added
     far = ~((others - own).abs() <= most).all(0)
     floor = typical.largest.quantile(_TYPICAL, interpolation="higher").clamp(min=1)
-    largest = known.largest[which].clamp(min=floor)
-    return far | ~((logits - reference[which]).abs().amax(1) <= rounding.share * largest)
+    most = rounding.share * known.largest[which].clamp(min=floor) + added
+    return far | ~((relative - _relative(reference[which])).abs().amax(1) <= most)
 
 
 class _Sizes(NamedTuple):
@@ -137,12 +141,24 @@ class _Sizes(NamedTuple):
     sums: Tensor  # (2, N)
     terms: Tensor  # (2, N), of the sizes of their terms
     largest: Tensor  # (N,), of all logits
+    added: Tensor  # (N,), the size of a number that may have been added to all logits
 
 
 def _sizes(logits: Tensor) -> _Sizes:
     weights = loss_weights(logits, torch.Generator().manual_seed(_ORDER))
-    terms = weights * logits.double()
-    return _Sizes(weights, terms.sum(-1), terms.abs().sum(-1), logits.double().abs().amax(1))
+    relative, plain = _relative(logits), logits.double()
+    terms = (weights * relative).abs().sum(-1).minimum((weights * plain).abs().sum(-1))
+    largest = relative.abs().amax(1).minimum(plain.abs().amax(1))
+    return _Sizes(weights, (weights * relative).sum(-1), terms, largest, plain.amax(1).abs())
+
+
+def _relative(logits: Tensor) -> Tensor:
+    """Logits less the largest of each image, float64, as a softmax takes them; a single one stays.
+
+    A number that is added to all logits would make any difference look small.
+    """
+    values = logits.double()
+    return values if values.shape[1] == 1 else values - values.amax(1, keepdim=True)
 
 
 def _answers(run: Callable[[Tensor], Tensor], images: Tensor, size: int) -> Tensor:

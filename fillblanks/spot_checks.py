@@ -13,10 +13,12 @@ from torch import Tensor
 
 from fillblanks.batches import Rounding, changed
 from fillblanks.memory import is_short
+from fillblanks.precision import OF_8_BITS
 
 _CHANCE = random.SystemRandom()  # here, since no copy can be made of it
-_ROWS = 4  # of a batch
-_ROWS_OF_CLASSES = 16  # of a batch, if a class is all that an answer tells
+_ROWS = 16  # of a batch
+_ROWS_OF_GRADIENTS = 4  # of a batch whose gradient is looked at too
+_ROWS_OF_STEPS = 8  # of a batch, if the network has steps of 8 bits, which may be the batch's
 _SHARE = 1 / 32  # of batches of a size, at least
 _ALIKE = 0.9  # the least cosine of two gradients of one image
 _NOTHING = 100 * torch.finfo(torch.float32).tiny  # the norm of a gradient that is none
@@ -52,8 +54,8 @@ class SpotChecks:
 
     Looked at are the first batch of each size, and the k-th one of a size with probability 1/k, or
     1/32 if that is more. Some rows of it are drawn by the operating system, so that no network can
-    foresee them: four, or 16 if logits stand for a class alone. Nothing is looked at outside of
-    `active()`.
+    foresee them: 16, or eight if the network has steps of 8 bits, and four if a gradient is wanted.
+    Nothing is looked at outside of `active()`.
     """
 
     def __init__(self) -> None:
@@ -91,8 +93,7 @@ class SpotChecks:
         The first gradient that is taken at its inputs later is looked at as well. Raises RowsTouch.
         """
         count = len(asked.inputs)
-        most = _ROWS_OF_CLASSES if self._classes else _ROWS
-        rows = _CHANCE.sample(range(count), min(most, count))
+        rows = _CHANCE.sample(range(count), min(self._most(asked), count))
         # Before the network is asked, which may write into what it is given.
         kept = asked.inputs.detach()[rows].clone()
         gradient = _Gradient(asked, rows, kept) if asked.inputs.requires_grad else None
@@ -101,6 +102,13 @@ class SpotChecks:
         if gradient is not None and logits.requires_grad:
             gradient.watch(logits)
         return logits
+
+    def _most(self, asked: Asked) -> int:
+        """The number of rows that are asked alone."""
+        if asked.inputs.requires_grad:
+            return _ROWS_OF_GRADIENTS
+        steps = asked.rounding.step >= OF_8_BITS and not self._classes
+        return _ROWS_OF_STEPS if steps else _ROWS
 
     def _expect_same_logits(
         self, asked: Asked, rows: list[int], kept: Tensor, logits: Tensor

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from fillblanks import Classifier
+from fillblanks.batches import Rounding, changed
 
 
 class _OtherAlone(nn.Module):
@@ -28,3 +29,15 @@ def test_neither_an_offset_nor_small_logits_hide_another_network_in_a_batch(scal
     images = torch.rand(32, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     with pytest.raises(ValueError, match="alone and in a batch, got different ones"):
         Classifier(_OtherAlone(scale, offset)).probe(images)
+
+
+@pytest.mark.parametrize("offset", [0.0, 75.0, -75.0, 1e4])
+@pytest.mark.parametrize("rounding", [Rounding(1e-3, 2.0**-23), Rounding(1 / 16, 2.0**-7)])
+def test_a_number_that_is_added_to_all_logits_hides_no_other_answer(offset, rounding):
+    logits = 0.3 * torch.randn(8, 10) + offset
+    rows = torch.arange(8)
+    assert changed(logits, logits, rows, rounding, only_classes=False) == 0
+    nearly = logits + 1e-5 * torch.randn(8, 10)
+    assert changed(logits, nearly, rows, rounding, only_classes=False) == 0
+    other = torch.where(rows[:, None] == 3, logits.roll(1, 1), logits)
+    assert changed(logits, other, rows, rounding, only_classes=False) == 1
