@@ -17,7 +17,8 @@ from fillblanks.precision import OF_8_BITS
 # Rows of batches, those of many servers among them; of a slow network two of the small ones.
 _SMALL, _OF_SLOW = (2, 3, 5, 6, 7, 8, 10, 12, 20, 24, 32, 48), 2
 _LARGE = (64, 96, 100, 128, 200, 256, 500, 512, 1000, 1024, 2048, 4096, 8192, 16384)
-_SECONDS, _SECONDS_OF_LARGEST = 0.5, 0.25  # for one batch at most
+_SECONDS = {64: 0.5, 256: 0.5, 1024: 0.5, 4096: 0.5, 16384: 0.25}  # for one batch at most
+_SECONDS_OF_OTHERS = 0.03
 _GIB = 1.0  # by which memory may grow for one
 _COARSE = 1 / 4  # the share of images whose class steps of 8 bits may change
 _MOST_OTHERS, _READING = 4096, 0.25  # other images of the data, and seconds for reading them
@@ -82,9 +83,12 @@ def ask_in_company(asking: Asking, others: Others | None) -> None:
     company = asking.images[:0]
     small = _SMALL if asking.is_quick else sorted(_CHANCE.sample(_SMALL, _OF_SLOW))
     for rows in (*small, *_LARGE):
-        most = _SECONDS_OF_LARGEST if rows == _LARGE[-1] else _SECONDS
-        if seconds * rows / asked > most or gib * rows / asked > _GIB:
+        if gib * rows / asked > _GIB:
             return
+        if seconds * rows / asked > _SECONDS.get(rows, _SECONDS_OF_OTHERS):
+            if rows in _SECONDS:
+                return
+            continue
         if others is not None and len(company) < rows:
             started = time.perf_counter()
             company = others(min(rows, _MOST_OTHERS)).to(asking.images)

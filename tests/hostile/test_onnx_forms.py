@@ -140,7 +140,7 @@ def _ask(net, levels):
     [
         (_WHOLE, "by another formula"),
         (_BETWEEN, "between the levels"),
-        (_ROWS, "in a batch of 1,000"),
+        (_ROWS, "in a batch of 1,0"),
     ],
     ids=["last bits", "between levels", "rows"],
 )

