@@ -194,7 +194,7 @@ def test_of_a_network_with_steps_of_the_batch_only_classes_count(images):
 
         def forward(self, x):
             logits = super().forward(x)
-            return logits + 0.2 * logits.abs().amax(1, keepdim=True) * (len(x) > 20)
+            return logits * (1.2 if len(x) > 20 else 1.0)
 
     net = Nudged(lambda x: False)
     expect_same_answers(Classifier(net), images, only_classes=False)
