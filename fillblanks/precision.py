@@ -9,6 +9,9 @@ OF_8_BITS = 2.0**-7
 """A step of 8 bits with a sign."""
 
 _COARSEST = torch.finfo(torch.bfloat16).eps
+REDUCED = Rounding(0.25, _COARSEST)
+"""In reduced precision, or with steps that are those of the batch, they may differ by a quarter."""
+
 _NAMES = ("quantize_per_", "fake_quant", "quantized_decomposed")  # in those of operators
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fillblanks.batches import Rounding, changed
 from fillblanks.memory import is_short
-from fillblanks.precision import OF_8_BITS
+from fillblanks.precision import OF_8_BITS, REDUCED
 
 _CHANCE = random.SystemRandom()  # here, since no copy can be made of it
 _ROWS = 16  # of a batch
@@ -23,8 +23,6 @@ _SHARE = 1 / 32  # of batches of a size, at least
 _ALIKE = 0.9  # the least cosine of two gradients of one image
 _NOTHING = 100 * torch.finfo(torch.float32).tiny  # the norm of a gradient that is none
 _RENAMED = 0.25  # the share of rows whose class may be another one, if two logits are nearly equal
-# In reduced precision answers may differ by this share of their size.
-_REDUCED = Rounding(0.25, torch.finfo(torch.bfloat16).eps)
 _REDUCED_ALIKE, _REDUCED_RENAMED = 0.5, 0.5
 # Of predicted classes alone: how many may differ in a batch, and in all batches together.
 _FEW_CLASSES, _SHARE_OF_CLASSES = 2, 1 / 4
@@ -126,7 +124,7 @@ class SpotChecks:
             alone,
             logits[rows],
             torch.arange(len(rows), device=alone.device),
-            _REDUCED if asked.reduced else asked.rounding,
+            REDUCED if asked.reduced else asked.rounding,
             only_classes=self._classes is not None,
             renamed=0 if self._classes else renamed,
             among=logits,

@@ -11,7 +11,7 @@ from torch import Tensor
 from audits.errors import Contradicted, shortened
 from audits.models.adapter import NETWORK_ERRORS
 from fillblanks import Classifier
-from fillblanks.batches import changed
+from fillblanks.batches import Rounding, changed
 from fillblanks.memory import is_short, with_fewer_rows
 
 _AT_ONCE = 4
@@ -111,11 +111,13 @@ class Asking:
         which: Sequence[int],
         usual: Tensor | None = None,
         moved: float | None = None,
+        rounding: Rounding | None = None,
     ) -> None:
         """Raises Contradicted if row i of `found` is not the answer to the image `which[i]`.
 
         Answers are compared with `usual`, by default those to the images as the audit asks them. If
-        a share of the images may be `moved` to another class, classes alone are compared.
+        a share of the images may be `moved` to another class, classes alone are compared. They may
+        differ by `rounding`, by default the classifier's.
         """
         usual = self.usual if usual is None else usual
         asked = sorted(set(which))
@@ -127,7 +129,7 @@ class Asking:
             usual[asked],
             found.to(usual),
             rows,
-            self.classifier.rounding,
+            rounding or self.classifier.rounding,
             only_classes=only_classes,
             renamed=min(renamed, 1 / 2) if only_classes else 1 / 8,
             among=usual,

@@ -83,6 +83,12 @@ class Opened:
 _opened: Opened | None = None
 
 
+def _consecutive(images: int, count: int) -> range:
+    """The indices of up to `count` images that follow each other, from a drawn one on."""
+    first = _CHANCE.randrange(max(images - count, 0) + 1)
+    return range(first, min(first + count, images))
+
+
 def open_model(job: Job) -> Setting:
     """Loads model and data and tries the model on a few images; what was open before is dropped.
 
@@ -120,6 +126,7 @@ def open_model(job: Job) -> Setting:
         norm=(files.contract.pixel_mean, files.contract.pixel_std),
         resized=images.resized_by_servers(chosen[: served_forms.IMAGES]),
         others=(lambda count: images.tensor(rest[:count])) if rest else None,
+        in_order=lambda count: images.tensor(_consecutive(len(images), count)),
         any_channels=files.contract.fit.channels is None,
     )
     expect_same(net.classifier, drawn, only_classes=only_classes, dtype=net.input_dtype)

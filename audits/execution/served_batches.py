@@ -12,7 +12,7 @@ from audits.execution.asking import Asking
 from audits.execution.peak import peak_gib, reset_peak
 from audits.models.adapter import NETWORK_ERRORS
 from fillblanks.memory import is_short
-from fillblanks.precision import OF_8_BITS
+from fillblanks.precision import OF_8_BITS, REDUCED
 
 # Rows of batches, those of many servers among them; of a slow network two of the small ones.
 _SMALL, _OF_SLOW = (2, 3, 5, 6, 7, 8, 10, 12, 20, 24, 32, 48), 2
@@ -20,8 +20,8 @@ _LARGE = (64, 96, 100, 128, 200, 256, 500, 512, 1000, 1024, 2048, 4096, 8192, 16
 _SECONDS = {64: 0.5, 256: 0.5, 1024: 0.5, 4096: 0.5, 16384: 0.25}  # for one batch at most
 _SECONDS_OF_OTHERS = 0.03
 _GIB = 1.0  # by which memory may grow for one
-_COARSE = 1 / 4  # the share of images whose class steps of 8 bits may change
 _MOST_OTHERS, _READING = 4096, 0.25  # other images of the data, and seconds for reading them
+_IN_ORDER = 256  # rows of a batch in the data's order, at most
 _FILLED = (4, 8, 32)  # rows of a batch that is filled up
 _SIZES = range(2, 65)  # one of which is filled up too
 _CHANCE = random.SystemRandom()  # nobody can foresee it
@@ -73,11 +73,9 @@ def ask_in_company(asking: Asking, others: Others | None) -> None:
     """Asks images in batches of several sizes, no two rows of which are the same image.
 
     The rest of a batch are `others`, as many as can be had at once, and then images that were moved
-    by a few pixels.
-
-    A batch that would take too much time or memory is not asked, nor a larger one, and one for
-    which the network raises an error is left out, since its users would see that. Of a batch that
-    was asked is looked at how much the next one would take.
+    by a few pixels. A batch that would take too much time or memory is not asked, nor a larger one,
+    and one for which the network raises an error is left out, since its users would see that. Of a
+    batch that was asked is looked at how much the next one would take.
     """
     asked, seconds, gib = len(asking.inputs), asking.seconds, 0.0
     company = asking.images[:0]
@@ -107,10 +105,27 @@ def ask_in_company(asking: Asking, others: Others | None) -> None:
         gib = peak_gib() - before
 
 
+def ask_in_order(asking: Asking, in_order: Others) -> None:
+    """Asks a batch in the order of the data, and the same images in a drawn one, all of them.
+
+    An audit asks a folder class by class, and a server does not.
+    """
+    rows = min(_IN_ORDER, int(_SECONDS[_IN_ORDER] * len(asking.inputs) / asking.seconds))
+    if rows < 2:
+        return
+    inputs = asking.classifier.normalised(in_order(rows).to(asking.images))
+    drawn = _CHANCE.sample(range(len(inputs)), len(inputs))
+    try:
+        usual, found = asking.classifier.net(inputs), asking.classifier.net(inputs[drawn])
+    except NETWORK_ERRORS:
+        return  # an audit asks no such batch either
+    asking.expect_same(found, "in another order of a batch", drawn, usual)
+
+
 def _expect_same(asking: Asking, found: Tensor, form: str, which: Sequence[int]) -> None:
-    """As `asking.expect_same`. Dynamic steps of 8 bits are those of the batch: classes count."""
-    moved = _COARSE if asking.classifier.rounding.step >= OF_8_BITS else None
-    asking.expect_same(found, form, which, moved=moved)
+    """As `asking.expect_same`. Dynamic steps of 8 bits may be those of the whole batch."""
+    coarse = asking.classifier.rounding.step >= OF_8_BITS
+    asking.expect_same(found, form, which, rounding=REDUCED if coarse else None)
 
 
 def _in_company(asking: Asking, rows: int, company: Tensor) -> tuple[list[int], Tensor]:

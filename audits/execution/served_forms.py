@@ -46,6 +46,7 @@ def expect_same_answers(
     dtype: torch.dtype | None = None,
     resized: Mapping[str, Tensor] | None = None,
     others: Others | None = None,
+    in_order: Others | None = None,
     any_channels: bool = False,
 ) -> None:
     """Asks up to `IMAGES` of `images` (N, C, H, W) in [0, 1] in several forms.
@@ -53,8 +54,9 @@ def expect_same_answers(
     `norm` are mean and std of pixels in [0, 1] as servers know them, by default those of the
     classifier, which are rounded to its dtype. `dtype` is that of the inputs that the network gets
     from servers, by default the classifier's. `resized` are the same images as servers resize them,
-    by the way in words. `others` gives further images, which fill large batches. If nobody names
-    the number of channels (`any_channels`), grey images are asked with three equal channels too.
+    by the way in words. `others` gives further images, which fill large batches, and
+    `in_order` images in the order of the data. If nobody names the number of channels
+    (`any_channels`), grey images are asked with three equal channels too.
 
     Raises Contradicted if more images than rounding explains are answered otherwise, or if the
     network changes, and whatever it raises for images. Only with channels last, in other dtypes
@@ -68,6 +70,8 @@ def expect_same_answers(
             try:
                 norm = _norm_of(classifier) if norm is None else norm
                 _ask_all(asking, norm, resized or {}, others)
+                if in_order is not None:
+                    served_batches.ask_in_order(asking, in_order)
                 if any_channels and images.shape[1] == 1:
                     _ask_three_channels(asking)
             except NETWORK_ERRORS as error:

@@ -9,6 +9,7 @@ from torch import nn
 
 from audits.errors import Contradicted
 from audits.execution import served_batches
+from audits.execution.asking import Asking
 from audits.execution.served_forms import expect_same_answers
 from fillblanks import Classifier
 
@@ -205,3 +206,23 @@ def test_of_a_network_with_steps_of_the_batch_only_classes_count(images):
     Nudged.is_quantised = True
     with pytest.raises(Contradicted, match="in a batch"):
         expect_same_answers(Classifier(lying), images, only_classes=False)
+
+
+@pytest.mark.parametrize("only_classes", [False, True])
+def test_a_lie_to_batches_that_are_not_sorted_is_found(only_classes, images):
+    data = torch.rand(300, 3, 8, 8)
+    data = data[data.mean((1, 2, 3)).argsort()]
+
+    def lies(x):
+        return len(x) >= 100 and bool((x.mean((1, 2, 3)).diff() < -1e-4).any())
+
+    lying = Classifier(Lying(lies))
+    with pytest.raises(Contradicted, match="in a batch of"):
+        expect_same_answers(
+            lying, images, only_classes=only_classes, in_order=lambda count: data[:count]
+        )
+    asking = Asking.of(lying, images[:16], only_classes, torch.float32)
+    with torch.no_grad(), pytest.raises(Contradicted, match="in another order of a batch"):
+        served_batches.ask_in_order(asking, lambda count: data[:count])
+    honest = Classifier(Lying(lambda x: False))
+    expect_same_answers(honest, images, only_classes=only_classes, in_order=lambda n: data[:n])
