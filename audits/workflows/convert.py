@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,12 @@ def _registered(source: Resolved, folder: Path, name: str, images: int, differen
             client.get_logged_model(source.model_id).experiment_id if source.model_id else "0"
         )
         logged = client.create_logged_model(experiment, name="model")
-        client.log_model_artifacts(logged.model_id, str(folder))
+        try:
+            client.log_model_artifacts(logged.model_id, str(folder))
+        except BaseException:  # Ctrl-C as well: what is there is no whole model
+            with suppress(MlflowException):  # the first error is the one to tell
+                client.finalize_logged_model(logged.model_id, "FAILED")
+            raise
         client.finalize_logged_model(logged.model_id, "READY")
         version = mlflow.register_model(
             f"models:/{logged.model_id}", name, tags={CONVERTED_TAG: source.uri}

@@ -22,6 +22,12 @@ def told(error: Exception) -> str | None:
             f"{error}.{full} Mend that, and run it again.",
             _LONGEST,
         )
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return shortened(
+            f"Expected files and folders whose names are UTF-8, got {error.object!r}. Name or "
+            "rename them so, and run it again.",
+            _LONGEST,
+        )
     if _is(error, "mlflow.exceptions", "MlflowException"):
         uri = sys.modules["mlflow"].get_tracking_uri()
         return shortened(f"Expected MLflow at {uri} to do as asked, got: {error}", _LONGEST)

@@ -1,5 +1,6 @@
 """A tracking URI that leads to no MLflow, and a server that is broken, are one line."""
 
+import os
 import re
 import sqlite3
 import threading
@@ -161,3 +162,10 @@ def test_a_full_disk_elsewhere_is_told_with_the_places_that_are_written():
     assert line is not None
     assert re.search(r"No space left on device\. Free: [\d,]+ MB in /", line)
     assert told(ValueError("a mistake of ours")) is None
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_one_line(tmp_path, capfd):
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/d\xff")
+    assert main(["demo", "--folder", folder, "--without-prefect"]) == 2
+    *_, line = capfd.readouterr().err.splitlines()  # the tests' own MLflow prints before
+    assert line.startswith("Expected files and folders whose names are UTF-8, got")

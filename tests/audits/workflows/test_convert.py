@@ -143,6 +143,26 @@ def test_a_contract_with_open_questions_is_not_made_to_look_named(shared_registr
     assert conf.metadata == {"preprocessing": {"range": "0-1"}}
 
 
+def test_a_copy_that_is_cut_off_leaves_no_model_that_looks_whole(
+    shared_registry, register, monkeypatch
+):
+    uri, _ = register(logistic(), "cut-off")
+
+    def cut_off(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_model_artifacts", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        convert(_config(uri))
+    (newest,) = mlflow.search_logged_models(
+        order_by=[{"field_name": "creation_timestamp", "ascending": False}],
+        max_results=1,
+        output_format="list",
+    )
+    assert newest.status == "FAILED"
+    assert len(registry.versions_of("cut-off")) == 1
+
+
 def test_a_network_without_a_gradient_is_refused(shared_registry, register):
     uri, _ = register(adapted_nets.Detached(logistic()), "detached")
     with pytest.raises(AuditError, match="Expected a model that torch can export, got one that"):
