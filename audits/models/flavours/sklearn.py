@@ -14,15 +14,29 @@ from audits.models.flavours.base import Flavour, at_top, expect_file
 from audits.models.flavours.columns import as_asked, said_by_columns
 from audits.models.flavours.tables import Predictions, Probabilities, TableNet
 
-# Their probabilities come from a fit of their own and may name another class than `predict`.
-_OTHER_PROBABILITIES = ("SVC", "NuSVC")
+# The class that these predict is that of the largest probability, by their code and in 1,000 rows
+# each. SVC, SGDClassifier, NearestCentroid and classifiers with a threshold predict otherwise.
+_BY_PROBABILITY = {
+    "sklearn": {
+        "AdaBoostClassifier", "BaggingClassifier", "BernoulliNB", "CalibratedClassifierCV",
+        "ComplementNB", "DecisionTreeClassifier", "ExtraTreeClassifier", "ExtraTreesClassifier",
+        "GaussianNB", "GaussianProcessClassifier", "GradientBoostingClassifier",
+        "HistGradientBoostingClassifier", "KNeighborsClassifier", "LabelPropagation",
+        "LabelSpreading", "LinearDiscriminantAnalysis", "LogisticRegression",
+        "LogisticRegressionCV", "MLPClassifier", "MultinomialNB", "RandomForestClassifier",
+        "VotingClassifier",
+    },
+    "lightgbm": {"LGBMClassifier"},
+}  # fmt: skip
+# What MLflow's server gives instead of `predict`, if MLmodel says so.
+_PROBABILITIES = ("predict_proba", "predict_log_proba", "predict_joint_log_proba")
 
 
 class Sklearn(Flavour):
     """A classifier in a pickle, or in skops, whose list of allowed types the model itself brings.
 
-    Either needs trust. The classifier gives its probabilities if it has them, else the predicted
-    classes.
+    Either needs trust. The classifier gives its probabilities if their largest is the class that
+    MLflow serves, else the predicted classes.
     """
 
     name: ClassVar[str] = "sklearn"
@@ -61,7 +75,18 @@ def classifier_net(model: Any, conf: Model) -> TableNet:
             "classifier that has classes_."
         )
     asked = as_asked(conf)
-    last = model[-1] if hasattr(model, "steps") else model
-    if hasattr(model, "predict_proba") and type(last).__name__ not in _OTHER_PROBABILITIES:
+    served = conf.flavors.get("python_function", {}).get("predict_fn") in _PROBABILITIES
+    if hasattr(model, "predict_proba") and (served or _predicts_by_probability(model)):
         return Probabilities(lambda rows: model.predict_proba(asked(rows)), labels)
     return Predictions(lambda rows: model.predict(asked(rows)), labels)
+
+
+def _predicts_by_probability(model: Any) -> bool:
+    """Whether the class that it predicts, and MLflow serves, has the largest probability."""
+    if hasattr(model, "steps"):
+        return _predicts_by_probability(model[-1])
+    kind = type(model)
+    package = kind.__module__.partition(".")[0]
+    if package == "sklearn" and hasattr(model, "best_estimator_"):  # a search over settings
+        return _predicts_by_probability(model.best_estimator_)
+    return kind.__name__ in _BY_PROBABILITY.get(package, ())

@@ -6,8 +6,14 @@ import pytest
 import torch
 from mlflow.models import infer_signature
 from sklearn.cluster import KMeans
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -98,16 +104,50 @@ def test_numbers_from_0_are_places_unless_classes_are_called_so(saved, digits, l
     assert (9 - loaded(files, backwards)(_rows(digits)).argmax(1).numpy() == expected).all()
 
 
-@pytest.mark.parametrize("model", [RidgeClassifier(), SVC()], ids=["ridge", "svc"])
-def test_without_probabilities_of_its_own_it_gives_predicted_classes(
-    model, saved, digits, loaded, inspected
-):
+@pytest.mark.parametrize(
+    ("model", "gives"),
+    [
+        (RidgeClassifier(), "predictions"),
+        (SVC(), "predictions"),
+        (SGDClassifier(loss="modified_huber"), "predictions"),
+        (NearestCentroid(), "predictions"),
+        (OneVsRestClassifier(LogisticRegression()), "predictions"),
+        (GridSearchCV(NearestCentroid(), {}, cv=2), "predictions"),
+        (GridSearchCV(make_pipeline(StandardScaler(), GaussianNB()), {}, cv=2), "probabilities"),
+        (KNeighborsClassifier(2), "probabilities"),
+        (LinearDiscriminantAnalysis(), "probabilities"),
+        (MLPClassifier((8,), max_iter=300), "probabilities"),
+        (VotingClassifier([("bayes", GaussianNB())], voting="soft"), "probabilities"),
+        (VotingClassifier([("bayes", GaussianNB())]), "predictions"),
+    ],
+    ids=repr,
+)
+def test_the_class_is_the_one_that_mlflow_serves(model, gives, saved, digits, loaded, inspected):
     folder = saved(model, NAMES)
     net = loaded(inspected(folder), NAMES)
-    assert net.gives == "predictions"
-    predicted = net(_rows(digits))
-    assert predicted.dtype == torch.int64
-    assert (np.array(NAMES)[predicted] == model.predict(_rows(digits).numpy())).all()
+    assert net.gives == gives
+    answers = net(_rows(digits))
+    assert gives == "probabilities" or answers.dtype == torch.int64
+    predicted = answers if gives == "predictions" else answers.argmax(1)
+    served = mlflow.pyfunc.load_model(str(folder)).predict(_rows(digits).numpy())
+    assert (np.array(NAMES)[predicted] == served).all()
+
+
+def test_a_threshold_of_the_owner_counts(saved, digits, loaded, inspected):
+    model = FixedThresholdClassifier(LogisticRegression(), threshold=0.999, pos_label="odd")
+    folder = saved(model, ["even", "odd"] * 5)
+    predicted = loaded(inspected(folder), ["even", "odd"])(_rows(digits))
+    served = mlflow.pyfunc.load_model(str(folder)).predict(_rows(digits).numpy())
+    assert (np.array(["even", "odd"])[predicted] == served).all()
+    assert 0 < (served == "odd").mean() < 0.3
+
+
+def test_probabilities_that_are_served_are_audited(saved, digits, loaded, inspected):
+    folder = saved(NearestCentroid(), NAMES, pyfunc_predict_fn="predict_proba")
+    net = loaded(inspected(folder), sorted(NAMES))
+    assert net.gives == "probabilities"
+    served = mlflow.pyfunc.load_model(str(folder)).predict(_rows(digits).numpy())
+    np.testing.assert_allclose(net(_rows(digits)), served, rtol=1e-6, atol=1e-12)
 
 
 def test_pixel_columns_are_taken_as_rows_of_a_square_image(saved, digits, loaded, inspected):
