@@ -14,7 +14,8 @@ from mlflow.models import Model
 from audits.models.class_keys import loose
 from audits.models.class_names import names_in
 from audits.models.contract import Said
-from audits.models.own_names import expect_own_order, keys, numbered
+from audits.models.numbered_names import numbered
+from audits.models.own_names import expect_own_order, keys
 
 Carried = tuple[tuple[str, tuple[str, ...]], ...]
 """Places in words, each with a list of texts."""

@@ -17,6 +17,7 @@ from audits.models.class_names import distinct
 from audits.models.files import ModelFiles
 from audits.models.imagenet import split_wnid
 from audits.models.preprocessing import Preprocessing
+from audits.models.told_otherwise import expect_own_numbers, expect_own_wnids
 
 _LISTED = 200  # characters of names in a line for the config
 _BY_MAP = "by preprocessing.class_map"
@@ -129,6 +130,10 @@ def _named(
                 f"{_slash_told(name, set(names) - {names[at] for at in found.values()})}"
             )
     _expect_apart(left, found, names, origin)
+    by_index = {name: found[name] for name in data if ways[name] == _BY_INDEX}
+    expect_own_numbers(by_index, names, origin)
+    by_wnid = {name: found[name] for name in data if ways[name] in (BY_WNID, _BY_IMAGENET)}
+    expect_own_wnids(by_wnid, names, origin)
     examples: dict[str, list[str]] = defaultdict(list)
     for name in data:
         examples[ways[name]].append(f"{quoted(name)} is {quoted(names[found[name]])}")
@@ -137,7 +142,6 @@ def _named(
         for way, pairs in examples.items()
     ]
     how = PLAIN if set(examples) == {BY_NAME} else f"Classes were matched {', '.join(told)}."
-    by_index = {name: found[name] for name in data if ways[name] == _BY_INDEX}
     return Matched(names, _order(data, found), how, _first_index_asked(by_index))
 
 

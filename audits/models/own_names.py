@@ -3,16 +3,12 @@
 The names of config and metadata come first. Whoever serves the model may read the others.
 """
 
-import re
 from collections.abc import Sequence
 
 from audits.errors import ModelRefused, quoted
 from audits.models.class_keys import loose, synonyms
 from audits.models.contract import Said
-
-# LABEL_1, digit 1, 1, and 1 - one, as torchvision calls MNIST's classes
-_NUMBERED = re.compile(r"([^\W\d_]*)[\s_-]*([0-9]{1,9})(?:\s*-\s*[^\W\d_]+)?")
-_WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+from audits.models.numbered_names import numbered
 
 
 def expect_own_order(said: Sequence[Said], own: Sequence[Said]) -> tuple[str, ...]:
@@ -87,21 +83,6 @@ def _moved_number(names: Sequence[str], others: Sequence[str]) -> int | None:
         if number in numbers and numbers[i : i + 1] != (number,):
             return i
     return None
-
-
-def numbered(names: Sequence[str]) -> tuple[int, ...]:
-    """The numbers of names such as LABEL_0, LABEL_1; empty if they are of another form.
-
-    All are one word, which may be empty, and a number of their own, or English numbers to ten.
-    """
-    words = [name.strip().casefold() for name in names]
-    if set(words) <= set(_WORDS) and len(set(words)) == len(words):
-        return tuple(map(_WORDS.index, words))
-    found = [_NUMBERED.fullmatch(name.strip()) for name in names]
-    if not all(found) or len({one[1].casefold() for one in found if one}) != 1:
-        return ()
-    numbers = tuple(int(one[2]) for one in found if one)
-    return numbers if len(set(numbers)) == len(numbers) else ()
 
 
 def _told(names: Sequence[str], others: Sequence[str], place: int) -> str:

@@ -19,6 +19,7 @@ from audits.models.contract import Said
 from audits.models.flavours.base import Flavour
 from audits.models.flavours.columns import as_asked, said_by_columns
 from audits.models.flavours.tables import numbered
+from audits.models.further_parts import expect_same_classes
 from audits.models.winner import in_float32
 
 # Files of an MLflow model that no loader runs, so that they need no trust.
@@ -105,12 +106,43 @@ class PyFuncNet(nn.Module):
 def answered(given: Any, classes: tuple[str, ...], rows: int) -> Tensor:
     """The answer of a pyfunc as values (N, K) or as numbers of classes (N,).
 
-    Raises ModelRefused if it is neither a table of numbers nor a column of labels.
+    Raises ModelRefused if it is neither a table of numbers nor a column of labels, and ValueError
+    if labels or scores beside it name other classes: who asks the model may take those.
     """
+    beside: dict[str, Any] = {}
     if isinstance(given, pd.DataFrame):
-        given = _of_frame(given, classes)
+        given, beside = _of_frame(given, classes)
     elif isinstance(given, dict):
-        given = _of_mapping(given)
+        given, beside = _of_mapping(given)
+    answer = _as_answer(given, classes, rows)
+    if isinstance(answer, str):
+        raise ModelRefused(
+            "Expected a label an image, or a row of probabilities, from the model's predict, got "
+            f"{answer} for {rows} image(s). Let predict return one of the two."
+        )
+    others = {name: _as_answer(part, classes, rows) for name, part in beside.items()}
+    known = {name: part for name, part in others.items() if _names_classes(part)}
+    expect_same_classes(known, _as_table(answer, len(classes)))
+    return answer
+
+
+def _names_classes(part: Tensor | str) -> bool:
+    """Whether it is an answer; labels of which none is a class may be of another kind."""
+    return not isinstance(part, str) and (part.is_floating_point() or bool((part >= 0).any()))
+
+
+def _as_table(answer: Tensor, classes: int) -> Tensor:
+    """Scores (N, K), NaN for an image whose label is none of the classes."""
+    if answer.ndim == 2:
+        return answer
+    if answer.is_floating_point():  # the probability of the second of two classes
+        return torch.stack([1 - answer, answer], dim=1)
+    scores = (answer.unsqueeze(1) == torch.arange(classes)).float()
+    return scores.where(scores.any(1, keepdim=True), torch.nan)
+
+
+def _as_answer(given: Any, classes: tuple[str, ...], rows: int) -> Tensor | str:
+    """Values (N, K) or numbers of classes (N,); words for what it is if it is neither."""
     if isinstance(given, Tensor):
         given = given.detach().cpu().numpy()
     values = np.asarray(given)
@@ -124,29 +156,28 @@ def answered(given: Any, classes: tuple[str, ...], rows: int) -> Tensor:
     if values.ndim == 2 and values.shape[0] == rows and values.dtype.kind in "iuf":
         whole = values.dtype.kind in "iu"
         return in_float32(torch.from_numpy(values.astype(np.int64 if whole else np.float64)))
-    raise ModelRefused(
-        f"Expected a label an image, or a row of probabilities, from the model's predict, got "
-        f"{type(given).__name__} of {values.dtype} {values.shape} for {rows} image(s). Let predict "
-        "return one of the two."
-    )
+    return f"{type(given).__name__} of {values.dtype} {values.shape}"
 
 
-def _of_frame(frame: pd.DataFrame, classes: tuple[str, ...]) -> Any:
-    """The label column of a data frame, or all its numbers: in the classes' order if it has it."""
+def _of_frame(frame: pd.DataFrame, classes: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+    """What is audited of a data frame, and the columns of labels beside it.
+
+    Audited are the columns of the classes, else the first column of labels, else all numbers.
+    """
     names = {str(name): name for name in frame.columns}
+    labels = {one: frame[names[one]].to_numpy() for one in _LABEL_COLUMNS if one in names}
     if set(classes) <= names.keys() and classes:
-        return frame[[names[name] for name in classes]].to_numpy()
-    for label in _LABEL_COLUMNS:
-        if label in names:
-            return frame[names[label]].to_numpy()
-    return frame.to_numpy()
+        table = frame[[names[name] for name in classes]].to_numpy()
+        return table, {one: column for one, column in labels.items() if one not in classes}
+    return (next(iter(labels.values())) if labels else frame.to_numpy()), labels
 
 
-def _of_mapping(given: dict[Any, Any]) -> Any:
-    for name in ("logits", "probabilities", *_LABEL_COLUMNS):
-        if name in given:
-            return given[name]
-    return next(iter(given.values())) if len(given) == 1 else given
+def _of_mapping(given: dict[Any, Any]) -> tuple[Any, dict[str, Any]]:
+    """What is audited of a mapping, by its name, and the parts of such names beside it."""
+    known = [name for name in ("logits", "probabilities", *_LABEL_COLUMNS) if name in given]
+    if known:
+        return given[known[0]], {name: given[name] for name in known[1:]}
+    return (next(iter(given.values())) if len(given) == 1 else given), {}
 
 
 def _whole(values: np.ndarray) -> bool:

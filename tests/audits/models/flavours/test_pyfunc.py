@@ -116,6 +116,44 @@ def test_answers_become_values_or_numbers_of_classes(given, expected):
     np.testing.assert_allclose(answer, expected, rtol=1e-6)
 
 
+_COLUMNS = {name: TABLE[:, at] for at, name in enumerate(CLASSES)}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pd.DataFrame({**_COLUMNS, "label": ["ship", "dog"]}),
+        pd.DataFrame({**_COLUMNS, "class": ["ship", "escalate"]}),
+        pd.DataFrame({"label": ["ship", "cat"], "prediction": [2, 1]}),
+        {"logits": TABLE, "label": ["ship", "dog"]},
+        {"logits": TABLE, "probabilities": TABLE[:, ::-1]},
+    ],
+)
+def test_a_label_that_names_another_class_than_what_is_audited_is_refused(given):
+    with pytest.raises(ValueError, match="got another one from '"):
+        answered(given, CLASSES, 2)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pd.DataFrame({**_COLUMNS, "label": ["ship", "cat"]}),
+        pd.DataFrame({**_COLUMNS, "class": ["vehicle", "mammal"]}),
+        {"logits": TABLE, "probabilities": TABLE, "label": [2, 0]},
+        {"probabilities": TABLE, "class": None},
+    ],
+)
+def test_labels_that_agree_or_are_of_another_kind_change_nothing(given):
+    np.testing.assert_allclose(answered(given, CLASSES, 2), TABLE, rtol=1e-6)
+
+
+def test_one_probability_has_the_class_of_the_label_beside_it():
+    given = {"probabilities": np.array([0.25, 0.75]), "label": ["cat", "dog"]}
+    assert answered(given, CLASSES[:2], 2).tolist() == [0.25, 0.75]
+    with pytest.raises(ValueError, match="got another one from 'label'"):
+        answered({**given, "label": ["dog", "dog"]}, CLASSES[:2], 2)
+
+
 @pytest.mark.parametrize("labels", [[7, 4], ["7", "4"], [7.0, 4.0]])
 def test_whole_numbers_are_names_if_the_classes_are_called_so(labels):
     assert answered(labels, ("4", "7", "1"), 2).tolist() == [1, 0]

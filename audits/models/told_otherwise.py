@@ -1,0 +1,55 @@
+"""Refuses matches of classes that the model's own names contradict."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from audits.errors import AuditError, quoted
+from audits.models.class_keys import synonyms
+from audits.models.imagenet import english, split_wnid, wnids
+from audits.models.numbered_names import numbered
+
+_CURE = "Correct the model's names, or say which is meant under preprocessing.class_map."
+
+
+def expect_own_numbers(by_index: Iterable[str], names: Sequence[str], origin: str) -> None:
+    """Raises AuditError for classes taken as indices if the names have other numbers.
+
+    `names` are the model's, in the order of its logits, such as `LABEL_1`, `LABEL_0`.
+    """
+    numbers = numbered(names)
+    for name in by_index:
+        index = int(name)
+        if numbers and numbers[index] != index:
+            raise AuditError(
+                f"Expected the class {quoted(name)} of {origin} at index {index} of the model, got "
+                f"{quoted(names[index])} there. {_CURE}"
+            )
+
+
+def expect_own_wnids(by_wnid: Mapping[str, int], names: Sequence[str], origin: str) -> None:
+    """Raises AuditError for classes found by wnid if the model's names are those of others.
+
+    `by_wnid` has the index of each class of the data. The classes of ImageNet have English names,
+    and a class of the data may have words behind its wnid.
+    """
+    named = [(wnid, english()[index]) for wnid, index in wnids().items()] if by_wnid else []
+    named += [split_wnid(name) for name in by_wnid]
+    bearers = defaultdict(set)  # of a name, by wnid
+    words = defaultdict(set)  # of all names of a wnid
+    for wnid, text in named:
+        words[wnid] |= _words(text)
+        for key in synonyms(text):
+            bearers[key].add(wnid)
+    for name, index in by_wnid.items():
+        wnid, own = split_wnid(name)[0], split_wnid(names[index])[1]
+        meant = set().union(*(bearers[key] for key in synonyms(own)))
+        # torchvision says "crane bird" to one of ImageNet's two cranes, and others "crane".
+        if meant and wnid not in meant and not _words(own) <= words[wnid]:
+            raise AuditError(
+                f"Expected a name of {quoted(name)} in {origin}, got "
+                f"{quoted(names[index])}, which is another class. {_CURE}"
+            )
+
+
+def _words(text: str) -> set[str]:
+    return set(text.casefold().replace(",", " ").replace("_", " ").split())
