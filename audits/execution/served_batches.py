@@ -10,6 +10,7 @@ from torch import Tensor
 from audits.execution import pixel_forms
 from audits.execution.asking import Asking
 from audits.execution.peak import peak_gib, reset_peak
+from audits.execution.served_classes import expect_one_class
 from audits.models.adapter import NETWORK_ERRORS
 from fillblanks.memory import is_short
 from fillblanks.precision import OF_8_BITS, REDUCED
@@ -120,6 +121,7 @@ def ask_in_order(asking: Asking, in_order: Others) -> None:
     except NETWORK_ERRORS:
         return  # an audit asks no such batch either
     asking.expect_same(found, "in another order of a batch", drawn, usual)
+    expect_one_class(usual)
 
 
 def _expect_same(asking: Asking, found: Tensor, form: str, which: Sequence[int]) -> None:

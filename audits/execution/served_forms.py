@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from audits.errors import Contradicted
-from audits.execution import pixel_forms, served_batches
+from audits.execution import pixel_forms, served_batches, served_classes
 from audits.execution.asking import Asking
 from audits.execution.served_batches import Others
 from audits.execution.server_settings import rough_settings, settings
@@ -28,7 +28,6 @@ _NEAR = 1e-5  # of a whole level, for images that were stored with 8 bits
 _HALVES = (torch.float16, torch.bfloat16)
 _WHOLE = (torch.uint8, torch.int32, torch.int64)
 _DIGITS = (3, 4, 5, 6)  # behind the point
-_TIED = 1 / 8  # the share of images whose class may be lost by rounding of a softmax
 _ROUGH = 1 / 2  # the share of images whose class half precision may change
 _MOVED = 1 / 4  # the share of images whose class half a level may change
 _BANDED = 1 / 2  # that share if rounding draws bands; sure answers are held to the other one
@@ -97,8 +96,9 @@ def _ask_all(
     _ask_resized(asking, resized)
     served_batches.ask_as_rows(asking)
     served_batches.ask_filled_up(asking)
-    if not asking.only_classes:  # trees and neighbours may hold two classes for equal
-        _expect_told_apart(asking.usual)
+    served_classes.expect_one_class(asking.usual)
+    if not asking.only_classes:  # trees and neighbours may hold two classes for nearly equal
+        served_classes.expect_told_apart(asking.usual)
     some = asking.inputs[: asking.few]
     last = some.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
     asking.ask_tolerantly(last, "with channels last", range(asking.few))
@@ -215,42 +215,6 @@ def _expect_similar(asking: Asking, found: Tensor, form: str, usual: Tensor) -> 
     surest = surest[: -(-len(surest) // 2)]
     asking.expect_same(found[surest], f"{form} and answered surely", surest.tolist(), usual, _MOVED)
     asking.expect_same(found, form, range(len(found)), usual, _BANDED)
-
-
-def _expect_told_apart(logits: Tensor) -> None:
-    """Raises Contradicted if a softmax in float32, as servers take it, loses the class.
-
-    Some servers take exp of the logits as they are. If the same logits around 0 bear that, a number
-    that was added to all of them hides the class.
-    """
-    known = logits[logits.isfinite().all(1)]
-    best = _has_one_best(known)
-    lost = int((best & ~_has_one_best(known.float().softmax(1))).sum())
-    if lost > len(logits) * _TIED:
-        raise Contradicted(
-            f"Expected logits that a softmax in float32 tells apart, got {lost} of {len(logits)} "
-            "images for which another class is as probable. Do not scale the logits down."
-        )
-    if (known[:, 0] == 0).all():  # of one logit, of which servers take a sigmoid
-        return
-    around_0 = _has_one_best(_naive_softmax(known - known.mean(1, keepdim=True)))
-    lost = int((best & around_0 & ~_has_one_best(_naive_softmax(known))).sum())
-    if lost > len(logits) * _TIED:
-        raise Contradicted(
-            f"Expected logits around 0, got {lost} of {len(logits)} images with logits so far from "
-            "it that exp in float32 is 0 or infinite. Subtract the largest of each image's logits "
-            "inside the network."
-        )
-
-
-def _naive_softmax(logits: Tensor) -> Tensor:
-    of_each = logits.float().exp()
-    return (of_each / of_each.sum(1, keepdim=True)).nan_to_num()
-
-
-def _has_one_best(values: Tensor) -> Tensor:
-    """Whether one value of each row is larger than all others, bool (n,)."""
-    return (values == values.amax(1, keepdim=True)).sum(1) == 1
 
 
 def _ask_three_channels(asking: Asking) -> None:

@@ -61,6 +61,11 @@ def recognised(net: nn.Module, inputs: Tensor, told: Outputs | None = None) -> F
                 "returns one row of logits an image."
             )
         values, shape = _rows(answers, container)
+        if values.is_complex():
+            raise ModelRefused(
+                "Expected logits that are real numbers, got complex ones. Wrap the network so that "
+                "it returns their real part, or whatever names the class."
+            )
         form = Form(container, rows=rows, shape=shape, half=_half(values))
         if told is None and values.shape[1] == 1 and not values.is_floating_point():
             return replace(form, scale="classes", source="values", tried=len(values))

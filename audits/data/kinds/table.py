@@ -69,10 +69,16 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             return parquet.read_table(path).to_pandas()
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise AuditError(f"Expected a UTF-8 table with a header at {path}: {error}") from error
     except Exception as error:  # pandas reads what the file says of it, which may be anything
         raise AuditError(
             f"Expected a table in Parquet at {path}, got {type(error).__name__}: {error}"
         ) from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas would take the first field as a name
+        raise AuditError(
+            f"Expected rows with as many fields as the header of {path} has, got more. Name each "
+            "column in the header."
+        )
+    return table

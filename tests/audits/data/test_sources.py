@@ -191,6 +191,10 @@ BAD = {
         "Expected a folder at .*, found none",
     ),
     "folder is empty": (lambda p: Folder(path=str(p)), "Expected one folder a class with images"),
+    "row longer than the header": (
+        lambda p: Csv(path=_file(p, b"label,path\na,8,a\nb,3,b\n")),
+        "Expected rows with as many fields as the header",
+    ),
     "table not there": (lambda p: Csv(path=str(p / "no.csv")), "Expected a file at"),
     "table is empty": (lambda p: Csv(path=_file(p, b"")), "Expected "),
     "table is no text": (lambda p: Csv(path=_file(p, b"path,label\n\xff,a\n")), "Expected "),

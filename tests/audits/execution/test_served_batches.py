@@ -10,6 +10,7 @@ from torch import nn
 from audits.errors import Contradicted
 from audits.execution import served_batches
 from audits.execution.asking import Asking
+from audits.execution.served_classes import expect_one_class
 from audits.execution.served_forms import expect_same_answers
 from fillblanks import Classifier
 
@@ -126,6 +127,31 @@ def test_a_lie_to_a_batch_that_is_filled_up_is_found(rest, name, value, images):
     told = expect_refusal(lies, images, mean=MEAN, std=STD)
     # In a batch with few images zeros may stand as often as copies.
     assert f"in a batch filled up with {'' if value is None else name}" in told
+
+
+@pytest.mark.parametrize("twice", ["one", "all behind it"])
+def test_a_largest_logit_that_stands_twice_is_found(twice, images):
+    class Tied(Lying):
+        def forward(self, x):
+            logits = super().forward(x)
+            best = logits.amax(1, keepdim=True)
+            if twice == "one":
+                return torch.cat([logits[:, :3], best], 1)
+            behind = torch.arange(4) >= logits.argmax(1, keepdim=True)
+            return torch.where(behind, best, logits)
+
+    net = Tied(lambda x: False)
+    for only_classes in (False, True):
+        with pytest.raises(Contradicted, match="several with the same largest number for"):
+            expect_same_answers(Classifier(net), images, only_classes=only_classes)
+
+
+def test_some_equal_logits_and_a_dead_network_are_let_through():
+    expect_one_class(torch.tensor([[0.0, 1.0]] * 28 + [[1.0, 1.0]] * 4))
+    expect_one_class(torch.full((32, 10), 0.1))
+    of_relu = torch.tensor([[0.0, 1.0]] * 23 + [[0.0, 0.0]] * 9)  # of two classes
+    with pytest.raises(Contradicted, match="for 9 of 32 images"):
+        expect_one_class(of_relu)
 
 
 def test_logits_that_a_softmax_cannot_tell_apart_are_found(images):

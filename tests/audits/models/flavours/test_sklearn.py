@@ -150,6 +150,14 @@ def test_probabilities_that_are_served_are_audited(saved, digits, loaded, inspec
     np.testing.assert_allclose(net(_rows(digits)), served, rtol=1e-6, atol=1e-12)
 
 
+def test_numbers_that_pandas_made_floats_are_the_classes(saved, digits, loaded, inspected):
+    model = LogisticRegression(max_iter=500)
+    files = inspected(saved(model, np.arange(10.0)))
+    for names in (NAMES, [str(n) for n in range(10)]):
+        predicted = loaded(files, names)(_rows(digits)).argmax(1).numpy()
+        assert (predicted == model.predict(_rows(digits).numpy())).all()
+
+
 def test_pixel_columns_are_taken_as_rows_of_a_square_image(saved, digits, loaded, inspected):
     model = LogisticRegression(max_iter=500)
     folder = saved(model, frame=True)
