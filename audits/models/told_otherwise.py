@@ -34,8 +34,8 @@ def expect_own_wnids(by_wnid: Mapping[str, int], names: Sequence[str], origin: s
     """
     named = [(wnid, english()[index]) for wnid, index in wnids().items()] if by_wnid else []
     named += [split_wnid(name) for name in by_wnid]
-    bearers = defaultdict(set)  # of a name, by wnid
-    words = defaultdict(set)  # of all names of a wnid
+    bearers: defaultdict[str, set[str]] = defaultdict(set)  # of a name, by wnid
+    words: defaultdict[str, set[str]] = defaultdict(set)  # of all names of a wnid
     for wnid, text in named:
         words[wnid] |= _words(text)
         for key in synonyms(text):
