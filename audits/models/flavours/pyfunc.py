@@ -106,8 +106,8 @@ class PyFuncNet(nn.Module):
 def answered(given: Any, classes: tuple[str, ...], rows: int) -> Tensor:
     """The answer of a pyfunc as values (N, K) or as numbers of classes (N,).
 
-    Raises ModelRefused if it is neither a table of numbers nor a column of labels, and ValueError
-    if labels or scores beside it name other classes: who asks the model may take those.
+    Raises ModelRefused if it is neither a table of numbers nor a column of labels, and if labels or
+    scores beside it name other classes: who asks the model may take those.
     """
     beside: dict[str, Any] = {}
     if isinstance(given, pd.DataFrame):
@@ -122,7 +122,10 @@ def answered(given: Any, classes: tuple[str, ...], rows: int) -> Tensor:
         )
     others = {name: _as_answer(part, classes, rows) for name, part in beside.items()}
     known = {name: part for name, part in others.items() if _names_classes(part)}
-    expect_same_classes(known, _as_table(answer, len(classes)))
+    try:
+        expect_same_classes(known, _as_table(answer, len(classes)))
+    except ValueError as error:
+        raise ModelRefused(str(error)) from error
     return answer
 
 

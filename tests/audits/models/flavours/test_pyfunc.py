@@ -130,7 +130,7 @@ _COLUMNS = {name: TABLE[:, at] for at, name in enumerate(CLASSES)}
     ],
 )
 def test_a_label_that_names_another_class_than_what_is_audited_is_refused(given):
-    with pytest.raises(ValueError, match="got another one from '"):
+    with pytest.raises(ModelRefused, match="got another one from '"):
         answered(given, CLASSES, 2)
 
 
@@ -150,7 +150,7 @@ def test_labels_that_agree_or_are_of_another_kind_change_nothing(given):
 def test_one_probability_has_the_class_of_the_label_beside_it():
     given = {"probabilities": np.array([0.25, 0.75]), "label": ["cat", "dog"]}
     assert answered(given, CLASSES[:2], 2).tolist() == [0.25, 0.75]
-    with pytest.raises(ValueError, match="got another one from 'label'"):
+    with pytest.raises(ModelRefused, match="got another one from 'label'"):
         answered({**given, "label": ["dog", "dog"]}, CLASSES[:2], 2)
 
 
