@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from audits.errors import ModelRefused, quoted
 from audits.models.class_keys import loose, synonyms
 from audits.models.contract import Said
-from audits.models.numbered_names import numbered
+from audits.models.numbered_names import numbers_in
 
 
 def expect_own_order(said: Sequence[Said], own: Sequence[Said]) -> tuple[str, ...]:
@@ -76,11 +76,11 @@ def _moved(names: Sequence[str], others: Sequence[str]) -> int | None:
 
 def _moved_number(names: Sequence[str], others: Sequence[str]) -> int | None:
     """The first index at which `others` have a number that stands at another place in `names`."""
-    numbers, theirs = numbered(names), numbered(others)
+    numbers, theirs = numbers_in(names), numbers_in(others)
     if not (numbers and theirs) or theirs == tuple(range(len(theirs))):  # these are indices
         return None
     for i, number in enumerate(theirs):
-        if number in numbers and numbers[i : i + 1] != (number,):
+        if number is not None and number in numbers and numbers[i : i + 1] != (number,):
             return i
     return None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from audits.errors import AuditError, quoted
 from audits.models.class_keys import synonyms
 from audits.models.imagenet import english, split_wnid, wnids
-from audits.models.numbered_names import numbered
+from audits.models.numbered_names import numbers_in
 
 _CURE = "Correct the model's names, or say which is meant under preprocessing.class_map."
 
@@ -14,12 +14,15 @@ _CURE = "Correct the model's names, or say which is meant under preprocessing.cl
 def expect_own_numbers(by_index: Iterable[str], names: Sequence[str], origin: str) -> None:
     """Raises AuditError for classes taken as indices if the names have other numbers.
 
-    `names` are the model's, in the order of its logits, such as `LABEL_1`, `LABEL_0`.
+    `names` are the model's, in the order of its logits, such as `LABEL_1`, `LABEL_0`. Numbers above
+    their count, as in `Boeing 707`, are none of a logit.
     """
-    numbers = numbered(names)
+    numbers = numbers_in(names)
+    if not numbers or max(n for n in numbers if n is not None) > len(names):
+        return
     for name in by_index:
         index = int(name)
-        if numbers and numbers[index] != index:
+        if numbers[index] not in (None, index):
             raise AuditError(
                 f"Expected the class {quoted(name)} of {origin} at index {index} of the model, got "
                 f"{quoted(names[index])} there. {_CURE}"

@@ -77,7 +77,9 @@ def classifier_net(model: Any, conf: Model) -> TableNet:
     asked = as_asked(conf)
     served = conf.flavors.get("python_function", {}).get("predict_fn") in _PROBABILITIES
     if hasattr(model, "predict_proba") and (served or _predicts_by_probability(model)):
-        return Probabilities(lambda rows: model.predict_proba(asked(rows)), labels)
+        return Probabilities(
+            lambda rows: model.predict_proba(asked(rows)), labels, names_one=not served
+        )
     return Predictions(lambda rows: model.predict(asked(rows)), labels)
 
 

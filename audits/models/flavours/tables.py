@@ -12,6 +12,7 @@ from audits.models.adapter import BlackBox
 from audits.models.winner import in_float32, with_largest_at
 
 Call = Callable[[Any], Any]
+_LARGER = 1 + 1e-5  # a difference that float32 and logarithms keep
 
 
 @runtime_checkable
@@ -68,12 +69,24 @@ class TableNet(BlackBox):
 
 
 class Probabilities(TableNet):
-    """A black box that gives a table of probabilities (N, K)."""
+    """A black box that gives a table of probabilities (N, K).
+
+    If `names_one`, it also names one class itself: the first one of those with the largest
+    probability, which gets a slightly larger one.
+    """
 
     gives = "probabilities"
 
+    def __init__(self, call: Call, labels: Sequence[Any] | None = None, *, names_one: bool = False):
+        super().__init__(call, labels)
+        self.names_one = names_one
+
     def answer(self, given: Any) -> Tensor:
-        table = torch.from_numpy(np.asarray(given, dtype=np.float64))
+        table = torch.tensor(np.asarray(given, dtype=np.float64))
+        if self.names_one:
+            first = torch.arange(table.shape[1]) == table.argmax(1, keepdim=True)
+            tied = (table == table.amax(1, keepdim=True)).sum(1, keepdim=True) > 1
+            table = table.where(~(first & tied), table * _LARGER)
         if self.order is None:
             return in_float32(table)
         order = torch.tensor(self.order)

@@ -31,8 +31,11 @@ def test_numbers_in_the_models_names_are_indices_or_are_refused(form):
     [
         ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "zero"],
         list("\N{CIRCLED DIGIT ONE}\N{CIRCLED DIGIT TWO}\N{CIRCLED DIGIT ZERO}"),
-        ["eight", "three"],
         [f"class {n}" for n in range(1, 11)],
+        [*(f"digit {n}" for n in range(1, 10)), "digit zero"],
+        ["one (1)", "two (2)", "zero (0)"],
+        [*(f"{n}h" for n in range(1, 10)), "nought"],
+        ["the digit '1' v2", "the digit '0' v2"],
     ],
 )
 def test_other_numbers_are_refused_with_the_way_out(names):
@@ -44,10 +47,21 @@ def test_other_numbers_are_refused_with_the_way_out(names):
 
 
 @pytest.mark.parametrize(
-    "names", [["cat", "dog"], ["A4 2012", "Q5 2012"], ["1st", "last"], ["b 1", "c 0"]]
+    "names",
+    [
+        ["cat", "dog"],
+        ["A4 2012", "Q5 2012"],
+        ["last", "last but 1"],
+        ["Boeing 707", "Boeing 717"],
+        ["20 km/h", "30 km/h"],
+        ["c10", "c11"],
+        ["one way", "no one", "stop"],
+        ["eight", "three"],
+    ],
 )
 def test_names_that_number_nothing_stay_indices(names):
-    assert matched(["0", "1"], names).order.tolist() == [0, 1]
+    data = DIGITS[: len(names)]
+    assert matched(data, names).order.tolist() == list(range(len(names)))
 
 
 @pytest.mark.parametrize(

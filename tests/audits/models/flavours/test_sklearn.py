@@ -82,8 +82,12 @@ def test_of_equal_probabilities_the_class_is_that_of_the_model(saved, digits, lo
     rows = _rows(digits)
     table = model.predict_proba(rows.numpy())
     assert ((table == table.max(1, keepdims=True)).sum(1) > 1).sum() > 5
-    predicted = np.array(NAMES)[net(rows).argmax(1)]
-    assert (predicted == model.predict(rows.numpy())).all()
+    answers = net(rows)
+    best = answers.argmax(1)
+    assert (np.array(NAMES)[best] == model.predict(rows.numpy())).all()
+    logarithms = answers.clamp_min(1e-30).log()
+    assert ((logarithms == logarithms.amax(1, keepdim=True)).sum(1) == 1).all()
+    assert (logarithms.argmax(1) == best).all()
 
 
 def test_classes_that_the_model_does_not_have_are_refused(saved, loaded, inspected):
