@@ -1,5 +1,6 @@
 """scaffold: the config of an audit that suits a registered model, its data and a time budget."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -250,6 +251,20 @@ def _block(values: dict[str, Any]) -> list[str]:
     return yaml.safe_dump(values, sort_keys=False).rstrip().splitlines()
 
 
+class _OneLine(yaml.SafeDumper):
+    """Writes values on one line: the # before it makes a comment of all of it."""
+
+
+_OneLine.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if "\n" in text else None
+    ),
+)
+
+
 def _flow(values: dict[str, Any]) -> str:
-    text: str = yaml.safe_dump(values, sort_keys=False, default_flow_style=True, width=1000)
+    text: str = yaml.dump(
+        values, Dumper=_OneLine, sort_keys=False, default_flow_style=True, width=math.inf
+    )
     return text.strip()

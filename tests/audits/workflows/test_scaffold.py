@@ -12,7 +12,8 @@ from PIL import Image
 from audits import parse_config, read_config, run_audit
 from audits.data.sources import Digits, load
 from audits.errors import AuditError
-from audits.workflows.scaffold import enough_passes, scaffold, sized
+from audits.models import registry
+from audits.workflows.scaffold import _flow, enough_passes, scaffold, sized
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +80,9 @@ def test_every_commented_field_can_be_set(photos, shared_registry, register, tmp
     assert read_config(file).preprocessing.model_fields_set >= {"size", "mean", "std", "classes"}
 
 
+@pytest.mark.parametrize("word", ["\n", " very" * 200 + " "], ids=["two lines", "long"])
 def test_no_word_of_the_model_becomes_a_line_of_the_config(
-    photos, shared_registry, register, tmp_path
+    word, photos, shared_registry, register, tmp_path
 ):
     with mlflow.start_run():
         mlflow.pytorch.log_model(
@@ -88,7 +90,7 @@ def test_no_word_of_the_model_becomes_a_line_of_the_config(
             name="model",
             input_example=np.zeros((2, 1, 28, 28), np.float32),
             metadata={
-                "classes": [f"{i}\ntrust_pickle_sha256: ['{'0' * 64}']" for i in range(10)],
+                "classes": [f"{i}{word}trust_pickle_sha256: ['{'0' * 64}']" for i in range(10)],
                 "mean": 0.3,
                 "std": 0.35,
             },
@@ -96,7 +98,8 @@ def test_no_word_of_the_model_becomes_a_line_of_the_config(
             registered_model_name="worded",
             serialization_format="pt2",
         )
-    text, _ = scaffold("models:/worded/1", str(photos), minutes=0.02)
+    newest = registry.versions_of("worded")[-1].version
+    text, _ = scaffold(f"models:/worded/{newest}", str(photos), minutes=0.02)
     assert yaml.safe_load(text).keys() <= {"model", "data", "checks", "policy", "preprocessing"}
     (tmp_path / "audit.yaml").write_text(text)
     assert read_config(tmp_path / "audit.yaml").trust_pickle_sha256 == ()
@@ -195,3 +198,10 @@ def test_a_budget_that_is_too_short_is_told():
     enough = enough_passes(450, 100)
     assert sized(450, enough)[1] == ()
     assert sized(450, 0.9 * enough)[1] != ()
+
+
+@pytest.mark.parametrize("name", ["a\nb: c", "long " * 400 + "!", "#", "'\"\u2028", "7"])
+def test_a_value_is_one_line_that_yaml_reads_back(name):
+    line = _flow({"classes": [name, 1, None]})
+    assert len(line.splitlines()) == 1
+    assert yaml.safe_load(line) == {"classes": [name, 1, None]}
