@@ -15,7 +15,9 @@ def clean(text: object, longest: int = _LONGEST) -> str:
     given = str(text)
     if len(given) > 2 * longest:
         given = f"{given[:longest]}{given[-longest:]}"
-    return shortened("".join(c if c.isspace() else _shown(c) for c in given), longest)
+    if not given.isprintable():
+        given = "".join(c if c.isspace() else _shown(c) for c in given)
+    return shortened(given, longest)
 
 
 def clean_lines(text: str, longest: int | None = None) -> str:
