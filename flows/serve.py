@@ -12,9 +12,8 @@ from prefect.types.entrypoint import EntrypointType
 from audits import AuditError
 from audits.errors import quoted
 from audits.workflows.sweep import Wanted
-from flows.audit import audit
+from flows import served
 from flows.server import configured, expect_answer
-from flows.sweep import sweep
 
 # Two sweeps at once would overtake each other's audits.
 _ONE_AT_A_TIME = ConcurrencyLimitConfig(
@@ -36,8 +35,9 @@ def expect_schedule(cron: str) -> None:
 def serve(config: dict[str, Any], wanted: Wanted, cron: str) -> None:
     """Serves `sweep` on a schedule (`cron`, in UTC) and `audit` on demand; returns when stopped.
 
-    `config` is an AuditConfig in plain values. Raises AuditError if no Prefect server is configured
-    (a schedule needs a server that stays), or if the server does not answer.
+    `config` is an AuditConfig in plain values. Only the model that is to be audited is a parameter
+    of the deployments. Raises AuditError if no Prefect server is configured (a schedule needs a
+    server that stays), if the server does not answer, or if the config is too long.
     """
     expect_schedule(cron)
     if not configured():
@@ -48,20 +48,15 @@ def serve(config: dict[str, Any], wanted: Wanted, cron: str) -> None:
     expect_answer()
     # The user's working folder may have a package `flows` of its own.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
-    which = {"name": wanted.name, "alias": wanted.alias, "tags": dict(wanted.tags or {})}
+    served.keep(config, wanted)
     deployments = [
-        sweep.to_deployment(
+        served.sweep.to_deployment(
             "sweep",
             cron=cron,
-            parameters={"config": config, **which},
             concurrency_limit=_ONE_AT_A_TIME,
             entrypoint_type=_BY_NAME,
         ),
-        audit.to_deployment(
-            "audit",
-            parameters={"config": config},
-            entrypoint_type=_BY_NAME,
-        ),
+        served.audit.to_deployment("audit", entrypoint_type=_BY_NAME),
     ]
     # `to_deployment` returns its result, no coroutine, since no event loop is running here.
     serve_deployments(*cast(list[RunnerDeployment], deployments))

@@ -18,6 +18,7 @@ from typing import Any
 import fsspec
 from fsspec.registry import known_implementations
 
+from audits.data.own_folders import expect_own
 from audits.errors import AuditError, quoted
 
 _MLFLOW = ("runs:/", "models:/", "mlflow-artifacts:/")
@@ -251,6 +252,8 @@ def _copied(place: str, listing: _Listing, fetch: Callable[[Path], Path]) -> Pat
         raise AuditError(f"Expected data at {place}, found none.")
     key = hashlib.sha256(repr((_server(place), place, listing)).encode()).hexdigest()
     kept = _cache() / key
+    for one in (_cache(), kept):
+        expect_own("copies of data", _cache(), one, "Set XDG_CACHE_HOME to another folder.")
     if not kept.is_dir():
         _cache().mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=_cache(), prefix="copying-") as folder:

@@ -19,6 +19,7 @@ from typing import Any
 import fsspec
 import numpy as np
 
+from audits.data.own_folders import expect_own
 from audits.errors import AuditError
 from audits.evidence.codec import Part
 
@@ -67,7 +68,7 @@ class Store:
             self._files, root = fsspec.core.url_to_fs(self.folder)
             self._root = f"{root.rstrip('/')}/parts"
             if self._local:
-                _expect_own(Path(root), Path(self._root))
+                expect_own("a store", Path(root), Path(self._root), "Name another folder as store.")
             self._files.makedirs(self._root, exist_ok=True)
             if self._local:
                 os.chmod(self._root, 0o700)
@@ -190,24 +191,6 @@ class Store:
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}.npz"
-
-
-def _expect_own(folder: Path, root: Path) -> None:
-    """Raises AuditError for a store whose parts, or a link that leads to them, are another user's.
-
-    That user could write parts, and so verdicts. `root` is the folder of the parts in `folder`.
-    """
-    places = [place for place in (folder, root) if place.is_symlink()]
-    owners = {place: place.lstat().st_uid for place in places}
-    owners |= {place.resolve(): place.stat().st_uid for place in places if place.exists()}
-    if root.exists():
-        owners[root.resolve()] = root.stat().st_uid
-    for place, owner in owners.items():
-        if owner != os.geteuid():
-            raise AuditError(
-                f"Expected a store of your own, got {folder}, where {place} belongs to the user "
-                f"{owner}. Name another folder as store."
-            )
 
 
 def _sha256(data: bytes) -> bytes:

@@ -5,6 +5,7 @@ the signature's outputs, in the properties of an ONNX graph.
 """
 
 import json
+import re
 from ast import literal_eval
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ _LONGEST = 1_000_000  # characters of a text that holds a list
 _SEPARATORS = ("\n", ",", ";", "|")
 _READ = ("classes", "preprocessing", "pretrained_cfg")  # keys of the metadata
 _LEAST = 2  # texts of a list that are classes
+_SAYS_NAMES = re.compile("class|label|name|categor|output|id2", re.IGNORECASE)
 _KNOWN = 1 / 2  # the share of a list's texts that are classes, so that it names the classes
 
 
@@ -45,20 +47,28 @@ def expect_same_order(names: Sequence[str], carried: Carried) -> None:
     """Raises ModelRefused if a list has a class at another place than `names`, those of the logits.
 
     A list is of the classes if it has as many texts, none of them twice, and at least two, and half
-    of them, are classes, or if it numbers them (LABEL_0, LABEL_1) as the logits' names do. The
-    numbers from 0 in their order are indices and no names, and those from 1 count columns.
+    of them, are classes, or if it numbers them (LABEL_0, LABEL_1) as the logits' names do. If the
+    names are but numbers, it must also stand at a place that says names, since folds, epochs and
+    layers have numbers too. The numbers from 0 in their order are indices and no names, and those
+    from 1 count columns.
     """
     known = {key for name in names for key in keys(name)}
+    in_numbers = bool(numbered(names))
+
+    def are_classes(where: str, texts: tuple[str, ...]) -> bool:
+        if in_numbers and not _SAYS_NAMES.search(where):
+            return False
+        named = sum(not known.isdisjoint(keys(text)) for text in texts)
+        if named >= max(_LEAST, len(names) * _KNOWN):
+            return True
+        return in_numbers and numbered(texts) not in ((), tuple(range(1, len(texts) + 1)))
+
     said = [
         Said(where, {"classes": texts})
         for where, texts in carried
         if len(texts) == len(names) == len(set(texts))
         and not all(loose(text) == str(i) for i, text in enumerate(texts))
-        and (
-            sum(not known.isdisjoint(keys(text)) for text in texts)
-            >= max(_LEAST, len(names) * _KNOWN)
-            or (numbered(names) and numbered(texts) not in ((), tuple(range(1, len(texts) + 1))))
-        )
+        and are_classes(where, texts)
     ]
     expect_own_order([Said("the logits", {"classes": tuple(names)})], said)
 

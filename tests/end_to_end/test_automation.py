@@ -81,6 +81,9 @@ def _start(api, *arguments, **settings):
     )
 
 
+_ENDED = ("COMPLETED", "FAILED", "CRASHED")
+
+
 def _until(found, seconds=90):
     deadline = time.monotonic() + seconds
     while not (result := found()):
@@ -133,24 +136,38 @@ def test_served_deployments_run_and_are_scheduled(prefect, config):
         found = _until(deployment)
         assert found["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
 
-        def asked():
-            path = f"{prefect}/deployments/{found['id']}/create_flow_run"
-            response = requests.post(path, json={}, timeout=10)
-            return response.json() if response.ok else None  # a busy server may refuse at first
+        def run(name, **parameters):
+            """The last state of a run that somebody starts with these parameters."""
+            there = requests.get(f"{prefect}/deployments/name/{name}", timeout=10).json()
 
-        created = _until(asked)
+            def asked():
+                path = f"{prefect}/deployments/{there['id']}/create_flow_run"
+                answer = requests.post(path, json={"parameters": parameters}, timeout=10)
+                return answer.json() if answer.ok else None  # a busy server may refuse at first
 
-        def ended():
-            state = requests.get(f"{prefect}/flow_runs/{created['id']}", timeout=10).json()["state"]
-            return state if state["type"] in ("COMPLETED", "FAILED", "CRASHED") else None
+            created = _until(asked)
 
-        state = _until(ended, seconds=180)
+            def ended():
+                one = requests.get(f"{prefect}/flow_runs/{created['id']}", timeout=10).json()
+                return one["state"] if one["state"]["type"] in _ENDED else None
+
+            return _until(ended, seconds=180)
+
+        state = run("sweep/sweep")
         assert (state["name"], state["type"]) == ("Failed", "FAILED")
         assert "1 versions" in state["message"]
         assert "1 failed" in state["message"]
         artifacts = requests.post(f"{prefect}/artifacts/filter", json={}, timeout=10).json()
         (summary,) = [one for one in artifacts if one["key"] == "audit-sweep"]
         assert json.loads(summary["data"])[0]["name"] == "m"
+
+        state = run("audit/audit", model="models:/m/1")
+        assert "performance/accuracy >= 0.999: failed with" in state["message"]
+        # Who may start runs gives no config, which could take the cell away.
+        other = {"checks": [{"kind": "performance"}], "data": {"kind": "digits"}, "policy": {}}
+        state = run("audit/audit", model="models:/m/1", config={**other, "isolation": "none"})
+        assert state["type"] in ("FAILED", "CRASHED")
+        assert "performance" not in state["message"]
     finally:
         os.killpg(process.pid, signal.SIGINT)
         try:

@@ -12,7 +12,9 @@ from audits.errors import ModelRefused
 from audits.models.contract import Said
 from audits.models.flavours.base import Flavour, at_top, expect_file
 from audits.models.flavours.columns import as_asked, said_by_columns
-from audits.models.flavours.tables import Predictions, Probabilities, TableNet
+from audits.models.flavours.tables import Predictions, Probabilities, TableNet, shown
+from audits.models.metadata import said_by_metadata
+from audits.models.own_names import expect_own_order
 
 # The class that these predict is that of the largest probability, by their code and in 1,000 rows
 # each. SVC, SGDClassifier, NearestCentroid and classifiers with a threshold predict otherwise.
@@ -65,7 +67,11 @@ class Sklearn(Flavour):
 
 
 def classifier_net(model: Any, conf: Model) -> TableNet:
-    """A classifier with scikit-learn's interface as a network. Raises ModelRefused."""
+    """A classifier with scikit-learn's interface as a network.
+
+    Raises ModelRefused if it is no classifier of one label, and if it is served by probabilities
+    whose order is another one than that of the classes in the metadata.
+    """
     from sklearn.base import is_classifier
 
     labels = getattr(model, "classes_", None)
@@ -77,6 +83,9 @@ def classifier_net(model: Any, conf: Model) -> TableNet:
     asked = as_asked(conf)
     served = conf.flavors.get("python_function", {}).get("predict_fn") in _PROBABILITIES
     if hasattr(model, "predict_proba") and (served or _predicts_by_probability(model)):
+        if served:  # without names, in the order of classes_
+            own = [Said("the model's classes_", {"classes": tuple(map(shown, labels))})]
+            expect_own_order([said_by_metadata(conf.metadata or {})], own)
         return Probabilities(
             lambda rows: model.predict_proba(asked(rows)), labels, names_one=not served
         )

@@ -34,7 +34,7 @@ class TableNet(BlackBox):
     def __init__(self, call: Call, labels: Sequence[Any] | None = None):
         super().__init__()
         self.call = call
-        self.labels = None if labels is None else tuple(map(_shown, labels))
+        self.labels = None if labels is None else tuple(map(shown, labels))
         self.order: list[int] | None = None  # the model's column for each class of the audit
         self.classes: tuple[str, ...] = ()
 
@@ -116,10 +116,10 @@ def numbered(labels: np.ndarray, classes: Sequence[str]) -> Tensor:
 
 
 def _plain(name: Any) -> str:
-    return _shown(name).strip().casefold()
+    return shown(name).strip().casefold()
 
 
-def _shown(name: Any) -> str:
+def shown(name: Any) -> str:
     """A label as people write it: 3 for 3.0, which pandas makes of whole numbers."""
     if isinstance(name, float | np.floating) and float(name).is_integer():
         name = int(name)

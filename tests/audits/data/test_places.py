@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -301,3 +302,12 @@ def test_a_data_set_that_a_run_has_logged_is_read_from_its_source(registry, memo
         load(MlflowDataset(run=run.info.run_id, dataset="unknown"))
     with pytest.raises(AuditError, match=r"Expected the run 0+, found none"):
         load(MlflowDataset(run="0" * 32, dataset="table"))
+
+
+def test_copies_in_a_folder_of_somebody_else_are_refused(memory, cache, monkeypatch):
+    load(Folder(path="memory://bucket/photos"))
+    places._made.clear()
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    with pytest.raises(AuditError, match=r"Expected copies of data of your own, got .* belongs to"):
+        load(Folder(path="memory://bucket/photos"))

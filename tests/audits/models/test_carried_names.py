@@ -63,6 +63,9 @@ def test_other_lists_are_left_alone(value):
         (("normal", "pneumonia"), {"tags": ["pneumonia", "x-ray"]}),
         (("normal", "pneumonia"), "pneumonia, seen in X-rays of the chest"),
         (("0", "1"), {"padding": "1,1"}),
+        (("0", "1"), {"kernel": "1,3", "folds": ["fold_1", "fold_0"], "gpu": "cuda:1,cuda:0"}),
+        (("grade 0", "grade 1", "grade 2"), {"stages": "T2,T1,T0"}),
+        (("0", "1", "2"), {"best_epochs": "2,1,0", "layers": ["conv2", "conv1", "conv0"]}),
         (("0", "1", "10", "2"), {"columns": ["0", "1", "2", "3"]}),
         (NAMES, {"most_confused_with": {0: "dog", 1: "cat", 2: "dog"}}),
         (

@@ -154,6 +154,25 @@ def test_probabilities_that_are_served_are_audited(saved, digits, loaded, inspec
     np.testing.assert_allclose(net(_rows(digits)), served, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("served_by", ["predict_proba", "predict_log_proba", "predict"])
+def test_probabilities_without_names_have_the_order_of_the_metadata(
+    served_by, saved, loaded, inspected
+):
+    metadata = {"classes": list(NAMES)}  # classes_ are in the order of the alphabet
+    folder = saved(GaussianNB(), NAMES, pyfunc_predict_fn=served_by, metadata=metadata)
+    if served_by == "predict":
+        assert loaded(inspected(folder), NAMES).gives == "probabilities"
+        return
+    with pytest.raises(ModelRefused, match="another order than in the model's classes_"):
+        loaded(inspected(folder), NAMES)
+
+
+def test_numbers_that_count_the_classes_are_no_other_order(saved, loaded, inspected):
+    metadata = {"classes": list(NAMES)}
+    folder = saved(GaussianNB(), pyfunc_predict_fn="predict_proba", metadata=metadata)
+    assert loaded(inspected(folder), NAMES).gives == "probabilities"
+
+
 def test_numbers_that_pandas_made_floats_are_the_classes(saved, digits, loaded, inspected):
     model = LogisticRegression(max_iter=500)
     files = inspected(saved(model, np.arange(10.0)))
