@@ -13,6 +13,7 @@ from audits.data.listing import SPLITS, split_advice
 from audits.errors import AuditError, ModelRefused, few, quoted, shortened
 from audits.models import carried_names, imagenet
 from audits.models.class_keys import BY_NAME, BY_WNID, Lookup, synonyms
+from audits.models.class_map import chosen_index, expect_keys_of, only_index
 from audits.models.class_names import distinct
 from audits.models.files import ModelFiles
 from audits.models.imagenet import split_wnid
@@ -95,28 +96,19 @@ def matched(
     return _named(data, Lookup(model), chosen, origin)
 
 
-def expect_keys_of(class_map: Mapping[str, object], data: Sequence[str], origin: str) -> None:
-    """Raises AuditError if a key of `class_map` is no class of the data."""
-    for name in sorted(class_map.keys() - set(data)):
-        raise AuditError(
-            f"Expected classes of {origin} ({few(data)}) as keys of preprocessing.class_map, got "
-            f"{quoted(name)}."
-        )
-
-
 def _named(
     data: Sequence[str], model: Lookup, chosen: dict[str, str | int], origin: str
 ) -> Matched:
     names = distinct(model.names)
     left = [name for name in data if name not in chosen]
-    found = {name: _chosen(name, target, model) for name, target in chosen.items()}
+    found = {name: chosen_index(name, target, model) for name, target in chosen.items()}
     ways = dict.fromkeys(found, _BY_MAP)
     for name in left:
         indices, way = model.find(name)
         if way not in (BY_NAME, BY_WNID) and (index := _imagenet_index(name, model)) is not None:
             indices, way = [index], _BY_IMAGENET
         if indices:
-            found[name], ways[name] = _only(name, indices, model), way
+            found[name], ways[name] = only_index(name, indices, model), way
     if not found.keys() & set(left) and all(_is_number(name) for name in left):
         inside = [name for name in left if int(name) < len(names)]
         found |= {name: int(name) for name in inside}
@@ -159,7 +151,7 @@ def _unnamed(
     data: Sequence[str], chosen: dict[str, str | int], logits: int | None, origin: str
 ) -> Matched:
     left = [name for name in data if name not in chosen]
-    found = {name: _chosen(name, target, None) for name, target in chosen.items()}
+    found = {name: chosen_index(name, target, None) for name, target in chosen.items()}
     wnids = imagenet.wnids()
     how = f"{_NAMELESS}the data's were matched {_BY_MAP}."
     if left and all(_is_number(name) for name in left):
@@ -219,52 +211,6 @@ def _guessed(data: Sequence[str]) -> Matched:
     )
     how = f"{_NAMELESS}the data's are taken for its logits, in this order: {few(data)}"
     return Matched(tuple(data), np.arange(len(data)), how, (question,))
-
-
-def _chosen(name: str, target: str | int, model: Lookup | None) -> int:
-    """The index that `class_map` means by `target`."""
-    key = f"preprocessing.class_map.{quoted(name)}"
-    if isinstance(target, int):
-        if model is not None and target >= len(model.names):
-            raise AuditError(
-                f"Expected an index below {len(model.names)}, the number of classes of the model, "
-                f"under {key}, got {target}."
-            )
-        return target
-    if model is None:
-        raise AuditError(
-            f"Expected an index under {key}, since nobody names the model's classes, got "
-            f"{quoted(target)}."
-        )
-    shown = distinct(model.names)
-    if target in shown:
-        return shown.index(target)
-    indices, _ = model.find(target)
-    if not indices:
-        raise AuditError(
-            f"Expected a class of the model ({few(shown)}) or its index under {key}, got "
-            f"{quoted(target)}."
-        )
-    return _only(target, indices, model)
-
-
-def _only(name: str, indices: list[int], model: Lookup) -> int:
-    """The one index; raises AuditError if there are more, with the cure."""
-    if len(indices) == 1:
-        return indices[0]
-    line = yaml.safe_dump({shortened(name): indices[0]}, default_flow_style=True, width=10_000)
-    cure = f"Say which is meant by its index: preprocessing.class_map: {line.strip()}."
-    meant = {model.names[i] for i in indices}
-    if len(meant) == 1:
-        stands = f"{len(indices)} times: {few(indices)}"
-        if len(indices) == 2:
-            stands = f"twice: {indices[0]} and {indices[1]}"
-        raise AuditError(
-            f"Expected one class of the model for {quoted(name)}, but {quoted(*meant)} "
-            f"stands {stands}. {cure}"
-        )
-    found = few(f"{quoted(model.names[i])} ({i})" for i in indices)
-    raise AuditError(f"Expected one class of the model for {quoted(name)}, got {found}. {cure}")
 
 
 def _imagenet_index(name: str, model: Lookup) -> int | None:

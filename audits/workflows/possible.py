@@ -12,7 +12,7 @@ from audits.execution.inputs import AuditInputs
 from audits.execution.store import Store
 from audits.execution.worker import Worker, WorkerFailure
 from audits.models import registry
-from audits.models.classes import expect_keys_of
+from audits.models.class_map import expect_keys_of
 from audits.models.foreign import expect_auditable
 from audits.models.mlmodel import described
 from audits.models.registry import Resolved
