@@ -5,6 +5,7 @@ directly: `load_dataset` would tell the hub that a data set is loaded.
 """
 
 import glob
+import json
 import logging
 import tempfile
 import warnings
@@ -13,11 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from audits.data.places import expect_ordinary
 from audits.data.scan import named
-from audits.errors import AuditError
+from audits.errors import AuditError, quoted
 
 _ONLY = "train"  # the library wants a name of a split for the files that it reads
 _AT_ONCE = 1000  # rows
+_LONGEST = 1 << 24  # bytes of a JSON with the names of files
 _PROGRAMS = (".eps", ".ps")  # Pillow would have Ghostscript run them
 
 
@@ -119,18 +122,49 @@ def of_parquet(file: Path, wanted: Wanted) -> Columns:
 def saved_splits(folder: Path) -> list[str]:
     """The splits that `save_to_disk` wrote; none if it wrote a data set without splits."""
     with _library(folder) as datasets:
+        _expect_own_files(folder)
         found = datasets.load_from_disk(str(folder))
         return sorted(found) if isinstance(found, datasets.DatasetDict) else []
 
 
 def of_saved(folder: Path, split: str | None, wanted: Wanted) -> Columns:
-    """A data set that `save_to_disk` wrote. Raises AuditError if a column is not there."""
+    """A data set that `save_to_disk` wrote.
+
+    Raises AuditError if a column is not there, or if its files are no plain files of the folder.
+    """
     with _library(folder) as datasets:
+        _expect_own_files(folder)
         found = datasets.load_from_disk(str(folder))
         found = found if split is None else found[split]
         _expect(found.features, wanted, folder)
         rows = found.select_columns(_different(wanted))
         return _columns(datasets, rows, found.features, wanted)
+
+
+def _expect_own_files(folder: Path) -> None:
+    """Raises AuditError if a saved data set would be read from elsewhere, or from a pipe."""
+    for entry in folder.rglob("*"):
+        expect_ordinary(entry)
+        if not (entry.is_file() or entry.is_dir()):
+            raise AuditError(f"Expected files and folders in {folder}, got {entry.name}.")
+    told = {file: _read(file).get("splits", []) for file in folder.glob("dataset_dict.json")}
+    for file in folder.rglob("state.json"):
+        told[file] = [one["filename"] for one in _read(file).get("_data_files", [])]
+    for file, names in told.items():
+        for name in map(str, names):
+            if Path(name).name != name:
+                raise AuditError(
+                    f"Expected names of files and folders beside {file} in it, got "
+                    f"{quoted(name)}. Save the data set again."
+                )
+
+
+def _read(file: Path) -> Any:
+    with file.open("rb") as stream:
+        text = stream.read(_LONGEST + 1)
+    if len(text) > _LONGEST:
+        raise AuditError(f"Expected a {file.name} of at most {_LONGEST:,} bytes at {file}.")
+    return json.loads(text)
 
 
 def _stream(datasets: Any, builder: Any, files: Sequence[Path], cache: str, **settings: Any) -> Any:

@@ -5,8 +5,11 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import yaml
+
 from audits.errors import ModelRefused, quoted
 
+_LONGEST = 4096  # bytes of a name and a version
 WRITTEN_BY_CLIENT = "registered_model_meta"
 """A file at the top with name and version: MLflow's client writes it into copies of a version."""
 
@@ -14,10 +17,17 @@ WRITTEN_BY_CLIENT = "registered_model_meta"
 def sha256_by_path(folder: Path) -> dict[str, str]:
     """The sha256 of each file below `folder`, by its relative path with slashes, in their order.
 
+    Left out is the file of `WRITTEN_BY_CLIENT` if it has what the client writes and no more: with
+    files on this machine's disk it appears in the folder when somebody loads the version.
+
     Raises ModelRefused for links, for what is neither a file nor a folder, and for what cannot be
     read.
     """
-    found = {file.relative_to(folder).as_posix(): sha256_of(file) for file in _plain_files(folder)}
+    found = {
+        file.relative_to(folder).as_posix(): sha256_of(file)
+        for file in _plain_files(folder)
+        if not (file == folder / WRITTEN_BY_CLIENT and _has_name_and_version(file))
+    }
     return dict(sorted(found.items()))
 
 
@@ -53,6 +63,21 @@ def sha256_of(file: Path) -> str:
             f"Expected files that can be read in the model's folder, got {quoted(file.name)}: "
             f"{error.strerror}. Log the model again, or mend the rights of its files."
         ) from error
+
+
+def _has_name_and_version(file: Path) -> bool:
+    with file.open("rb") as stream:
+        text = stream.read(_LONGEST + 1)
+    if len(text) > _LONGEST:
+        return False
+    try:
+        found = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return False
+    names = found.keys() if isinstance(found, dict) else ()
+    return set(names) == {"model_name", "model_version"} and all(
+        isinstance(value, str | int) for value in found.values()
+    )
 
 
 def _plain_files(folder: Path) -> Iterator[Path]:

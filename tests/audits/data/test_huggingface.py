@@ -1,5 +1,6 @@
 """Layouts of the `datasets` library are read as the library reads them."""
 
+import json
 import os
 
 import pyarrow as pa
@@ -85,6 +86,46 @@ def test_what_save_to_disk_wrote(tmp_path, library):
         load(HuggingFace(path=str(tmp_path / "two"), split="valid"))
     with pytest.raises(AuditError, match=r"the split 'test' in .*one, found: no split\."):
         load(HuggingFace(path=str(tmp_path / "one"), split="test"))
+
+
+def _elsewhere(folder, key, values):
+    (file,) = [f for f in folder.iterdir() if f.name in ("state.json", "dataset_dict.json")]
+    file.write_text(json.dumps({**json.loads(file.read_text()), key: values}))
+
+
+def _piped(folder):
+    (file,) = folder.glob("*.arrow")
+    file.unlink()
+    os.mkfifo(file)
+
+
+def _linked(folder):
+    (file,) = folder.glob("*.arrow")
+    file.unlink()
+    file.symlink_to("/proc/self/environ")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_piped, "Expected files and folders in"),
+        (_linked, "which is below /proc"),
+        (lambda f: _elsewhere(f, "_data_files", [{"filename": "../a.arrow"}]), "beside .*state"),
+        (lambda f: _elsewhere(f, "_data_files", [{"filename": "/dev/zero"}]), "beside .*state"),
+    ],
+)
+def test_a_saved_data_set_is_read_from_its_own_plain_files(change, told, tmp_path, library):
+    _dataset(library).save_to_disk(tmp_path / "saved")
+    change(tmp_path / "saved")
+    with pytest.raises(AuditError, match=told):
+        load(HuggingFace(path=str(tmp_path / "saved")))
+
+
+def test_splits_of_a_saved_data_set_are_its_own(tmp_path, library):
+    library.DatasetDict({"test": _dataset(library)}).save_to_disk(tmp_path / "saved")
+    _elsewhere(tmp_path / "saved", "splits", ["../other"])
+    with pytest.raises(AuditError, match=r"beside .*dataset_dict\.json in it, got '\.\./other'"):
+        load(HuggingFace(path=str(tmp_path / "saved")))
 
 
 def test_parquet_of_plain_bytes_or_of_paths(tmp_path):

@@ -250,11 +250,15 @@ def test_the_digest_is_of_the_whole_folder(copy):
     assert changed()
 
 
-def test_the_digest_is_of_the_file_that_mlflows_client_may_write_too(copy):
-    before = inspect(copy, PLAIN)
-    (copy / "registered_model_meta").write_text("model_name: another")
-    assert inspect(copy, PLAIN).digest != before.digest
-    (copy / "data" / "registered_model_meta").write_text("model_name: another")
+def test_loading_a_version_from_this_disk_changes_no_digest(copy):
+    """MLflow's client writes name and version into the folder, if it needs no copy of it."""
+    before, meta = inspect(copy, PLAIN), copy / "registered_model_meta"
+    meta.write_text("model_name: digits\nmodel_version: '3'\n")
+    assert inspect(copy, PLAIN).digest == before.digest
+    for other in ("model_name: digits\n", "model_name: [1]\nmodel_version: '3'\n", "[", "x" * 5000):
+        meta.write_text(other)
+        assert inspect(copy, PLAIN).digest != before.digest
+    (copy / "data" / "registered_model_meta").write_text("model_name: x\nmodel_version: '3'\n")
     with pytest.raises(ModelRefused, match=r"no flavour names \(data/registered_model_meta\)"):
         inspect(copy, PLAIN)
 
