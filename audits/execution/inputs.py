@@ -18,7 +18,7 @@ from audits.errors import AuditError, few
 from audits.execution import environments, given
 from audits.execution.cell import Cell
 from audits.execution.elsewhere import Python
-from audits.execution.keys import key_of
+from audits.execution.keys import LOOKS, key_of
 from audits.execution.store import default_folder
 from audits.models import files, missing, registry
 from audits.models.classes import PLAIN, matched_classes
@@ -254,6 +254,7 @@ class AuditInputs:
     def digest(self) -> str:
         """sha256 of all that decides what is measured; the policy, which judges it, is no part."""
         return key_of(
+            looks=LOOKS,
             model=self.files.digest,
             reference=self.reference_digest,
             preprocessing=self.preprocessing,

@@ -4,6 +4,10 @@ import hashlib
 import json
 from typing import Any
 
+LOOKS = 1
+"""Of the looks at a model that is opened. A new or stricter one raises this number: audits that
+passed without that look are due then."""
+
 
 def key_of(**causes: Any) -> str:
     """sha256 of `causes`: plain JSON values, no time and no uuid among them."""

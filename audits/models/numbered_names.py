@@ -11,7 +11,10 @@ _WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 
 _NUMBER = re.compile(r"(\d{1,9})(?:\.0+)?|[^\W\d_]+")
+_ORDINALS = ["zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh"]
+_ORDINALS += ["eighth", "ninth", "tenth"]
 _LEAST = 1 / 2  # the share of names that must have a number
+_MOST = 8  # numbers of a name
 
 
 def numbered(names: Sequence[str]) -> tuple[int, ...]:
@@ -30,31 +33,39 @@ def numbered(names: Sequence[str]) -> tuple[int, ...]:
     return numbers if len(set(numbers)) == len(numbers) else ()
 
 
-def numbers_in(names: Sequence[str]) -> tuple[int | None, ...]:
-    """The one number in each name, in digits or as an English word to ten; None without one.
+Numbers = tuple[int | None, ...]
 
-    Empty if fewer than half of the names have one, or two have the same. A number that stands in
-    all names counts for none.
+
+def numbers_in(names: Sequence[str], most: int | None = None) -> list[Numbers]:
+    """The first number of each name, the second one, and so on, None for a name without one.
+
+    Numbers are in digits, or English words to ten. Left out are numbers above `most`, and places of
+    which fewer than half of the names have a number, or two have the same.
     """
     found = [_numbers_of(_plain(name)) for name in names]
-    everywhere = set.intersection(*found) if len(found) > 1 else set()
-    own = [numbers - everywhere for numbers in found]
-    numbers = tuple(one.pop() if len(one) == 1 else None for one in own)
-    counts = Counter(number for number in numbers if number is not None)
-    if sum(counts.values()) < len(names) * _LEAST or set(counts.values()) != {1}:
-        return ()
-    return numbers
+    kept = []
+    for place in range(max(map(len, found), default=0)):
+        numbers = tuple(one[place] if place < len(one) else None for one in found)
+        numbers = tuple(n if n is None or most is None or n <= most else None for n in numbers)
+        counts = Counter(n for n in numbers if n is not None)
+        if sum(counts.values()) >= len(names) * _LEAST and set(counts.values()) == {1}:
+            kept.append(numbers)
+    return kept
 
 
-def _numbers_of(name: str) -> set[int]:
-    found = set()
+def _numbers_of(name: str) -> list[int]:
+    found = []
     for one in _NUMBER.finditer(name):
         if one[1]:
-            found.add(int(one[1]))
+            found.append(int(one[1]))
         elif one[0] in _WORDS:
-            found.add(_WORDS.index(one[0]))
-    return found
+            found.append(_WORDS.index(one[0]))
+        elif one[0] in _ORDINALS:
+            found.append(_ORDINALS.index(one[0]))
+    return found[:_MOST]
 
 
 def _plain(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).strip().casefold()
+    """The name as people see it: without marks that are not shown, such as soft hyphens."""
+    shown = (c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
+    return "".join(shown).strip().casefold()

@@ -76,9 +76,10 @@ def _moved(names: Sequence[str], others: Sequence[str]) -> int | None:
 
 def _moved_number(names: Sequence[str], others: Sequence[str]) -> int | None:
     """The first index at which `others` have a number that stands at another place in `names`."""
-    numbers, theirs = numbers_in(names), numbers_in(others)
-    if not (numbers and theirs) or theirs == tuple(range(len(theirs))):  # these are indices
+    found = numbers_in(names)[:1], numbers_in(others)[:1]
+    if not all(found) or found[1] == [tuple(range(len(others)))]:  # these are indices
         return None
+    (numbers,), (theirs,) = found
     for i, number in enumerate(theirs):
         if number is not None and number in numbers and numbers[i : i + 1] != (number,):
             return i

@@ -17,12 +17,10 @@ def expect_own_numbers(by_index: Iterable[str], names: Sequence[str], origin: st
     `names` are the model's, in the order of its logits, such as `LABEL_1`, `LABEL_0`. Numbers above
     their count, as in `Boeing 707`, are none of a logit.
     """
-    numbers = numbers_in(names)
-    if not numbers or max(n for n in numbers if n is not None) > len(names):
-        return
+    columns = numbers_in(names, most=len(names))
     for name in by_index:
         index = int(name)
-        if numbers[index] not in (None, index):
+        if any(numbers[index] not in (None, index) for numbers in columns):
             raise AuditError(
                 f"Expected the class {quoted(name)} of {origin} at index {index} of the model, got "
                 f"{quoted(names[index])} there. {_CURE}"

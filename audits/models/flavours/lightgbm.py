@@ -13,7 +13,7 @@ from audits.models.contract import Said
 from audits.models.flavours.base import Flavour, at_top, expect_file
 from audits.models.flavours.columns import as_asked, said_by_columns
 from audits.models.flavours.sklearn import classifier_net
-from audits.models.flavours.tables import Predictions, Probabilities, TableNet
+from audits.models.flavours.tables import Probabilities, TableNet
 
 _BOOSTER = "lightgbm.basic.Booster"
 _TEXT = b"tree\n"  # the first line of a booster's text file
@@ -79,6 +79,11 @@ def _is_text(data: Path) -> bool:
         return stream.read(len(_TEXT)) == _TEXT
 
 
+def _shares(table: np.ndarray) -> np.ndarray:
+    """Each row divided by its sum, as scikit-learn does with classes against the rest."""
+    return table / table.sum(axis=1, keepdims=True)
+
+
 def _booster_net(booster: Any, conf: Model) -> TableNet:
     """A booster as a network, by the objective with which it was trained."""
     objective = str(booster.dump_model(num_iteration=1).get("objective", "")).split(" ")[0]
@@ -93,7 +98,7 @@ def _booster_net(booster: Any, conf: Model) -> TableNet:
     if objective == "multiclass":
         return Probabilities(lambda rows: booster.predict(asked(rows)))
     if objective == "multiclassova":  # each class against the rest: rows do not sum to 1
-        return Predictions(lambda rows: booster.predict(asked(rows)).argmax(axis=1))
+        return Probabilities(lambda rows: _shares(booster.predict(asked(rows))))
     raise ModelRefused(
         f"Expected a booster trained with the objective binary, multiclass or multiclassova, got "
         f"{objective[:40]!r}. Log a classifier."

@@ -36,6 +36,12 @@ def test_numbers_in_the_models_names_are_indices_or_are_refused(form):
         ["one (1)", "two (2)", "zero (0)"],
         [*(f"{n}h" for n in range(1, 10)), "nought"],
         ["the digit '1' v2", "the digit '0' v2"],
+        [*(f"digit {n}" for n in range(1, 10)), "nought (11)"],
+        ["logit 0: one", "logit 1: two", "logit 2: zero"],
+        ["1 (11 px)", "2 (12 px)", "0 (13 px)"],
+        ["o\N{SOFT HYPHEN}ne", "two", "zero"],
+        ["one_digit", "zero_digits"],
+        ["second", "first", "zeroth"],
     ],
 )
 def test_other_numbers_are_refused_with_the_way_out(names):

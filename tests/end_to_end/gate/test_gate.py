@@ -13,6 +13,7 @@ from gates import FILLS, GOOD, SIMILAR, WORSE, AuditNeeded, ask, audit, never, v
 
 from audits import AuditError, parse_config, run_audit
 from audits.config.policy import Policy
+from audits.execution import inputs
 from audits.models.registry import resolve
 from audits.tracking import reader
 from audits.workflows.compare import audit_of
@@ -46,6 +47,15 @@ def test_an_audit_that_would_come_out_the_same_is_used(config):
     ):
         with pytest.raises(AuditNeeded):
             ask(config(SIMILAR, **change), audit=never)
+
+
+@pytest.mark.slow
+def test_a_release_that_looks_at_models_anew_makes_audits_due(config, monkeypatch):
+    ask(config(SIMILAR))
+    ask(config(SIMILAR), audit=never)
+    monkeypatch.setattr(inputs, "LOOKS", inputs.LOOKS + 1)
+    with pytest.raises(AuditNeeded):
+        ask(config(SIMILAR), audit=never)
 
 
 @pytest.mark.slow
