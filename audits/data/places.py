@@ -169,6 +169,10 @@ def _file_system(place: str) -> tuple[Any, str]:
                 f"Expected data at a place that says which files are read, got {kind} in {place}. "
                 "Name the files themselves."
             )
+    for part in parts:  # before a file system opens the file in which it is
+        protocol, _, path = part.rpartition("://")
+        if protocol in ("", "file", "local"):
+            _expect_no_pipe(Path(path))
     try:
         files, root = _told(place, lambda: fsspec.core.url_to_fs(place))
     except ImportError as error:
@@ -176,12 +180,14 @@ def _file_system(place: str) -> tuple[Any, str]:
         package = str(known.get("class", "")).partition(".")[0]
         cure = f" Do pip install {package}." if package not in ("", "fsspec") else ""
         raise AuditError(f"Expected a package that reads {place}: {error}.{cure}") from error
-    for part in parts:
-        protocol, _, path = part.rpartition("://")
-        if protocol in ("", "file", "local"):
-            expect_ordinary(Path(path))
     files.invalidate_cache()  # this process may have listed the place before its files changed
     return files, str(root)
+
+
+def _expect_no_pipe(path: Path) -> None:
+    expect_ordinary(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise AuditError(f"Expected data in ordinary files, got {path}, which is none.")
 
 
 def _told(place: str, ask: Callable[[], Any], act: str = "get them") -> Any:

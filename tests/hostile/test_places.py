@@ -1,11 +1,12 @@
 """An address says which files are read: none leads to what the kernel tells of this process."""
 
 import json
+import os
 
 import pytest
 
 from audits import AuditError
-from audits.data.places import folder_at
+from audits.data.places import file_at, folder_at
 from audits.data.sources import Csv, load
 
 
@@ -27,6 +28,20 @@ def test_no_address_reads_what_another_file_names(around, leading, tmp_path):
         with pytest.raises(AuditError, match="Name the files themselves"):
             read()
     assert not list(tmp_path.glob("cache/**/a.png"))
+
+
+@pytest.mark.parametrize("inner", ["file:///dev/zero", "/dev/zero", "local:///proc/self/mem"])
+@pytest.mark.parametrize("outer", ["zip://x::", "tar://x::", "tar://x::zip://y::"])
+def test_no_archive_is_opened_that_is_no_ordinary_file(outer, inner):
+    with pytest.raises(AuditError, match="which is below"):
+        file_at(outer + inner)
+
+
+@pytest.mark.parametrize("outer", ["zip://x::file://", "local://"])
+def test_no_pipe_is_waited_for(outer, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(AuditError, match=r"Expected data in ordinary files, got .*pipe"):
+        file_at(f"{outer}{tmp_path}/pipe")
 
 
 @pytest.mark.parametrize("place", ["generic://file:///proc/version", "asynclocal:///proc/version"])

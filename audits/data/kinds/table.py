@@ -28,6 +28,11 @@ class _Table(OfFiles):
             if column not in table:
                 found = named([str(name) for name in table.columns])
                 raise AuditError(f"Expected a column {column!r} in {path}, found: {found}.")
+            if empty := int(table[column].isna().sum()):
+                raise AuditError(
+                    f"Expected a value in each row of the column {column!r} of {path}, got none in "
+                    f"{empty} of {len(table)} rows. Leave these rows out, or fill them in."
+                )
         rows = [str(value) for value in table[self.path_column]]
         files = files_at([beside(self.path, row) for row in rows])
         images = [
