@@ -8,13 +8,14 @@ from collections.abc import Sequence
 # LABEL_1, digit 1, No. 1, 1.0, 1st, and 1 - one, as torchvision calls MNIST's classes
 _NUMBERED = re.compile(r"(\D*)(\d{1,9})(?:\.0+)?(\D*)")
 _WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-
-
-_NUMBER = re.compile(r"(\d{1,9})(?:\.0+)?|[^\W\d_]+")
 _ORDINALS = ["zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh"]
 _ORDINALS += ["eighth", "ninth", "tenth"]
+_NUMBER = re.compile(r"(\d{1,9})(?:\.0+)?|[^\W\d_]+")  # or a word
 _LEAST = 1 / 2  # the share of names that must have a number
 _MOST = 8  # numbers of a name
+
+Numbers = tuple[int | None, ...]
+"""A number of each name; None for a name without one."""
 
 
 def numbered(names: Sequence[str]) -> tuple[int, ...]:
@@ -33,13 +34,10 @@ def numbered(names: Sequence[str]) -> tuple[int, ...]:
     return numbers if len(set(numbers)) == len(numbers) else ()
 
 
-Numbers = tuple[int | None, ...]
-
-
 def numbers_in(names: Sequence[str], most: int | None = None) -> list[Numbers]:
-    """The first number of each name, the second one, and so on, None for a name without one.
+    """The first number of each name, the second one, and so on.
 
-    Numbers are in digits, or English words to ten. Left out are numbers above `most`, and places of
+    Numbers are in digits, or English words to ten ("three", "third"). Left out are numbers above `most`, and places of
     which fewer than half of the names have a number, or two have the same.
     """
     found = [_numbers_of(_plain(name)) for name in names]
