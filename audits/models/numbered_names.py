@@ -37,8 +37,8 @@ def numbered(names: Sequence[str]) -> tuple[int, ...]:
 def numbers_in(names: Sequence[str], most: int | None = None) -> list[Numbers]:
     """The first number of each name, the second one, and so on.
 
-    Numbers are in digits, or English words to ten ("three", "third"). Left out are numbers above `most`, and places of
-    which fewer than half of the names have a number, or two have the same.
+    Numbers are in digits, or English words to ten ("three", "third"). Left out are numbers above
+    `most`, and places of which fewer than half of the names have a number, or two have the same.
     """
     found = [_numbers_of(_plain(name)) for name in names]
     kept = []

@@ -25,9 +25,11 @@ _NAMING_KEYS = (
 _NAMING_KEYS_OF_PYFUNC = ("artifacts", "python_model")
 # Keys of python_function's entry by which an answer is the flavour's own.
 _PYFUNC_KEYS = frozenset(
-    {"loader_module", "python_version", "env", "data", "model_path", "code", "predict_fn"}
+    {"loader_module", "python_version", "env", "data", "model_path", "code"}
     | {"streamable", "pickle_module_name"}
 )
+# Values of its `predict_fn`. By others, such as `apply`, MLflow's server gives no class.
+_PREDICT_FNS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba")
 _CONFIG_KEYS = frozenset({"device"})  # of its `config`, which MLflow's loader gets
 _DATA_KEYS = ("data", "model_path")  # of python_function's entry: where its loader looks
 # Files that MLflow writes beside a model. They describe it, its packages, and an input.
@@ -121,6 +123,8 @@ def _odd_keys(entry: Mapping[str, Any]) -> list[str]:
     if isinstance(config, Mapping):
         config = [key for key, value in config.items() if value and key not in _CONFIG_KEYS]
     given = {key for key, value in entry.items() if value} - {"config"}
+    if entry.get("predict_fn", "predict") in _PREDICT_FNS:
+        given -= {"predict_fn"}
     return sorted(map(str, given - _PYFUNC_KEYS)) + (["config"] if config else [])
 
 

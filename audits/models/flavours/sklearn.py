@@ -17,12 +17,13 @@ from audits.models.metadata import said_by_metadata
 from audits.models.own_names import expect_own_order
 
 # The class that these predict is that of the largest probability, by their code and in 1,000 rows
-# each. SVC, SGDClassifier, NearestCentroid and classifiers with a threshold predict otherwise.
+# each. SVC, SGDClassifier, NearestCentroid, GaussianProcessClassifier and classifiers with a
+# threshold predict otherwise.
 _BY_PROBABILITY = {
     "sklearn": {
         "AdaBoostClassifier", "BaggingClassifier", "BernoulliNB", "CalibratedClassifierCV",
         "ComplementNB", "DecisionTreeClassifier", "ExtraTreeClassifier", "ExtraTreesClassifier",
-        "GaussianNB", "GaussianProcessClassifier", "GradientBoostingClassifier",
+        "GaussianNB", "GradientBoostingClassifier",
         "HistGradientBoostingClassifier", "KNeighborsClassifier", "LabelPropagation",
         "LabelSpreading", "LinearDiscriminantAnalysis", "LogisticRegression",
         "LogisticRegressionCV", "MLPClassifier", "MultinomialNB", "RandomForestClassifier",

@@ -167,6 +167,14 @@ def test_probabilities_without_names_have_the_order_of_the_metadata(
         loaded(inspected(folder), NAMES)
 
 
+@pytest.mark.parametrize("served_by", ["decision_function", "apply", "score"])
+def test_a_model_that_mlflow_serves_by_another_function_is_refused(served_by, saved, inspected):
+    model = LogisticRegression() if served_by == "decision_function" else RandomForestClassifier(2)
+    folder = saved(model, pyfunc_predict_fn=served_by)
+    with pytest.raises(ModelRefused, match=f"predict_fn '{served_by}'"):
+        inspected(folder)
+
+
 def test_numbers_that_count_the_classes_are_no_other_order(saved, loaded, inspected):
     metadata = {"classes": list(NAMES)}
     folder = saved(GaussianNB(), pyfunc_predict_fn="predict_proba", metadata=metadata)
