@@ -35,7 +35,7 @@ class Prying(nn.Module):
         self.got = torch.full((10,), -5.0)
         for number, name in enumerate(ATTEMPTS):
             if _succeeds(getattr(self, f"_{name}")):
-                self.got[number] = 5.0
+                self.got[number] = 5.0 + number / 10  # one of them is the largest
 
     def forward(self, x: Tensor) -> Tensor:
         return self.got + 0 * x.flatten(1).sum(1, keepdim=True)
