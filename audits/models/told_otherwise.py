@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from audits.errors import AuditError, quoted
+from audits.errors import AuditError, quoted, shortened
 from audits.models.class_keys import synonyms
 from audits.models.imagenet import english, split_wnid, wnids
 from audits.models.numbered_names import numbers_in
 
 _CURE = "Correct the model's names, or say which is meant under preprocessing.class_map."
+_LISTED = 120  # characters of a line for the config
 
 
 def expect_own_numbers(by_index: Iterable[str], names: Sequence[str], origin: str) -> None:
@@ -18,12 +19,13 @@ def expect_own_numbers(by_index: Iterable[str], names: Sequence[str], origin: st
     their count, as in `Boeing 707`, are none of a logit.
     """
     columns = numbers_in(names, most=len(names))
-    for name in by_index:
-        index = int(name)
+    indices = {name: int(name) for name in by_index}
+    for name, index in indices.items():
         if any(numbers[index] not in (None, index) for numbers in columns):
             raise AuditError(
                 f"Expected the class {quoted(name)} of {origin} at index {index} of the model, got "
-                f"{quoted(names[index])} there. {_CURE}"
+                f"{quoted(names[index])} there. {_CURE} If indices are meant: "
+                f"{shortened(str(indices), _LISTED)}"
             )
 
 

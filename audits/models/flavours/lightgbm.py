@@ -86,7 +86,13 @@ def _shares(table: np.ndarray) -> np.ndarray:
 
 def _booster_net(booster: Any, conf: Model) -> TableNet:
     """A booster as a network, by the objective with which it was trained."""
-    objective = str(booster.dump_model(num_iteration=1).get("objective", "")).split(" ")[0]
+    try:
+        objective = str(booster.dump_model(num_iteration=1).get("objective", "")).split(" ")[0]
+    except ValueError as error:  # LightGBM writes NaN as no JSON
+        raise ModelRefused(
+            "Expected a booster whose first trees hold finite numbers, got others: LightGBM cannot "
+            "tell its objective. Train it again."
+        ) from error
     asked = as_asked(conf)
 
     def both(rows: np.ndarray) -> np.ndarray:

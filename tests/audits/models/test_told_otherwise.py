@@ -46,7 +46,7 @@ def test_numbers_in_the_models_names_are_indices_or_are_refused(form):
 )
 def test_other_numbers_are_refused_with_the_way_out(names):
     data = DIGITS[: len(names)]
-    with pytest.raises(AuditError, match=r"say which is meant under preprocessing\.class_map"):
+    with pytest.raises(AuditError, match=r"preprocessing\.class_map\. If indices .*: {'0': 0, '1'"):
         matched(data, names)
     chosen = {name: int(name) for name in data}
     assert matched(data, names, chosen).order.tolist() == list(range(len(names)))
