@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ def _file_system(place: str) -> tuple[Any, str]:
     for part in parts:  # before a file system opens the file in which it is
         protocol, _, path = part.rpartition("://")
         if protocol in ("", "file", "local"):
-            _expect_no_pipe(Path(path))
+            _told(place, partial(_expect_no_pipe, Path(path)))
     try:
         files, root = _told(place, lambda: fsspec.core.url_to_fs(place))
     except ImportError as error:

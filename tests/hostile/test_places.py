@@ -37,6 +37,11 @@ def test_no_archive_is_opened_that_is_no_ordinary_file(outer, inner):
         file_at(outer + inner)
 
 
+def test_a_name_that_is_too_long_is_told_with_its_address():
+    with pytest.raises(AuditError, match="Expected data at zip:"):
+        file_at(f"zip://x::file:///{'a' * 5000}")
+
+
 @pytest.mark.parametrize("outer", ["zip://x::file://", "local://"])
 def test_no_pipe_is_waited_for(outer, tmp_path):
     os.mkfifo(tmp_path / "pipe")
