@@ -94,7 +94,7 @@ class AdaptedNet(nn.Module):
         if form.shape != "(N, K)":
             values = values.reshape(len(images), -1)
         if form.scale == "classes":
-            return _scores(values, self.classes).to(images.dtype)
+            return scores_of(values, self.classes).to(images.dtype)
         if not values.is_floating_point():
             values = in_float32(values)
         elif torch.finfo(values.dtype).bits < 32:
@@ -113,7 +113,7 @@ class AdaptedNet(nn.Module):
         form = self.adaptation.outputs
         values = values.reshape(rows, -1)
         if form.scale == "classes":
-            return _scores(values, self.classes)
+            return scores_of(values, self.classes)
         if form.columns == "K":
             return values
         bound = torch.full_like(values, 0.5 if form.columns == "one probability" else 0)
@@ -128,7 +128,7 @@ def filled_up(images: Tensor, size: int) -> Tensor:
     )
 
 
-def _scores(predicted: Tensor, classes: int) -> Tensor:
+def scores_of(predicted: Tensor, classes: int) -> Tensor:
     """0 for the predicted class, -1 for the others, (N, K); NaN if there is no such class."""
     predicted = predicted.reshape(-1, 1).long()
     scores = (torch.arange(classes, device=predicted.device) == predicted).float() - 1

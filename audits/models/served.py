@@ -12,7 +12,7 @@ from typing import Any
 from mlflow.models import Model
 
 from audits.errors import ModelRefused, few, quoted
-from audits.models.flavours.base import Flavour
+from audits.models.flavours.base import PROBABILITIES, Flavour
 from audits.models.folder import WRITTEN_BY_CLIENT
 
 _PYFUNC, _MLMODEL = "python_function", "MLmodel"
@@ -29,7 +29,7 @@ _PYFUNC_KEYS = frozenset(
     | {"streamable", "pickle_module_name"}
 )
 # Values of its `predict_fn`. By others, such as `apply`, MLflow's server gives no class.
-_PREDICT_FNS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba")
+_PREDICT_FNS = ("predict", *PROBABILITIES)
 _CONFIG_KEYS = frozenset({"device"})  # of its `config`, which MLflow's loader gets
 _DATA_KEYS = ("data", "model_path")  # of python_function's entry: where its loader looks
 # Files that MLflow writes beside a model. They describe it, its packages, and an input.

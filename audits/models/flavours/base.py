@@ -11,6 +11,9 @@ from audits.errors import ModelRefused, quoted
 from audits.models.carried_names import Carried
 from audits.models.contract import Said
 
+PROBABILITIES = ("predict_proba", "predict_log_proba", "predict_joint_log_proba")
+"""Functions by which MLflow's server may be told to answer with probabilities (`predict_fn`)."""
+
 
 class Flavour(ABC):
     """A format. Everything but `load` runs in the auditing process and loads nothing."""

@@ -15,6 +15,7 @@ from mlflow.models import Model
 from torch import Tensor, nn
 
 from audits.errors import ModelRefused
+from audits.models.adapter import scores_of
 from audits.models.contract import Said
 from audits.models.flavours.base import Flavour
 from audits.models.flavours.columns import as_asked, said_by_columns
@@ -140,8 +141,7 @@ def _as_table(answer: Tensor, classes: int) -> Tensor:
         return answer
     if answer.is_floating_point():  # the probability of the second of two classes
         return torch.stack([1 - answer, answer], dim=1)
-    scores = (answer.unsqueeze(1) == torch.arange(classes)).float()
-    return scores.where(scores.any(1, keepdim=True), torch.nan)
+    return scores_of(answer, classes)
 
 
 def _as_answer(given: Any, classes: tuple[str, ...], rows: int) -> Tensor | str:

@@ -10,7 +10,7 @@ from torch import nn
 
 from audits.errors import ModelRefused
 from audits.models.contract import Said
-from audits.models.flavours.base import Flavour, at_top, expect_file
+from audits.models.flavours.base import PROBABILITIES, Flavour, at_top, expect_file
 from audits.models.flavours.columns import as_asked, said_by_columns
 from audits.models.flavours.tables import Predictions, Probabilities, TableNet, shown
 from audits.models.metadata import said_by_metadata
@@ -31,8 +31,6 @@ _BY_PROBABILITY = {
     },
     "lightgbm": {"LGBMClassifier"},
 }  # fmt: skip
-# What MLflow's server gives instead of `predict`, if MLmodel says so.
-_PROBABILITIES = ("predict_proba", "predict_log_proba", "predict_joint_log_proba")
 
 
 class Sklearn(Flavour):
@@ -82,7 +80,7 @@ def classifier_net(model: Any, conf: Model) -> TableNet:
             "classifier that has classes_."
         )
     asked = as_asked(conf)
-    served = conf.flavors.get("python_function", {}).get("predict_fn") in _PROBABILITIES
+    served = conf.flavors.get("python_function", {}).get("predict_fn") in PROBABILITIES
     if hasattr(model, "predict_proba") and (served or _predicts_by_probability(model)):
         if served:  # without names, in the order of classes_
             own = [Said("the model's classes_", {"classes": tuple(map(shown, labels))})]

@@ -264,15 +264,6 @@ def test_labels_of_a_table_that_are_numbers_are_sorted_as_numbers(tmp_path):
     assert images.labels.tolist() == [2, 1, 0]
 
 
-@pytest.mark.parametrize("column", ["path", "label"])
-def test_rows_without_a_value_are_refused(column, tmp_path):
-    rows = pd.DataFrame({"path": ["a.png", "b.png"], "label": [1, 2]}).astype({"label": "Int64"})
-    rows.loc[1, column] = None
-    rows.to_parquet(tmp_path / "t.parquet", index=False)
-    with pytest.raises(AuditError, match=f"each row of the column '{column}' .* in 1 of 2 rows"):
-        load(Table(path=str(tmp_path / "t.parquet")))
-
-
 def test_a_data_set_of_the_datasets_library_may_be_far_too(memory):
     pytest.importorskip("datasets")
     memory.pipe_file("/bucket/photos/metadata.csv", b"file_name,label\ncat/0.png,7\ndog/1.png,9\n")

@@ -152,3 +152,12 @@ def test_saved_data_sets_and_parquet_with_bytes_have_them(tmp_path):
         images = _hugging_face(tmp_path / folder)
         assert images.column("camera") == ("A", "B", None, "A", "B")
         assert images.column("patient") == ("1", "2", None, "4", "5")
+
+
+@pytest.mark.parametrize("column", ["path", "label"])
+def test_rows_without_a_value_are_refused(column, tmp_path):
+    rows = pd.DataFrame({"path": ["a.png", "b.png"], "label": [1, 2]}).astype({"label": "Int64"})
+    rows.loc[1, column] = None
+    rows.to_parquet(tmp_path / "t.parquet", index=False)
+    with pytest.raises(AuditError, match=f"each row of the column '{column}' .* in 1 of 2 rows"):
+        load(Table(path=str(tmp_path / "t.parquet")))
