@@ -52,6 +52,7 @@ def registry() -> list[str]:
             all_of_it = _seconds(uri, *sweep)
             first = _seconds(uri, "history", "few")
             many = _seconds(uri, "history", "many")
+            whole = _seconds(uri, "history", "many", "--json")
     hundred = (all_of_it - start) / _VERSIONS * 100
     return [
         "| looking, over HTTP | seconds |",
@@ -59,7 +60,8 @@ def registry() -> list[str]:
         f"| `sweep --dry-run` of {_MODELS} models, {_VERSIONS} versions | {all_of_it:.1f} |",
         f"| ... of one version | {start:.1f} |",
         f"| ... for each further 100 versions | {hundred:.1f} |",
-        f"| `history` of {_RUNS:,} audits | {many:.1f} |",
+        f"| `history` of a model with {_RUNS:,} audits | {many:.1f} |",
+        f"| ... with `--json`, which lists all | {whole:.1f} |",
         f"| ... of one audit | {first:.1f} |",
     ]
 

@@ -4,7 +4,7 @@ This runs in the auditing process and loads no model.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,19 +131,23 @@ def _in_order(versions: list[ModelVersion]) -> list[ModelVersion]:
 
 
 def all_pages(search: Callable[..., Any], **arguments: Any) -> list[Any]:
-    """All results of one of MLflow's searches, from all of its pages.
+    """All results of one of MLflow's searches, from all of its pages; errors as of `results`."""
+    return list(results(search, **arguments))
+
+
+def results(search: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
+    """Results of one of MLflow's searches; a page is asked for when it is needed.
 
     Raises AuditError if the server sends a token a second time, or pages without an end.
     """
-    found: list[Any] = []
     seen: set[str] = set()
     token = None
     while True:
         page = search(**arguments, page_token=token)
-        found += page
+        yield from page
         token = page.token
         if not token:
-            return found
+            return
         if token in seen or len(seen) == _MOST_PAGES:
             what = "the token of a page again" if token in seen else f"more than {_MOST_PAGES:,}"
             raise AuditError(

@@ -74,7 +74,7 @@ def has_passed(model: Resolved, experiment_id: str) -> bool:
 
 def _runs_of(uri: str, experiment_id: str, rest: str = "") -> Iterator[Run]:
     """A model's runs, the newest first; `rest` goes on the filter."""
-    runs = registry.all_pages(
+    runs = registry.results(
         mlflow.MlflowClient().search_runs,
         experiment_ids=[experiment_id],
         filter_string=registry.matching(f"tags.`{MODEL_TAG}`", uri) + rest,

@@ -1,15 +1,17 @@
 """The history of a model: all of its audits in MLflow."""
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import mlflow
 from mlflow.entities import Run
+from mlflow.store.entities import PagedList
 
 from audits.errors import AuditError
 from audits.models import registry, server
@@ -17,6 +19,7 @@ from audits.tracking.tags import ALIASES_TAG, MODEL_TAG, NOT_COVERED_TAG, REASON
 from audits.verdict.words import told
 
 _BEGAN = "attributes.start_time"
+_NEWEST_FIRST = [f"{_BEGAN} DESC"]
 _FEW, _PAGE = 200, 1000  # runs in one answer
 _STRETCHES, _AT_ONCE = 8, 4
 
@@ -43,8 +46,8 @@ class Entry:
         return asdict(self)
 
 
-def history(name: str, experiment: str) -> list[Entry]:
-    """Audits of all versions of a registered model, newest first.
+def history(name: str, experiment: str, last: int | None = None) -> list[Entry]:
+    """Audits of all versions of a registered model, newest first: the `last` ones (> 0), or all.
 
     Raises AuditError if there are none, or if MLflow does not answer.
     """
@@ -55,22 +58,27 @@ def history(name: str, experiment: str) -> list[Entry]:
         raise AuditError(f"Expected an experiment {experiment!r} in MLflow, found none.")
     prefix = f"models:/{name}/"
     own = registry.matching(f"tags.`{MODEL_TAG}`", prefix, begins=True)
-    runs = _newest_first(found.experiment_id, own)
+    search = partial(client.search_runs, [found.experiment_id])
+    if last is None:
+        runs = iter(_newest_first(search, own))
+    else:
+        page = min(last, _PAGE)
+        runs = registry.results(search, filter_string=own, max_results=page, order_by=_NEWEST_FIRST)
     # In LIKE, an underscore stands for any character.
-    entries = [_entry(run) for run in runs if run.data.tags[MODEL_TAG].startswith(prefix)]
-    if not entries:
+    entries = (_entry(run) for run in runs if run.data.tags[MODEL_TAG].startswith(prefix))
+    listed = list(islice(entries, last))
+    if not listed:
         raise AuditError(f"Expected audits of {name!r} in {experiment!r}, found none.")
-    return entries
+    return listed
 
 
-def _newest_first(experiment_id: str, own: str) -> list[Run]:
+def _newest_first(search: Callable[..., PagedList[Run]], own: str) -> list[Run]:
     """All runs of the filter `own`, newest first.
 
-    A server takes a second for each 1,000 runs, so many runs are asked for in stretches of time,
-    several at once.
+    A server takes a second or two for each 1,000 runs, so many runs are asked for in stretches of
+    time, several at once.
     """
-    search = partial(mlflow.MlflowClient().search_runs, [experiment_id])
-    newest = search(own, max_results=_FEW, order_by=[f"{_BEGAN} DESC"])
+    newest = search(own, max_results=_FEW, order_by=_NEWEST_FIRST)
     if not newest.token:
         return list(newest)
     (oldest,) = search(own, max_results=1, order_by=[f"{_BEGAN} ASC"])

@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING
 
 from flows.commands.common import add_command, add_experiment
-from flows.terminal.output import say, show, table
+from flows.terminal.output import complain, say, show, table
 from flows.terminal.text import clean
 
 if TYPE_CHECKING:
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from audits.tracking.history import Entry
 
+_NEWEST = 100  # audits
+_MOST = 10**6
 _LONGEST = 200  # characters of a reason; `--json` has all
 
 
@@ -22,6 +24,12 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         commands, "history", help="list the audits of a registered model", example="digits"
     )
     parser.add_argument("name", help="of the registered model")
+    parser.add_argument(
+        "--last",
+        type=_count,
+        metavar="N",
+        help=f"list the newest N audits (default: {_NEWEST}; with --json all)",
+    )
     parser.add_argument("--json", action="store_true", help="print one line of JSON an audit")
     add_experiment(parser)
     parser.set_defaults(command=run)
@@ -34,13 +42,24 @@ def run(options: argparse.Namespace) -> int:
     """
     from audits.tracking.history import history
 
-    entries = history(options.name, options.experiment)
+    last = options.last if options.last or options.json else _NEWEST
+    found = history(options.name, options.experiment, last and last + 1)
+    entries = found[:last]
     if options.json:
         for entry in entries:
             say(json.dumps(entry.to_json()))
     else:
         show(table(("began (UTC)", "version", "verdict", "run, reason"), list(map(_row, entries))))
+    if len(found) > len(entries):
+        complain(f"The newest {last} audits are listed; --last N lists the newest N.")
     return 0
+
+
+def _count(text: str) -> int:
+    """A number of audits, as argparse converts an argument."""
+    if not text.isdecimal() or not 0 < int(text) <= _MOST:
+        raise argparse.ArgumentTypeError(f"expected 1 to {_MOST:,} audits, got {text!r}")
+    return int(text)
 
 
 def _row(entry: "Entry") -> "tuple[str, str, Text, Text]":

@@ -186,6 +186,8 @@ def test_history_compare_policy_and_prune_print_what_they_found(here, config, tm
     assert (newest["verdict"], newest["version"]) == ("passed", "1")
     assert newest["not_covered"].startswith("What the model has learnt was not judged (")
     assert f"  v1       PASSED, in part  {newest['run_id']}" in printed("history", "m")
+    code, stdout, stderr = here("history", "m", "--json", "--last", "1")
+    assert (code, json.loads(stdout), stderr) == (0, newest, "")
     compared = printed("compare", "models:/m/1", newest["run_id"])
     assert f"b: models:/m/1, PASSED, in part, run {newest['run_id']}\n" in compared
     rows = compared.splitlines()

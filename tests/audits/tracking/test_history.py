@@ -32,6 +32,10 @@ def test_many_audits_are_listed_once_and_in_order(few, registry, monkeypatch):
     assert {entry.run_id for entry in found} == wanted.keys()
     assert len(found) == len(wanted)
     assert [wanted[entry.run_id] for entry in found] == sorted(times, reverse=True)
+    for last in (1, 2, 7, len(found), len(found) + 1):
+        assert history("a_b", "audits", last) == found[:last]
+    with pytest.raises(AuditError, match="Expected audits of 'b'"):
+        history("b", "audits", 5)
     with pytest.raises(AuditError, match="Expected audits of 'b'"):
         history("b", "audits")
 
