@@ -4,6 +4,7 @@ This module keeps every line of a message to a readable length, whatever values 
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 _LONGEST = 400  # characters of a message
@@ -64,6 +65,11 @@ def one_line(value: object) -> str:
     """
     shown = (c if c.isprintable() else " " for c in str(value))
     return _USER.sub("//", " ".join("".join(shown).split()))
+
+
+def seen(text: str) -> str:
+    """The text without marks that nobody sees, such as soft hyphens and joiners."""
+    return "".join(c for c in text if unicodedata.category(c) != "Cf")
 
 
 def quoted(value: object) -> str:

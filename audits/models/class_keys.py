@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from audits.errors import seen
 from audits.models.imagenet import english, split_wnid, wnids
 
 _NUMBERS = re.compile(r"[\d_.-]+")
@@ -46,8 +47,8 @@ class Lookup:
 
 
 def loose(name: str) -> str:
-    """The name without case, spaces, `_`, `-`, and zeros before a number."""
-    key = "".join(name.casefold().split())
+    """The name without case, spaces, hidden marks, `_`, `-`, and zeros before a number."""
+    key = "".join(seen(name).casefold().split())
     if not _NUMBERS.fullmatch(key):  # a minus or a range of numbers is no mere mark between words
         key = key.replace("_", "").replace("-", "")
     return (key.lstrip("0") or "0") if key.isdigit() else key

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from audits.data.fit import Fit
-from audits.errors import ModelRefused, few, one_line, shortened
+from audits.errors import ModelRefused, few, one_line, seen, shortened
 
 Range = Literal["0-1", "0-255", "-1..1"]
 Layout = Literal["NCHW", "NHWC", "NHW", "flat"]
@@ -151,7 +151,7 @@ def merged(said: Sequence[Said]) -> InputContract:
                 values[name], sources[name] = value, one.by
     if "classes" in values:
         values["classes"] = tuple(
-            one_line(name) or str(i) for i, name in enumerate(values["classes"])
+            one_line(seen(name)) or str(i) for i, name in enumerate(values["classes"])
         )
     _expect_one_source(sources)
     _expect_units(values, sources)

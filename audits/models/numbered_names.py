@@ -5,11 +5,19 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+from audits.errors import seen
+
 # LABEL_1, digit 1, No. 1, 1.0, 1st, and 1 - one, as torchvision calls MNIST's classes
 _NUMBERED = re.compile(r"(\D*)(\d{1,9})(?:\.0+)?(\D*)")
 _WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _ORDINALS = ["zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh"]
 _ORDINALS += ["eighth", "ninth", "tenth"]
+_SPELT = {  # also plurals: ones, sixes
+    word + ending: number
+    for words in (_WORDS, _ORDINALS)
+    for number, word in enumerate(words)
+    for ending in ("", "s", "es")
+}
 _NUMBER = re.compile(r"(\d{1,9})(?:\.0+)?|[^\W\d_]+")  # or a word
 _LEAST = 1 / 2  # the share of names that must have a number
 _MOST = 8  # numbers of a name
@@ -56,14 +64,11 @@ def _numbers_of(name: str) -> list[int]:
     for one in _NUMBER.finditer(name):
         if one[1]:
             found.append(int(one[1]))
-        elif one[0] in _WORDS:
-            found.append(_WORDS.index(one[0]))
-        elif one[0] in _ORDINALS:
-            found.append(_ORDINALS.index(one[0]))
+        elif one[0] in _SPELT:
+            found.append(_SPELT[one[0]])
     return found[:_MOST]
 
 
 def _plain(name: str) -> str:
-    """The name as people see it: without marks that are not shown, such as soft hyphens."""
-    shown = (c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
-    return "".join(shown).strip().casefold()
+    """The name as people see it."""
+    return seen(unicodedata.normalize("NFKC", name)).strip().casefold()

@@ -36,6 +36,7 @@ def test_exact_names_need_no_word():
     ("data", "model"),
     [
         ("T-shirt_top", "t shirt top"),
+        ("me\N{ZERO WIDTH NON-JOINER}mez", "memez"),
         ("EGYPTIAN CAT", "egyptian_cat"),
         ("Straße", "STRASSE"),
         ("007", "7"),

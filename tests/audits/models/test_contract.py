@@ -15,6 +15,7 @@ from torch import nn
 
 from audits.data.fit import Fit
 from audits.errors import ModelRefused
+from audits.models.contract import Said, merged
 from audits.models.files import inspect
 from audits.models.preprocessing import Preprocessing
 
@@ -220,3 +221,8 @@ def test_every_field_says_where_it_comes_from(copy):
     # (2x - 1 - .5) / .35 = (x - .75) / .175
     assert files.contract.pixel_mean == pytest.approx((0.75,))
     assert files.contract.pixel_std == pytest.approx((0.175,))
+
+
+def test_marks_in_names_that_nobody_sees_are_left_out():
+    names = ["o\N{SOFT HYPHEN}ne", "\N{ZERO WIDTH SPACE}", "a\x1b[0mb"]
+    assert merged([Said("the config", {"classes": names})]).classes == ("one", "1", "a [0mb")

@@ -42,6 +42,7 @@ def test_numbers_in_the_models_names_are_indices_or_are_refused(form):
         ["o\N{SOFT HYPHEN}ne", "two", "zero"],
         ["one_digit", "zero_digits"],
         ["second", "first", "zeroth"],
+        ["ones", "sixes", "two", "zeroes"],
     ],
 )
 def test_other_numbers_are_refused_with_the_way_out(names):
