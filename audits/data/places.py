@@ -6,13 +6,13 @@ or tags), so files that have changed are copied anew. MLflow gives names and siz
 model's process is told where the copies are, since it may have neither network nor secrets.
 """
 
+import errno
 import hashlib
 import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +128,15 @@ def beside(table: str, file: str) -> str:
 
 
 def expect_ordinary(path: Path) -> None:
-    """Raises AuditError for a path to what the kernel tells (/proc, /sys) and to devices (/dev)."""
-    if "\0" in str(path):
-        raise AuditError(f"Expected the path of a file, got {quoted(str(path))}.")
+    """Raises AuditError for a path to what the kernel tells (/proc, /sys) and to devices (/dev).
+
+    Raises AuditError too for a text that no file can have as its path.
+    """
+    try:
+        path.lstat()
+    except (OSError, ValueError) as error:  # ValueError: it has a NUL
+        if not isinstance(error, OSError) or error.errno == errno.ENAMETOOLONG:
+            raise AuditError(f"Expected the path of a file, got {quoted(str(path))}.") from None
     for found in (Path(os.path.abspath(path)), Path(os.path.realpath(path))):
         below = [system for system in _SYSTEM if found.is_relative_to(system)]
         if below and not found.is_relative_to(_SHARED_MEMORY):
@@ -173,7 +179,7 @@ def _file_system(place: str) -> tuple[Any, str]:
     for part in parts:  # before a file system opens the file in which it is
         protocol, _, path = part.rpartition("://")
         if protocol in ("", "file", "local"):
-            _told(place, partial(_expect_no_pipe, Path(path)))
+            _expect_no_pipe(Path(path))
     try:
         files, root = _told(place, lambda: fsspec.core.url_to_fs(place))
     except ImportError as error:

@@ -263,6 +263,24 @@ def test_images_that_a_table_names_are_looked_at_too(folder):
     assert images.skipped == ("cat/bad.jpg (truncated)", "cat/gone.jpg (not there)")
 
 
+def test_a_path_that_no_file_can_have_is_told_or_skipped(folder):
+    rows = ["path,label", "cat/0.jpg,cat", f"{'x' * 5000},cat", "dog/0.jpg,dog"]
+    (folder / "t.csv").write_text("\n".join(rows))
+    with pytest.raises(AuditError, match=r"is not there \(Expected the path of a file, got"):
+        load(Csv(path=str(folder / "t.csv")))
+    images = load(Csv(path=str(folder / "t.csv"), unreadable="skip"))
+    assert images.labels.tolist() == [0, 1]
+    assert len(images.skipped) == 1
+
+
+@pytest.mark.parametrize(("row", "column"), [("cat/0.jpg, ", "label"), (",cat", "path")])
+def test_a_row_without_a_value_is_refused(row, column, folder):
+    (folder / "t.csv").write_text(f"path,label\ndog/0.jpg,dog\n{row}\n")
+    message = f"a value in each row of the column '{column}' .* got none in 1 of 2 rows"
+    with pytest.raises(AuditError, match=message):
+        load(Csv(path=str(folder / "t.csv")))
+
+
 def test_progress_counts_every_file(folder):
     files = [Encoded(file.name, file) for file in sorted(folder.rglob("*.jpg"))]
     steps = []
