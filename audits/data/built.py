@@ -74,8 +74,8 @@ def of_arrays(
     """Images (N, H, W) or (N, H, W, C) in memory. `bits` is the depth of those of 16 bits."""
     images = np.asarray(images)
     native = images.dtype.newbyteorder("=")
-    deep = native == np.uint16 and bits is None
-    asked = depth_question(list(images[:DEPTHS_LOOKED_AT])) if deep else []
+    deep = len(images) if native == np.uint16 else 0
+    asked = depth_question(list(images[:DEPTHS_LOOKED_AT])) if deep and bits is None else []
 
     def read(i: int) -> Pixels:
         try:
@@ -95,7 +95,7 @@ def of_arrays(
         labels=np.asarray(labels, dtype=np.int64),
         read=read,
         content=content,
-        scan=Scan(images=len(images), questions=tuple(asked)),
+        scan=Scan(images=len(images), questions=tuple(asked), deep=deep),
     )
 
 

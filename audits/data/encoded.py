@@ -18,6 +18,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from audits.data.pixels import Pixels
+from audits.data.places import expect_ordinary
 from audits.errors import AuditError
 
 # The errors of Pillow and its plug-ins for a file that is damaged or of a kind they do not read.
@@ -37,6 +38,7 @@ _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")  # 
 # Tags and values of TIFF 6.0.
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _SAMPLE_FORMAT, _SIGNED = 339, 2
+MOST_BYTES = 1 << 30  # of a file: as many pixels as Pillow takes, uncompressed, have 0.7 GiB
 _SETTLED_NS = 2_000_000_000  # the coarsest clock of a file system: 2 s (FAT)
 
 
@@ -82,7 +84,7 @@ class Encoded:
         try:
             with self.stream() as stream:
                 return stream.read()
-        except OSError as error:
+        except (OSError, AuditError) as error:
             raise self.unreadable(error) from error
 
     def pixels(self, bits: int | None = None) -> Pixels:
@@ -106,12 +108,16 @@ class Encoded:
                 yield image
 
     def stream(self) -> BinaryIO:
+        """The bytes. Raises what is in UNREADABLE."""
         if self.fault:
             raise OSError(self.fault)
         if self.path is None:
             return io.BytesIO(self.data)
+        expect_ordinary(self.path)
         if not self.path.is_file():  # a pipe would wait for ever
             raise FileNotFoundError(self.path) if not self.path.exists() else OSError("no file")
+        if self.path.stat().st_size > MOST_BYTES:
+            raise OSError(f"more than {MOST_BYTES >> 20:,} MiB")
         return self.path.open("rb")
 
     def unreadable(self, error: BaseException) -> AuditError:

@@ -11,6 +11,7 @@ import numpy as np
 
 from audits.data.encoded import Encoded, Stamp
 from audits.data.imageset import ImageSet
+from audits.data.places import expect_ordinary
 from audits.data.scan import named
 from audits.errors import AuditError
 
@@ -28,6 +29,7 @@ class FilesBeside:
         expect_files(images, self.all)
         self._images = images
         place = Path(folder).expanduser()
+        expect_ordinary(place)
         if not place.is_dir():
             raise AuditError(f"Expected a folder of {self.one}s at {place}, found none.")
         found = _found(place, images.files)

@@ -25,7 +25,8 @@ class Fit:
     `resize_to`, then the centre) or `pad` (the longer side to its size, then black borders).
     `resize_to` None is the least length that covers the crop. `exif` turns an image as its EXIF
     tag says. `alpha` is the colour, (r, g, b) in [0, 1], behind an image's transparent parts;
-    `drop` shows the colours that are stored there.
+    `drop` shows the colours that are stored there. Without `deep`, images of more than 8 bits are
+    refused, since whoever serves the model cuts their values.
     """
 
     channels: int | None = None
@@ -37,6 +38,7 @@ class Fit:
     antialias: bool = True
     exif: bool = False
     alpha: tuple[float, float, float] | Literal["drop"] = "drop"
+    deep: bool = True
 
     @property
     def has_size(self) -> bool:

@@ -1,6 +1,7 @@
 """HumanMaps: where people look in each image, from a folder of maps."""
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -71,9 +72,10 @@ def _array(file: Encoded) -> Tensor:
         version = np.lib.format.read_magic(content)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2
         shape, _, dtype = read(content)
-    except ValueError as error:
+    except (ValueError, TypeError, MemoryError, RecursionError) as error:
         raise AuditError(f"Expected an array of numpy that can be read at {file.name}.") from error
-    if len(shape) != 2 or 0 in shape or dtype.kind not in "biuf" or np.prod(shape) > _MOST_VALUES:
+    whole = len(shape) == 2 and all(type(side) is int and side > 0 for side in shape)
+    if not whole or dtype.kind not in "biuf" or math.prod(shape) > _MOST_VALUES:
         raise AuditError(
             f"Expected numbers of shape (H, W), got {dtype} of shape {shape}: {file.name}."
         )
@@ -88,6 +90,7 @@ def _array(file: Encoded) -> Tensor:
             f"Expected finite numbers, got NaN or infinity in {count} of {values.size} values: "
             f"{file.name}. Give places where nobody looked a 0."
         )
+    values /= 2  # or the distance of the largest numbers is infinite
     low, high = values.min(), values.max()
     scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
     return torch.from_numpy(scaled.astype(np.float32))

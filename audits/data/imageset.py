@@ -96,8 +96,15 @@ class ImageSet:
     def for_model(self, classes: LogitOrder | None, fit: Fit) -> "ImageSet":
         """This set with logits of a model as labels and images fitted to the model.
 
-        `classes` None leaves the set's own classes.
+        `classes` None leaves the set's own classes. Raises AuditError for grey images of more than
+        8 bits if `fit` does not take them.
         """
+        if self.scan.deep and not fit.deep:
+            raise AuditError(
+                f"Expected images of 8 bits for a pipeline of transformers, got {self.scan.deep} "
+                f"of more in {self.name}. Where the model is served, all values above 255 are "
+                "white. Convert the images to 8 bits."
+            )
         if classes is None:
             return replace(self, fit=fit)
         labels = classes.order[self.labels]

@@ -41,10 +41,10 @@ _TURNED_BY_PILLOW = ("TIFF", "HEIF")
 class Scan:
     """Sentences and counts about the files of a data set; empty for arrays.
 
-    `turned` counts images whose EXIF orientation is not 1. Of the images with an alpha channel
-    `alphas` were looked at, of which `transparent` are not opaque everywhere. `questions` are about
-    settings that decide the figures and that nobody has named. `lost` are the indices of images
-    that cannot be read, `skipped` their names with reasons.
+    `turned` counts images whose EXIF orientation is not 1, `deep` grey ones of 9 to 16 bits. Of the
+    images with an alpha channel `alphas` were looked at, of which `transparent` are not opaque
+    everywhere. `questions` are about settings that decide the figures and that nobody has named.
+    `lost` are the indices of images that cannot be read, `skipped` their names with reasons.
     """
 
     images: int = 0
@@ -53,6 +53,7 @@ class Scan:
     notes: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
     turned: int = 0
+    deep: int = 0
     alphas: int = 0
     transparent: int = 0
 
@@ -80,7 +81,8 @@ class _Look(NamedTuple):
     fault: str = ""
     turned: bool = False
     alpha: bool = False
-    deep: bool = False
+    deep: bool = False  # grey of 9 to 16 bits
+    packed: bool = False  # 12 bits, stored as 12
     narrowed: bool = False  # 16 bits a colour channel, of which Pillow reads 8
     cmyk: bool = False
     frames: bool = False
@@ -97,7 +99,7 @@ def scan(images: Sequence[Encoded], bits: int | None, progress: Progress | None 
         looks.append(_look(image))
         progress(len(looks), len(images))
     readable = [i for i, look in enumerate(looks) if not look.fault]
-    deep = [images[i] for i in readable if looks[i].deep]
+    wide = [images[i] for i in readable if looks[i].deep and not looks[i].packed]
     alpha = [images[i] for i in readable if looks[i].alpha]
     alpha = [alpha[i] for i in _spread(len(alpha), _ALPHAS_LOOKED_AT)]
     lost = tuple(i for i, look in enumerate(looks) if look.fault)
@@ -106,8 +108,9 @@ def scan(images: Sequence[Encoded], bits: int | None, progress: Progress | None 
         lost=lost,
         skipped=tuple(f"{images[i].name} ({looks[i].fault})" for i in lost),
         notes=tuple(_notes([looks[i] for i in readable])),
-        questions=tuple(_depth_in_doubt(deep) if bits is None else ()),
+        questions=tuple(_depth_in_doubt(wide) if bits is None else ()),
         turned=sum(looks[i].turned for i in readable),
+        deep=sum(looks[i].deep for i in readable),
         alphas=len(alpha),
         transparent=sum(_has_holes(image) for image in alpha),
     )
@@ -182,7 +185,8 @@ def _looked(image: Encoded) -> _Look:
             look = _Look(
                 turned=tagged and orientation_of(found) != 1,
                 alpha=found.has_transparency_data and not is_deep(found),
-                deep=is_deep(found) and "I;12" not in raw,
+                deep=is_deep(found),
+                packed="I;12" in raw,
                 narrowed=not is_deep(found) and ";16" in raw,
                 cmyk=found.mode == "CMYK",
                 frames=kind != "MPO" and bool(getattr(found, "is_animated", False)),

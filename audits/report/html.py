@@ -15,6 +15,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from audits.errors import few
 from audits.evidence.evidence import Evidence
 from audits.report.answer import Row, answer, title_of
 from audits.report.audited import Audited
@@ -34,6 +35,18 @@ _LINES_FIRST = 13  # of conditions on the first screen
 _LINES_BEFORE_FOLD = 9  # if there is no room for all; the other conditions are folded, with a line
 _LINE = 40  # characters
 _VIEWPORT = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+_ELEMENT = re.compile(r"<([a-zA-Z][^\s/>]*)")
+# Those of the templates. The policy keeps these from connecting, but not an iframe, or a link
+# element. Another meta element could send the reader elsewhere.
+_ELEMENTS = frozenset(
+    (
+        *("html", "head", "title", "style", "script", "meta", "body", "header", "main", "section"),
+        *("h1", "h2", "h3", "p", "div", "span", "a", "b", "bdi", "small", "br", "code", "pre"),
+        *("ul", "li", "details", "summary", "figure", "figcaption", "img"),
+        *("table", "caption", "thead", "tbody", "tr", "th", "td"),
+        *("svg", "g", "path", "line", "polyline", "circle", "rect", "text"),
+    )
+)
 _SENTENCE = 400  # characters on the first screen; the whole reason stands below
 
 
@@ -131,11 +144,11 @@ def made_safe(page: str) -> str:
     )
     found = begins.match(page)
     rest = "" if found is None else page[found.end() :]
-    small = rest.lower()
-    # Another meta element, also in this one's place, could send the reader elsewhere; a link
-    # element could open a connection. The policy forbids neither.
-    if _VIEWPORT not in rest or small.count("<meta") != 1 or "<link" in small:
+    if not rest.count(_VIEWPORT) == len(re.findall("<meta", rest, re.IGNORECASE)) == 1:
         raise ValueError("it does not begin as the reports of this project do")
+    odd = {name.lower() for name in _ELEMENT.findall(rest)} - _ELEMENTS
+    if odd:
+        raise ValueError(f"it has an element that no report has ({few(sorted(odd))})")
     return opening() + rest
 
 

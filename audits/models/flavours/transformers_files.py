@@ -18,8 +18,9 @@ _WEIGHT_KEYS = ("quantization_config", "transformers_weights")
 _ONE_LABEL = "single_label_classification"
 _PIPELINE_KEYS = ("function_to_apply", "task_specific_params", "custom_pipelines")
 _UNNAMED = "LABEL_"  # transformers' names for labels that have none
-# A pipeline turns images upright and leaves their alpha channel out before any processor.
-_OF_PIPELINES = {"exif": True, "alpha": "drop"}
+# A pipeline turns images upright, leaves their alpha channel out, and cuts values of more than 8
+# bits (all above 255 is white) before any processor.
+_OF_PIPELINES = {"exif": True, "alpha": "drop", "deep": False}
 _DECIDED = FIELDS | _OF_PIPELINES.keys()
 _TIMM = "TimmWrapper"
 _TIMM_NEEDS = ("input_size", "interpolation", "mean", "std")

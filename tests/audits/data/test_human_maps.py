@@ -81,7 +81,9 @@ def test_arrays_that_are_no_map_are_refused(images, folder, array, told):
 
 def test_files_that_are_no_array_are_refused(images, folder):
     content = (folder / "dog/1.npy").read_bytes()
-    for damaged in (b"no array", content[:100], b""):
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (%s6, 8), }\n" % (b"-" * 9_000)
+    nested = content[:8] + len(header).to_bytes(2, "little") + header
+    for damaged in (b"no array", content[:100], b"", nested):
         (folder / "dog/1.npy").write_bytes(damaged)
         with pytest.raises(AuditError, match=r"an array of numpy that can be read at .*dog/1.npy"):
             HumanMaps(str(folder), images).tensor([1])
@@ -90,6 +92,35 @@ def test_files_that_are_no_array_are_refused(images, folder):
 def test_a_map_of_one_value_is_0_everywhere(images, folder):
     np.save(folder / "dog/1.npy", np.full((6, 8), 3))
     assert not HumanMaps(str(folder), images).tensor([1]).any()
+
+
+def test_sides_that_are_no_numbers_are_refused(images, folder):
+    content = (folder / "dog/1.npy").read_bytes()
+    (folder / "dog/1.npy").write_bytes(content.replace(b"(6, 8), } ", b"(True, 8),}"))
+    with pytest.raises(AuditError, match=r"shape \(H, W\), got float64 of shape \(True, 8\)"):
+        HumanMaps(str(folder), images).tensor([1])
+
+
+def test_the_largest_numbers_are_scaled(images, folder):
+    np.save(folder / "dog/1.npy", np.where(np.eye(6, 8), 1.7e308, -1.7e308))
+    found = HumanMaps(str(folder), images).tensor([1])[0]
+    torch.testing.assert_close(found, torch.eye(6, 8))
+
+
+@pytest.mark.parametrize("place", ["/proc/self/environ", "/proc/self/mem"])
+def test_maps_and_images_that_the_kernel_tells_are_not_opened(place, images, folder, tmp_path):
+    for file in (folder / "dog/1.npy", tmp_path / "images/dog/1.png"):
+        file.unlink()
+        file.symlink_to(place)
+    maps = HumanMaps(str(folder), images)
+    for ask in (maps.digest, maps.tensor, images.digest, images.tensor):
+        with pytest.raises(AuditError, match="below /proc"):
+            ask([1])
+    kept = load(Folder(path=str(tmp_path / "images"), unreadable="skip"))
+    assert len(kept) == 1
+    assert "below /proc" in kept.skipped[0]
+    with pytest.raises(AuditError, match="below /proc"):
+        HumanMaps("/proc/self", images)
 
 
 def test_the_digest_changes_with_a_map_and_a_map_is_needed(images, folder):

@@ -9,9 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+from audits.data.built import of_arrays
 from audits.data.fit import Fit, fitted
 from audits.data.pixels import Pixels, to_tensor
-from audits.errors import ModelRefused
+from audits.data.sources import Folder, load
+from audits.errors import AuditError, ModelRefused
 from audits.models.files import inspect
 from audits.models.preprocessing import Preprocessing
 
@@ -25,7 +27,9 @@ def test_a_pipeline_names_its_contract_and_answers_as_the_pipeline_does(pipeline
     files = inspect(pipeline_folder, PLAIN)
     assert (files.flavour, files.trusted, files.classes) == ("transformers", False, NAMES)
     contract = files.contract
-    assert contract.fit == Fit(3, 32, 32, "crop", 36, "bicubic", antialias=True, exif=True)
+    assert contract.fit == Fit(
+        3, 32, 32, "crop", 36, "bicubic", antialias=True, exif=True, deep=False
+    )
     assert (contract.mean, contract.std) == ((0.3, 0.4, 0.5), (0.2, 0.3, 0.4))
     assert contract.source("mean") == "transformers' preprocessor_config.json and config.json"
     assert contract.questions == ()
@@ -40,6 +44,19 @@ def test_a_pipeline_names_its_contract_and_answers_as_the_pipeline_does(pipeline
     assert gradient.abs().max() > 0
     scores = logits[0].softmax(0).tolist()
     assert dict(zip(NAMES, scores, strict=True)) == pytest.approx(expected, abs=2e-3)
+
+
+def test_deep_grey_is_refused_since_the_pipeline_cuts_it(pipeline_folder, tmp_path):
+    grey = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 16
+    (tmp_path / "a").mkdir()
+    Image.fromarray(grey).save(tmp_path / "a" / "0.png")
+    pipeline = mlflow.transformers.load_model(str(pipeline_folder))
+    cut = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
+    assert pipeline(Image.open(tmp_path / "a" / "0.png")) == pipeline(cut)
+    fit = inspect(pipeline_folder, PLAIN).contract.fit
+    for images in (load(Folder(path=str(tmp_path))), of_arrays("x", grey[None], [0], ["a"], 16)):
+        with pytest.raises(AuditError, match=r"8 bits for a pipeline of transformers, got 1 of"):
+            images.for_model(None, fit)
 
 
 def test_an_image_is_turned_upright_as_the_pipeline_does_it(pipeline_folder):
@@ -203,7 +220,7 @@ def test_a_network_of_timm_names_its_contract_by_pretrained_cfg(tmp_path, monkey
     )
     files = inspect(folder, PLAIN)
     assert files.classes == NAMES
-    assert files.contract.fit == Fit(3, 64, 64, "crop", 67, "bicubic", exif=True)
+    assert files.contract.fit == Fit(3, 64, 64, "crop", 67, "bicubic", exif=True, deep=False)
     assert files.contract.source("height") == "timm's pretrained_cfg in config.json"
     images = torch.rand(2, 3, 64, 64)
     torch.testing.assert_close(loaded(files)(images).logits, net(images).logits)
