@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from audits.errors import AuditError
 
-Resize = Literal["stretch", "crop", "pad"]
+Resize = Literal["stretch", "crop", "squash", "pad"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 # ITU-R BT.601, as torchvision and Pillow convert colour to grey.
@@ -22,8 +22,9 @@ class Fit:
     """Geometry and colour of a model's input; a channel count, height or width of None takes any.
 
     `resize` is `stretch` (height and width each to their size), `crop` (the shorter side to
-    `resize_to`, then the centre) or `pad` (the longer side to its size, then black borders).
-    `resize_to` None is the least length that covers the crop. `exif` turns an image as its EXIF
+    `resize_to`, then the centre), `squash` (both sides to `resize_to`, then the centre, as timm
+    calls it) or `pad` (the longer side to its size, then black borders). `resize_to` None is the
+    least length that covers the centre. `exif` turns an image as its EXIF
     tag says. `alpha` is the colour, (r, g, b) in [0, 1], behind an image's transparent parts;
     `drop` shows the colours that are stored there. Without `deep`, images of more than 8 bits are
     refused, since whoever serves the model cuts their values.
@@ -98,6 +99,9 @@ def _resized(sides: Sequence[int], to: Callable[[tuple[int, int]], Tensor], fit:
         return to(wanted)
     if fit.resize == "pad":
         return _padded(to(_inside(height, width, wanted)), wanted)
+    if fit.resize == "squash":
+        side = fit.resize_to or max(wanted)
+        return _centre(_padded(to((side, side)), wanted), wanted)
     shorter = min(height, width)
     least = fit.resize_to or _least_side(height, width, wanted)
     # As torchvision's Resize does it: the longer side is cut to a whole number.

@@ -23,7 +23,12 @@ MOST_CLASSES = 100_000
 """No classifier has more; a label or an index that is larger is a mistake."""
 
 _NO_DRAW = -1  # masks use keys of the draws 0, 1, ...
-_RESIZED = {"stretch": "resized", "crop": "resized and cropped", "pad": "resized and padded"}
+_RESIZED = {
+    "stretch": "resized",
+    "crop": "resized and cropped",
+    "squash": "squashed to a square and cropped",
+    "pad": "resized and padded",
+}
 
 
 class LogitOrder(Protocol):

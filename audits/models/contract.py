@@ -115,6 +115,8 @@ class InputContract:
         }
         if self.fit.resize == "crop" and self.fit.resize_to:
             shown["resize"] = f"shorter side to {self.fit.resize_to}, then the centre"
+        if self.fit.resize == "squash" and self.fit.resize_to:
+            shown["resize"] = f"both sides to {self.fit.resize_to}, then the centre"
         if self.classes is not None:
             shown["classes"] = f"{len(self.classes)}: {few(self.classes)}"
         if self.outputs is not None:
@@ -240,10 +242,10 @@ def _settle_channels(values: dict[str, Any], sources: dict[str, str]) -> None:
 
 
 def _expect_crop_that_fits(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
-    """Raises ModelRefused if an image whose shorter side is `resize_to` does not fill the size."""
+    """Raises ModelRefused if an image of the side `resize_to` does not fill the size."""
     to, sides = values.get("resize_to"), (values.get("height"), values.get("width"))
     least = min((side for side in sides if side is not None), default=0)
-    if to is not None and values.get("resize") == "crop" and to < least:
+    if to is not None and values.get("resize") in ("crop", "squash") and to < least:
         raise ModelRefused(
             f"Expected resize_to of at least {least}, the model's size ({sources['height']}), "
             f"got {to} from {sources['resize_to']}. Set preprocessing.resize_to."

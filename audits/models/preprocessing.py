@@ -65,9 +65,11 @@ class Preprocessing(Strict):
     )
     channels: Count | None = Field(default=None, le=3)
     resize: Resize | None = Field(
-        default=None, description="stretch; crop: shorter side to `resize_to`, then centre; pad"
+        default=None,
+        description="stretch; crop: shorter side to `resize_to`, then centre; squash: both sides "
+        "to `resize_to`, then centre; pad",
     )
-    resize_to: _Side | None = Field(default=None, description="pixels, of `resize: crop`")
+    resize_to: _Side | None = Field(default=None, description="pixels, of crop and squash")
     interpolation: Interpolation | None = None
     antialias: bool | None = None
     exif: bool | None = Field(default=None, description="rotate images as their EXIF tag says")

@@ -8,6 +8,7 @@ from audits.errors import ModelRefused
 from audits.models.contract import Said, finite_numbers, is_number, is_whole
 
 SOURCE = "timm's pretrained_cfg in the model's metadata"
+_RULES = {"center": "crop", "squash": "squash"}  # timm's crop modes
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 
 
@@ -51,11 +52,11 @@ def _size(cfg: Mapping[str, Any]) -> dict[str, Any]:
         _refuse("crop_pct of 0.01 to 1", share)
     if mode == "squash" and share == 1:
         rule: dict[str, Any] = {"resize": "stretch"}
-    elif mode == "center" and height == width:
-        rule = {"resize": "crop", "resize_to": math.floor(height / share)}
+    elif mode in _RULES and height == width:
+        rule = {"resize": _RULES[mode], "resize_to": math.floor(height / share)}
     else:
         _refuse(
-            "crop_mode center of a square, or squash with crop_pct 1",
+            "crop_mode center or squash of a square, or squash with crop_pct 1",
             f"{mode} of {height} x {width} with crop_pct {share}",
         )
     return {"channels": channels, "height": height, "width": width, "antialias": True, **rule}

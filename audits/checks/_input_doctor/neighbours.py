@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from audits.data.fit import Fit, Resize
+from audits.data.fit import Fit
 from audits.models.contract import SIGNATURE, InputContract, Layout, Range
 from fillblanks import Classifier
 
@@ -38,7 +38,7 @@ _RANGES: dict[Range, Name] = {
     "-1..1": "range -1..1",
 }
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_RESIZES: tuple[Resize, ...] = ("stretch", "crop", "pad")
+_RESIZES: tuple[Literal["stretch", "crop", "pad"], ...] = ("stretch", "crop", "pad")
 _LONGEST = 120  # characters of a list of classes in a cure
 _UNITS = {"range", "mean", "std"}
 _FIELDS = ("range", "mean", "std", "layout")

@@ -192,10 +192,10 @@ def _share_cropped(
 
 
 def _stretched_then_cropped(size: Mapping[str, int], crop: Mapping[str, int]) -> dict[str, Any]:
-    """A stretch to a square, then its centre: exact for square images; others keep their shape."""
+    """A stretch to a square, then its centre."""
     if size["height"] != size["width"] or max(crop.values()) > size["height"]:
         _refuse("a square size no smaller than crop_size", f"{dict(size)} and {dict(crop)}")
-    return {**crop, "resize": "crop", "resize_to": size["height"]}
+    return {**crop, "resize": "squash", "resize_to": size["height"]}
 
 
 def _crop(config: Mapping[str, Any]) -> dict[str, int]:

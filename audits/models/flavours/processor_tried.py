@@ -14,6 +14,7 @@ from audits.models.contract import InputContract
 # In units of pixels in [0, 1]. Chosen after looking: crops that lie half a pixel beside, and
 # rounding to 8 bits, make at most 0.022, over all known classes with sizes from 28 to 512.
 _TOLERANCE = 0.03
+_SHAPES = ((1, 1), (1, 2), (2, 1))
 _RAMP = 0.5  # from one side of an image to the other, so that half a pixel matters little
 
 
@@ -21,7 +22,7 @@ def expect_as_read(folder: Path, name: str | None, contract: InputContract) -> N
     """Raises ModelRefused unless the processor feeds a network as `contract` says.
 
     `folder` has the processor's file, and `name` is its class in MLmodel, if it is a component.
-    Eight images, of one colour or with a ramp, are given to the processor that MLflow would load.
+    Images of one colour, or with a ramp, are given to the processor that MLflow would load.
     """
     import transformers
 
@@ -62,9 +63,14 @@ def _given(processor: Any, image: Tensor) -> Tensor:
 
 
 def _images(side: int) -> list[Tensor]:
-    """Eight square images, uint8 (H, W, 3): five colours, and three ramps."""
+    """Images, uint8 (H, W, 3): five colours, and three ramps, square, wide and high."""
     colours = torch.tensor([[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
     plain = [colour.expand(side, side, 3).float() for colour in colours]
-    ramp = _RAMP * torch.linspace(0, 1, side)[:, None, None].expand(side, side, 3)
-    ramps = [ramp, 1 - ramp.transpose(0, 1), (ramp + ramp.transpose(0, 1)) / 2 + 0.25]
+    ramps = [ramp for sides in _SHAPES for ramp in _ramps(side * sides[0], side * sides[1])]
     return [(image * 255).round().to(torch.uint8).contiguous() for image in [*plain, *ramps]]
+
+
+def _ramps(height: int, width: int) -> list[Tensor]:
+    down = _RAMP * torch.linspace(0, 1, height)[:, None, None].expand(height, width, 3)
+    along = _RAMP * torch.linspace(0, 1, width)[None, :, None].expand(height, width, 3)
+    return [down, 1 - along, (down + along) / 2 + 0.25]

@@ -27,6 +27,16 @@ def test_a_crop_is_torchvisions_resize_and_centre_crop(size, to, crop, mode):
 
 
 @pytest.mark.parametrize("size", ODD)
+@pytest.mark.parametrize(("to", "crop"), [(32, (28, 20)), (20, (28, 28)), (None, (24, 32))])
+def test_squash_is_torchvisions_resize_of_both_sides_and_centre_crop(size, to, crop):
+    image = _image(*size)
+    resized = oracle.resize(image, [to or max(crop)] * 2, antialias=True).clamp(0, 1)
+    wanted = oracle.center_crop(resized, list(crop))
+    found = fitted(image, Fit(3, *crop, "squash", resize_to=to))
+    assert torch.allclose(found, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", ODD)
 @pytest.mark.parametrize("wanted", [(28, 28), (224, 112), (112, 224), (50, 7)])
 def test_a_crop_without_a_length_is_the_least_that_has_no_border(size, wanted):
     white = torch.ones(1, *size)

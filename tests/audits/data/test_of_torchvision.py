@@ -6,6 +6,9 @@ import os
 import pickle
 import shutil
 import struct
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -51,17 +54,38 @@ def test_idx_files_are_read_as_torchvision_reads_them(split, mnist, tmp_path):
 def test_files_are_fetched_if_asked(mnist, tmp_path, monkeypatch):
     packed = {f"{file.name}.gz": gzip.compress(file.read_bytes()) for file in mnist.iterdir()}
     shutil.rmtree(tmp_path / "MNIST")
-    (tmp_path / "mirror").mkdir()
-    for name, content in packed.items():
-        (tmp_path / "mirror" / name).write_bytes(content)
     known = [(name, hashlib.md5(content).hexdigest()) for name, content in packed.items()]
     monkeypatch.setattr(datasets.MNIST, "resources", known)
     asked = Torchvision(dataset="MNIST", root=str(tmp_path), download=True)
-    monkeypatch.setattr(datasets.MNIST, "mirrors", [f"file://{tmp_path}/nowhere/"])
-    with pytest.raises(AuditError, match="Expected to fetch MNIST into"):
-        load(asked)
-    monkeypatch.setattr(datasets.MNIST, "mirrors", [f"file://{tmp_path}/mirror/"])
-    assert load(asked).labels.tolist() == [7, 0, 9]
+    with _mirror(packed) as address:
+        monkeypatch.setattr(datasets.MNIST, "mirrors", [f"{address}/nowhere/"])
+        with pytest.raises(AuditError, match="Expected to fetch MNIST into"):
+            load(asked)
+        monkeypatch.setattr(datasets.MNIST, "mirrors", [f"{address}/"])
+        assert load(asked).labels.tolist() == [7, 0, 9]
+
+
+@contextmanager
+def _mirror(files):
+    """A server of files; gives its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            content = files.get(self.path.removeprefix("/"))
+            self.send_response(404 if content is None else 200)
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.end_headers()
+            self.wfile.write(content or b"")
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ CFG = {"mean": [0.5, 0.4, 0.3], "std": (0.2, 0.3, 0.4), "interpolation": "biline
         {"input_size": (3, 32, 32)},
         {"input_size": (3, 36, 36), "crop_pct": 1.0, "interpolation": "bicubic"},
         {"input_size": (3, 32, 24), "crop_pct": 1.0, "crop_mode": "squash"},
+        {"input_size": (3, 32, 32), "crop_pct": 0.8, "crop_mode": "squash"},
     ],
 )
 @pytest.mark.parametrize(("height", "width"), [(40, 56), (57, 41), (48, 48)])
@@ -75,8 +76,8 @@ def test_it_is_read_from_the_metadata_of_any_flavour(tmp_path):
         ({"input_size": [3, 32, 0]}, "Expected input_size"),
         ({"input_size": [3, 32, 32], "crop_pct": 2}, "Expected crop_pct"),
         ({"input_size": [3, 32, 32], "crop_pct": 1e-320}, "Expected crop_pct"),
-        ({"input_size": [3, 32, 32], "crop_mode": "border"}, "Expected crop_mode center"),
-        ({"input_size": [3, 32, 24]}, "Expected crop_mode center of a square"),
+        ({"input_size": [3, 32, 32], "crop_mode": "border"}, "Expected crop_mode center or squash"),
+        ({"input_size": [3, 32, 24]}, "Expected crop_mode center or squash of a square"),
     ],
 )
 def test_values_that_no_contract_has_are_refused(cfg, message):

@@ -48,6 +48,16 @@ def test_an_odd_size_is_within_the_tolerance(odd, tmp_path):
     expect_as_read(tmp_path, *_saved(tmp_path, "PoolFormerImageProcessor", **options))
 
 
+def test_wide_and_high_images_are_tried(tmp_path):
+    size, crop = {"height": 40, "width": 40}, {"height": 32, "width": 32}
+    options = {"size": size, "crop_size": crop}
+    name, contract = _saved(tmp_path, "CLIPImageProcessor", **options)
+    expect_as_read(tmp_path, name, contract)
+    other = replace(contract.fit, resize="crop")  # the same for square images
+    with pytest.raises(ModelRefused, match="to do as its file says, got other pixels"):
+        expect_as_read(tmp_path, name, replace(contract, fit=other))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
