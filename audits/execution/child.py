@@ -34,6 +34,7 @@ from audits.models.classes import matched_classes
 from audits.models.files import ModelFiles
 from audits.models.form import Ability, Adaptation, includes
 from audits.models.opening import opened
+from audits.models.told_otherwise import expect_own_places
 from fillblanks import OutOfMemory, Plan, find_device
 from fillblanks.engine.memory import memory_told
 from fillblanks.spot_checks import RowsTouch
@@ -107,8 +108,9 @@ def open_model(job: Job) -> Setting:
     # By these answers are compared. Nobody can prepare a network for images that nobody foresees.
     chosen = _CHANCE.sample(range(len(images)), min(_DRAWN, len(images)))
     drawn = images.tensor(chosen)
+    loaded = loading.load(files, device, images.classes)
     net = opened(
-        loading.load(files, device, images.classes),
+        loaded,
         files.contract,
         some,
         len(images.classes),
@@ -117,6 +119,8 @@ def open_model(job: Job) -> Setting:
         drawn=drawn,
     )
     classes.expect_logits(net.classes)
+    if net.gives == "predictions" and not loading.answers_by_name(loaded):
+        expect_own_places(images.classes)
     # A black box may be made of steps, such as a tree, and an image may stand on the edge of some.
     only_classes = not includes(net.gives, "gradients")
     asked = set(chosen[: served_forms.IMAGES])

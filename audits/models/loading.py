@@ -13,6 +13,11 @@ from audits.models.flavours.registered import flavour_named
 from audits.models.flavours.tables import Arranges
 
 
+def answers_by_name(net: nn.Module) -> bool:
+    """Whether a network takes the labels of its model, also numbers, by their names."""
+    return isinstance(net, Arranges) or bool(getattr(net, "labels", None))
+
+
 def load(files: ModelFiles, device: str, classes: Sequence[str]) -> nn.Module:
     """Loads the network on `device` ("cpu" or "cuda"), in evaluation mode and with frozen weights.
 

@@ -29,6 +29,20 @@ def expect_own_numbers(by_index: Iterable[str], names: Sequence[str], origin: st
             )
 
 
+def expect_own_places(names: Sequence[str]) -> None:
+    """Raises AuditError if a model that gives a class number has classes named by other numbers.
+
+    Whoever asks it may take the number 1 for the class of that name, or for the second class.
+    """
+    for index, name in enumerate(names):
+        if name.isdecimal() and int(name) < len(names) and int(name) != index:
+            raise AuditError(
+                f"Expected classes that have no other class's number as their name, since the "
+                f"model gives the number of a class, got the name {quoted(name)} at index {index}. "
+                "Let the model give a row of logits for each image."
+            )
+
+
 def expect_own_wnids(by_wnid: Mapping[str, int], names: Sequence[str], origin: str) -> None:
     """Raises AuditError for classes found by wnid if the model's names are those of others.
 

@@ -24,7 +24,7 @@ from audits.models.flavours.onnx_file import (
     package,
     refusing_nonsense,
 )
-from audits.models.flavours.onnx_outputs import labels_of, serves_labels
+from audits.models.flavours.onnx_outputs import all_labels, labels_of, serves_labels
 from audits.models.flavours.onnx_session import (
     expect_plain_session,
     stated_threads,
@@ -94,7 +94,8 @@ class Onnx(Flavour):
                 )
             where = [f"the ONNX graph's property {quoted(one.key)}" for one in told]
             found = [lists_in(one.value, w) for one, w in zip(told, where, strict=True)]
-            return tuple(one for lists in found for one in lists)
+            labels = [("the labels of a node of the ONNX graph", one) for one in all_labels(model)]
+            return (*labels, *(one for lists in found for one in lists))
 
     def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:
         package()

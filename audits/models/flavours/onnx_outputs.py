@@ -4,8 +4,9 @@ MLflow serves all outputs. Whoever asks the model may take the label that skl2on
 probabilities.
 """
 
+import re
 from ast import literal_eval
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from torch import Tensor
 
 from audits.errors import ModelRefused, quoted
 from audits.models.class_names import names_in
+from audits.models.flavours.onnx_file import graphs_of
 
 _NAMES, _LONGEST_NAMES = "names", 1_000_000  # a key of metadata_props, and its characters
+_NUMBER = re.compile("-?[0-9]+")
 _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 
 
@@ -29,18 +32,50 @@ def audited(outputs: Sequence[Any]) -> Any:
 def labels_of(model: Any) -> tuple[str, ...] | None:
     """Class names that the graph has: skl2onnx's, or `names` of its metadata, as YOLO's have them.
 
-    Numbers from 0 are no names of skl2onnx.
+    skl2onnx's are those of the last node that has labels and leads to an output.
     """
-    for node in reversed(model.graph.node):
-        for attribute in node.attribute:
-            if attribute.name in ("classlabels_strings", "cats_strings") and attribute.strings:
-                return tuple(value.decode(errors="replace") for value in attribute.strings)
-            if attribute.name in ("classlabels_int64s", "classlabels_ints", "cats_int64s"):
-                numbers = list(attribute.ints)
-                if numbers != list(range(len(numbers))):
-                    return tuple(str(number) for number in numbers)
+    functions = {(one.domain, one.name): one for one in model.functions}
+    outputs = {output.name for output in model.graph.output}
+    for node in _leading(model.graph.node, outputs, functions):
+        if found := _labels_in(node):
+            return found
     told = next((one.value for one in model.metadata_props if one.key == _NAMES), "")
     return _names_in(told) if 0 < len(told) <= _LONGEST_NAMES else None
+
+
+def all_labels(model: Any) -> list[tuple[str, ...]]:
+    """The labels of all nodes, also of those that lead to no output."""
+    graphs = [graph for body in (model.graph, *model.functions) for graph in graphs_of(body)]
+    return [found for graph in graphs for node in graph.node if (found := _labels_in(node))]
+
+
+def _leading(nodes: Sequence[Any], wanted: set[str], functions: Mapping[Any, Any]) -> Iterator[Any]:
+    """The nodes that lead to the values `wanted`, the last first, each with those inside it."""
+    for node in reversed(nodes):
+        if wanted.isdisjoint(node.output):
+            continue
+        yield node
+        wanted |= set(node.input)
+        for graph in (one for a in node.attribute for one in (a.g, *a.graphs)):
+            outputs = {output.name for output in graph.output}
+            yield from _leading(graph.node, outputs, functions)
+            wanted |= outputs  # with what the graph takes from outside
+        called = (node.domain, node.op_type)
+        if body := functions.get(called):
+            others = {name: one for name, one in functions.items() if name != called}
+            yield from _leading(body.node, set(body.output), others)
+
+
+def _labels_in(node: Any) -> tuple[str, ...]:
+    """The labels of a node of skl2onnx; numbers from 0 are none."""
+    for attribute in node.attribute:
+        if attribute.name in ("classlabels_strings", "cats_strings") and attribute.strings:
+            return tuple(value.decode(errors="replace") for value in attribute.strings)
+        if attribute.name in ("classlabels_int64s", "classlabels_ints", "cats_int64s"):
+            numbers = list(attribute.ints)
+            if numbers != list(range(len(numbers))):
+                return tuple(str(number) for number in numbers)
+    return ()
 
 
 def _names_in(told: str) -> tuple[str, ...] | None:
@@ -86,7 +121,11 @@ def expect_same_classes(
 
 
 def table(answer: Any, labels: Sequence[str] | None) -> Tensor:
-    """An answer of onnxruntime as a tensor; skl2onnx may give one mapping for each row."""
+    """An answer of onnxruntime as a tensor; skl2onnx may give one mapping for each row.
+
+    Whole numbers (N,) are labels by their names, if names of labels are numbers, else class
+    numbers.
+    """
     if isinstance(answer, list) and answer and all(isinstance(row, dict) for row in answer):
         rows = [list(row.values()) for row in answer]
         names = list(map(str, labels or range(len(rows[0]))))
@@ -97,6 +136,9 @@ def table(answer: Any, labels: Sequence[str] | None) -> Tensor:
                     "others. Export the model with a table of probabilities (zipmap=False)."
                 )
         return torch.tensor(rows, dtype=torch.float64)
+    by_name = any(_NUMBER.fullmatch(label) for label in labels or ())
+    if by_name and _is_label(answer) and answer.dtype.kind in "iu":
+        return torch.from_numpy(_classes(answer, labels))
     if isinstance(answer, np.ndarray) and answer.dtype.kind in "fiu":
         return torch.from_numpy(answer)
     raise ModelRefused(
@@ -105,13 +147,18 @@ def table(answer: Any, labels: Sequence[str] | None) -> Tensor:
     )
 
 
+def _is_label(answer: Any) -> bool:
+    """Whether it is an array of one value an image."""
+    return isinstance(answer, np.ndarray) and answer.ndim in (1, 2) and answer.size == len(answer)
+
+
 def _classes(answer: Any, labels: Sequence[str] | None) -> np.ndarray | None:
     """The class of each row, -1 for an unknown label; None if the answer names none."""
     if isinstance(answer, list):
         answer = table(answer, labels).numpy()
     if answer.ndim == 2 and answer.shape[1] > 1 and answer.dtype.kind in "fiu":
         return np.asarray(answer.argmax(1))
-    if answer.ndim not in (1, 2) or answer.size != len(answer) or answer.dtype.kind not in "iuOU":
+    if not _is_label(answer) or answer.dtype.kind not in "iuOU":
         return None
     values = answer.reshape(-1).tolist()
     if labels is None:

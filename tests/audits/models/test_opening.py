@@ -111,6 +111,26 @@ def test_a_pt2_opens_and_says_how_it_runs(saved, worker):
     )
 
 
+def test_numbers_of_classes_that_other_numbers_name_are_refused(worker, tmp_path):
+    class Numbers(nn.Module):
+        def forward(self, x):
+            return x.flatten(1)[:, :10].argmax(1)
+
+    numbers = [str(n) for n in range(10)]
+    for name, classes in (("plain", numbers), ("turned", [*numbers[1:], "0"])):
+        mlflow.pytorch.save_model(
+            Numbers().eval(),
+            str(tmp_path / name),
+            input_example=np.zeros((2, 1, 8, 8), np.float32),
+            metadata={**METADATA, "classes": classes},
+            pip_requirements=["torch"],
+            serialization_format="pt2",
+        )
+    assert _open(worker, _inspect(tmp_path / "plain")).dtype == "float32"
+    found = _refused(worker, _inspect(tmp_path / "turned"), AuditError)
+    assert "the model gives the number of a class, got the name '1' at index 0" in found
+
+
 def test_a_trusted_pickle_opens_and_trust_ends_with_it(saved, copy, worker, tmp_path):
     files = _inspect(saved / "pickle", trust=_sha256(saved / "pickle"))
     assert _open(worker, files).dtype == "float32"

@@ -1,0 +1,133 @@
+"""Labels of an ONNX graph are taken by name, and name the classes if they lead to an output."""
+
+import numpy as np
+import pytest
+import torch
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from audits.models.flavours.onnx_net import OnnxNet  # noqa: E402
+from audits.models.flavours.onnx_outputs import all_labels, labels_of  # noqa: E402
+
+H, FLOAT, INT64 = onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+NUMBERED, NAMED = [5, 7, 6], ["cat", "dog", "eel"]
+WEIGHTS = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+
+
+def _classifier(label, scores="scores", **labels):
+    return H.make_node(
+        "LinearClassifier",
+        ["flat"],
+        [label, scores],
+        domain="ai.onnx.ml",
+        coefficients=WEIGHTS.ravel().tolist(),
+        intercepts=[0.0] * 3,
+        post_transform="NONE",
+        **labels,
+    )
+
+
+def _model(nodes, *outputs, functions=()):
+    """A graph of images (N, 4) whose outputs are (name, type, further dimensions)."""
+    told = [H.make_tensor_value_info(name, kind, ["N", *rest]) for name, kind, rest in outputs]
+    given = [H.make_tensor_value_info("flat", FLOAT, ["N", 4])]
+    weights = onnx.numpy_helper.from_array(WEIGHTS.T.copy(), "weights")
+    graph = H.make_graph(nodes, "graph", given, told, [weights])
+    opsets = [H.make_opsetid("", 17), H.make_opsetid("ai.onnx.ml", 1), H.make_opsetid("own", 1)]
+    return H.make_model(graph, opset_imports=opsets, ir_version=8, functions=functions)
+
+
+LABEL, SCORES = ("label", INT64, []), ("scores", FLOAT, [3])
+PRODUCT = H.make_node("MatMul", ["flat", "weights"], ["logits"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "numbers"),
+    [
+        ({"classlabels_ints": NUMBERED}, NUMBERED),  # by their names: 5 is the first class
+        ({"classlabels_ints": [0, 1, 2]}, [0, 1, 2]),
+    ],
+)
+def test_a_label_alone_is_taken_by_its_name(labels, numbers, tmp_path):
+    onnx.save(_model([_classifier("label", **labels)], LABEL), tmp_path / "model.onnx")
+    images = torch.randn(20, 4)
+    net = OnnxNet(tmp_path / "model.onnx")
+    served = net.session.run(["label"], {"flat": images.numpy()})[0].tolist()
+    found = net(images).tolist()
+    assert len(set(served)) > 1
+    assert [numbers[place] for place in found] == served
+    assert found == (images @ torch.from_numpy(WEIGHTS.T)).argmax(1).tolist()
+
+
+def test_a_number_is_a_place_if_labels_are_words(tmp_path):
+    nodes = [
+        _classifier("word", classlabels_strings=NAMED),
+        H.make_node("ArgMax", ["scores"], ["label"], axis=1, keepdims=0),
+    ]
+    onnx.save(_model(nodes, LABEL), tmp_path / "model.onnx")
+    images = torch.randn(20, 4)
+    found = OnnxNet(tmp_path / "model.onnx")(images)
+    assert found.tolist() == (images @ torch.from_numpy(WEIGHTS.T)).argmax(1).tolist()
+
+
+def _in_branch():
+    def branch(name, **labels):
+        inner = _classifier(f"{name}_label", f"{name}_scores", **labels)
+        return H.make_graph(
+            [inner], name, [], [H.make_tensor_value_info(f"{name}_scores", FLOAT, ["N", 3])]
+        )
+
+    yes = onnx.numpy_helper.from_array(np.array(True), "yes")
+    return [
+        H.make_node("Constant", [], ["always"], value=yes),
+        H.make_node(
+            "If",
+            ["always"],
+            ["scores"],
+            then_branch=branch("then", classlabels_strings=NAMED),
+            else_branch=branch("else", classlabels_strings=NAMED),
+        ),
+    ]
+
+
+def _in_function():
+    inner = _classifier("label", classlabels_strings=NAMED)
+    opsets = [H.make_opsetid("ai.onnx.ml", 1)]
+    return H.make_function("own", "Classify", ["flat"], ["scores"], [inner], opsets)
+
+
+@pytest.mark.parametrize(
+    ("model", "found"),
+    [
+        (_model([_classifier("word", classlabels_strings=NAMED)], SCORES), tuple(NAMED)),
+        (_model([_classifier("word", classlabels_ints=[0, 1, 2])], SCORES), None),
+        (_model(_in_branch(), SCORES), tuple(NAMED)),
+        (
+            _model(
+                [H.make_node("Classify", ["flat"], ["scores"], domain="own")],
+                SCORES,
+                functions=[_in_function()],
+            ),
+            tuple(NAMED),
+        ),
+    ],
+    ids=["node", "numbers from 0", "branch", "function"],
+)
+def test_labels_that_lead_to_an_output_name_the_classes(model, found):
+    assert labels_of(model) == found
+    assert set(all_labels(model)) == {one for one in (found,) if one}
+
+
+@pytest.mark.parametrize("functions", [[], [_in_function()]], ids=["node", "function"])
+def test_labels_that_lead_nowhere_name_no_class_but_are_told(functions):
+    dead = [] if functions else [_classifier("word", classlabels_strings=NAMED)]
+    model = _model([PRODUCT, *dead], ("logits", FLOAT, [3]), functions=functions)
+    assert labels_of(model) is None
+    assert all_labels(model) == [tuple(NAMED)]
+
+
+def test_a_function_that_calls_itself_has_an_end():
+    call = H.make_node("Endless", ["flat"], ["scores"], domain="own")
+    endless = H.make_function("own", "Endless", ["flat"], ["scores"], [call], [])
+    assert labels_of(_model([call], SCORES, functions=[endless])) is None
