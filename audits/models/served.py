@@ -16,13 +16,14 @@ from audits.models.flavours.base import PROBABILITIES, Flavour
 from audits.models.folder import WRITTEN_BY_CLIENT
 
 _PYFUNC, _MLMODEL = "python_function", "MLmodel"
-# Keys of a flavour's entry under which MLflow's loaders look for files. Nobody but the owner's
-# server reads `extra_files`, which may hold the names of classes.
-_NAMING_KEYS = (
+# Keys of python_function's entry, and of its companions', under which MLflow's loaders look for
+# files. Other flavours say themselves which files are their own. Nobody but the owner's server
+# reads `extra_files`, which may hold the names of classes.
+_NAMING_KEYS_OF_PYFUNC = (
     *("data", "model_path", "model_data", "model_binary", "pickled_model", "model_code_path"),
-    "code",
+    *("artifacts", "python_model"),
 )
-_NAMING_KEYS_OF_PYFUNC = ("artifacts", "python_model")
+_NAMING_KEYS_OF_EXAMPLE = ("artifact_path", "serving_input_path")
 # Keys of python_function's entry by which an answer is the flavour's own.
 _PYFUNC_KEYS = frozenset(
     {"loader_module", "python_version", "env", "data", "model_path", "code"}
@@ -155,14 +156,15 @@ def _named(
         for name, entry in entries.items()
         if name == flavour.name or _is_companion(name, entries, flavour, folder, data)
     ]
-    example = getattr(conf, "saved_input_example_info", None)
-    keys = (*_NAMING_KEYS, *(_NAMING_KEYS_OF_PYFUNC if flavour.name == _PYFUNC else ()))
+    example = getattr(conf, "saved_input_example_info", None) or {}
+    keys = ("code", *(_NAMING_KEYS_OF_PYFUNC if flavour.name == _PYFUNC else ()))
     naming = [entry[key] for entry in taken for key in keys if key in entry]
-    texts = {text for value in [*naming, example] for text in _texts(value)}
-    # The path of a model from code is absolute: MLflow looks for its last part in the folder.
-    texts |= {
-        PurePosixPath(str(e["model_code_path"])).name for e in taken if "model_code_path" in e
-    }
+    naming += [example[key] for key in _NAMING_KEYS_OF_EXAMPLE if key in example]
+    texts = {text for value in naming for text in _texts(value)}
+    if flavour.name == _PYFUNC:
+        # The path of a model from code is absolute: MLflow looks for its last part in the folder.
+        code = [entry["model_code_path"] for entry in taken if "model_code_path" in entry]
+        texts |= {PurePosixPath(str(path)).name for path in code}
     root = folder.resolve()
     found = {place for text in texts if (place := _place(folder, text)) is not None}
     found.discard(data.resolve())  # the flavour itself says which files of its folder are its own

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 from torch import nn
 
 from audits.errors import ModelRefused
+from audits.models.carried_names import Carried, lists_in
 from audits.models.flavours.base import Flavour
-from audits.models.pt2 import check_archive, load_exported
+from audits.models.pt2 import added_texts, check_archive, load_exported
 from audits.models.texts import bounded_text
 
 _PICKLED, _EXPORTED = "model.pth", "model.pt2"
@@ -42,6 +44,12 @@ class PyTorch(Flavour):
         raise ModelRefused(
             f"Expected {_EXPORTED} or {_PICKLED} in the model's data, found neither."
         )
+
+    def carried(self, folder: Path, conf: Model) -> Carried:
+        exported = self.data(folder, conf) / _EXPORTED
+        texts = added_texts(exported) if exported.is_file() else {}
+        found = [lists_in(text, f"the archive's {name}") for name, text in texts.items()]
+        return tuple(one for lists in found for one in lists)
 
     def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:
         if not (data / _PICKLED).exists():

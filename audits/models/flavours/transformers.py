@@ -37,6 +37,7 @@ from audits.models.flavours.transformers_files import (
     said_by_processor,
     said_by_timm,
 )
+from audits.models.flavours.transformers_folder import is_safe, own_files, pickles, weights
 from audits.models.texts import read_mlmodel
 
 # Arguments of timm.create_model that shape a network and name no file.
@@ -64,13 +65,12 @@ class Transformers(Flavour):
         return data
 
     def parts(self, data: Path) -> list[Path]:
-        components = data.parent / "components"
-        return [data, components] if components.is_dir() else [data]
+        return own_files(data)
 
     def running_files(self, data: Path) -> list[Path]:
         modules = sorted(data.glob("*.py")) if json_in(data / "config.json").get("auto_map") else []
         of_others = sorted((data.parent / "components").rglob("*.py"))
-        return [*_pickles(data), *modules, *of_others]
+        return [*pickles(data), *modules, *of_others]
 
     def check(self, data: Path, *, trusted: bool) -> None:
         config = json_in(data / "config.json")
@@ -79,7 +79,7 @@ class Transformers(Flavour):
         _expect_plain_arguments(config.get("model_args"))
         expect_plain_weights(data, config)
         expect_softmax(config)
-        if not (_safe(data) or _pickles(data)):
+        if not (is_safe(data) or pickles(data)):
             raise ModelRefused(
                 "Expected model.safetensors in the model's data, found none. Log the model with a "
                 "later transformers."
@@ -101,8 +101,12 @@ class Transformers(Flavour):
         return Said("transformers' config.json", said)
 
     def carried(self, folder: Path, conf: Model) -> Carried:
-        config = json_in(self.data(folder, conf) / "config.json")
-        return tuple(lists_in(config, "config.json"))
+        data = self.data(folder, conf)
+        found = list(lists_in(json_in(data / "config.json"), "config.json"))
+        for file in weights(data) if is_safe(data) else ():
+            if file.suffix == ".safetensors" and file.is_file():
+                found += lists_in(_notes(file), f"the notes in {quoted(file.name)}")
+        return tuple(found)
 
     def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:
         config = json_in(data / "config.json")
@@ -147,6 +151,20 @@ def _expect_read_as_by_mlflow(data: Path, entry: Mapping[str, Any]) -> None:
             )
 
 
+def _notes(file: Path) -> dict[str, str]:
+    """The texts in the header of a file of safetensors. Raises ModelRefused."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "pt") as opened:
+            return dict(opened.metadata() or {})
+    except SafetensorError as error:
+        raise ModelRefused(
+            f"Expected a file of safetensors, got {quoted(file.name)} with {quoted(str(error))}. "
+            "Log the model again."
+        ) from error
+
+
 def _network(config: Mapping[str, Any], data: Path, own_code: bool, dtype: str | None) -> Any:
     try:
         import transformers
@@ -176,7 +194,7 @@ def _network(config: Mapping[str, Any], data: Path, own_code: bool, dtype: str |
         loaded: Any = cls.from_pretrained(
             str(data),
             local_files_only=True,
-            use_safetensors=_safe(data),
+            use_safetensors=is_safe(data),
             output_loading_info=True,
             **options,
         )
@@ -252,12 +270,3 @@ def _expect_own_code(auto_map: Any, folder: Path) -> None:
                     f"Expected a network whose code is in transformers or in the model's folder, "
                     f"got auto_map: {str(one)[:60]!r}. Log it as pt2 with mlflow.pytorch."
                 )
-
-
-def _safe(data: Path) -> bool:
-    return any(data.glob("*.safetensors"))
-
-
-def _pickles(data: Path) -> list[Path]:
-    """The pickles that hold the weights; none if there are safetensors, which are preferred."""
-    return [] if _safe(data) else sorted(data.glob("*.bin"))

@@ -8,7 +8,8 @@ fields that loading needs, with names, shapes, guards and operators of the few f
 networks have; `writing` writes a new archive from them; `loading` loads that.
 """
 
+from audits.models.pt2.archive import added_texts
 from audits.models.pt2.loading import load_exported
 from audits.models.pt2.writing import check_archive
 
-__all__ = ["check_archive", "load_exported"]
+__all__ = ["added_texts", "check_archive", "load_exported"]

@@ -25,7 +25,8 @@ _RECORDS = {
     ".data/version": re.compile(rb"[0-9]{1,4}\n?"),
     ".data/serialization_id": re.compile(rb"[0-9]{1,64}"),
 }
-_EXTRA = re.compile(r"extra/[\w.-]+(/[\w.-]+)*", re.ASCII)  # texts for people, which are left out
+_EXTRA = re.compile(r"extra/[\w.-]+(/[\w.-]+)*", re.ASCII)  # texts of the owner's
+_EXTRA_BYTES = 1_000_000  # of each
 
 
 @dataclass(frozen=True)
@@ -80,3 +81,15 @@ def expect_file(path: Path) -> None:
         raise ModelRefused(
             f"Expected a pt2 archive that is a file, got {path.name!r}. Log it anew."
         )
+
+
+def added_texts(path: Path) -> dict[str, str]:
+    """The texts that the owner has added to an archive, by their names. Raises ModelRefused.
+
+    torch gives them to whoever loads the archive and asks; the new archive is without them.
+    """
+    expect_file(path)
+    with path.open("rb") as stream:
+        container = Container(stream)
+        names = [name for name in container.members if _EXTRA.fullmatch(name)]
+        return {name: container.read(name, _EXTRA_BYTES).decode(errors="replace") for name in names}

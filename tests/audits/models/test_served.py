@@ -178,11 +178,26 @@ def test_another_way_to_load_the_model_is_named_and_refused(change, named, folde
     assert any(word in "; ".join(files.unserved) for word in ("flavour", "file"))
 
 
-@pytest.mark.parametrize("key", ["extra_files", "env", "artifacts", "requirements_file"])
+@pytest.mark.parametrize(
+    "key",
+    ["extra_files", "env", "artifacts", "requirements_file", "pickled_model", "data", "model_path"],
+)
 def test_a_file_for_the_owners_server_is_told(key, folder):
     shutil.rmtree(folder / "other")
     (folder / "labels.json").write_text('["b", "a"]')
     _edit(folder, _entry("pytorch", **{key: {"path": "labels.json"}}))
+    with pytest.raises(ModelRefused, match=r"file that no flavour names \(labels\.json\)"):
+        inspect(folder, PLAIN)
+
+
+@pytest.mark.parametrize("named", [{"labels": "labels.json"}, {"more": ["labels.json"]}])
+def test_a_file_that_the_example_names_beside_itself_is_told(named, folder):
+    shutil.rmtree(folder / "other")
+    (folder / "labels.json").write_text('["b", "a"]')
+    file = folder / "MLmodel"
+    conf = yaml.safe_load(file.read_text())
+    conf["saved_input_example_info"] |= named
+    file.write_text(yaml.safe_dump(conf))
     with pytest.raises(ModelRefused, match=r"file that no flavour names \(labels\.json\)"):
         inspect(folder, PLAIN)
 

@@ -100,8 +100,9 @@ def test_weights_in_a_pickle_need_trust(pipeline_copy, loaded, inspected):
 
     safe = pipeline_copy / "model" / "model.safetensors"
     torch.save(load_file(safe), pipeline_copy / "model" / "pytorch_model.bin")
-    assert not inspect(pipeline_copy, PLAIN).trusted  # the safetensors are taken
-    before = loaded(inspect(pipeline_copy, PLAIN))(torch.ones(2, 3, 32, 32)).logits
+    both = inspect(pipeline_copy, PLAIN, served_as=("transformers",))
+    assert not both.trusted  # the safetensors are taken
+    before = loaded(both)(torch.ones(2, 3, 32, 32)).logits
     safe.unlink()
     with pytest.raises(ModelRefused, match="pickle"):
         inspect(pipeline_copy, PLAIN)
