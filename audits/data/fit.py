@@ -14,6 +14,7 @@ Resize = Literal["stretch", "crop", "squash", "pad"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 # ITU-R BT.601, as torchvision and Pillow convert colour to grey.
+_MOST_PIXELS = 1 << 27  # of an image before its centre is cut out: 1.6 GB of colours
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -105,7 +106,14 @@ def _resized(sides: Sequence[int], to: Callable[[tuple[int, int]], Tensor], fit:
     shorter = min(height, width)
     least = fit.resize_to or _least_side(height, width, wanted)
     # As torchvision's Resize does it: the longer side is cut to a whole number.
-    image = to((least * height // shorter, least * width // shorter))
+    larger = (least * height // shorter, least * width // shorter)
+    if larger[0] * larger[1] > _MOST_PIXELS:
+        raise AuditError(
+            f"Expected images of which a side is not far longer than the other, got {height} x "
+            f"{width} pixels, which are {larger[0]} x {larger[1]} before the centre is cut out. "
+            "Leave such images out, or set preprocessing.resize."
+        )
+    image = to(larger)
     return _centre(_padded(image, wanted), wanted)
 
 

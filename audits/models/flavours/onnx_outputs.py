@@ -123,8 +123,8 @@ def expect_same_classes(
 def table(answer: Any, labels: Sequence[str] | None) -> Tensor:
     """An answer of onnxruntime as a tensor; skl2onnx may give one mapping for each row.
 
-    Whole numbers (N,) are labels by their names, if names of labels are numbers, else class
-    numbers.
+    Texts (N,) are labels, and so are whole numbers (N,) if names of labels are numbers. Else whole
+    numbers are class numbers.
     """
     if isinstance(answer, list) and answer and all(isinstance(row, dict) for row in answer):
         rows = [list(row.values()) for row in answer]
@@ -136,9 +136,10 @@ def table(answer: Any, labels: Sequence[str] | None) -> Tensor:
                     "others. Export the model with a table of probabilities (zipmap=False)."
                 )
         return torch.tensor(rows, dtype=torch.float64)
-    by_name = any(_NUMBER.fullmatch(label) for label in labels or ())
-    if by_name and _is_label(answer) and answer.dtype.kind in "iu":
-        return torch.from_numpy(_classes(answer, labels))
+    if labels and _is_label(answer):
+        by_name = "iuOU" if any(map(_NUMBER.fullmatch, labels)) else "OU"
+        if answer.dtype.kind in by_name:
+            return torch.from_numpy(_classes(answer, labels))
     if isinstance(answer, np.ndarray) and answer.dtype.kind in "fiu":
         return torch.from_numpy(answer)
     raise ModelRefused(

@@ -6,7 +6,7 @@ from typing import Any
 from audits.errors import ModelRefused, few, quoted
 
 PROCESSORS = ("image_processor", "feature_extractor", "processor")
-_TASKS = ("image-classification", None)
+_TASK = "image-classification"  # without one MLflow loads nothing
 _COMPONENTS = (*PROCESSORS, "tokenizer")
 # Keys by which MLflow loads weights that are not in the model's folder.
 _ELSEWHERE = frozenset({"source_model_revision", "local_base_model_path"})
@@ -22,8 +22,8 @@ _DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 def expect_known(entry: Mapping[str, Any]) -> None:
     """Raises ModelRefused unless MLflow loads an image classifier from the model's folder alone."""
-    if (task := entry.get("task")) not in _TASKS:
-        raise ModelRefused(f"Expected the task image-classification, got {quoted(task)}.")
+    if (task := entry.get("task")) != _TASK:
+        raise ModelRefused(f"Expected the task {_TASK}, got {quoted(task)}.")
     if entry.get("peft_adaptor"):
         raise ModelRefused(
             "Expected a model with all its weights, got a PEFT adapter. Log it after "

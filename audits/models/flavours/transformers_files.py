@@ -87,6 +87,11 @@ def expect_softmax(config: Mapping[str, Any]) -> None:
             f"Expected no problem_type in config.json, or {_ONE_LABEL}, got {quoted(kind)}: a "
             "pipeline then ranks the labels in another way. Correct it and log the model again."
         )
+    if config.get("return_dict") is False or config.get("torchscript"):
+        raise ModelRefused(
+            "Expected a network that answers with names, as a pipeline needs, got return_dict: "
+            "false or torchscript: true in config.json. Leave them out and log the model again."
+        )
     if odd := [key for key in _PIPELINE_KEYS if config.get(key) is not None]:
         raise ModelRefused(
             f"Expected a config.json by which a pipeline changes nothing, got {few(odd)}. Log the "

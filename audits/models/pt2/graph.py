@@ -16,6 +16,7 @@ from audits.models.pt2.documents import (
     text,
 )
 from audits.models.pt2.names import identifier
+from audits.models.pt2.notes import expect_notes
 from audits.models.pt2.operators import HIGHER_ORDER, SYMBOLIC, arguments, operator
 from audits.models.pt2.shapes import Shape, shape, symbols
 from audits.models.pt2.tensors import Size, TensorMeta
@@ -89,6 +90,7 @@ class Node:
     def read(cls, value: Json, depth: int) -> "Node":
         """Raises ModelRefused."""
         target = operator(field(value, "target", "a node"))
+        expect_notes(field(value, "metadata", "a node"))
         single, name = value.get("is_hop_single_tensor_return"), value.get("name")
         return cls(
             target=target,

@@ -8,6 +8,7 @@ from audits.models.pt2.documents import Json, field, integer, items, mapping, re
 from audits.models.pt2.effects import expect_without_effects
 from audits.models.pt2.graph import Graph
 from audits.models.pt2.guards import Term, guard, sources
+from audits.models.pt2.notes import expect_calls
 from audits.models.pt2.signature import Call, InputSpec, OutputSpec, leaves
 
 _SCHEMA = 8  # the major version of torch's schema
@@ -40,6 +41,8 @@ class Program:
         module = field(value, "graph_module", what)
         signature = field(module, "signature", what)
         graph = Graph.read(field(module, "graph", what))
+        calls = field(module, "module_call_graph", what)
+        expect_calls(calls)
         guards = items(value.get("guards_code", []), "guards")
         if len(guards) > _GUARDS:
             raise refused(f"at most {_GUARDS} guards", len(guards))
@@ -51,7 +54,7 @@ class Program:
             outputs=tuple(
                 OutputSpec.read(one) for one in items(field(signature, "output_specs", what), what)
             ),
-            call=Call.read(field(module, "module_call_graph", what)),
+            call=Call.read(calls),
             ranges=_ranges(value.get("range_constraints", {}), graph.symbols),
             guards=tuple(guard(text(one, "a guard on shapes")) for one in guards),
             dialects=_dialects(value.get("verifiers")),

@@ -51,7 +51,10 @@ class Size:
             raise refused("a symbolic shape", text)
         hint = inner.get("hint")
         if hint is not None:
-            hint = integer(field(hint, "as_int", "a hint"), "a hint", -_ELEMENTS, _ELEMENTS)
+            kind, hint = choice(hint, "a hint")
+            if kind != "as_int":
+                raise refused("a hint that is a number", kind)
+            hint = integer(hint, "a hint", -_ELEMENTS, _ELEMENTS)
         found = shape(text)
         return cls(found.value if isinstance(found, Integer) else found, hint)
 

@@ -6,6 +6,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as oracle
 
 from audits.data.fit import Fit, fitted
+from audits.errors import AuditError
 
 ODD = [(37, 53), (53, 37), (31, 31), (224, 225), (99, 640), (8, 9), (600, 401)]
 
@@ -24,6 +25,14 @@ def test_a_crop_is_torchvisions_resize_and_centre_crop(size, to, crop, mode):
     found = fitted(image, Fit(3, crop, crop, "crop", resize_to=to, interpolation=mode))
     assert found.shape == (3, crop, crop)
     assert torch.allclose(found, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(1, 3_000_000), (3_000_000, 1)])
+def test_a_line_of_pixels_is_not_enlarged_beyond_all_bounds(size):
+    line = torch.zeros(1, *size)
+    with pytest.raises(AuditError, match=r"not far longer .* x \d+ before the centre"):
+        fitted(line, Fit(1, 224, 224, "crop", resize_to=256))
+    assert fitted(line, Fit(1, 28, 28)).shape == (1, 28, 28)
 
 
 @pytest.mark.parametrize("size", ODD)

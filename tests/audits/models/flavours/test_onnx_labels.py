@@ -47,10 +47,13 @@ PRODUCT = H.make_node("MatMul", ["flat", "weights"], ["logits"])
     [
         ({"classlabels_ints": NUMBERED}, NUMBERED),  # by their names: 5 is the first class
         ({"classlabels_ints": [0, 1, 2]}, [0, 1, 2]),
+        ({"classlabels_strings": NAMED}, NAMED),
     ],
 )
 def test_a_label_alone_is_taken_by_its_name(labels, numbers, tmp_path):
-    onnx.save(_model([_classifier("label", **labels)], LABEL), tmp_path / "model.onnx")
+    kind = onnx.TensorProto.STRING if "classlabels_strings" in labels else INT64
+    model = _model([_classifier("label", **labels)], ("label", kind, []))
+    onnx.save(model, tmp_path / "model.onnx")
     images = torch.randn(20, 4)
     net = OnnxNet(tmp_path / "model.onnx")
     served = net.session.run(["label"], {"flat": images.numpy()})[0].tolist()

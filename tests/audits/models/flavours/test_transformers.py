@@ -158,6 +158,7 @@ def test_a_network_is_loaded_in_the_dtype_in_which_mlflow_loads_it(name, pipelin
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"task": None}, "task image-classification, got None"),
         ({"task": "text-classification"}, "task image-classification, got 'text-classification'"),
         ({"model_binary": None}, "only the name of one on a hub. .*save_pretrained=True"),
         ({"peft_adaptor": "peft"}, "PEFT adapter. .*merge_and_unload"),

@@ -241,6 +241,8 @@ def test_what_timm_says_counts_for_networks_of_timm_alone(pipeline_copy):
         ({"num_labels": 2}, "one number of classes in config.json, got 3 in id2label"),
         ({"problem_type": "multi_label_classification"}, "no problem_type .* got 'multi_label"),
         ({"problem_type": "regression"}, "no problem_type .* got 'regression'"),
+        ({"return_dict": False}, "got return_dict: false or torchscript"),
+        ({"torchscript": True}, "got return_dict: false or torchscript"),
         ({"task_specific_params": {"image-classification": {}}}, "got task_specific_params"),
         ({"custom_pipelines": {}}, "got custom_pipelines"),
     ],
