@@ -74,7 +74,7 @@ class Encoded:
             return None
         try:
             found = self.path.stat()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL in its path
             raise self.unreadable(error) from error
         return Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 

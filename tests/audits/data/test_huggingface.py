@@ -201,6 +201,18 @@ def test_damaged_bytes_are_named_by_their_row(tmp_path):
     assert [images.classes[label] for label in images.labels] == ["dog", "cat", "dog", "cat"]
 
 
+@pytest.mark.parametrize("place", ["/proc/kmsg", "/proc/self/environ", "a\0b"])
+def test_a_place_that_is_no_ordinary_file_is_not_opened(place, tmp_path):
+    write_images(tmp_path)
+    images = [{"path": None, "bytes": (tmp_path / "0.png").read_bytes()} for _ in range(4)]
+    table = pa.table({"image": [*images, {"path": place, "bytes": None}], "label": NAMES})
+    parquet.write_table(table, tmp_path / "0000.parquet")
+    with pytest.raises(AuditError, match="1 of 5 cannot: "):
+        load(HuggingFace(path=str(tmp_path)))
+    found = load(HuggingFace(path=str(tmp_path), unreadable="skip"))
+    assert (len(found), len(found.skipped)) == (4, 1)
+
+
 BAD = {
     "no folder": (lambda p: None, {}, "Expected a folder at"),
     "empty": (lambda p: p.mkdir(), {}, r"Expected metadata\.csv, .* found: none of these"),
