@@ -34,9 +34,8 @@ def labels_of(model: Any) -> tuple[str, ...] | None:
 
     skl2onnx's are those of the last node that has labels and leads to an output.
     """
-    functions = {(one.domain, one.name): one for one in model.functions}
     outputs = {output.name for output in model.graph.output}
-    for node in _leading(model.graph.node, outputs, functions):
+    for node in _leading(model, outputs):
         if found := _labels_in(node):
             return found
     told = next((one.value for one in model.metadata_props if one.key == _NAMES), "")
@@ -49,21 +48,28 @@ def all_labels(model: Any) -> list[tuple[str, ...]]:
     return [found for graph in graphs for node in graph.node if (found := _labels_in(node))]
 
 
-def _leading(nodes: Sequence[Any], wanted: set[str], functions: Mapping[Any, Any]) -> Iterator[Any]:
-    """The nodes that lead to the values `wanted`, the last first, each with those inside it."""
-    for node in reversed(nodes):
-        if wanted.isdisjoint(node.output):
-            continue
-        yield node
-        wanted |= set(node.input)
-        for graph in (one for a in node.attribute for one in (a.g, *a.graphs)):
-            outputs = {output.name for output in graph.output}
-            yield from _leading(graph.node, outputs, functions)
-            wanted |= outputs  # with what the graph takes from outside
-        called = (node.domain, node.op_type)
-        if body := functions.get(called):
-            others = {name: one for name, one in functions.items() if name != called}
-            yield from _leading(body.node, set(body.output), others)
+def _leading(model: Any, outputs: set[str]) -> Iterator[Any]:
+    """The nodes that lead to the outputs, the last first, with those inside of each behind it.
+
+    A function is looked at once: functions may call each other more often than can be counted.
+    """
+    functions = {(one.domain, one.name): one for one in model.functions}
+    left: list[tuple[Sequence[Any], set[str]]] = [(model.graph.node, outputs)]
+    while left:
+        nodes, wanted = left.pop()
+        for node in reversed(nodes):
+            if wanted.isdisjoint(node.output):
+                continue
+            yield node
+            wanted |= set(node.input)
+            for graph in (one for a in node.attribute for one in (a.g, *a.graphs)):
+                left.append((graph.node, {output.name for output in graph.output}))
+                wanted |= {
+                    name for inner in graphs_of(graph) for n in inner.node for name in n.input
+                }
+            body = functions.pop((node.domain, node.op_type), None)
+            if body is not None:
+                left.append((body.node, set(body.output)))
 
 
 def _labels_in(node: Any) -> tuple[str, ...]:

@@ -87,8 +87,11 @@ def _message(made: Crafted) -> None:
     node["inputs"][0]["name"], node["inputs"][1]["name"] = "self", "assert_msg"
 
 
-def _stack(made: Crafted) -> None:
-    made.node("relu")["metadata"]["source_fn_stack"] = f"x,torch.{made.code()}"
+def _noted(key: str) -> Callable[[Crafted], None]:
+    def change(made: Crafted) -> None:
+        made.node("relu")["metadata"][key] = f"x,torch.{made.code()}"
+
+    return change
 
 
 GUARDS = [
@@ -166,7 +169,9 @@ NAMES = [
     Attack("an enumeration, whose module torch imports", _enum),
     Attack("a factory, whose module torch imports", _factory),
     Attack("code in the text of an assertion", _message, refused=False),
-    Attack("code in a node's notes", _stack, refused=False),
+    Attack("code in a node's notes", _noted("torch_fn"), refused=False),
+    Attack("code in the stack of a node's functions", _noted("source_fn_stack")),
+    Attack("code in the stack of a node's modules", _noted("nn_module_stack")),
     Attack(
         "a tensor's file outside of its folder",
         lambda made: made.weights["config"]["conv.weight"].update(path_name="../../models/x"),

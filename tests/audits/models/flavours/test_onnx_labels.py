@@ -134,3 +134,20 @@ def test_a_function_that_calls_itself_has_an_end():
     call = H.make_node("Endless", ["flat"], ["scores"], domain="own")
     endless = H.make_function("own", "Endless", ["flat"], ["scores"], [call], [])
     assert labels_of(_model([call], SCORES, functions=[endless])) is None
+
+
+def test_functions_that_call_each_other_twice_have_an_end():
+    def twice(n):
+        called = f"f{n + 1}"
+        nodes = [
+            H.make_node(called, ["flat"], ["once"], domain="own"),
+            H.make_node(called, ["once"], ["scores"], domain="own"),
+        ]
+        return H.make_function("own", f"f{n}", ["flat"], ["scores"], nodes, [])
+
+    last = H.make_function(
+        "own", "f40", ["flat"], ["scores"], [_classifier("word", classlabels_strings=NAMED)], []
+    )
+    first = H.make_node("f0", ["flat"], ["scores"], domain="own")
+    model = _model([first], SCORES, functions=[*map(twice, range(40)), last])
+    assert labels_of(model) == tuple(NAMED)
