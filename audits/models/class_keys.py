@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+from unicodedata import normalize
 
 from audits.errors import seen
 from audits.models.imagenet import english, split_wnid, wnids
@@ -47,8 +48,11 @@ class Lookup:
 
 
 def loose(name: str) -> str:
-    """The name without case, spaces, hidden marks, `_`, `-`, and zeros before a number."""
-    key = "".join(seen(name).casefold().split())
+    """The name without case, spaces, hidden marks, `_`, `-`, and zeros before a number.
+
+    Letters that look alike by Unicode's form NFKC are the same.
+    """
+    key = "".join(normalize("NFKC", seen(name)).casefold().split())
     if not _NUMBERS.fullmatch(key):  # a minus or a range of numbers is no mere mark between words
         key = key.replace("_", "").replace("-", "")
     return (key.lstrip("0") or "0") if key.isdigit() else key

@@ -24,11 +24,13 @@ _DTYPES = {
     DataType.float: np.float32,
     DataType.double: np.float64,
 }
+_WHOLE = {DataType.integer, DataType.long}
 
 
 def said_by_columns(conf: Model) -> Said:
     """Rows of pixels if the signature has a square number of numeric columns, else nothing.
 
+    Columns of whole numbers, for which MLflow's server takes no others, are pixels of 8 bits.
     Raises ModelRefused if the columns are no pixels: text, as of paths, or bytes.
     """
     columns = _columns(conf)
@@ -43,7 +45,34 @@ def said_by_columns(conf: Model) -> Said:
             f"square grey image; got {len(columns)} column(s) of {kinds[:40]}. Log the network "
             "that is inside with its own flavour, or a model that takes image tensors."
         )
-    return Said(SOURCE, {"layout": "flat", "channels": 1, "height": side, "width": side})
+    said = {"layout": "flat", "channels": 1, "height": side, "width": side}
+    return Said(SOURCE, {**said, "dtype": "uint8"} if types & _WHOLE else said)
+
+
+def said_by_float_columns(conf: Model) -> Said:
+    """As `said_by_columns`, for a network, which MLflow's server gives rows of float32.
+
+    Raises ModelRefused also for columns of whole numbers.
+    """
+    if {column.type for column in _columns(conf)} & _WHOLE:
+        raise ModelRefused(
+            "Expected a signature of image tensors, or of columns of float or double, got columns "
+            "of whole numbers. Log the network with the right signature."
+        )
+    return said_by_columns(conf)
+
+
+def expect_no_columns(conf: Model) -> None:
+    """Raises ModelRefused if the server of an ONNX graph would be asked for a data frame.
+
+    It then puts all numbers of an output into one column.
+    """
+    if columns := _columns(conf):
+        raise ModelRefused(
+            f"Expected a signature of an image tensor for an ONNX graph, got {len(columns)} "
+            "columns: MLflow's server would answer them with one number in each row. Log the "
+            "model with a signature of a tensor."
+        )
 
 
 def expect_in_order(conf: Model) -> None:

@@ -13,6 +13,7 @@ from audits.errors import AuditError, ModelRefused, few, quoted
 from audits.models.carried_names import Carried, lists_in
 from audits.models.contract import Said
 from audits.models.flavours.base import Flavour, at_top, expect_file
+from audits.models.flavours.columns import expect_no_columns
 from audits.models.flavours.onnx_effects import expect_steady
 from audits.models.flavours.onnx_file import (
     INSTALL,
@@ -71,6 +72,7 @@ class Onnx(Flavour):
 
     def said(self, folder: Path, conf: Model) -> Said:
         data = self.data(folder, conf)
+        expect_no_columns(conf)
         with refusing_nonsense(data):
             model = model_of(data)
             tensor = image_input(model).type.tensor_type

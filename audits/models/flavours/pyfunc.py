@@ -152,7 +152,7 @@ def _as_answer(given: Any, classes: tuple[str, ...], rows: int) -> Tensor | str:
     if values.dtype == object:
         values = np.asarray(values.tolist())
     if values.shape[:1] == (rows,) and (values.ndim == 1 or values.shape[1:] == (1,)):
-        if values.dtype.kind in "iuUS" or (values.dtype.kind == "f" and _whole(values)):
+        if values.dtype.kind in "iuUS" or (values.dtype.kind == "f" and _whole(values, classes)):
             return numbered(values.reshape(-1), classes)
         if values.dtype.kind == "f":
             return torch.from_numpy(values.astype(np.float32))
@@ -183,6 +183,7 @@ def _of_mapping(given: dict[Any, Any]) -> tuple[Any, dict[str, Any]]:
     return (next(iter(given.values())) if len(given) == 1 else given), {}
 
 
-def _whole(values: np.ndarray) -> bool:
-    """Whether floats are whole numbers above 1 somewhere: labels, and no probabilities."""
-    return bool((values == np.rint(values)).all() and values.max() > 1)
+def _whole(values: np.ndarray, classes: tuple[str, ...]) -> bool:
+    """Whether floats are labels: whole numbers, which of two classes are no probabilities."""
+    several = len(classes) > 2 or values.max() > 1
+    return bool(several and (values == np.rint(values)).all())

@@ -13,7 +13,9 @@ from torch import nn
 
 from audits.errors import ModelRefused
 from audits.models.carried_names import Carried, lists_in
+from audits.models.contract import Said
 from audits.models.flavours.base import Flavour
+from audits.models.flavours.columns import said_by_float_columns
 from audits.models.pt2 import added_texts, check_archive, load_exported
 from audits.models.texts import bounded_text
 
@@ -44,6 +46,9 @@ class PyTorch(Flavour):
         raise ModelRefused(
             f"Expected {_EXPORTED} or {_PICKLED} in the model's data, found neither."
         )
+
+    def said(self, folder: Path, conf: Model) -> Said:
+        return said_by_float_columns(conf)
 
     def carried(self, folder: Path, conf: Model) -> Carried:
         exported = self.data(folder, conf) / _EXPORTED

@@ -37,6 +37,8 @@ def test_exact_names_need_no_word():
     [
         ("T-shirt_top", "t shirt top"),
         ("me\N{ZERO WIDTH NON-JOINER}mez", "memez"),
+        ("3", "\N{CIRCLED DIGIT THREE}"),
+        ("cafe\N{COMBINING ACUTE ACCENT}", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"),
         ("EGYPTIAN CAT", "egyptian_cat"),
         ("Straße", "STRASSE"),
         ("007", "7"),

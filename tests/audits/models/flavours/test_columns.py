@@ -1,15 +1,25 @@
 """Columns of a signature stand in the order of their pixels, and differ by their numbers alone."""
 
+import numpy as np
 import pytest
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, Schema
 
 from audits.errors import ModelRefused
-from audits.models.flavours.columns import expect_in_order
+from audits.models.contract import Said, merged
+from audits.models.flavours.columns import (
+    as_asked,
+    expect_in_order,
+    expect_no_columns,
+    said_by_columns,
+    said_by_float_columns,
+)
+
+PIXELS = [f"pixel{n}" for n in range(4)]
 
 
-def _model(names):
-    columns = Schema([ColSpec("float", name) for name in names])
+def _model(names, kind="float"):
+    columns = Schema([ColSpec(kind, name) for name in names])
     return Model(signature=ModelSignature(inputs=columns))
 
 
@@ -57,3 +67,35 @@ def test_names_in_another_order_are_refused_in_one_line(names):
     with pytest.raises(ModelRefused, match="numbered in the order of their pixels") as told:
         expect_in_order(_model(names))
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("kind", ["integer", "long"])
+def test_columns_of_whole_numbers_are_pixels_of_8_bits(kind):
+    """MLflow's server refuses all other numbers for them, so pixels in 0-1 would be 0 or 1."""
+    said = said_by_columns(_model(PIXELS, kind))
+    contract = merged([said])
+    assert (contract.range, contract.dtype, contract.layout) == ("0-255", "uint8", "flat")
+    frame = as_asked(_model(PIXELS, kind))(np.array([[0, 1, 254, 255]], np.uint8))
+    assert frame.to_numpy().tolist() == [[0, 1, 254, 255]]
+    for values in ({"range": "0-1"}, {"mean": (0.3,)}, {"std": (0.35,)}):
+        with pytest.raises(ModelRefused, match="whole numbers from 0 to 255"):
+            merged([Said("the metadata", values), said])
+
+
+@pytest.mark.parametrize("kind", ["float", "double"])
+def test_columns_of_floats_say_nothing_of_the_range(kind):
+    contract = merged(
+        [Said("the metadata", {"range": "0-1"}), said_by_columns(_model(PIXELS, kind))]
+    )
+    assert (contract.range, contract.dtype) == ("0-1", "float32")
+    assert said_by_float_columns(_model(PIXELS, kind)) == said_by_columns(_model(PIXELS, kind))
+
+
+def test_columns_by_which_a_network_is_not_served_are_refused():
+    with pytest.raises(ModelRefused, match="got columns of whole numbers"):
+        said_by_float_columns(_model(PIXELS, "long"))
+    with pytest.raises(ModelRefused, match="got 4 columns: MLflow's server would answer"):
+        expect_no_columns(_model(PIXELS))
+    for model in (Model(), _model([])):
+        expect_no_columns(model)
+        assert said_by_float_columns(model).values == {}

@@ -106,6 +106,7 @@ def test_columns_of_paths_or_bytes_are_refused(kind, tmp_path, inspected):
         ([2, 0], [2, 0]),
         (np.array([[2], [0]]), [2, 0]),
         (np.array([2.0, 0.0]), [2, 0]),
+        (np.array([0.0, 1.0]), [0, 1]),  # one image may be asked alone
         (np.array([3, -1]), [-1, -1]),
         (np.array([0.25, 0.75]), [0.25, 0.75]),
     ],
@@ -145,6 +146,11 @@ def test_a_label_that_names_another_class_than_what_is_audited_is_refused(given)
 )
 def test_labels_that_agree_or_are_of_another_kind_change_nothing(given):
     np.testing.assert_allclose(answered(given, CLASSES, 2), TABLE, rtol=1e-6)
+
+
+def test_floats_of_two_classes_are_probabilities_if_none_is_above_1():
+    assert answered(np.array([0.0, 1.0]), CLASSES[:2], 2).is_floating_point()
+    assert answered(np.array([1.0, 2.0]), ("1", "2"), 2).tolist() == [0, 1]
 
 
 def test_one_probability_has_the_class_of_the_label_beside_it():
