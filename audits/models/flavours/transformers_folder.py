@@ -46,7 +46,7 @@ def own_files(data: Path) -> list[Path]:
     """
     components = data.parent / "components"
     found = [data / name for name in (*_CONFIGS, *_OF_TRAINER)]
-    found += weights(data)
+    found += [*weights(data), *data.glob("rng_state_*.pth")]  # one for each GPU
     if (data / "config.json").is_file() and json_in(data / "config.json").get("auto_map"):
         found += data.glob("*.py")
     for place in components.iterdir() if components.is_dir() else ():

@@ -34,7 +34,7 @@ def test_what_others_may_load_or_read_is_refused(name, pipeline_copy):
 
 
 def test_a_checkpoint_of_the_trainer_is_taken(pipeline_copy):
-    for name in ("README.md", "training_args.bin", "trainer_state.json", "optimizer.pt"):
+    for name in ("README.md", "training_args.bin", "trainer_state.json", "rng_state_1.pth"):
         (pipeline_copy / "model" / name).write_text("{}")
     assert inspect(pipeline_copy, PLAIN).classes == NAMES
 
