@@ -19,6 +19,7 @@ from audits.models.flavours.onnx_file import graphs_of
 
 _NAMES, _LONGEST_NAMES = "names", 1_000_000  # a key of metadata_props, and its characters
 _NUMBER = re.compile("-?[0-9]+")
+_FORMS = ("Cast", "Flatten", "Identity", "Normalizer", "Reshape", "Softmax", "Squeeze", "ZipMap")
 _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 
 
@@ -32,10 +33,12 @@ def audited(outputs: Sequence[Any]) -> Any:
 def labels_of(model: Any) -> tuple[str, ...] | None:
     """Class names that the graph has: skl2onnx's, or `names` of its metadata, as YOLO's have them.
 
-    skl2onnx's are those of the last node that has labels and leads to an output.
+    skl2onnx's are those of the last node that has labels and leads to an output, if the graph gives
+    a label; else those of the node whose scores the output is.
     """
     outputs = {output.name for output in model.graph.output}
-    for node in _leading(model, outputs):
+    nodes = _leading(model, outputs) if serves_labels(model) else _giving(model, outputs)
+    for node in nodes:
         if found := _labels_in(node):
             return found
     told = next((one.value for one in model.metadata_props if one.key == _NAMES), "")
@@ -46,6 +49,15 @@ def all_labels(model: Any) -> list[tuple[str, ...]]:
     """The labels of all nodes, also of those that lead to no output."""
     graphs = [graph for body in (model.graph, *model.functions) for graph in graphs_of(body)]
     return [found for graph in graphs for node in graph.node if (found := _labels_in(node))]
+
+
+def _giving(model: Any, outputs: set[str]) -> Iterator[Any]:
+    """The nodes whose result is the output but for its form, the last first."""
+    wanted = set(outputs)
+    for node in reversed(model.graph.node):
+        if not wanted.isdisjoint(node.output):
+            yield node
+            wanted = set(node.input[:1]) if node.op_type in _FORMS else set()
 
 
 def _leading(model: Any, outputs: set[str]) -> Iterator[Any]:

@@ -39,6 +39,8 @@ def _model(nodes, *outputs, functions=()):
 
 
 LABEL, SCORES = ("label", INT64, []), ("scores", FLOAT, [3])
+LOGITS = ("logits", FLOAT, [3])
+CALL = H.make_node("Classify", ["flat"], ["scores"], domain="own")
 PRODUCT = H.make_node("MatMul", ["flat", "weights"], ["logits"])
 
 
@@ -105,17 +107,20 @@ def _in_function():
     [
         (_model([_classifier("word", classlabels_strings=NAMED)], SCORES), tuple(NAMED)),
         (_model([_classifier("word", classlabels_ints=[0, 1, 2])], SCORES), None),
-        (_model(_in_branch(), SCORES), tuple(NAMED)),
         (
             _model(
-                [H.make_node("Classify", ["flat"], ["scores"], domain="own")],
+                [
+                    _classifier("word", "raw", classlabels_strings=NAMED),
+                    H.make_node("Normalizer", ["raw"], ["scores"], domain="ai.onnx.ml", norm="L1"),
+                ],
                 SCORES,
-                functions=[_in_function()],
             ),
             tuple(NAMED),
         ),
+        (_model([*_in_branch(), PRODUCT], SCORES, LOGITS), tuple(NAMED)),
+        (_model([CALL, PRODUCT], SCORES, LOGITS, functions=[_in_function()]), tuple(NAMED)),
     ],
-    ids=["node", "numbers from 0", "branch", "function"],
+    ids=["node", "numbers from 0", "normalised", "branch", "function"],
 )
 def test_labels_that_lead_to_an_output_name_the_classes(model, found):
     assert labels_of(model) == found
@@ -125,7 +130,19 @@ def test_labels_that_lead_to_an_output_name_the_classes(model, found):
 @pytest.mark.parametrize("functions", [[], [_in_function()]], ids=["node", "function"])
 def test_labels_that_lead_nowhere_name_no_class_but_are_told(functions):
     dead = [] if functions else [_classifier("word", classlabels_strings=NAMED)]
-    model = _model([PRODUCT, *dead], ("logits", FLOAT, [3]), functions=functions)
+    model = _model([PRODUCT, *dead], LOGITS, functions=functions)
+    assert labels_of(model) is None
+    assert all_labels(model) == [tuple(NAMED)]
+
+
+def test_labels_of_scores_that_are_added_to_the_output_name_no_class():
+    nodes = [
+        _classifier("word", classlabels_strings=NAMED),
+        H.make_node("Sub", ["scores", "scores"], ["nothing"]),
+        PRODUCT,
+        H.make_node("Add", ["logits", "nothing"], ["sum"]),
+    ]
+    model = _model(nodes, ("sum", FLOAT, [3]))
     assert labels_of(model) is None
     assert all_labels(model) == [tuple(NAMED)]
 
@@ -133,7 +150,7 @@ def test_labels_that_lead_nowhere_name_no_class_but_are_told(functions):
 def test_a_function_that_calls_itself_has_an_end():
     call = H.make_node("Endless", ["flat"], ["scores"], domain="own")
     endless = H.make_function("own", "Endless", ["flat"], ["scores"], [call], [])
-    assert labels_of(_model([call], SCORES, functions=[endless])) is None
+    assert labels_of(_model([call, PRODUCT], SCORES, LOGITS, functions=[endless])) is None
 
 
 def test_functions_that_call_each_other_twice_have_an_end():
@@ -149,5 +166,5 @@ def test_functions_that_call_each_other_twice_have_an_end():
         "own", "f40", ["flat"], ["scores"], [_classifier("word", classlabels_strings=NAMED)], []
     )
     first = H.make_node("f0", ["flat"], ["scores"], domain="own")
-    model = _model([first], SCORES, functions=[*map(twice, range(40)), last])
+    model = _model([first, PRODUCT], SCORES, LOGITS, functions=[*map(twice, range(40)), last])
     assert labels_of(model) == tuple(NAMED)
