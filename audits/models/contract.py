@@ -223,7 +223,7 @@ def _expect_bytes(values: Mapping[str, Any], sources: Mapping[str, str]) -> None
             raise ModelRefused(
                 f"Expected pixels as whole numbers from 0 to 255 for inputs of uint8 "
                 f"({sources['dtype']}), got {name} {values[name]} from {sources[name]}. Leave "
-                f"{name} out, or correct dtype."
+                f"{name} out, or log the model with a signature of floats."
             )
 
 

@@ -81,6 +81,7 @@ def others(
     nested = [path for path in files if path.endswith(f"/{_MLMODEL}") and path not in usual]
     if nested and flavour.name != _PYFUNC:  # whose artifacts may be models
         told.append(f"another {_MLMODEL} ({few(nested)})")
+    told += flavour.beside(data)
     loose = [path for path in files if not _is_named(path, named)]
     if loose:
         told.append(f"file{'s' if len(loose) > 1 else ''} that no flavour names ({few(loose)})")

@@ -67,6 +67,10 @@ class Flavour(ABC):
         """The fields of the input contract that the format's own files name."""
         return Said(f"the {self.name} files", {})
 
+    def beside(self, data: Path) -> tuple[str, ...]:
+        """What else the format's own files hold, in words: somebody else may read it."""
+        return ()
+
     def carried(self, folder: Path, conf: Model) -> Carried:
         """Lists of texts in the format's own files, which may name the classes for a server."""
         return ()

@@ -24,6 +24,7 @@ _DTYPES = {
     DataType.float: np.float32,
     DataType.double: np.float64,
 }
+_OF_ROWS_SERVED = frozenset({"dtype", "layout"})
 _WHOLE = {DataType.integer, DataType.long}
 
 
@@ -49,21 +50,22 @@ def said_by_columns(conf: Model) -> Said:
     return Said(SOURCE, {**said, "dtype": "uint8"} if types & _WHOLE else said)
 
 
-def said_by_float_columns(conf: Model) -> Said:
+def said_by_served_columns(conf: Model) -> Said:
     """As `said_by_columns`, for a network, which MLflow's server gives rows of float32.
 
-    Raises ModelRefused also for columns of whole numbers.
+    No client can normalise pixels for columns of whole numbers.
     """
-    if {column.type for column in _columns(conf)} & _WHOLE:
-        raise ModelRefused(
-            "Expected a signature of image tensors, or of columns of float or double, got columns "
-            "of whole numbers. Log the network with the right signature."
-        )
-    return said_by_columns(conf)
+    said = said_by_columns(conf)
+    if not said.values:
+        return said
+    if said.values.get("dtype") is None:
+        return Said(SOURCE, {**said.values, "dtype": "float32"}, _OF_ROWS_SERVED)
+    values = {**said.values, "dtype": "float32", "range": "0-255", "mean": (0.0,), "std": (1.0,)}
+    return Said(SOURCE, values, _OF_ROWS_SERVED | {"range", "mean", "std"})
 
 
 def expect_no_columns(conf: Model) -> None:
-    """Raises ModelRefused if the server of an ONNX graph would be asked for a data frame.
+    """Raises ModelRefused if the server of an ONNX graph of logits would be asked for a data frame.
 
     It then puts all numbers of an output into one column.
     """

@@ -25,7 +25,7 @@ from audits.models.flavours.onnx_file import (
     package,
     refusing_nonsense,
 )
-from audits.models.flavours.onnx_outputs import all_labels, labels_of, serves_labels
+from audits.models.flavours.onnx_outputs import all_labels, gives_label, labels_of, serves_labels
 from audits.models.flavours.onnx_session import (
     expect_plain_session,
     stated_threads,
@@ -72,9 +72,10 @@ class Onnx(Flavour):
 
     def said(self, folder: Path, conf: Model) -> Said:
         data = self.data(folder, conf)
-        expect_no_columns(conf)
         with refusing_nonsense(data):
             model = model_of(data)
+            if not gives_label(model):
+                expect_no_columns(conf)
             tensor = image_input(model).type.tensor_type
             dtype, dims = _DTYPES.get(tensor.elem_type, "other"), tensor.shape.dim
             shape = tuple(d.dim_value or -1 for d in dims)

@@ -110,6 +110,13 @@ def serves_labels(model: Any) -> bool:
     return len(outputs) != 1 or not outputs[0].type.HasField("tensor_type")
 
 
+def gives_label(model: Any) -> bool:
+    """Whether the only output of a ModelProto is one value an image, by its stated shape."""
+    outputs = model.graph.output
+    shapes = [[side.dim_value for side in one.type.tensor_type.shape.dim] for one in outputs]
+    return len(shapes) == 1 and (len(shapes[0]) == 1 or shapes[0][1:] == [1])
+
+
 def expect_same_classes(
     answers: Mapping[str, Any], output: str, labels: Sequence[str] | None
 ) -> None:

@@ -11,11 +11,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from torch import nn
 
-from audits.errors import ModelRefused
-from audits.models.carried_names import Carried, lists_in
+from audits.errors import ModelRefused, few
 from audits.models.contract import Said
 from audits.models.flavours.base import Flavour
-from audits.models.flavours.columns import said_by_float_columns
+from audits.models.flavours.columns import said_by_served_columns
 from audits.models.pt2 import added_texts, check_archive, load_exported
 from audits.models.texts import bounded_text
 
@@ -48,13 +47,13 @@ class PyTorch(Flavour):
         )
 
     def said(self, folder: Path, conf: Model) -> Said:
-        return said_by_float_columns(conf)
+        return said_by_served_columns(conf)
 
-    def carried(self, folder: Path, conf: Model) -> Carried:
-        exported = self.data(folder, conf) / _EXPORTED
-        texts = added_texts(exported) if exported.is_file() else {}
-        found = [lists_in(text, f"the archive's {name}") for name, text in texts.items()]
-        return tuple(one for lists in found for one in lists)
+    def beside(self, data: Path) -> tuple[str, ...]:
+        texts = added_texts(data / _EXPORTED) if (data / _EXPORTED).is_file() else ()
+        if not texts:
+            return ()
+        return (f"file{'s' if len(texts) > 1 else ''} in {_EXPORTED} ({few(texts)})",)
 
     def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:
         if not (data / _PICKLED).exists():

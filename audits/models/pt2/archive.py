@@ -26,7 +26,6 @@ _RECORDS = {
     ".data/serialization_id": re.compile(rb"[0-9]{1,64}"),
 }
 _EXTRA = re.compile(r"extra/[\w.-]+(/[\w.-]+)*", re.ASCII)  # texts of the owner's
-_EXTRA_BYTES = 1_000_000  # of each
 
 
 @dataclass(frozen=True)
@@ -83,13 +82,11 @@ def expect_file(path: Path) -> None:
         )
 
 
-def added_texts(path: Path) -> dict[str, str]:
-    """The texts that the owner has added to an archive, by their names. Raises ModelRefused.
+def added_texts(path: Path) -> tuple[str, ...]:
+    """Names of the texts that the owner has added to an archive. Raises ModelRefused.
 
     torch gives them to whoever loads the archive and asks; the new archive is without them.
     """
     expect_file(path)
     with path.open("rb") as stream:
-        container = Container(stream)
-        names = [name for name in container.members if _EXTRA.fullmatch(name)]
-        return {name: container.read(name, _EXTRA_BYTES).decode(errors="replace") for name in names}
+        return tuple(name for name in Container(stream).members if _EXTRA.fullmatch(name))

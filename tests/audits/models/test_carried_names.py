@@ -6,7 +6,6 @@ import mlflow
 import numpy as np
 import onnx
 import pytest
-import torch
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 from mlflow.types.schema import TensorSpec
@@ -131,28 +130,6 @@ def test_names_in_metadata_and_in_the_signature_are_compared(named, tmp_path):
         _net(), folder, metadata=given, signature=signature, input_example=example, **pt2
     )
     _expect_refusal(folder, "the signature's outputs")
-
-
-def test_names_that_the_owner_has_added_to_an_archive_are_compared(tmp_path):
-    given = {"classes": DIGITS}
-    example = np.zeros((2, 1, 8, 8), dtype="float32")
-    mlflow.pytorch.save_model(
-        _net(),
-        tmp_path / "m",
-        metadata=given,
-        input_example=example,
-        serialization_format="pt2",
-        pip_requirements=["torch"],
-    )
-    file = tmp_path / "m" / "data" / "model.pt2"
-    program = torch.export.load(file)
-    torch.export.save(program, file, extra_files={"names.txt": "\n".join(TURNED)})
-    _expect_refusal(tmp_path / "m", "the archive's extra/names.txt")
-    torch.export.save(program, file, extra_files={"names.txt": "\n".join(DIGITS)})
-    assert len(inspect(tmp_path / "m", Preprocessing()).carried) == 1
-    torch.export.save(program, file, extra_files={"notes": "a" * 1_000_001})
-    with pytest.raises(ModelRefused, match="at most 1000000 bytes in extra/notes"):
-        inspect(tmp_path / "m", Preprocessing())
 
 
 def test_names_in_the_properties_of_an_onnx_graph_are_compared(tmp_path):

@@ -190,6 +190,18 @@ def test_a_file_for_the_owners_server_is_told(key, folder):
         inspect(folder, PLAIN)
 
 
+def test_texts_that_the_owner_has_added_to_an_archive_are_told(folder):
+    shutil.rmtree(folder / "other")
+    file = folder / "data" / "model.pt2"
+    program = torch.export.load(file)
+    torch.export.save(program, file, extra_files={"labels.txt": "b\na", "note": "A word."})
+    with pytest.raises(
+        ModelRefused, match=r"files in model\.pt2 \(extra/labels\.txt, extra/note\)"
+    ):
+        inspect(folder, PLAIN)
+    assert inspect(folder, PLAIN, served_as=("pytorch",)).unserved
+
+
 @pytest.mark.parametrize("named", [{"labels": "labels.json"}, {"more": ["labels.json"]}])
 def test_a_file_that_the_example_names_beside_itself_is_told(named, folder):
     shutil.rmtree(folder / "other")

@@ -12,7 +12,7 @@ from audits.models.flavours.columns import (
     expect_in_order,
     expect_no_columns,
     said_by_columns,
-    said_by_float_columns,
+    said_by_served_columns,
 )
 
 PIXELS = [f"pixel{n}" for n in range(4)]
@@ -88,13 +88,21 @@ def test_columns_of_floats_say_nothing_of_the_range(kind):
         [Said("the metadata", {"range": "0-1"}), said_by_columns(_model(PIXELS, kind))]
     )
     assert (contract.range, contract.dtype) == ("0-1", "float32")
-    assert said_by_float_columns(_model(PIXELS, kind)) == said_by_columns(_model(PIXELS, kind))
+    served = said_by_served_columns(_model(PIXELS, kind))
+    assert served.values == {**said_by_columns(_model(PIXELS, kind)).values, "dtype": "float32"}
+    assert served.decides == {"dtype", "layout"}
 
 
 def test_columns_by_which_a_network_is_not_served_are_refused():
-    with pytest.raises(ModelRefused, match="got columns of whole numbers"):
-        said_by_float_columns(_model(PIXELS, "long"))
     with pytest.raises(ModelRefused, match="got 4 columns: MLflow's server would answer"):
         expect_no_columns(_model(PIXELS))
     expect_no_columns(Model())
-    assert said_by_float_columns(Model()).values == {}
+    assert said_by_served_columns(Model()).values == {}
+
+
+def test_a_network_of_columns_of_whole_numbers_is_given_pixels_as_they_are():
+    said = said_by_served_columns(_model(PIXELS, "long"))
+    contract = merged([said])
+    assert (contract.range, contract.dtype) == ("0-255", "float32")
+    assert (contract.pixel_mean, contract.pixel_std) == ((0.0,), (1 / 255,))
+    assert said.decides == {"dtype", "layout", "range", "mean", "std"}
