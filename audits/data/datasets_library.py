@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from audits.data.parquet_size import expect_bounded
 from audits.data.places import expect_ordinary
 from audits.data.scan import named
 from audits.errors import AuditError, quoted
@@ -113,6 +114,7 @@ def of_parquet(file: Path, wanted: Wanted) -> Columns:
     with _library(file) as datasets, _folder() as cache:
         from datasets.packaged_modules.parquet.parquet import Parquet
 
+        expect_bounded(file)
         features = _stream(datasets, Parquet, [file], cache).features
         _expect(features, wanted, file)
         rows = _stream(datasets, Parquet, [file], cache, columns=_different(wanted))

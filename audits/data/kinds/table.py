@@ -9,6 +9,7 @@ from pyarrow import parquet
 from audits.data.built import OfFiles, by_name, of_files
 from audits.data.encoded import Encoded
 from audits.data.imageset import ImageSet
+from audits.data.parquet_size import expect_bounded
 from audits.data.places import beside, file_at, files_at
 from audits.data.scan import named
 from audits.data.table_columns import TableColumns
@@ -74,10 +75,13 @@ class Table(_Table):
 def _read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
+            expect_bounded(path)
             return parquet.read_table(path).to_pandas()
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise AuditError(f"Expected a UTF-8 table with a header at {path}: {error}") from error
+    except AuditError:
+        raise
     except Exception as error:  # pandas reads what the file says of it, which may be anything
         raise AuditError(
             f"Expected a table in Parquet at {path}, got {type(error).__name__}: {error}"
