@@ -15,6 +15,10 @@ _OF_TRAINER = (
     *("scheduler.pt", "scaler.pt", "rng_state.pth", "all_results.json", "eval_results.json"),
     "train_results.json",
 )
+_OF_TOKENIZER = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.txt", "vocab.json", "merges.txt", "spiece.model", "chat_template.jinja"),
+)
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
@@ -50,6 +54,6 @@ def own_files(data: Path) -> list[Path]:
     if (data / "config.json").is_file() and json_in(data / "config.json").get("auto_map"):
         found += data.glob("*.py")
     for place in components.iterdir() if components.is_dir() else ():
-        named = [place / name for name in _CONFIGS]
-        found += named if place.name in PROCESSORS else place.rglob("*")
+        names = _CONFIGS if place.name in PROCESSORS else _OF_TOKENIZER
+        found += [place / name for name in names]
     return [file for file in found if file.is_file()]

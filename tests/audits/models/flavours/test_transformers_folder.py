@@ -69,3 +69,16 @@ def test_weights_that_are_no_safetensors_are_refused(pipeline_copy):
     (pipeline_copy / "model" / "model.safetensors").write_bytes(b"\xff" * 100)
     with pytest.raises(ModelRefused, match="Expected a file of safetensors, got 'model"):
         inspect(pipeline_copy, PLAIN)
+
+
+def test_a_tokenizer_has_its_own_files_alone(pipeline_copy):
+    place = pipeline_copy / "components" / "tokenizer"
+    place.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        (place / name).write_text("{}")
+    listed = {"components": ["image_processor", "tokenizer"], "tokenizer_type": "BertTokenizerFast"}
+    reconfigure(pipeline_copy, **listed)
+    inspect(pipeline_copy, PLAIN)
+    (place / "id2label.json").write_text("{}")
+    with pytest.raises(ModelRefused, match=r"no flavour names \(components/tokenizer/id2label"):
+        inspect(pipeline_copy, PLAIN)
