@@ -38,7 +38,7 @@ _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")  # 
 # Tags and values of TIFF 6.0.
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _SAMPLE_FORMAT, _SIGNED = 339, 2
-MOST_BYTES = 1 << 30  # of a file: as many pixels as Pillow takes, uncompressed, have 0.7 GiB
+_MOST_BYTES = 1 << 30  # of a file: as many pixels as Pillow takes, uncompressed, have 0.7 GiB
 _SETTLED_NS = 2_000_000_000  # the coarsest clock of a file system: 2 s (FAT)
 
 
@@ -116,8 +116,8 @@ class Encoded:
         expect_ordinary(self.path)
         if not self.path.is_file():  # a pipe would wait for ever
             raise FileNotFoundError(self.path) if not self.path.exists() else OSError("no file")
-        if self.path.stat().st_size > MOST_BYTES:
-            raise OSError(f"more than {MOST_BYTES >> 20:,} MiB")
+        if self.path.stat().st_size > _MOST_BYTES:
+            raise OSError(f"more than {_MOST_BYTES >> 20:,} MiB")
         return self.path.open("rb")
 
     def unreadable(self, error: BaseException) -> AuditError:

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from audits.errors import ModelRefused, quoted
 from audits.models.flavours.transformers_entry import PROCESSORS
 from audits.models.flavours.transformers_files import json_in
 
 _CONFIGS = (
-    *("config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json"),
+    *("config.json", "generation_config.json"),
+    *("preprocessor_config.json", "processor_config.json"),
 )
 # A checkpoint of its Trainer, which MLflow copies whole. Who loads the network reads none of them.
 _OF_TRAINER = (
@@ -39,8 +41,13 @@ def weights(data: Path) -> list[Path]:
     if (data / _WEIGHTS).is_file() or not (data / _INDEX).is_file():
         return [data / _WEIGHTS]
     shards: Any = json_in(data / _INDEX).get("weight_map")
-    names = set(shards.values()) if isinstance(shards, dict) else set()
-    return [data / _INDEX, *(data / name for name in sorted(map(str, names)))]
+    names = set(map(str, shards.values())) if isinstance(shards, dict) else set()
+    if odd := [name for name in names if Path(name).name != name]:
+        raise ModelRefused(
+            f"Expected names of files beside it in {_INDEX}, got {quoted(min(odd))}. Log the model "
+            "again."
+        )
+    return [data / _INDEX, *(data / name for name in sorted(names))]
 
 
 def own_files(data: Path) -> list[Path]:

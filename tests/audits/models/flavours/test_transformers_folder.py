@@ -51,6 +51,16 @@ def test_weights_in_shards_are_those_of_the_index(pipeline_copy):
         inspect(pipeline_copy, PLAIN)
 
 
+@pytest.mark.parametrize("shard", ["../../other.safetensors", "/x.safetensors", ["a"], ".."])
+def test_an_index_names_files_beside_it(shard, pipeline_copy):
+    whole = pipeline_copy / "model" / "model.safetensors"
+    index = {"weight_map": dict.fromkeys(load_file(whole), shard)}
+    whole.rename(whole.with_name("one.safetensors"))
+    whole.with_name("model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelRefused, match=r"files beside it in model|no flavour names"):
+        inspect(pipeline_copy, PLAIN)
+
+
 @pytest.mark.parametrize("shards", [False, True])
 def test_names_in_the_header_of_the_weights_are_compared(shards, pipeline_copy):
     file = pipeline_copy / "model" / "model.safetensors"
