@@ -20,6 +20,7 @@ from audits.models.flavours.onnx_file import graphs_of
 _NAMES, _LONGEST_NAMES = "names", 1_000_000  # a key of metadata_props, and its characters
 _NUMBER = re.compile("-?[0-9]+")
 _FORMS = ("Cast", "Flatten", "Identity", "Normalizer", "Reshape", "Softmax", "Squeeze", "ZipMap")
+_FLOAT_TYPES = (1, 10, 11)  # float, float16 and double, by ONNX's numbers
 _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 
 
@@ -37,7 +38,8 @@ def labels_of(model: Any) -> tuple[str, ...] | None:
     a label; else those of the node whose scores the output is.
     """
     outputs = {output.name for output in model.graph.output}
-    nodes = _leading(model, outputs) if serves_labels(model) else _giving(model, outputs)
+    label = any(not _is_numbers(output) for output in model.graph.output)
+    nodes = _leading(model, outputs) if label else _giving(model, outputs)
     for node in nodes:
         if found := _labels_in(node):
             return found
@@ -61,7 +63,7 @@ def _giving(model: Any, outputs: set[str]) -> Iterator[Any]:
 
 
 def _leading(model: Any, outputs: set[str]) -> Iterator[Any]:
-    """The nodes that lead to the outputs, the last first, with those inside of each behind it.
+    """The nodes that lead to the outputs, the last first, and all nodes of graphs within them.
 
     A function is looked at once: functions may call each other more often than can be counted.
     """
@@ -72,16 +74,14 @@ def _leading(model: Any, outputs: set[str]) -> Iterator[Any]:
         for node in reversed(nodes):
             if wanted.isdisjoint(node.output):
                 continue
-            yield node
-            wanted |= set(node.input)
-            for graph in (one for a in node.attribute for one in (a.g, *a.graphs)):
-                left.append((graph.node, {output.name for output in graph.output}))
-                wanted |= {
-                    name for inner in graphs_of(graph) for n in inner.node for name in n.input
-                }
-            body = functions.pop((node.domain, node.op_type), None)
-            if body is not None:
-                left.append((body.node, set(body.output)))
+            graphs = [one for a in node.attribute for one in (a.g, *a.graphs)]
+            within = [n for graph in graphs for inner in graphs_of(graph) for n in inner.node]
+            for one in (node, *reversed(within)):
+                yield one
+                wanted |= set(one.input)
+                body = functions.pop((one.domain, one.op_type), None)
+                if body is not None:
+                    left.append((body.node, set(body.output)))
 
 
 def _labels_in(node: Any) -> tuple[str, ...]:
@@ -102,6 +102,12 @@ def _names_in(told: str) -> tuple[str, ...] | None:
         return names_in(literal_eval(told))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
+
+
+def _is_numbers(output: Any) -> bool:
+    """Whether it is a tensor of floats, and no label."""
+    kind = output.type.tensor_type.elem_type if output.type.HasField("tensor_type") else None
+    return kind in _FLOAT_TYPES
 
 
 def serves_labels(model: Any) -> bool:

@@ -184,6 +184,11 @@ def _of_mapping(given: dict[Any, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def _whole(values: np.ndarray, classes: tuple[str, ...]) -> bool:
-    """Whether floats are labels: whole numbers, which of two classes are no probabilities."""
-    several = len(classes) > 2 or values.max() > 1
-    return bool(several and (values == np.rint(values)).all())
+    """Whether floats are labels: whole numbers, and of two classes no probabilities.
+
+    If numbers other than 0 and 1 in their order name two classes, 0.0 and 1.0 may be labels, too.
+    """
+    whole = bool((values == np.rint(values)).all())
+    if not whole or len(classes) > 2 or values.max() > 1:
+        return whole
+    return classes != ("0", "1") and {str(int(value)) for value in values.flat} <= set(classes)

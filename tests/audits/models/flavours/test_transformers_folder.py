@@ -9,7 +9,7 @@ from audits.models.files import inspect
 from audits.models.preprocessing import Preprocessing
 
 pytest.importorskip("transformers")
-from pipelines import NAMES
+from pipelines import NAMES, reconfigure
 from safetensors.torch import load_file, save_file
 
 PLAIN = Preprocessing()
