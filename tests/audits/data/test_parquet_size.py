@@ -48,6 +48,25 @@ def test_lists_are_counted(tmp_path):
         parquet_size.expect_bounded(_saved(tmp_path / "t.parquet", values=lists))
 
 
+def test_maps_are_counted(tmp_path):
+    items = pa.array(["a" * 1_000_000] * 600)
+    maps = pa.MapArray.from_arrays([0, 600], pa.array([str(n) for n in range(600)]), items)
+    with pytest.raises(AuditError, match="at most 256 MiB in memory"):
+        parquet_size.expect_bounded(_saved(tmp_path / "t.parquet", values=maps))
+
+
+@pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "PLAIN"])
+def test_texts_in_other_encodings_are_counted(encoding, tmp_path, monkeypatch):
+    file = tmp_path / "t.parquet"
+    table = pa.table({"path": [f"images/{n}.png" for n in range(5_000)]})
+    options = {"use_dictionary": False, "column_encoding": {"path": encoding}}
+    parquet.write_table(table, file, compression="zstd", **options)
+    parquet_size.expect_bounded(file)
+    monkeypatch.setattr(parquet_size, "_FREE", -8 * file.stat().st_size + 1_000)
+    with pytest.raises(AuditError, match="at most 0 MiB in memory"):
+        parquet_size.expect_bounded(file)
+
+
 def test_rows_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet_size, "_MOST_ROWS", 10)
     file = tmp_path / "t.parquet"
