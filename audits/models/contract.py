@@ -19,6 +19,8 @@ _SCALE: dict[str, tuple[float, float]] = {  # a pixel in [0, 1] is scale * pixel
     "0-255": (255.0, 0.0),
     "-1..1": (2.0, -1.0),
 }
+WHOLE_NUMBERS = ("uint8", "int32", "int64")
+"""The dtypes of inputs that are pixels from 0 to 255."""
 _FIT = tuple(field.name for field in fields(Fit))
 _SIZE = ("channels", "height", "width", "dtype", "layout")
 _UNITS = ("range", "mean", "std")
@@ -189,10 +191,13 @@ def _expect_one_source(sources: Mapping[str, str]) -> None:
 
 def _settle_range(values: dict[str, Any], sources: dict[str, str]) -> None:
     """The range that is implied: by 8-bit inputs, or 0-1 if only mean and std are named."""
-    if values.get("dtype") == "uint8":
+    if values.get("dtype") in WHOLE_NUMBERS:
         _expect_bytes(values, sources)
         if "range" not in values:
-            values["range"], sources["range"] = "0-255", f"dtype uint8, {sources['dtype']}"
+            values["range"], sources["range"] = (
+                "0-255",
+                f"dtype {values['dtype']}, {sources['dtype']}",
+            )
     if "range" in values:
         return
     for name in ("mean", "std"):
@@ -221,7 +226,7 @@ def _expect_bytes(values: Mapping[str, Any], sources: Mapping[str, str]) -> None
     for name, allowed in fitting.items():
         if name in values and values[name] not in allowed:
             raise ModelRefused(
-                f"Expected pixels as whole numbers from 0 to 255 for inputs of uint8 "
+                f"Expected pixels as whole numbers from 0 to 255 for inputs of {values['dtype']} "
                 f"({sources['dtype']}), got {name} {values[name]} from {sources[name]}. Leave "
                 f"{name} out, or log the model with a signature of floats."
             )

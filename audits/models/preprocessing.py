@@ -81,7 +81,9 @@ class Preprocessing(Strict):
     )
     layout: Layout | None = None
     dtype: str | None = Field(
-        default=None, pattern="^(uint8|float16|bfloat16|float32|float64)$", description="of inputs"
+        default=None,
+        pattern="^(uint8|int32|int64|float16|bfloat16|float32|float64)$",
+        description="of inputs",
     )
     classes: tuple[str, ...] | None = Field(  # in the order of the logits
         default=None, min_length=1, max_length=MOST_CLASSES

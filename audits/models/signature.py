@@ -6,9 +6,9 @@ from mlflow.models import Model
 
 from audits.data.imageset import MOST_CLASSES
 from audits.errors import ModelRefused
-from audits.models.contract import SIGNATURE, Said
+from audits.models.contract import SIGNATURE, WHOLE_NUMBERS, Said
 
-_DTYPES = ("uint8", "float16", "float32", "float64")
+_DTYPES = (*WHOLE_NUMBERS, "float16", "float32", "float64")
 _CHANNELS = (1, 3)
 
 
@@ -37,7 +37,8 @@ def said_by_tensor(dtype: str, shape: tuple[int, ...], by: str = SIGNATURE) -> S
     """
     if dtype not in _DTYPES:
         raise ModelRefused(
-            f"Expected a model of float or uint8 images, got a signature of {dtype}."
+            f"Expected a model of images in floats or in {', '.join(WHOLE_NUMBERS)}, got a "
+            f"signature of {dtype}."
         )
     _, *sides = (None if side == -1 else int(side) for side in shape)
     return Said(by, {"dtype": dtype, **_sides(sides, shape)})

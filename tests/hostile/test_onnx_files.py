@@ -175,7 +175,7 @@ _CRAFTED = [
     (_weight_twice, "one weight of each name .*, got 'w' twice"),
     (_no_shape, "input has a shape .*, got none"),
     (_negative, "sides of at least 1"),
-    (_texts, "float or uint8 images"),
+    (_texts, "images in floats or in uint8"),
     (_no_type, "one image tensor as its input, got 1"),
     (_no_inputs, "one image tensor as its input, got 0"),
     (_outside("a" * 5000), "weights inside its folder"),

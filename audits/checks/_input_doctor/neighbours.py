@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from audits.data.fit import Fit
-from audits.models.contract import SIGNATURE, InputContract, Layout, Range
+from audits.models.contract import SIGNATURE, WHOLE_NUMBERS, InputContract, Layout, Range
 from fillblanks import Classifier
 
 Name = Literal[
@@ -125,7 +125,7 @@ def _contradicts(given: InputContract, one: Neighbour) -> bool:
 
 def _normalised_otherwise(contract: InputContract, channels: int) -> Iterator[Neighbour]:
     """Other ranges without mean and std, ImageNet's mean and std, the given ones twice."""
-    if contract.dtype == "uint8":
+    if contract.dtype in WHOLE_NUMBERS:
         return  # whole numbers from 0 to 255 leave no choice
     candidates: list[tuple[Name, InputContract]] = [
         (name, replace(contract, range=range_, mean=(0.0,), std=(1.0,)))

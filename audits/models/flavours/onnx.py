@@ -33,7 +33,11 @@ from audits.models.flavours.onnx_session import (
 from audits.models.metadata import said_by_metadata
 from audits.models.signature import said_by_tensor
 
-_DTYPES = {1: "float32", 2: "uint8", 10: "float16", 11: "float64"}  # by ONNX's numbers
+# By ONNX's numbers.
+_DTYPES = {
+    **{1: "float32", 10: "float16", 11: "float64"},
+    **{2: "uint8", 6: "int32", 7: "int64"},
+}
 _LONGEST_TOLD = 1_000_000  # characters of all properties, each of which is parsed
 
 

@@ -118,7 +118,7 @@ def _tensor(*shape, name=None):
             [_tensor(-1, 3, 8, 8, name="a"), _tensor(-1, 2, name="b")],
             "signature of one image tensor",
         ),
-        ([TensorSpec(np.dtype(np.int64), (-1, 3, 8, 8))], "float or uint8 images, .* int64"),
+        ([TensorSpec(np.dtype(np.int16), (-1, 3, 8, 8))], "images in floats or in .* int16"),
     ],
 )
 def test_a_signature_of_no_images_is_refused(specs, message, copy):
@@ -145,10 +145,11 @@ def test_a_signature_gives_layout_and_size_and_may_leave_sizes_open(specs, fit, 
     assert contract.questions == () or "set preprocessing.size" in contract.questions[0]
 
 
-def test_a_uint8_signature_takes_pixels_from_0_to_255(copy):
-    folder = _sign(copy, TensorSpec(np.dtype(np.uint8), (4, 8, 8, 3)))
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+def test_a_signature_of_whole_numbers_takes_pixels_from_0_to_255(dtype, copy):
+    folder = _sign(copy, TensorSpec(np.dtype(dtype), (4, 8, 8, 3)))
     contract = inspect(_rewrite(folder, metadata=None), PLAIN).contract
-    assert (contract.range, contract.dtype) == ("0-255", "uint8")
+    assert (contract.range, contract.dtype) == ("0-255", dtype)
     assert contract.pixel_mean == (0.0,)
     assert contract.pixel_std == pytest.approx((1 / 255,))
     assert contract.questions == ()

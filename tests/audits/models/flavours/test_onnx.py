@@ -131,21 +131,23 @@ def test_other_batches_than_the_fixed_one_are_refused(net, tmp_path, loaded):
         graph(torch.rand(3, 3, 8, 8))
 
 
-def test_channels_last_and_bytes_are_read_from_the_graph(net, tmp_path, loaded):
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64])
+def test_channels_last_and_whole_numbers_are_read_from_the_graph(dtype, net, tmp_path, loaded):
     class Bytes(nn.Module):
         def forward(self, x):
             return net(x.permute(0, 3, 1, 2).float() / 255)
 
     file = tmp_path / "net.onnx"
-    example = (torch.zeros(2, 8, 8, 3, dtype=torch.uint8),)
+    example = (torch.zeros(2, 8, 8, 3, dtype=dtype),)
     axes = ({0: torch.export.Dim("batch")},)
     torch.onnx.export(
         Bytes().eval(), example, file, dynamo=True, dynamic_shapes=axes, verbose=False
     )
     files = inspect(_save(onnx.load(str(file)), tmp_path / "model"), Preprocessing())
     contract = files.contract
-    assert (contract.layout, contract.dtype, contract.range) == ("NHWC", "uint8", "0-255")
-    images = torch.randint(0, 256, (3, 8, 8, 3), dtype=torch.uint8)
+    name = str(dtype).removeprefix("torch.")
+    assert (contract.layout, contract.dtype, contract.range) == ("NHWC", name, "0-255")
+    images = torch.randint(0, 256, (3, 8, 8, 3), dtype=dtype)
     torch.testing.assert_close(
         loaded(files)(images), Bytes()(images).detach(), atol=1e-4, rtol=1e-4
     )
