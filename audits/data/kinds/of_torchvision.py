@@ -73,9 +73,11 @@ def _mnist(known: Any, root: Path, split: str) -> tuple[np.ndarray, np.ndarray, 
 def _idx(file: Path, dimensions: int) -> np.ndarray:
     """The bytes of an idx file (https://yann.lecun.com/exdb/mnist)."""
     content = _content(file)
-    shape = np.frombuffer(content[4 : 4 + 4 * dimensions], ">u4").tolist()
     start = 4 + 4 * dimensions
-    if content[:4] != bytes([0, 0, _BYTES, dimensions]) or len(content) != start + prod(shape):
+    head = content[:start].ljust(start, b"\0")
+    shape = np.frombuffer(head[4:], ">u4").tolist()
+    fits = 0 not in shape and len(content) == start + prod(shape)
+    if not fits or head[:4] != bytes([0, 0, _BYTES, dimensions]):
         raise AuditError(
             f"Expected an idx file of bytes in {dimensions} dimension(s) at {file}, got another or "
             "one that is damaged. Fetch it again."

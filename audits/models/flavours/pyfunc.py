@@ -154,8 +154,10 @@ def _as_answer(given: Any, classes: tuple[str, ...], rows: int) -> Tensor | str:
     if values.shape[:1] == (rows,) and (values.ndim == 1 or values.shape[1:] == (1,)):
         if values.dtype.kind in "iuUS" or (values.dtype.kind == "f" and _whole(values, classes)):
             return numbered(values.reshape(-1), classes)
-        if values.dtype.kind == "f":
+        if values.dtype.kind == "f" and not _may_be_either(values, classes):
             return torch.from_numpy(values.astype(np.float32))
+        if values.dtype.kind == "f":
+            return "floats of 0 and 1, which may be probabilities, or labels"
     if values.ndim == 2 and values.shape[0] == rows and values.dtype.kind in "iuf":
         whole = values.dtype.kind in "iu"
         return in_float32(torch.from_numpy(values.astype(np.int64 if whole else np.float64)))
@@ -184,11 +186,16 @@ def _of_mapping(given: dict[Any, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def _whole(values: np.ndarray, classes: tuple[str, ...]) -> bool:
-    """Whether floats are labels: whole numbers, and of two classes no probabilities.
+    """Whether floats are labels: whole numbers, and of two classes no probabilities."""
+    whole = bool((values == np.rint(values)).all()) and bool(np.isfinite(values).all())
+    return whole and (len(classes) > 2 or bool(values.max() > 1))
 
-    If numbers other than 0 and 1 in their order name two classes, 0.0 and 1.0 may be labels, too.
-    """
-    whole = bool((values == np.rint(values)).all())
-    if not whole or len(classes) > 2 or values.max() > 1:
-        return whole
-    return classes != ("0", "1") and {str(int(value)) for value in values.flat} <= set(classes)
+
+def _may_be_either(values: np.ndarray, classes: tuple[str, ...]) -> bool:
+    """Whether floats of 0 and 1 may be probabilities, or labels of two classes named by numbers."""
+    named = {name for name in classes if name.isdecimal()}
+    return (
+        len(classes) == 2
+        and bool(named - {"0", "1"} or classes == ("1", "0"))
+        and bool(np.isin(values, (0, 1)).all())
+    )

@@ -21,6 +21,7 @@ _OF_TOKENIZER = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.txt", "vocab.json", "merges.txt", "spiece.model", "chat_template.jinja"),
 )
+_LONGEST = 200  # characters of a file's name
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
@@ -42,7 +43,7 @@ def weights(data: Path) -> list[Path]:
         return [data / _WEIGHTS]
     shards: Any = json_in(data / _INDEX).get("weight_map")
     names = set(map(str, shards.values())) if isinstance(shards, dict) else set()
-    if odd := [name for name in names if Path(name).name != name]:
+    if odd := [name for name in names if Path(name).name != name or len(name) > _LONGEST]:
         raise ModelRefused(
             f"Expected names of files beside it in {_INDEX}, got {quoted(min(odd))}. Log the model "
             "again."

@@ -93,6 +93,9 @@ def _mirror(files):
     [
         (_IMAGES, b""),
         (_IMAGES, b"abcd"),
+        (_IMAGES, _idx(_PIXELS)[:6]),
+        (_IMAGES, struct.pack(">IIII", 0x803, 2**32 - 1, 2**32 - 1, 0)),
+        (_IMAGES, struct.pack(">IIII", 0x803, 3, 0, 28)),
         (_IMAGES, _idx(_PIXELS)[:100]),
         (_IMAGES, struct.pack(">IIII", 0x803, 2**31 - 1, 28, 28) + bytes(100)),
         (_IMAGES, _idx(np.zeros((3, 28), np.uint8))),

@@ -10,6 +10,11 @@ from audits.data.sources import HuggingFace, Table, load
 from audits.errors import AuditError
 
 
+@pytest.fixture(autouse=True)
+def _little(monkeypatch):
+    monkeypatch.setattr(parquet_size, "_FREE", 256 << 20)
+
+
 def _repeated(value, rows):
     return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [value])
 
@@ -42,10 +47,21 @@ def test_images_within_a_table_are_counted(tmp_path):
     parquet_size.expect_bounded(_saved(file, **_of_images(100)))
 
 
-def test_lists_are_counted(tmp_path):
-    lists = pa.ListArray.from_arrays([0, 600], pa.array(["a" * 1_000_000] * 600))
+@pytest.mark.parametrize(
+    "kind", [pa.list_(pa.string()), pa.large_list(pa.string()), pa.list_(pa.string(), 1)], ids=str
+)
+def test_lists_are_counted(kind, tmp_path):
+    lists = pa.array([["a" * 1_000_000]] * 600, kind)
+    table = pa.table({"values": lists})
+    parquet.write_table(table, tmp_path / "t.parquet", compression="zstd")
     with pytest.raises(AuditError, match="at most 256 MiB in memory"):
-        parquet_size.expect_bounded(_saved(tmp_path / "t.parquet", values=lists))
+        parquet_size.expect_bounded(tmp_path / "t.parquet")
+
+
+def test_large_values_are_read_a_few_at_a_time(tmp_path):
+    values = pa.array([b"\0" * 10_000_000] * 40, pa.binary(10_000_000))
+    with pytest.raises(AuditError, match="at most 256 MiB in memory"):
+        parquet_size.expect_bounded(_saved(tmp_path / "t.parquet", values=values))
 
 
 def test_maps_are_counted(tmp_path):

@@ -150,11 +150,12 @@ def test_labels_that_agree_or_are_of_another_kind_change_nothing(given):
 
 def test_floats_of_two_classes_are_probabilities_if_none_is_above_1():
     assert answered(np.array([0.0, 1.0]), CLASSES[:2], 2).is_floating_point()
-    for labels in ([1.0, 2.0], [1.0, 1.0], [2.0, 2.0]):
-        found = answered(np.array(labels), ("1", "2"), 2)
-        assert found.tolist() == [labels[0] - 1, labels[1] - 1]
-    assert answered(np.array([0.0, 1.0]), ("1", "0"), 2).tolist() == [1, 0]
-    assert answered(np.array([0.5, 1.0]), ("1", "0"), 2).tolist() == [0.5, 1.0]
+    assert answered(np.array([1.0, 2.0]), ("1", "2"), 2).tolist() == [0, 1]
+    for classes in (("1", "7"), ("1", "0")):
+        assert answered(np.array([0.5, 1.0]), classes, 2).tolist() == [0.5, 1.0]
+        with pytest.raises(ModelRefused, match="which may be probabilities, or labels for 2 image"):
+            answered(np.array([0.0, 1.0]), classes, 2)
+    assert answered(np.array([-np.inf, 0.0]), CLASSES[:2], 2).tolist() == [-np.inf, 0.0]
 
 
 def test_one_probability_has_the_class_of_the_label_beside_it():

@@ -51,7 +51,9 @@ def test_weights_in_shards_are_those_of_the_index(pipeline_copy):
         inspect(pipeline_copy, PLAIN)
 
 
-@pytest.mark.parametrize("shard", ["../../other.safetensors", "/x.safetensors", ["a"], ".."])
+@pytest.mark.parametrize(
+    "shard", ["../../other.safetensors", "/x.safetensors", ["a"], "..", "a" * 5_000]
+)
 def test_an_index_names_files_beside_it(shard, pipeline_copy):
     whole = pipeline_copy / "model" / "model.safetensors"
     index = {"weight_map": dict.fromkeys(load_file(whole), shard)}
