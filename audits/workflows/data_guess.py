@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from pyarrow import parquet
 
 from audits.data.listing import SPLITS, split_advice
 from audits.data.places import is_here
@@ -102,7 +102,7 @@ def _csv(path: str, file: Path) -> dict[str, Any]:
 
 def _parquet(path: str, file: Path) -> dict[str, Any]:
     try:
-        columns = list(map(str, pd.read_parquet(file).columns))
+        columns = parquet.read_schema(file).names
     except (ValueError, OSError) as error:
         raise AuditError(f"Expected a table in Parquet at {file}: {error}") from error
     return {"kind": "table", "path": path, **_columns(columns, file)}

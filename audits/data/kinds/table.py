@@ -30,7 +30,7 @@ class _Table(OfFiles):
                 found = named([str(name) for name in table.columns])
                 raise AuditError(f"Expected a column {column!r} in {path}, found: {found}.")
             values = table[column]
-            if empty := int((values.isna() | (values.astype(str).str.strip() == "")).sum()):
+            if empty := int((values.isna() | (values.astype(str) == "")).sum()):
                 raise AuditError(
                     f"Expected a value in each row of the column {column!r} of {path}, got none in "
                     f"{empty} of {len(table)} rows. Leave these rows out, or fill them in."

@@ -41,8 +41,9 @@ def labels_of(model: Any) -> tuple[str, ...] | None:
     label = any(not _is_numbers(output) for output in model.graph.output)
     nodes = _leading(model, outputs) if label else _giving(model, outputs)
     for node in nodes:
-        if found := _labels_in(node):
-            return found
+        found = _labels_in(node)
+        if found or any(one.name.startswith("classlabels_") for one in node.attribute):
+            return found or None  # numbers from 0 are its labels, and not those of earlier nodes
     told = next((one.value for one in model.metadata_props if one.key == _NAMES), "")
     return _names_in(told) if 0 < len(told) <= _LONGEST_NAMES else None
 

@@ -273,7 +273,7 @@ def test_a_path_that_no_file_can_have_is_told_or_skipped(folder):
     assert len(images.skipped) == 1
 
 
-@pytest.mark.parametrize(("row", "column"), [("cat/0.jpg, ", "label"), (",cat", "path")])
+@pytest.mark.parametrize(("row", "column"), [("cat/0.jpg,", "label"), (",cat", "path")])
 def test_a_row_without_a_value_is_refused(row, column, folder):
     (folder / "t.csv").write_text(f"path,label\ndog/0.jpg,dog\n{row}\n")
     message = f"a value in each row of the column '{column}' .* got none in 1 of 2 rows"
