@@ -106,9 +106,8 @@ class ImageSet:
         """
         if self.scan.deep and not fit.deep:
             raise AuditError(
-                f"Expected images of 8 bits for a pipeline of transformers, got {self.scan.deep} "
-                f"of more in {self.name}. Where the model is served, all values above 255 are "
-                "white. Convert the images to 8 bits."
+                f"Expected images of 8 bits, got {self.scan.deep} of more in {self.name}. Where "
+                "the model is served, all values above 255 are white. Convert the images to 8 bits."
             )
         if classes is None:
             return replace(self, fit=fit)

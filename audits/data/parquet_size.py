@@ -1,5 +1,7 @@
 """The size of a Parquet table in memory, which a small file may claim to be large."""
 
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +60,23 @@ def _fits(file: Path, most: int, texts: list[str]) -> bool:
     if not texts:
         return True
     try:
-        opened, size = parquet.ParquetFile(file, read_dictionary=texts), 0
-        for group in range(opened.num_row_groups):
-            table = opened.read_row_group(group, columns=texts)
-            size += sum(_bytes(chunk) for column in table.columns for chunk in column.chunks)
-            if size > most:
-                return False
+        return _within(most, _without_repeats(file, texts))
     except OSError:  # so Arrow says that it cannot do this for some encodings
-        opened, size = parquet.ParquetFile(file), 0
-        for batch in opened.iter_batches(_AT_ONCE, columns=texts):
-            size += batch.nbytes
-            if size > most:
-                return False
-    return True
+        batches = parquet.ParquetFile(file).iter_batches(_AT_ONCE, columns=texts)
+        return _within(most, (batch.nbytes for batch in batches))
+
+
+def _within(most: int, sizes: Iterable[int]) -> bool:
+    """Whether the sum of `sizes` is no more than `most`; no more are asked for than show it."""
+    return all(total <= most for total in accumulate(sizes))
+
+
+def _without_repeats(file: Path, texts: list[str]) -> Iterator[int]:
+    """The bytes of each row group's texts, of which each value is read once."""
+    opened = parquet.ParquetFile(file, read_dictionary=texts)
+    for group in range(opened.num_row_groups):
+        table = opened.read_row_group(group, columns=texts)
+        yield sum(_bytes(chunk) for column in table.columns for chunk in column.chunks)
 
 
 def _bytes(array: Any) -> int:

@@ -25,7 +25,8 @@ from audits.models.flavours.onnx_file import (
     package,
     refusing_nonsense,
 )
-from audits.models.flavours.onnx_outputs import all_labels, gives_label, labels_of, serves_labels
+from audits.models.flavours.onnx_labels import all_labels, labels_of
+from audits.models.flavours.onnx_outputs import gives_label, serves_labels
 from audits.models.flavours.onnx_session import (
     expect_plain_session,
     stated_threads,

@@ -11,7 +11,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as _runtime
 from torch import Tensor, nn
 
 from audits.errors import ModelRefused
-from audits.models.flavours.onnx_outputs import audited, expect_same_classes, labels_of, table
+from audits.models.flavours.onnx_labels import labels_of
+from audits.models.flavours.onnx_outputs import audited, expect_same_classes, table
 from audits.models.flavours.onnx_to_torch import Unconvertible, converted
 
 _REFUSALS = (

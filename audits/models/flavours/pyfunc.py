@@ -154,10 +154,10 @@ def _as_answer(given: Any, classes: tuple[str, ...], rows: int) -> Tensor | str:
     if values.shape[:1] == (rows,) and (values.ndim == 1 or values.shape[1:] == (1,)):
         if values.dtype.kind in "iuUS" or (values.dtype.kind == "f" and _whole(values, classes)):
             return numbered(values.reshape(-1), classes)
-        if values.dtype.kind == "f" and not _may_be_either(values, classes):
-            return torch.from_numpy(values.astype(np.float32))
         if values.dtype.kind == "f":
-            return "floats of 0 and 1, which may be probabilities, or labels"
+            if _may_be_either(values, classes):
+                return "floats of 0 and 1, which may be probabilities, or labels"
+            return torch.from_numpy(values.astype(np.float32))
     if values.ndim == 2 and values.shape[0] == rows and values.dtype.kind in "iuf":
         whole = values.dtype.kind in "iu"
         return in_float32(torch.from_numpy(values.astype(np.int64 if whole else np.float64)))

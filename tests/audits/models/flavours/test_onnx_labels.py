@@ -7,9 +7,9 @@ import torch
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from audits.models.flavours import onnx_outputs  # noqa: E402
+from audits.models.flavours import onnx_labels  # noqa: E402
+from audits.models.flavours.onnx_labels import all_labels, labels_of  # noqa: E402
 from audits.models.flavours.onnx_net import OnnxNet  # noqa: E402
-from audits.models.flavours.onnx_outputs import all_labels, labels_of  # noqa: E402
 
 H, FLOAT, INT64 = onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
 NUMBERED, NAMED = [5, 7, 6], ["cat", "dog", "eel"]
@@ -186,10 +186,22 @@ def test_graphs_within_graphs_are_walked_once():
         graph = H.make_graph([node], "outer", [], [graph.output[0]])
     top = H.make_node("If", ["flat"], ["scores"], then_branch=graph, else_branch=_in_graph(SCORES))
     model = _model([top, LARGEST], SCORES, LABEL)
-    walked = sum(1 for _ in onnx_outputs._leading(model, {"scores"}))
+    walked = sum(1 for _ in onnx_labels._leading(model, {"scores"}))
     assert walked <= 50 + 3 * 31
 
 
 def _in_graph(output):
     given = H.make_tensor_value_info(output[0], output[1], ["N", *output[2]])
     return H.make_graph([H.make_node("Identity", ["flat"], [output[0]])], "other", [], [given])
+
+
+def test_numbers_from_0_end_the_search_but_names_of_the_metadata_are_read():
+    nodes = [
+        H.make_node("OneHotEncoder", ["flat"], ["hot"], domain="ai.onnx.ml", cats_int64s=[0, 255]),
+        _classifier("label", classlabels_ints=[0, 1, 2]),
+    ]
+    nodes[1].input[0] = "hot"
+    model = _model(nodes, LABEL, SCORES)
+    assert labels_of(model) is None
+    onnx.helper.set_model_props(model, {"names": str(dict(enumerate(NAMED)))})
+    assert labels_of(model) == tuple(NAMED)

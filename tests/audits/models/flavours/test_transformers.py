@@ -55,7 +55,7 @@ def test_deep_grey_is_refused_since_the_pipeline_cuts_it(pipeline_folder, tmp_pa
     assert pipeline(Image.open(tmp_path / "a" / "0.png")) == pipeline(cut)
     fit = inspect(pipeline_folder, PLAIN).contract.fit
     for images in (load(Folder(path=str(tmp_path))), of_arrays("x", grey[None], [0], ["a"], 16)):
-        with pytest.raises(AuditError, match=r"8 bits for a pipeline of transformers, got 1 of"):
+        with pytest.raises(AuditError, match=r"images of 8 bits, got 1 of more in"):
             images.for_model(None, fit)
 
 
