@@ -72,7 +72,9 @@ def test_a_uri_that_is_no_mlflow_is_one_line(case, command, models, place, refus
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["{}?timeout=30", "file:{}?timeout=30&uri=true"])
-def test_a_database_is_looked_at_with_the_settings_of_its_uri(form, models):
+def test_a_database_is_looked_at_with_the_settings_of_its_uri(form, models, tmp_path, monkeypatch):
+    # MLflow makes an empty folder `file:/...` where it runs, for a URI that begins with file:.
+    monkeypatch.chdir(tmp_path)
     file = mlflow.get_tracking_uri().removeprefix("sqlite:///")
     uri = f"sqlite:///{form.format(file)}"
     with sqlite3.connect(file, check_same_thread=False) as writer:
