@@ -18,7 +18,7 @@ from audits.checks._evidence.figures import (
 )
 from audits.checks._evidence.pictures import STEPS, legend, pictures, shown
 from audits.checks._evidence.regions import (
-    READ,
+    backgrounds_form,
     before_backgrounds,
     declared_in_regions,
     measured_in_regions,
@@ -70,7 +70,7 @@ class EvidenceMaps(MapCheck):
     """
 
     kind: Literal["evidence"] = "evidence"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     places: ClassVar[tuple[str, ...]] = ("regions",)
     plain_name: ClassVar[str] = "Where the model looks"
     how_to_read: ClassVar[tuple[str, ...]] = (
@@ -154,9 +154,9 @@ class EvidenceMaps(MapCheck):
 
     def part_form(self, audit: AuditContext, unit: Unit) -> dict[str, Array]:
         patches = self.method_for(audit.shape).patches(*audit.shape[1:])
-        named = ("read", *((*READ, "background") if self.regions else ()))
         return {
-            **columns_form(audit, unit, *named),
+            **columns_form(audit, unit, "read"),
+            **(backgrounds_form(audit, unit) if self.regions else {}),
             **trial_form(audit, unit, patches),
             **shown_form(audit, unit, len(STEPS)),
         }

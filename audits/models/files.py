@@ -170,7 +170,7 @@ def _contract(
     own = [without_decided(cfg, files), files]
     told = [without_decided(by_metadata, files)]
     said = [config, *told, *own] if preprocessing.overrides else [*told, *own, config]
-    signature = said_by_signature(conf)
+    signature = flavour.signed(said_by_signature(conf), files)
     expect_in_order(conf)
     expect_agreement(said, signature)
     # Without overrides the config speaks for another model, or for models without names.

@@ -54,6 +54,8 @@ def _sides(sides: list[int | None], shape: tuple[Any, ...]) -> dict[str, Any]:
         return {"layout": "flat", **_square(sides[0], shape)}
     if len(sides) == 2:
         return {"layout": "NHW", "channels": 1, "height": sides[0], "width": sides[1]}
+    if sides == [None, None, None]:
+        return {}
     first, height, width = sides
     if first in _CHANNELS or (first is None and width not in _CHANNELS):
         return {"layout": "NCHW", "channels": first, "height": height, "width": width}

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from audits.checks._shared.fill import recognise
+from audits.checks._shared.forms import columns_form
 from audits.checks.context import AuditContext, Unit
+from audits.checks.part_form import Array
 from audits.data.regions import Regions
 from audits.errors import NotApplicable
 from audits.evidence.codec import Part
@@ -23,8 +25,11 @@ from fillblanks.masks import keys, to_pixels
 
 _OTHER, _SAME = -12, -13  # draws of backgrounds; masks use 0, 1, ...
 _DIGITS = 16  # of a digest
+_LEAST_BACKGROUND = 0.1  # share of an image; chosen, not measured
 READ = ("read_other_background", "read_same_background")
 """Columns: the class of the object before a background of another class, and of its own."""
+
+_EXCHANGED = "exchanged"  # column: whether the image and its givers have an object and a background
 
 _AREA = Null("the map moved to all places: the region's share of the image")
 
@@ -43,17 +48,24 @@ def declared_in_regions() -> dict[str, Metric]:
         "pointing": Metric(
             "maps whose highest place lies in the region", null=_AREA, rests_on="faithfulness"
         ),
+        "same_background_accuracy": Metric(
+            "regions named right before the background of another image of their class",
+            null=Null("always the class that most of these images have"),
+        ),
         "other_background_accuracy": Metric(
             "regions named right before the background of another class",
-            pairing=Pairing(READ[0], "accuracy"),
+            rests_on="same_background_accuracy",
         ),
         "background_named": Metric(
-            "the same images named as the class of their background", better="lower"
+            "the same images named as the class of their background",
+            better="lower",
+            rests_on="same_background_accuracy",
         ),
         "background_reliance": Metric(
             "accuracy lost if the background is of another class instead of the same",
             better="lower",
             unit="difference",
+            rests_on="same_background_accuracy",
             about_learning=True,
             clause="loses {} of accuracy if the background is of another class",
         ),
@@ -79,15 +91,30 @@ def before_backgrounds(
     """
     indices = np.array(unit.indices)
     images, inside = audit.images.tensor(indices), regions.tensor(indices)[:, None]
+    exchanged = _with_both(inside)
     part: Part = {}
     for column, draw in zip(READ, (_OTHER, _SAME), strict=True):
         givers = _givers(audit, indices, chosen, draw)
-        behind = _backgrounds(audit.images.tensor(givers), regions.tensor(givers)[:, None])
+        theirs = regions.tensor(givers)[:, None]
+        exchanged &= _with_both(theirs)
+        behind = _backgrounds(audit.images.tensor(givers), theirs)
         seen = torch.where(inside, images, behind)
         part[column] = recognise(audit, seen, torch.ones(len(seen), dtype=torch.bool))
         if draw == _OTHER:
             part["background"] = audit.images.labels[givers]
-    return part
+    return part | {_EXCHANGED: exchanged.numpy()}
+
+
+def backgrounds_form(audit: AuditContext, unit: Unit) -> dict[str, Array]:
+    """The form of the part that `before_backgrounds` adds."""
+    exchanged = {_EXCHANGED: Array("bool", (len(unit.indices),))}
+    return columns_form(audit, unit, *READ, "background") | exchanged
+
+
+def _with_both(inside: Tensor) -> Tensor:
+    """Whether regions, bool (n, 1, H, W), hold something and leave enough background, bool (n,)."""
+    share = region_share(inside[:, 0])
+    return (share > 0) & (share <= 1 - _LEAST_BACKGROUND)
 
 
 def _givers(audit: AuditContext, indices: np.ndarray, chosen: np.ndarray, draw: int) -> np.ndarray:
@@ -124,7 +151,8 @@ def region_columns(
 ) -> dict[str, np.ndarray]:
     """A value for each image, in the order of the parts: of its map in its region, and of both."""
     columns = {
-        name: np.concatenate([part[name] for part in parts]) for name in ("background", *READ)
+        name: np.concatenate([part[name] for part in parts])
+        for name in ("background", *READ, _EXCHANGED)
     }
     found = []
     for part in parts:
@@ -150,13 +178,25 @@ def measured_in_regions(columns: dict[str, np.ndarray], labels: np.ndarray) -> d
         )
         for name in ("inside_share", "pointing")
     }
-    other, same = (columns[name] for name in READ)
+    counted = columns[_EXCHANGED]
+    other, same, behind = (columns[name][counted] for name in (*READ, "background"))
+    labels = labels[counted]
+    by_same, always = same == labels, labels == _most_frequent(labels)
+    found["same_background_accuracy"] = metrics["same_background_accuracy"].measured(
+        proportion(by_same), proportion(always), paired_difference(by_same, always)
+    )
     estimates = {
         "other_background_accuracy": proportion(other == labels),
-        "background_named": proportion(other == columns["background"]),
-        "background_reliance": paired_difference(same == labels, other == labels),
+        "background_named": proportion(other == behind),
+        "background_reliance": paired_difference(by_same, other == labels),
     }
     return found | {name: metrics[name].measured(e) for name, e in estimates.items()}
+
+
+def _most_frequent(labels: np.ndarray) -> int:
+    """The label of most images, the first of several; -1 without images."""
+    values, counts = np.unique(labels, return_counts=True)
+    return int(values[counts.argmax()]) if len(labels) else -1
 
 
 def regions_told(metrics: dict[str, Metric]) -> str:
@@ -165,9 +205,16 @@ def regions_told(metrics: dict[str, Metric]) -> str:
     assert inside.null is not None
     assert inside.null.estimate is not None
     right = metrics["other_background_accuracy"].estimate.value
-    return (
+    lies = (
         f"{inside.estimate.value:.0%} of the evidence for the answers lies in the regions, which "
-        f"cover {inside.null.estimate.value:.0%} of the images. Before the background of another "
-        f"class {right:.0%} of the regions are named right, {reliance.value:.0%} less than before "
-        "a background of the same class."
+        f"cover {inside.null.estimate.value:.0%} of the images."
+    )
+    if not reliance.n:
+        return (
+            f"{lies} No background could be exchanged: regions must hold something and leave at "
+            f"least {_LEAST_BACKGROUND:.0%} of an image."
+        )
+    return (
+        f"{lies} Before the background of another class {right:.0%} of {reliance.n} regions are "
+        f"named right, {reliance.value:.0%} less than before a background of the same class."
     )

@@ -77,7 +77,8 @@ def _read(path: Path) -> pd.DataFrame:
         if path.suffix.lower() in (".parquet", ".pq"):
             expect_bounded(path)
             return parquet.read_table(path).to_pandas()
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        # Not unpacked, whatever the name says: a few bytes may hold gigabytes.
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, compression=None)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise AuditError(f"Expected a UTF-8 table with a header at {path}: {error}") from error
     except AuditError:

@@ -67,6 +67,13 @@ class Flavour(ABC):
         """The fields of the input contract that the format's own files name."""
         return Said(f"the {self.name} files", {})
 
+    def signed(self, signature: Said, own: Said) -> Said:
+        """The fields of the signature as the model gets them from MLflow's server.
+
+        `own` are those of the format's own files.
+        """
+        return signature
+
     def beside(self, data: Path) -> tuple[str, ...]:
         """What else the format's own files hold, in words: somebody else may read it."""
         return ()

@@ -90,6 +90,12 @@ class Onnx(Flavour):
                 _expect_own_labels(labels, conf)
         return Said(said.by, {**said.values, "classes": labels})
 
+    def signed(self, signature: Said, own: Said) -> Said:
+        wide = signature.values.get("dtype") == "float64"
+        if not (wide and own.values.get("dtype") == "float32"):
+            return signature
+        return Said(signature.by, {**signature.values, "dtype": "float32"})  # as MLflow casts it
+
     def carried(self, folder: Path, conf: Model) -> Carried:
         data = self.data(folder, conf)
         with refusing_nonsense(data):

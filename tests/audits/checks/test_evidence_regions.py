@@ -1,6 +1,8 @@
 """Evidence in regions, and objects before backgrounds of other images: planted networks."""
 
+import shutil
 from dataclasses import replace
+from datetime import date
 
 import measured
 import numpy as np
@@ -13,12 +15,15 @@ from audits import parse_config
 from audits.checks._evidence.regions import _backgrounds, _givers
 from audits.checks.context import AuditContext
 from audits.checks.evidence import EvidenceMaps
+from audits.config.policy import Condition, Policy
 from audits.data.sources import Folder, load
 from audits.errors import AuditError, NotApplicable
 from audits.evidence.declaration import differences, faults_in
+from audits.verdict.decide import decide
 from fillblanks import Classifier, Plan
 
 SIDE = 16
+TODAY = date(2026, 1, 1)
 
 
 class Reads(nn.Module):
@@ -79,7 +84,9 @@ def test_a_network_that_reads_the_region_has_its_evidence_there(folder):
     declared = check.declared_metrics(reference=False)
     assert differences(declared, evidence.metrics) == []
     assert faults_in(declared) == []
+    assert evidence.metrics["same_background_accuracy"].lift.low > 0
     assert "lies in the regions, which cover 50% of the images" in evidence.sentence
+    assert "100% of 40 regions are named right" in evidence.sentence
     assert evidence.passes == 40 * 2 + measured.evidence_of(_plain(), audit).passes
 
 
@@ -96,6 +103,58 @@ def test_a_network_that_reads_the_background_relies_on_it(folder):
     assert evidence.metrics["other_background_accuracy"].estimate.value == 0
     assert evidence.metrics["background_named"].estimate.value == 1
     assert evidence.metrics["background_reliance"].estimate.value == 1
+
+
+_BACKGROUNDS = (
+    *("same_background_accuracy", "other_background_accuracy"),
+    *("background_named", "background_reliance"),
+)
+
+
+@pytest.mark.parametrize("white", [SIDE, 0, 15], ids=["all", "none", "all but a line"])
+def test_regions_without_object_or_background_have_no_figure_of_backgrounds(
+    folder, tmp_path, white
+):
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[:white] = 255
+    for file in (folder / "masks").glob("*/*"):
+        place = tmp_path / file.relative_to(folder / "masks")
+        place.parent.mkdir(exist_ok=True)
+        Image.fromarray(mask).save(place)
+    check = _plain().model_copy(update={"regions": str(tmp_path)}).settled((1, SIDE, SIDE))
+    evidence = measured.evidence_of(check, _audit(folder, BACKGROUND))
+    for name in _BACKGROUNDS:
+        assert evidence.metrics[name].estimate.n == 0
+        assert np.isnan(evidence.metrics[name].estimate.value)
+        policy = Policy(conditions=(Condition(metric=f"evidence/{name}", max=1.0),))
+        assert decide(policy, [evidence], TODAY).word == "undecided"
+    assert "No background could be exchanged" in evidence.sentence
+    assert "nan" not in evidence.sentence
+
+
+def test_images_whose_giver_has_no_background_are_not_counted(folder, tmp_path):
+    shutil.copytree(folder / "masks", tmp_path / "masks")
+    for number in range(20):  # those of "right" cover all
+        whole = Image.fromarray(np.full((SIDE, SIDE), 255, np.uint8))
+        whole.save(tmp_path / "masks" / "right" / f"{number}.png")
+    evidence = measured.evidence_of(_check(tmp_path), _audit(folder, BACKGROUND))
+    assert {evidence.metrics[name].estimate.n for name in _BACKGROUNDS} == {0}
+
+
+class Always(nn.Module):
+    """The same answer to every image."""
+
+    def forward(self, x):
+        return torch.tensor([[2.0, 0.0]]).repeat(len(x), 1) + 0 * x.sum((1, 2, 3))[:, None]
+
+
+def test_the_same_answer_to_every_image_tells_nothing_of_backgrounds(folder):
+    data = load(Folder(path=str(folder / "images")))
+    net = Classifier(Always().eval(), constant=True)
+    evidence = measured.evidence_of(_check(folder), AuditContext(data, 0, Plan(chunk=64), net))
+    assert evidence.metrics["background_reliance"].estimate.value == 0
+    condition = Condition(metric="evidence/background_reliance", max=0.5)
+    assert decide(Policy(conditions=(condition,)), [evidence], TODAY).word == "undecided"
 
 
 def test_the_other_figures_are_those_without_regions(folder):

@@ -1,5 +1,7 @@
 """Every kind of data set is read right, or refused by an error that names the fault."""
 
+import gzip
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -194,6 +196,10 @@ BAD = {
     "row longer than the header": (
         lambda p: Csv(path=_file(p, b"label,path\na,8,a\nb,3,b\n")),
         "Expected rows with as many fields as the header",
+    ),
+    "packed table": (
+        lambda p: Csv(path=_file(p, gzip.compress(b"path,label\na.png,cat\n"), "table.csv.gz")),
+        "Expected a UTF-8 table with a header at .*table.csv.gz",
     ),
     "table not there": (lambda p: Csv(path=str(p / "no.csv")), "Expected a file at"),
     "table is empty": (lambda p: Csv(path=_file(p, b"")), "Expected "),

@@ -130,6 +130,7 @@ def test_a_signature_of_no_images_is_refused(specs, message, copy):
     ("specs", "fit", "layout"),
     [
         ([], Fit(), "NCHW"),
+        ([_tensor(-1, -1, -1, -1)], Fit(), "NCHW"),
         ([_tensor(-1, 3, -1, -1)], Fit(3), "NCHW"),
         ([_tensor(-1, -1, 8, 9)], Fit(None, 8, 9), "NCHW"),
         ([_tensor(-1, 8, 9, 3)], Fit(3, 8, 9), "NHWC"),

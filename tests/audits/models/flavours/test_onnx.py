@@ -4,6 +4,8 @@ import mlflow
 import numpy as np
 import pytest
 import torch
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.types import Schema, TensorSpec
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
@@ -151,6 +153,27 @@ def test_channels_last_and_whole_numbers_are_read_from_the_graph(dtype, net, tmp
     torch.testing.assert_close(
         loaded(files)(images), Bytes()(images).detach(), atol=1e-4, rtol=1e-4
     )
+
+
+def test_sides_that_the_graph_leaves_open_are_those_of_the_signature(net, tmp_path, loaded):
+    model = _export(net, tmp_path / "net.onnx")
+    for dim, name in zip(model.graph.input[0].type.tensor_type.shape.dim, "NCHW", strict=True):
+        dim.dim_param = name
+    last = Schema([TensorSpec(np.dtype(np.float32), (-1, 8, 8, 3))])
+    folder = _save(model, tmp_path / "model", signature=ModelSignature(inputs=last))
+    contract = inspect(folder, Preprocessing()).contract
+    assert (contract.layout, contract.source("layout")) == ("NHWC", "the signature")
+
+
+def test_a_signature_of_doubles_is_cast_as_mlflow_casts_it(net, exported, tmp_path, loaded):
+    images = torch.rand(3, 3, 8, 8).double().numpy()
+    signature = infer_signature(images)
+    folder = _save(exported, tmp_path / "model", signature=signature)
+    files = inspect(folder, Preprocessing())
+    assert files.contract.dtype == "float32"
+    (served,) = mlflow.pyfunc.load_model(str(folder)).predict(images).values()
+    answer = loaded(files)(torch.from_numpy(images))
+    np.testing.assert_allclose(answer.detach(), served, atol=1e-5)
 
 
 @pytest.mark.parametrize("zipmap", [True, False], ids=["mappings", "table"])
