@@ -15,8 +15,8 @@ from audits.checks.base import Check
 from audits.config.audit import AnyCheck, AuditConfig
 from audits.config.policy import Policy
 from audits.errors import AuditError
-from audits.models.texts import excess
 from audits.strict import Strict, known_keys
+from audits.yaml_size import excess
 
 _Kind = TypeVar("_Kind", bound=Strict)
 _BYTES = 2 << 20  # 20,000 classes with long names have 1 MiB
@@ -86,14 +86,16 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue  # whose keys give way to those that stand here
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
                 continue  # which is refused below
-            if key in seen:
+            if str(key) in seen:  # as JSON has it: 1 and "1" are one
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", node.start_mark
                 )
-            seen.add(key)
+            seen.add(str(key))
         return super().construct_mapping(node, deep)
 
     def construct_number(self, node: yaml.ScalarNode) -> float:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from audits.data.dataset_card import Card, card_of
 from audits.data.parquet_size import expect_bounded
 from audits.data.places import expect_ordinary
 from audits.data.scan import named
@@ -43,6 +44,7 @@ class Columns(NamedTuple):
     labels: list[Any]
     names: list[str] | None
     all_names: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()  # that were read, or name or hold the images
 
 
 class Listed(NamedTuple):
@@ -51,6 +53,12 @@ class Listed(NamedTuple):
     images: list[Path]
     metadata: list[Path]
     others: list[Path]
+
+
+def card(folder: Path) -> Card | None:
+    """The card of a folder; None if it has none. Raises AuditError."""
+    with _library(folder) as datasets:
+        return card_of(datasets, folder)
 
 
 def listed(folder: Path) -> Listed:
@@ -106,6 +114,7 @@ def of_image_files(folder: Path, files: Listed, wanted: Wanted) -> Columns:
             [row[wanted.label] for row in rows],
             _class_names(datasets, label),
             tuple(features),
+            (*files.images, *files.metadata),
         )
 
 
@@ -118,7 +127,7 @@ def of_parquet(file: Path, wanted: Wanted) -> Columns:
         features = _stream(datasets, Parquet, [file], cache).features
         _expect(features, wanted, file)
         rows = _stream(datasets, Parquet, [file], cache, columns=_different(wanted))
-        return _columns(datasets, rows, features, wanted)
+        return _columns(datasets, rows, features, wanted)._replace(files=(file,))
 
 
 def saved_splits(folder: Path) -> list[str]:

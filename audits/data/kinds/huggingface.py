@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from audits.data import datasets_library as library
 from audits.data.built import OfFiles, by_name, of_files
+from audits.data.dataset_card import METADATA
 from audits.data.datasets_library import Columns, Listed, Wanted
 from audits.data.encoded import Encoded
 from audits.data.imageset import ImageSet
@@ -15,11 +16,10 @@ from audits.data.listing import SPLITS, split_advice
 from audits.data.places import folder_at
 from audits.data.scan import named
 from audits.data.table_columns import TableColumns
-from audits.errors import AuditError, quoted
+from audits.errors import AuditError, few, quoted
 from audits.strict import PlaceName
 
 _SHARD = re.compile(r"(?P<split>.+?)-\d{5}-of-\d{5}.*")
-_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _SAVED = ("state.json", "dataset_dict.json")
 
 
@@ -45,6 +45,9 @@ class HuggingFace(OfFiles):
         inside = root / self.split if self.split else root
         folder = inside if inside.is_dir() else root
         found, notes = self._read(root, folder)
+        if not _has(folder, _SAVED) and (card := library.card(root)):  # whose reader has no card
+            card.expect_files(self.split, found.files)
+            found = _named_by(found, card.classes(self.label_column))
         labels, names = _labels(found, folder)
         images = [_encoded(row, value, folder) for row, value in enumerate(found.images)]
         name = f"{root.name}/{self.split}" if self.split else root.name
@@ -76,7 +79,7 @@ class HuggingFace(OfFiles):
             splits = library.saved_splits(folder)
             chosen = _chosen(splits, split, folder) if splits or split else None
             return library.of_saved(folder, chosen, alone), []
-        if not _has(folder, _METADATA):
+        if not _has(folder, METADATA):
             files = _parquet_files(folder)
             if files:
                 chosen = _chosen(sorted({_split_of(file) for file in files}), split, folder)
@@ -101,11 +104,13 @@ def _of_files(
         )
     if split is not None:  # and no folder is called so
         _chosen(_folders(folder), split, folder)
-    if folder != root and not files.metadata and _has(root, _METADATA):
+    if folder != root and not files.metadata and _has(root, METADATA):
         found = library.of_image_files(root, library.listed(root), wanted)
         rows = [i for i, image in enumerate(found.images) if _is_below(image, folder)]
         images, labels = ([column[i] for i in rows] for column in (found.images, found.labels))
-        return Columns(images, labels, found.names, found.all_names), []
+        tables = [file for file in found.files if file.name in METADATA]
+        own = (*files.images, *tables)
+        return Columns(images, labels, found.names, found.all_names, own), []
     _expect_one_split(files, folder)
     notes = []
     if files.others:
@@ -174,7 +179,35 @@ def _joined(parts: Sequence[Columns], folder: Path) -> Columns:
             )
     images = [image for part in parts for image in part.images]
     labels = [label for part in parts for label in part.labels]
-    return Columns(images, labels, names, parts[0].all_names)
+    read = tuple(file for part in parts for file in part.files)
+    return Columns(images, labels, names, parts[0].all_names, read)
+
+
+def _named_by(found: Columns, told: tuple[str, ...] | None) -> Columns:
+    """The columns with the class names of the card, None if it has none, for their labels.
+
+    Raises AuditError if the data have others, or a label that is neither a name nor an index.
+    """
+    if told is None or found.names == list(told):
+        return found
+    if found.names is not None:
+        raise AuditError(
+            f"Expected the class names of the data set's card ({few(told)}), got "
+            f"{few(found.names)} from the data. Correct one of them."
+        )
+    numbers = {str(at): at for at in range(len(told))}
+    by_name = {name: at for at, name in enumerate(told)}
+    labels = []
+    for row, value in enumerate(found.labels):
+        found_by = {of[str(value)] for of in (numbers, by_name) if str(value) in of}
+        if value is not None and len(found_by) != 1:
+            raise AuditError(
+                f"Expected labels that are class names of the data set's card ({few(told)}) or "
+                f"their indices, and not both, got {quoted(str(value))} in row {row}. Correct the "
+                "card."
+            )
+        labels.append(found_by.pop() if value is not None else None)
+    return found._replace(labels=labels, names=list(told))
 
 
 def _labels(found: Columns, folder: Path) -> tuple[list[int], list[str]]:

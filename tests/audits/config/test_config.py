@@ -235,6 +235,8 @@ def _aliases(levels):
         (b"seed: " + b"9" * 1_001, "a number has more than 1000 digits"),
         (b"{[1]: 2}", "found unhashable key"),
         (b"seed: 1\nseed: 2", "the key 'seed' stands twice"),
+        (b"{1: a, '1': b}", "the key '1' stands twice"),
+        (b"{<<: 3}", "Expected YAML in .*, got: "),
     ],
 )
 def test_a_file_that_is_no_config_is_refused_in_one_line(content, message, tmp_path):
@@ -243,6 +245,18 @@ def test_a_file_that_is_no_config_is_refused_in_one_line(content, message, tmp_p
     with pytest.raises(AuditError, match=message) as refused:
         read_config(file)
     assert "\n" not in str(refused.value)
+
+
+def test_a_mapping_may_be_merged_into_another(tmp_path):
+    file = tmp_path / "audit.yaml"
+    file.write_text(
+        "model: models:/m/1\ndata: {kind: digits}\nchecks:\n"
+        "- &fill {kind: random_fill, samples: 12, patch_size: 4}\n"
+        "- {<<: *fill, label: larger, patch_size: 7}\n"
+    )
+    first, second = read_config(file).checks
+    assert (first.patch_size, second.patch_size) == (4, 7)
+    assert (second.name, second.samples) == ("larger", 12)
 
 
 def test_a_missing_file_is_named(tmp_path):

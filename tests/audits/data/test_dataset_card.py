@@ -1,0 +1,177 @@
+"""The card of a data set: names and files are those that the `datasets` library takes from it."""
+
+import json
+
+import pandas as pd
+import pytest
+import yaml
+from hub_layouts import COLOUR, NAMES, oracle_of, told, write_classes, write_images, write_metadata
+from PIL import Image
+
+from audits import AuditError
+from audits.data.sources import HuggingFace, load
+
+pytest.importorskip("datasets")
+
+CLASSES = ["dog", "bee", "cat"]
+INDEX = [CLASSES.index(name) for name in NAMES]
+
+
+def _info(names=CLASSES, **more):
+    dtype = {"class_label": {"names": {str(i): name for i, name in enumerate(names)}, **more}}
+    features = [{"name": "image", "dtype": "image"}, {"name": "label", "dtype": dtype}]
+    return {"dataset_info": {"features": features}}
+
+
+def _files(**paths):
+    splits = [{"split": split, "path": path} for split, path in paths.items()]
+    return {"configs": [{"config_name": "default", "data_files": splits}]}
+
+
+def _card(folder, values, text="A data set.\n"):
+    (folder / "README.md").write_text(f"---\n{yaml.safe_dump(values)}---\n{text}")
+
+
+def _parquet(file, labels, rows=range(5)):
+    """A table as pandas writes it, which knows no classes."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    images = file.parent.parent / "pictures"
+    write_images(images)
+    pictures = [{"bytes": (images / f"{i}.png").read_bytes(), "path": None} for i in rows]
+    pd.DataFrame({"image": pictures, "label": [labels[i] for i in rows]}).to_parquet(file)
+    return file.parent
+
+
+@pytest.mark.parametrize("labels", [INDEX, NAMES], ids=["indices", "names"])
+@pytest.mark.parametrize("place", ["README.md", ".huggingface.yaml"])
+def test_the_classes_of_a_table_without_any_are_those_of_the_card(labels, place, tmp_path, library):
+    folder = _parquet(tmp_path / "photos" / "test.parquet", labels)
+    if place == "README.md":
+        _card(folder, _info())
+    else:
+        (folder / place).write_text(yaml.safe_dump(_info()))
+    images = load(HuggingFace(path=str(folder)))
+    oracle = library.load_dataset(str(folder), split="test")
+    assert images.classes == tuple(oracle.features["label"].names) == tuple(CLASSES)
+    assert told(images) == oracle_of(oracle, CLASSES)
+
+
+def test_the_classes_may_be_in_the_older_file(tmp_path, library):
+    folder = _parquet(tmp_path / "photos" / "test.parquet", INDEX)
+    features = {"image": {"_type": "Image"}, "label": {"names": CLASSES, "_type": "ClassLabel"}}
+    (folder / "dataset_infos.json").write_text(json.dumps({"default": {"features": features}}))
+    images = load(HuggingFace(path=str(folder)))
+    oracle = library.load_dataset(str(folder), split="test")
+    assert told(images) == oracle_of(oracle, CLASSES)
+
+
+def test_the_classes_of_folders_and_of_schemas_must_be_those_of_the_card(tmp_path, library):
+    folder = write_classes(tmp_path / "photos")
+    _card(folder, _info(sorted(CLASSES)))
+    assert load(HuggingFace(path=str(folder))).classes == ("bee", "cat", "dog")
+    _card(folder, _info())
+    with pytest.raises(AuditError, match=r"card \(dog, bee, cat\), got bee, cat, dog from the"):
+        load(HuggingFace(path=str(folder)))
+
+
+def test_a_table_of_metadata_has_the_classes_of_the_card(tmp_path, library):
+    write_metadata(tmp_path / "photos", "csv", labels=INDEX)
+    _card(tmp_path / "photos", _info())
+    images = load(HuggingFace(path=str(tmp_path / "photos")))
+    assert images.classes == tuple(CLASSES)
+    assert sorted(told(images)) == sorted(
+        (image.tobytes(), name) for image, name in zip(COLOUR, NAMES, strict=True)
+    )
+
+
+def test_files_that_the_card_names_for_a_split_are_those_that_are_read(tmp_path, library):
+    folder = tmp_path / "photos"
+    _parquet(folder / "data" / "test-00000-of-00001.parquet", NAMES, [0, 1])
+    _parquet(folder / "data" / "train-00000-of-00001.parquet", NAMES, [2, 3])
+    _card(folder, _files(test="data/test-*", train="data/train-*"))
+    images = load(HuggingFace(path=str(folder), split="test"))
+    oracle = library.load_dataset(str(folder), split="test")
+    assert told(images) == oracle_of(oracle.cast_column("image", library.Image()))
+    for wrong in (
+        _files(test="data/train-*", train="data/test-*"),
+        _files(test="data/*"),
+        _files(test=["data/test-*", "hold/*"]),
+    ):
+        _parquet(folder / "hold" / "x.parquet", NAMES, [4])
+        _card(folder, wrong)
+        with pytest.raises(AuditError, match=r"the files that the data set's card names for 'test"):
+            load(HuggingFace(path=str(folder), split="test"))
+
+
+def test_images_that_the_card_leaves_out_are_told(tmp_path, library):
+    folder = tmp_path / "photos"
+    write_classes(folder / "test")
+    _card(folder, _files(test="test/**"))
+    assert len(load(HuggingFace(path=str(folder), split="test"))) == 5
+    Image.fromarray(COLOUR[0]).save(folder / "more.png")
+    _card(folder, _files(test=["test/**", "more.png"]))
+    with pytest.raises(AuditError, match=r"card names for 'test' \(it has: test\), got 5 others"):
+        load(HuggingFace(path=str(folder), split="test"))
+
+
+def test_a_card_of_several_configurations_has_one_list_of_classes(tmp_path, library):
+    folder = _parquet(tmp_path / "photos" / "test.parquet", INDEX)
+    one, two = _info()["dataset_info"], _info(CLASSES[::-1])["dataset_info"]
+    _card(folder, {"dataset_info": [one | {"config_name": "a"}, two | {"config_name": "b"}]})
+    with pytest.raises(AuditError, match="Expected one list of class names for 'label'"):
+        load(HuggingFace(path=str(folder)))
+
+
+NESTED = "[" * 60 + "]" * 60
+BAD = {
+    "elsewhere": (_files(test="../other/*"), r"below the folder of the card, got '\.\./other"),
+    "at a URL": (_files(test="hf://datasets/a/b/*"), "below the folder of the card, got 'hf://"),
+    "absolute": (_files(test=["x", "/etc/*"]), "below the folder of the card, got '/etc"),
+    "fewer rows": (
+        {"configs": [{"config_name": "a", "data_files": "*.parquet", "columns": ["image"]}]},
+        "names files and features alone, got columns",
+    ),
+    "numbers as names": (_info(["1", "0", "2"]), "or their indices, and not both, got '0' in"),
+    "too few": (_info(["a", "b"]), "or their indices, and not both, got '2' in row 2"),
+    "no list": ({"configs": {"a": 1}}, "Expected"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_card_is_refused_in_one_line(case, tmp_path, library):
+    values, message = BAD[case]
+    folder = _parquet(tmp_path / "photos" / "test.parquet", [0, 1, 2, 0, 1])
+    _card(folder, values)
+    with pytest.raises(AuditError, match=message) as refused:
+        load(HuggingFace(path=str(folder)))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (f"dataset_info: {NESTED}", "at most 500,000 values and 50 levels"),
+        ("configs: &a [*a]", "at most 500,000 values and 50 levels"),
+        ("# " + "x" * (4 << 20), "Expected a README.md of at most 4 MiB"),
+        ("dataset_info: !!python/object/apply:os.getpid []", "Expected a table of images at"),
+        ("- configs", "Expected a mapping as the card"),
+    ],
+    ids=["deep", "in itself", "large", "object", "list"],
+)
+def test_a_head_that_is_no_card_is_refused(head, message, tmp_path, library):
+    folder = _parquet(tmp_path / "photos" / "test.parquet", [0, 1, 2, 0, 1])
+    (folder / "README.md").write_text(f"---\n{head}\n---\n")
+    with pytest.raises(AuditError, match=message):
+        load(HuggingFace(path=str(folder)))
+
+
+def test_a_file_of_names_is_not_opened(tmp_path, library):
+    folder = _parquet(tmp_path / "photos" / "test.parquet", NAMES)
+    _card(folder, _info(names=[], names_file="/dev/zero"))
+    assert load(HuggingFace(path=str(folder))).classes == ("bee", "cat", "dog")
+
+
+def test_a_readme_that_is_no_card_changes_nothing(tmp_path, library):
+    folder = _parquet(tmp_path / "photos" / "test.parquet", NAMES)
+    _card(folder, {"license": "mit"}, "Pictures: of animals\n---\n")
+    assert load(HuggingFace(path=str(folder))).classes == ("bee", "cat", "dog")
