@@ -26,6 +26,7 @@ from audits.models.flavours.transformers_entry import (
     listed_components,
 )
 from audits.models.flavours.transformers_files import (
+    UNNAMED,
     expect_no_processor,
     expect_one_config,
     expect_plain_weights,
@@ -33,6 +34,7 @@ from audits.models.flavours.transformers_files import (
     is_timm,
     json_in,
     labels_in,
+    own_labels,
     processor_place,
     said_by_processor,
     said_by_timm,
@@ -220,17 +222,22 @@ def _network(config: Mapping[str, Any], data: Path, own_code: bool, dtype: str |
 def _expect_as_read(loaded: Any, config: Mapping[str, Any]) -> None:
     """Raises ModelRefused if transformers has taken another config than that of config.json.
 
-    It takes a mapping within the config if the type there is that of the class.
+    It takes a mapping within the config if the type there is that of the class, and gives networks
+    of timm that have as many classes as an ImageNet its names.
     """
-    names = config.get("id2label")
-    own = {int(n): name for n, name in names.items()} if isinstance(names, Mapping) else None
-    differs = loaded.model_type != config.get("model_type") or (
-        own is not None and not is_timm(config) and dict(loaded.id2label) != own
+    names = own_labels(config)
+    if names is None:
+        names = [f"{UNNAMED}{index}" for index in range(len(loaded.id2label))]
+    as_read = (
+        dict(loaded.id2label) == dict(enumerate(names))
+        and loaded.model_type == config.get("model_type")
+        and getattr(loaded, "problem_type", None) == config.get("problem_type")
     )
-    if differs or getattr(loaded, "problem_type", None) != config.get("problem_type"):
+    if not as_read:
         raise ModelRefused(
             f"Expected a network that transformers loads with its config.json, got one of the type "
-            f"{quoted(loaded.model_type)} with names or settings of another config. Log the model "
+            f"{quoted(loaded.model_type)} with names or settings of another config "
+            f"({few(loaded.id2label.values())}). Write them into config.json, or log the model "
             "again."
         )
 

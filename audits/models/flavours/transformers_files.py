@@ -17,12 +17,14 @@ _NESTED_FILE = "processor_config.json"  # transformers takes its image_processor
 _WEIGHT_KEYS = ("quantization_config", "transformers_weights")
 _ONE_LABEL = "single_label_classification"
 _PIPELINE_KEYS = ("function_to_apply", "task_specific_params", "custom_pipelines")
-_UNNAMED = "LABEL_"  # transformers' names for labels that have none
+UNNAMED = "LABEL_"
+"""Begins transformers' names for labels that have none."""
 # A pipeline turns images upright, leaves their alpha channel out, and cuts values of more than 8
 # bits (all above 255 is white) before any processor.
 _OF_PIPELINES = {"exif": True, "alpha": "drop", "deep": False}
 _DECIDED = FIELDS | _OF_PIPELINES.keys()
 _TIMM = "TimmWrapper"
+_CFG = "pretrained_cfg"
 _TIMM_NEEDS = ("input_size", "interpolation", "mean", "std")
 
 
@@ -120,16 +122,16 @@ def labels_in(config: Mapping[str, Any]) -> tuple[str, ...] | None:
     They are those that a pipeline answers with: `label_names` of a network of timm, and `id2label`
     of all others.
     """
-    key = "label_names" if is_timm(config) else "id2label"
+    key = _key_of(config)
     named = config.get(key)
     if named is None and config.get("id2label") is not None:  # by which timm's would answer
         raise ModelRefused(
             "Expected the class names of a network of timm as label_names in config.json, got "
             "id2label alone. Log the model again."
         )
-    if named is None:
+    entries = own_labels(config)
+    if entries is None:
         return None
-    entries = _numbered(named, key)
     if not all(isinstance(name, str) or is_number(name) for name in entries):
         raise ModelRefused(
             f"Expected names as {key} in config.json, got {quoted(named)}. Correct it and log the "
@@ -150,12 +152,19 @@ def labels_in(config: Mapping[str, Any]) -> tuple[str, ...] | None:
                 f"Expected one index of {quoted(name)} in config.json, got {index} in {key} and "
                 f"{quoted(turned[name])} in label2id. Correct one of them."
             )
-    unnamed = all(name == f"{_UNNAMED}{index}" for index, name in enumerate(names))
+    unnamed = all(name == f"{UNNAMED}{index}" for index, name in enumerate(names))
     return None if unnamed else names
 
 
-def _numbered(named: Any, key: str) -> list[Any]:
-    """The entries in their order."""
+def own_labels(config: Mapping[str, Any]) -> list[Any] | None:
+    """The labels as config.json has them, in their order; None if it has none.
+
+    Raises ModelRefused.
+    """
+    key = _key_of(config)
+    named = config.get(key)
+    if named is None:
+        return None
     if key == "label_names" and isinstance(named, list):
         return named
     if key == "id2label" and isinstance(named, Mapping):
@@ -170,10 +179,14 @@ def _numbered(named: Any, key: str) -> list[Any]:
     )
 
 
+def _key_of(config: Mapping[str, Any]) -> str:
+    return "label_names" if is_timm(config) else "id2label"
+
+
 def said_by_timm(config: Mapping[str, Any]) -> Said:
     """The fields that `pretrained_cfg` in the config.json of a network of timm decides."""
     by = "timm's pretrained_cfg in config.json"
-    cfg = config.get("pretrained_cfg")
+    cfg = config.get(_CFG)
     said = said_by_pretrained_cfg(cfg, by)
     given = cfg if isinstance(cfg, Mapping) else {}
     if missing := [key for key in _TIMM_NEEDS if given.get(key) is None]:
@@ -235,17 +248,19 @@ def processor_place(data: Path, entry: Mapping[str, Any]) -> tuple[Path, str | N
 def expect_no_processor(data: Path, entry: Mapping[str, Any]) -> None:
     """Raises ModelRefused if a network of timm has an image processor other than its own.
 
-    Its own reads `pretrained_cfg` in the network's config.json and has no file.
+    Its own reads `pretrained_cfg` in a config.json: the network's, or another that says the same.
     """
-    odd = _processor_files(data)
-    odd += [
-        file for name in PROCESSORS if (file := _component(data, name) / "config.json").exists()
-    ]
-    if odd:
+    if odd := _processor_files(data):
         raise ModelRefused(
             f"Expected no file of an image processor beside a network of timm, got "
             f"{few(_place(one) for one in odd)}. Log the model again without it."
         )
+    for file in [_component(data, name) / "config.json" for name in PROCESSORS]:
+        if file.exists() and json_in(file).get(_CFG) != json_in(data / "config.json").get(_CFG):
+            raise ModelRefused(
+                f"Expected {_CFG} in {_place(file)} as in the network's config.json, got another. "
+                "Correct one of them."
+            )
     for name in listed_components(entry) & set(PROCESSORS):
         if kind_of(entry.get(f"{name}_type")) != _TIMM:
             raise ModelRefused(

@@ -239,8 +239,38 @@ def test_a_network_of_timm_names_its_contract_by_pretrained_cfg(tmp_path, monkey
     place = folder / "components" / "image_processor"
     place.mkdir(parents=True)
     (place / "config.json").write_text(pipeline_folder)
+    assert inspect(folder, PLAIN).contract == files.contract
+    edit(place / "config.json", pretrained_cfg=short)
+    with pytest.raises(ModelRefused, match=r"pretrained_cfg in image_processor/config\.json as in"):
+        inspect(folder, PLAIN)
+    (place / "preprocessor_config.json").write_text(pipeline_folder)
     with pytest.raises(ModelRefused, match="no file of an image processor beside a network of"):
         inspect(folder, PLAIN)
+
+
+def test_names_that_transformers_adds_of_itself_are_refused(tmp_path, monkeypatch, loaded):
+    """It gives a network of timm with 1,000 classes those of ImageNet."""
+    pytest.importorskip("timm")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    cfg = {"input_size": [3, 32, 32], "interpolation": "bicubic", "mean": [0] * 3, "std": [1] * 3}
+    config = transformers.TimmWrapperConfig.from_dict(
+        {"architecture": "resnet10t", "num_classes": 1000, "pretrained_cfg": cfg}
+    )
+    net = transformers.TimmWrapperForImageClassification(config).eval()
+    folder = tmp_path / "model"
+    mlflow.transformers.save_model(
+        {"model": net, "image_processor": transformers.TimmWrapperImageProcessor(cfg)},
+        str(folder),
+        task="image-classification",
+        pip_requirements=["transformers"],
+    )
+    files = inspect(folder, PLAIN)
+    assert files.classes[0] == "tench, Tinca tinca"
+    loaded(files)
+    file = folder / "model" / "config.json"
+    edit(file, label_names=None)
+    with pytest.raises(ModelRefused, match=r"names or settings of another config \(tench, Tinca"):
+        loaded(inspect(folder, PLAIN))
 
 
 @pytest.mark.parametrize(
