@@ -48,7 +48,7 @@ class Duplicates(Check):
     """
 
     kind: Literal["duplicates"] = "duplicates"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     asks_reference: ClassVar[bool] = False
     needs: ClassVar[Needs] = "predictions"
     plain_name: ClassVar[str] = "Copies among the images"

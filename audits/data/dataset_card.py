@@ -77,6 +77,8 @@ def card_of(datasets: Any, folder: Path) -> Card | None:
     if older is None and not told.keys() & {"configs", "dataset_info"}:
         return None
     _expect_inside(told)
+    for entry in folder.rglob("*"):  # the library looks into archives to tell what they hold
+        expect_ordinary(entry)
     from datasets.load import LocalDatasetModuleFactory
     from datasets.utils.metadata import MetadataConfigs
 
@@ -156,7 +158,7 @@ def _texts(value: Any) -> Iterator[str]:
 def _gather(datasets: Any, features: Any, found: dict[str, list[tuple[str, ...]]]) -> None:
     for name, feature in (features or {}).items():
         if isinstance(feature, datasets.ClassLabel) and feature.names:
-            found.setdefault(name, []).append(tuple(feature.names))
+            found.setdefault(name, []).append(tuple(map(str, feature.names)))
 
 
 def _is_data(file: Path) -> bool:

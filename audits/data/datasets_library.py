@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from audits.data.dataset_card import Card, card_of
+from audits.data.imageset import MOST_CLASSES
 from audits.data.parquet_size import expect_bounded
 from audits.data.places import expect_ordinary
 from audits.data.scan import named
@@ -203,7 +204,14 @@ def _different(wanted: Wanted) -> list[str]:
 
 
 def _class_names(datasets: Any, feature: Any) -> list[str] | None:
-    return list(feature.names) if isinstance(feature, datasets.ClassLabel) else None
+    if not isinstance(feature, datasets.ClassLabel):
+        return None
+    if len(feature.names) > MOST_CLASSES:
+        raise AuditError(
+            f"Expected at most {MOST_CLASSES:,} class names, got {len(feature.names):,}. Name the "
+            "classes of these images alone."
+        )
+    return [str(name) for name in feature.names]  # as the library names them
 
 
 def _expect(features: Any, wanted: Wanted, place: Path) -> None:

@@ -1,17 +1,14 @@
 """Places: a folder or a file that a config names by a path, an fsspec URI or an MLflow artifact.
 
-A folder or file of another machine is copied once into the user's cache folder. The name of the
-copy is made of the URI and of the facts that the place gives about its files (names, sizes, times
-or tags), so files that have changed are copied anew. MLflow gives names and sizes alone. The
-model's process is told where the copies are, since it may have neither network nor secrets.
+A folder or file of another machine is copied into the user's cache folder, and again if the place
+tells other facts about its files (names, sizes, times or tags). MLflow tells names and sizes alone.
+The model's process is told where the copies are, since it may have neither network nor secrets.
 """
 
 import errno
-import hashlib
 import os
 import re
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,51 +16,39 @@ from typing import Any
 import fsspec
 from fsspec.registry import known_implementations
 
-from audits.data.own_folders import expect_own
+from audits.data.copies import MLFLOW, Listing, copied, given
 from audits.errors import AuditError, quoted
 
-_MLFLOW = ("runs:/", "models:/", "mlflow-artifacts:/")
 _MODEL = re.compile(
     r"(?P<uri>models:/(?:m-[0-9a-f]{32}|[^/@]+@[^/]+|[^/@]+/[^/]+))(?:/(?P<inside>.+))?"
 )
 _AT_ONCE = 16  # files that are copied at a time
-# The facts of file systems about a file that change with its content.
+# The facts of file systems about a file that change with its content; a size may stay.
 _TELLING = (
     *("size", "ETag", "etag", "md5Hash", "generation", "mtime", "LastModified"),
     *("last_modified", "updated", "created"),
+    *("Last-Modified", "CRC", "date_time", "modify", "modificationTime", "last_write_time"),
+    *("blob_id", "hex", "content_md5", "checksum", "version_id"),
 )
 _SYSTEM = ("/proc", "/sys", "/dev")
 _SHARED_MEMORY = "/dev/shm"  # holds ordinary files
 # Their addresses do not say which files are read: another file does, or an address inside them.
 _LEADING_ELSEWHERE = ("asynclocal", "generic", "reference")
-_Listing = list[tuple[str, str]]  # a file's path and what the place says about it
-
-_made: dict[str, str] = {}  # copies of this process, by place
-_given: dict[str, str] = {}
-
-
-def copies() -> dict[str, str]:
-    """Paths of the copies that this process uses, by place."""
-    return dict(_made)
-
-
-def use(copies: Mapping[str, str]) -> None:
-    """From now on these copies are taken without a look at their places."""
-    _given.clear()
-    _given.update(copies)
 
 
 def folder_at(place: str) -> Path:
     """The folder, or a copy of it. Raises AuditError if it cannot be had."""
     if is_here(place):
         return _here(place)
-    if place in _given:
-        return Path(_given[place])
-    if place.startswith(_MLFLOW):
+    if (copy := given(place)) is not None:
+        return copy
+    if place.startswith(MLFLOW):
         return _copied(place, _mlflow_listing(place), lambda folder: _from_mlflow(place, folder))
     files, root = _file_system(place)
     found = _told(place, lambda: files.find(root, detail=True))
     listing = [(path, _telling(info)) for path, info in sorted(found.items())]
+    around = _around(place)
+    by_content = not all(map(_is_telling, [*found.values(), *around]))
 
     def fetch(folder: Path) -> Path:
         target = folder / (root.rstrip("/").rsplit("/", 1)[-1] or "data")
@@ -75,7 +60,7 @@ def folder_at(place: str) -> Path:
             files.get_file(path, str(inside))
         return target
 
-    return _copied(place, listing, fetch)
+    return _copied(place, _with(listing, around), fetch, by_content)
 
 
 def file_at(place: str) -> Path:
@@ -85,9 +70,9 @@ def file_at(place: str) -> Path:
         if not path.is_file():
             raise AuditError(f"Expected a file at {path}, found none.")
         return path
-    if place in _given:
-        return Path(_given[place])
-    if place.startswith(_MLFLOW):
+    if (copy := given(place)) is not None:
+        return copy
+    if place.startswith(MLFLOW):
         parent, _, name = place.rpartition("/")
         listing = _mlflow_listing(parent, deep=False)
         listing = [(path, told) for path, told in listing if path in ("", name)]
@@ -96,13 +81,15 @@ def file_at(place: str) -> Path:
         return _copied(place, listing, lambda folder: _from_mlflow(place, folder))
     files, root = _file_system(place)
     info = _told(place, lambda: files.info(root))
+    around = _around(place)
+    by_content = not all(map(_is_telling, [info, *around]))
 
     def fetch(folder: Path) -> Path:
         target = folder / root.rsplit("/", 1)[-1]
         files.get_file(root, str(target))
         return target
 
-    return _copied(place, [(root, _telling(info))], fetch)
+    return _copied(place, _with([(root, _telling(info))], around), fetch, by_content)
 
 
 def files_at(places: Sequence[str]) -> list[Path | AuditError]:
@@ -115,7 +102,7 @@ def files_at(places: Sequence[str]) -> list[Path | AuditError]:
 
 def is_here(place: str) -> bool:
     """Whether it is a path of this machine and not a URI of another kind."""
-    return "://" not in place.removeprefix("file://") and not place.startswith(_MLFLOW)
+    return "://" not in place.removeprefix("file://") and not place.startswith(MLFLOW)
 
 
 def beside(table: str, file: str) -> str:
@@ -207,21 +194,53 @@ def _told(place: str, ask: Callable[[], Any], act: str = "get them") -> Any:
         raise AuditError(f"Expected data at {place}, could not {act}: {reason}") from error
 
 
+def _around(place: str) -> list[dict[str, Any]]:
+    """What is told about the files in which the place is, as an archive."""
+    outer = place.split("::")[1:]
+    found: list[dict[str, Any]] = _told(place, lambda: [_info(part) for part in outer])
+    return found
+
+
+def _info(place: str) -> dict[str, Any]:
+    files, root = fsspec.core.url_to_fs(place)
+    found: dict[str, Any] = files.info(root)
+    return found
+
+
 def _telling(info: dict[str, Any]) -> str:
     return repr([(key, str(info[key])) for key in _TELLING if info.get(key) is not None])
 
 
-def _mlflow_listing(place: str, deep: bool = True) -> _Listing:
-    found: _Listing = _of_mlflow(place, lambda: _listed(place, deep))
+def _is_telling(info: dict[str, Any]) -> bool:
+    """Whether a file that changes, and keeps its size, would be told otherwise."""
+    return any(info.get(key) is not None for key in _TELLING if key != "size")
+
+
+def _with(listing: Listing, around: Iterable[dict[str, Any]]) -> Listing:
+    return [*listing, *(("", _telling(info)) for info in around)] if listing else []
+
+
+def _copied(
+    place: str, listing: Listing, fetch: Callable[[Path], Path], by_content: bool = False
+) -> Path:
+    def fetched(folder: Path) -> Path:
+        copy: Path = _told(place, lambda: fetch(folder), f"copy them to {folder}")
+        return copy
+
+    return copied(place, listing, fetched, by_content=by_content)
+
+
+def _mlflow_listing(place: str, deep: bool = True) -> Listing:
+    found: Listing = _of_mlflow(place, lambda: _listed(place, deep))
     return sorted(found) if any(path for path, _ in found) else []
 
 
-def _listed(place: str, deep: bool) -> _Listing:
+def _listed(place: str, deep: bool) -> Listing:
     from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
     from audits.data.artifact_stores import store_at
 
-    found: _Listing = []
+    found: Listing = []
     model = _MODEL.fullmatch(place)
     if model is not None:  # an alias may lead elsewhere by tomorrow
         found.append(("", ModelsArtifactRepository.get_underlying_uri(model["uri"])))
@@ -257,45 +276,3 @@ def _of_mlflow(place: str, ask: Callable[[], Any]) -> Any:
             f"Expected data at {place}, could not get them: {error}. Install the package that "
             "reads its store."
         ) from error
-
-
-def _copied(place: str, listing: _Listing, fetch: Callable[[Path], Path]) -> Path:
-    """The copy of these files in the cache; `fetch` makes it if there is none."""
-    if not listing:
-        raise AuditError(f"Expected data at {place}, found none.")
-    key = hashlib.sha256(repr((_server(place), place, listing)).encode()).hexdigest()
-    kept = _cache() / key
-    for one in (_cache(), kept):
-        expect_own("copies of data", _cache(), one, "Set XDG_CACHE_HOME to another folder.")
-    if not kept.is_dir():
-        _cache().mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=_cache(), prefix="copying-") as folder:
-            fetched, made = Path(folder) / "fetched", Path(folder) / "made"
-            fetched.mkdir()
-            made.mkdir()
-            # MLflow puts a file of a model below the folders that it has there.
-            copy = _told(place, lambda: fetch(fetched), f"copy them to {fetched}")
-            os.rename(copy, made / place.rstrip("/").rsplit("/", 1)[-1])
-            try:
-                os.rename(made, kept)
-            except OSError:
-                if not kept.is_dir():  # else another process was faster
-                    raise
-    copy = next(kept.iterdir())
-    _made[place] = str(copy)
-    return copy
-
-
-def _server(place: str) -> str:
-    """Where MLflow's URIs point to: the same URI is something else on another server."""
-    if not place.startswith(_MLFLOW):
-        return ""
-    import mlflow
-
-    return f"{mlflow.get_tracking_uri()} {mlflow.get_registry_uri()}"
-
-
-def _cache() -> Path:
-    """`fillblanks/data` in the user's cache folder, beside the store of finished units."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "fillblanks" / "data"

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from audits.data.files_beside import FilesBeside, expect_files
 from audits.data.fit import Fit, fitted
@@ -18,6 +19,9 @@ from audits.errors import AuditError
 from audits.strict import PlaceName
 
 _HALF = 0.5  # of the lightest pixel of a mask
+_COLOURED = 0.1  # difference of channels, beyond what JPEG makes of grey
+_MOST_LEVELS = 32  # of grey in a mask of class numbers
+_LEAST_AREA = 0.01  # of a mask
 
 Told = PlaceName | tuple[str, str, str, str]
 """A folder of masks, or the columns of boxes: left, top, right, bottom."""
@@ -62,7 +66,8 @@ class Masks(FilesBeside):
     """Masks in `folder`, named like the images: `cats/7.png` or `7.png` for `.../cats/7.jpg`.
 
     A mask has the size of its image. What is at least half as light as its lightest pixel is in the
-    region; a black mask has none. Raises AuditError unless every image is a file and has one mask.
+    region; a black mask has none. Raises AuditError unless every image is a file and has one mask,
+    and for masks of class numbers, in colours or in several greys.
     """
 
     one: ClassVar[str] = "mask"
@@ -71,5 +76,24 @@ class Masks(FilesBeside):
     def inside(self, index: int, fit: Fit) -> Tensor:
         """What is light in the mask of an image, bool (1, H, W), before it is fitted."""
         mask = self._files[index]
-        light = to_tensor(mask.pixels(None), fit, mask.name).amax(0, keepdim=True)
+        values = to_tensor(mask.pixels(None), fit, mask.name)
+        light = values.amax(0, keepdim=True)
+        if float((light - values.amin(0)).max()) > _COLOURED or _has_numbers(light):
+            raise AuditError(
+                f"Expected a mask that is white in the region and black elsewhere, got colours or "
+                f"several greys, as of class numbers: {mask.name}. Save a mask of the object alone."
+            )
         return (light >= _HALF * light.max()) & (light > 0)
+
+
+def _has_numbers(light: Tensor) -> bool:
+    """Whether areas of a mask, (1, H, W), have a grey between its lightest and its darkest.
+
+    Soft edges have such greys too, but no areas of one grey; what was stored as JPEG has many.
+    """
+    if not 2 < len(light.unique()) <= _MOST_LEVELS:
+        return False
+    highest = functional.max_pool2d(light[None], 3, 1, 1)[0]
+    lowest = -functional.max_pool2d(-light[None], 3, 1, 1)[0]
+    even = (highest == lowest) & (light > light.min()) & (light < light.max())
+    return bool(even.float().mean() > _LEAST_AREA)

@@ -25,6 +25,9 @@ _POOL = 2  # pixels along each side that are averaged before two thumbnails are 
 _WHITE = 255
 _RATIO = 0.1  # chosen after copies and different images were compared, see docs/robustness.md
 _LEAST_SHARE = 0.25  # of the median scale; the neighbours of an image may all be copies of it
+_CROWDED = 0.1  # a distance; if all neighbours are nearer, more are looked at
+_MORE = 200  # neighbours of crowded images
+_JUMP = 2.0  # a distance over that before it: those before are copies, if the jump is the largest
 _ROUNDING = 1e-4  # a distance that counts as none
 _UNLIKE = 0.5  # a distance from which moving is not tried
 _AT_ONCE = 8192  # thumbnails that are compared with all others at a time
@@ -76,19 +79,61 @@ def neighbours(thumbs: Tensor, others: Tensor | None = None) -> Neighbours:
     more memory than the thumbnails and a block of their correlations. The nearest are then
     compared again, moved by each shift up to `_REACH`.
     """
-    given = thumbs if others is None else others
-    likeness, position = _most_alike(thumbs, given, same=others is None)
-    rows = np.repeat(np.arange(len(thumbs)), position.shape[1])
-    distance, mirrored = _compared(thumbs, given, rows, position.reshape(-1), likeness.reshape(-1))
-    distance, mirrored = distance.reshape(position.shape), mirrored.reshape(position.shape)
+    given, own = (thumbs, np.arange(len(thumbs))) if others is None else (others, None)
+    position, distance, mirrored = _nearest(thumbs, given, own, NEIGHBOURS)
     scale = distance.max(1, initial=0.0)
+    if position.shape[1] == NEIGHBOURS:
+        crowded = np.flatnonzero(scale <= _CROWDED)
+        scale[crowded] = _beyond_copies(thumbs, given, own, crowded, distance[crowded])
     scale = np.maximum(scale, _LEAST_SHARE * np.median(scale)) if len(scale) else scale
     return Neighbours(position, distance, mirrored, np.maximum(_RATIO * scale, _ROUNDING))
 
 
-def _most_alike(thumbs: Tensor, others: Tensor, same: bool) -> tuple[np.ndarray, np.ndarray]:
+def _beyond_copies(
+    thumbs: Tensor, others: Tensor, own: np.ndarray | None, rows: np.ndarray, distance: np.ndarray
+) -> np.ndarray:
+    """The scale of thumbnails that may have more copies than neighbours, float32 (n,).
+
+    `distance` (n, k) are those of the neighbours. Copies are followed by a jump; the scale is then
+    the distance to the tenth image behind it, else that to the last neighbour.
+    """
+    scale = distance.max(1, initial=0.0)
+    if not len(rows):
+        return scale
+    likeness, position = _most_alike(
+        thumbs[rows], others, None if own is None else own[rows], _MORE
+    )
+    unmoved = 1 - likeness  # the nearest first
+    ratio = unmoved[:, NEIGHBOURS:] / np.maximum(unmoved[:, NEIGHBOURS - 1 : -1], _ROUNDING)
+    ratio[distance.min(1) > _RATIO * unmoved[:, -1]] = 0  # at no scale the nearest is a copy
+    jumps = np.flatnonzero(ratio.max(1, initial=0.0) >= _JUMP)
+    start = NEIGHBOURS + ratio[jumps].argmax(1, keepdims=True)
+    behind = np.minimum(start + np.arange(NEIGHBOURS), position.shape[1] - 1)
+    pairs = np.repeat(rows[jumps], NEIGHBOURS)
+    found = (np.take_along_axis(of[jumps], behind, 1).ravel() for of in (position, likeness))
+    moved, _ = _compared(thumbs, others, pairs, *found)
+    scale[jumps] = moved.reshape(-1, NEIGHBOURS).max(1)
+    return scale
+
+
+def _nearest(
+    thumbs: Tensor, others: Tensor, own: np.ndarray | None, most: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions, distances, and whether one is mirrored, (n, k) each, of up to `most` neighbours.
+
+    `own` are the thumbnails' own positions among the others, which are left out.
+    """
+    likeness, position = _most_alike(thumbs, others, own, most)
+    rows = np.repeat(np.arange(len(thumbs)), position.shape[1])
+    distance, mirrored = _compared(thumbs, others, rows, position.reshape(-1), likeness.reshape(-1))
+    return position, distance.reshape(position.shape), mirrored.reshape(position.shape)
+
+
+def _most_alike(
+    thumbs: Tensor, others: Tensor, own: np.ndarray | None, most: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Correlations and positions (n, k) of the thumbnails that are most alike."""
-    count = min(NEIGHBOURS, len(others) - same)
+    count = min(most, len(others) - (own is not None))
     plain, mirror = _standardised_grey(thumbs), _standardised_grey(thumbs.flip(3))
     best = torch.full((len(thumbs), count), -torch.inf)
     position = torch.zeros((len(thumbs), count), dtype=torch.int64)
@@ -97,10 +142,10 @@ def _most_alike(thumbs: Tensor, others: Tensor, same: bool) -> tuple[np.ndarray,
         for start in range(0, len(thumbs), _AT_ONCE // 8):
             rows = slice(start, start + _AT_ONCE // 8)
             alike = torch.maximum(plain[rows] @ block, mirror[rows] @ block)
-            if same:
-                own = torch.arange(len(alike)) + start - at
-                inside = (own >= 0) & (own < alike.shape[1])
-                alike[inside.nonzero()[:, 0], own[inside]] = -torch.inf
+            if own is not None:
+                itself = torch.from_numpy(own[rows]) - at
+                inside = (itself >= 0) & (itself < alike.shape[1])
+                alike[inside.nonzero()[:, 0], itself[inside]] = -torch.inf
             value, found = alike.topk(min(count, alike.shape[1]), dim=1)
             value = torch.cat([best[rows], value], dim=1)
             found = torch.cat([position[rows], found + at], dim=1)

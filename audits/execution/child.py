@@ -19,7 +19,7 @@ import torch
 from audits.checks.base import Check
 from audits.checks.context import AuditContext, Unit
 from audits.config.audit import AuditConfig
-from audits.data import places, sources
+from audits.data import copies, sources
 from audits.data.remembered import Hashes
 from audits.errors import AuditError, Contradicted, one_line
 from audits.evidence.codec import Part
@@ -99,7 +99,7 @@ def open_model(job: Job) -> Setting:
     close_model()
     config, files = job.config, job.files
     device = expect_device(config.device, captured=bool(config.engine.captured))
-    places.use(job.copies)
+    copies.use(job.copies)
     given = sources.load(config.data)
     classes = matched_classes(given, files, config.preprocessing)
     images = given.for_model(classes, files.contract.fit)

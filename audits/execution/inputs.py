@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from audits.config.audit import AuditConfig
-from audits.data import places
+from audits.data import copies
 from audits.data.imageset import ImageSet
 from audits.errors import AuditError, few
 from audits.execution import environments, given
@@ -121,7 +121,7 @@ class AuditInputs:
                 models.values(),
                 self.config.data,
                 self._images,
-                places.copies(),
+                copies.copies(),
                 self.config.checks,
             ),
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from audits.data import places
+from audits.data import copies
 from audits.execution import cell as cells
 from audits.execution import child
 from audits.execution.cell import Held
@@ -35,7 +35,7 @@ class ModelInWorker:
             at_home(inputs.config),
             inputs.files,
             inputs.reference_files,
-            places.copies(),
+            copies.copies(),
             tuple(inputs.version_files.values()),
         )
         self.held: Held | None = None  # the rights that the process of a cell lost

@@ -26,6 +26,7 @@ from fillblanks.masks import keys, to_pixels
 _OTHER, _SAME = -12, -13  # draws of backgrounds; masks use 0, 1, ...
 _DIGITS = 16  # of a digest
 _LEAST_BACKGROUND = 0.1  # share of an image; chosen, not measured
+_LEAST_EXCHANGED = 0.5  # share of the images, so that no few classes stand for all; chosen
 READ = ("read_other_background", "read_same_background")
 """Columns: the class of the object before a background of another class, and of its own."""
 
@@ -179,6 +180,8 @@ def measured_in_regions(columns: dict[str, np.ndarray], labels: np.ndarray) -> d
         for name in ("inside_share", "pointing")
     }
     counted = columns[_EXCHANGED]
+    if counted.mean() < _LEAST_EXCHANGED:
+        counted = np.zeros_like(counted)
     other, same, behind = (columns[name][counted] for name in (*READ, "background"))
     labels = labels[counted]
     by_same, always = same == labels, labels == _most_frequent(labels)
@@ -211,10 +214,12 @@ def regions_told(metrics: dict[str, Metric]) -> str:
     )
     if not reliance.n:
         return (
-            f"{lies} No background could be exchanged: regions must hold something and leave at "
-            f"least {_LEAST_BACKGROUND:.0%} of an image."
+            f"{lies} Backgrounds were not judged: less than {_LEAST_EXCHANGED:.0%} of the images, "
+            "and of those that give them a background, have a region that holds something and "
+            f"leaves at least {_LEAST_BACKGROUND:.0%} of the image."
         )
     return (
-        f"{lies} Before the background of another class {right:.0%} of {reliance.n} regions are "
+        f"{lies} Before the background of another class {right:.0%} of {reliance.n} of "
+        f"{inside.estimate.n} regions are "
         f"named right, {reliance.value:.0%} less than before a background of the same class."
     )

@@ -86,7 +86,7 @@ def test_a_network_that_reads_the_region_has_its_evidence_there(folder):
     assert faults_in(declared) == []
     assert evidence.metrics["same_background_accuracy"].lift.low > 0
     assert "lies in the regions, which cover 50% of the images" in evidence.sentence
-    assert "100% of 40 regions are named right" in evidence.sentence
+    assert "100% of 40 of 40 regions are named right" in evidence.sentence
     assert evidence.passes == 40 * 2 + measured.evidence_of(_plain(), audit).passes
 
 
@@ -128,7 +128,7 @@ def test_regions_without_object_or_background_have_no_figure_of_backgrounds(
         assert np.isnan(evidence.metrics[name].estimate.value)
         policy = Policy(conditions=(Condition(metric=f"evidence/{name}", max=1.0),))
         assert decide(policy, [evidence], TODAY).word == "undecided"
-    assert "No background could be exchanged" in evidence.sentence
+    assert "Backgrounds were not judged: less than 50%" in evidence.sentence
     assert "nan" not in evidence.sentence
 
 

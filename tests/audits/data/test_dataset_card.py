@@ -171,6 +171,23 @@ def test_a_file_of_names_is_not_opened(tmp_path, library):
     assert load(HuggingFace(path=str(folder))).classes == ("bee", "cat", "dog")
 
 
+def test_what_lies_beside_a_card_is_no_link_to_the_kernel(tmp_path, library):
+    folder = _parquet(tmp_path / "photos" / "test.parquet", INDEX)
+    _card(folder, _info())
+    (folder / "test-0.zip").symlink_to("/proc/self/environ")
+    with pytest.raises(AuditError, match="Expected data in ordinary files"):
+        load(HuggingFace(path=str(folder)))
+
+
+def test_names_of_classes_may_be_numbers(tmp_path, library):
+    features = library.Features(
+        {"image": library.Image(), "label": library.ClassLabel(names=list(range(3)))}
+    )
+    rows = {"image": [Image.fromarray(image) for image in COLOUR], "label": INDEX}
+    library.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "saved"))
+    assert load(HuggingFace(path=str(tmp_path / "saved"))).classes == ("0", "1", "2")
+
+
 def test_a_readme_that_is_no_card_changes_nothing(tmp_path, library):
     folder = _parquet(tmp_path / "photos" / "test.parquet", NAMES)
     _card(folder, {"license": "mit"}, "Pictures: of animals\n---\n")

@@ -57,7 +57,7 @@ def test_masks_may_lie_in_one_folder_if_names_differ(tmp_path):
 @pytest.mark.parametrize("white", [1, 128, 255])
 def test_the_region_is_what_is_light_in_its_mask(images, masks, white):
     mask = np.zeros((6, 8, 3))
-    mask[2:4, 2:4, 0] = white
+    mask[2:4, 2:4] = white
     mask[0, 0] = white * 0.4
     (masks / "cat/1.png").unlink()
     _saved(masks / "cat/1.png", mask)
@@ -178,3 +178,32 @@ def test_the_digest_is_of_the_boxes(tmp_path):
     other = _table(tmp_path, [(0, 0, 3, 3), (0, 0, 3, 4)])
     assert Regions(COLUMNS, images).digest([0]) == Regions(COLUMNS, other).digest([0])
     assert Regions(COLUMNS, images).digest([0, 1]) != Regions(COLUMNS, other).digest([0, 1])
+
+
+@pytest.mark.parametrize("case", ["palette", "void", "instances"])
+def test_masks_of_class_numbers_are_refused(case, tmp_path):
+    numbers = np.zeros((32, 32), np.uint8)
+    numbers[8:24, 8:24], numbers[9:23, 9:23] = 255, 1  # as PASCAL VOC has them: a border is void
+    if case == "instances":
+        numbers = np.where(numbers == 1, np.where(np.arange(32) < 16, 2, 5), 0).astype(np.uint8)
+    mask = Image.fromarray(numbers)
+    if case == "palette":
+        mask = mask.convert("P")
+        mask.putpalette([0, 0, 0, 64, 0, 0, *[0] * (762 - 3), 224, 224, 192])
+    _saved(tmp_path / "images" / "cat" / "1.png", np.full((32, 32), 9))
+    (tmp_path / "masks").mkdir()
+    mask.save(tmp_path / "masks" / "1.png")
+    regions = Regions(str(tmp_path / "masks"), load(Folder(path=str(tmp_path / "images"))))
+    with pytest.raises(AuditError, match=r"white in the region .* got colours or several greys"):
+        regions.tensor([0])
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_edges_of_masks_may_be_soft(ending, tmp_path):
+    sharp = Image.new("L", (96, 96))
+    sharp.paste(255, (24, 24, 72, 72))
+    _saved(tmp_path / "images" / "cat" / "1.png", np.full((32, 32), 9))
+    (tmp_path / "masks").mkdir()
+    sharp.resize((32, 32), Image.Resampling.BICUBIC).save(tmp_path / "masks" / f"1.{ending}")
+    found = Regions(str(tmp_path / "masks"), load(Folder(path=str(tmp_path / "images"))))
+    assert abs(found.tensor([0]).float().mean() - 0.25) < 0.03

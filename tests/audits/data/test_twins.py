@@ -106,6 +106,15 @@ def test_more_copies_than_neighbours_are_all_copies():
     assert all(found_in(np.repeat(PHOTOS[:1], 2 * NEIGHBOURS, axis=0)))
 
 
+def test_changed_copies_that_are_more_than_the_neighbours_are_found():
+    dimmed = [
+        np.clip(PHOTOS[:20] * (0.8 + n / 80) + 2 * n, 0, 255).astype(np.uint8)
+        for n in range(NEIGHBOURS + 2)
+    ]
+    assert all(found_in(PHOTOS[:20], np.concatenate([*dimmed, PHOTOS[20:]])))
+    assert not any(found_in(PHOTOS[:20], PHOTOS[20:]))
+
+
 def test_images_of_one_colour_are_no_copies_of_anything():
     flat = np.stack([np.full((SIDE, SIDE, 3), value, np.uint8) for value in (0, 90, 91, 255)])
     assert found_in(np.concatenate([PHOTOS, flat]))[80:] == [set()] * 4
