@@ -20,7 +20,7 @@ import fsspec
 import numpy as np
 
 from audits.data.own_folders import expect_own
-from audits.errors import AuditError
+from audits.errors import AuditError, quoted
 from audits.evidence.codec import Part
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 # What numpy and zipfile raise for bytes that are no archive, or not the one that was written.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, NotImplementedError)
 _OWN_NAME = re.compile(r"(plan-)?[0-9a-f]{64}\.npz(\.[0-9a-f]{32}\.tmp)?")
+_OF_OTHERS = 0o077  # rights of other users
 _SHA256 = 32  # bytes of checksum behind the archive, which readers of zip files pass over
 _BLOCK = 4096  # bytes that a disk with any room takes
 _PREFIX = "part."  # savez has parameters of its own, whose names an array may have
@@ -70,8 +71,17 @@ class Store:
             if self._local:
                 expect_own("a store", Path(root), Path(self._root), "Name another folder as store.")
             self._files.makedirs(self._root, exist_ok=True)
-            if self._local:
+            if self._local and os.stat(self._root).st_mode & _OF_OTHERS:
+                self._expect_parts_alone()
                 os.chmod(self._root, 0o700)
+
+    def _expect_parts_alone(self) -> None:
+        odd = next((name for name in os.listdir(self._root) if not _OWN_NAME.fullmatch(name)), None)
+        if odd is not None:
+            raise AuditError(
+                f"Expected a folder of parts, which no other user may read, at {self._root}, got "
+                f"{quoted(odd)} in it. Name another folder as store."
+            )
 
     def expect_writable(self) -> None:
         """Raises AuditError if nothing can be written, or a store elsewhere does not answer."""

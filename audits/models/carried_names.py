@@ -23,24 +23,38 @@ Carried = tuple[tuple[str, tuple[str, ...]], ...]
 
 _LONGEST = 1_000_000  # characters of a text that holds a list
 _SEPARATORS = ("\n", ",", ";", "|")
-_READ = ("classes", "preprocessing", "pretrained_cfg")  # keys of the metadata
+_READ = ("classes", "preprocessing")  # keys of the metadata
+_CFG, _NAMES = "pretrained_cfg", "label_names"  # timm's; a list of names there is read as well
+_APART = ("metadata", "signature")  # keys of MLmodel that are looked at apart
 _LEAST = 2  # texts of a list that are classes
 _SAYS_NAMES = re.compile("class|label|name|categor|output|id2", re.IGNORECASE)
 _KNOWN = 1 / 2  # the share of a list's texts that are classes, so that it names the classes
 
 
 def of_model(conf: Model) -> Carried:
-    """All lists of texts in the metadata, and the names of the signature's outputs.
+    """All lists of texts in MLmodel, with its metadata and the names of the signature's outputs.
 
     Keys that the contract is read from are left out: the config may override these.
     """
     outputs = conf.signature.outputs if conf.signature else None
     columns = outputs.input_names() if outputs is not None and outputs.has_input_names() else []
-    rest = {key: v for key, v in (conf.metadata or {}).items() if key not in _READ}
-    found = list(lists_in(rest, "the model's metadata"))
-    if len(columns) > 1:
-        found.append(("the signature's outputs", tuple(map(str, columns))))
-    return tuple(found)
+    names = list(map(str, columns))
+    written = {str(key).lstrip("_"): value for key, value in vars(conf).items()}
+    rest = {key: value for key, value in written.items() if key not in _APART}
+    return (
+        *lists_in(_unread(conf.metadata or {}), "the model's metadata"),
+        *lists_in(rest, "MLmodel"),
+        *lists_in(names if len(names) > 1 else "".join(names), "the signature's outputs"),
+    )
+
+
+def _unread(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata without the keys that the contract is read from."""
+    rest = {key: value for key, value in metadata.items() if key not in _READ}
+    cfg = rest.get(_CFG)
+    if isinstance(cfg, Mapping) and isinstance(cfg.get(_NAMES), list):
+        rest[_CFG] = {key: value for key, value in cfg.items() if key != _NAMES}
+    return rest
 
 
 def expect_same_order(names: Sequence[str], carried: Carried) -> None:

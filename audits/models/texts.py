@@ -13,7 +13,7 @@ import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
-from audits.errors import ModelRefused, quoted, shortened
+from audits.errors import ModelRefused, few, quoted, shortened
 from audits.yaml_size import excess
 
 MLMODEL = "MLmodel"
@@ -34,6 +34,7 @@ _BYTES = 16 << 20  # a config.json that names 20,000 classes twice has 3 MiB
 MLMODEL_BYTES = 2 << 20  # 20,000 classes with long names have 1 MiB
 _VALUES = 1_000_000  # in MLmodel, those that an alias repeats counted each time
 _DEPTH = 100  # of mappings and lists, one inside the other
+_OF_SIGNATURES = {"inputs", "outputs", "params"}
 _DIGITS = 100  # of a number: one in base 60, 1:1:1, takes the square of them
 # Parsers differ in whether these begin a line, end one, or are text.
 _AMBIGUOUS = re.compile("[\ufeff\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]|\r(?!\n)")
@@ -67,6 +68,12 @@ def read_mlmodel(folder: Path) -> Model:
     values = yaml.load(text, Loader=_Unambiguous)
     if not isinstance(values, dict):
         raise ModelRefused(f"Expected a mapping in {MLMODEL}, got {type(values).__name__}.")
+    signature = values.get("signature")
+    if odd_keys := set(signature) - _OF_SIGNATURES if isinstance(signature, dict) else None:
+        raise ModelRefused(
+            f"Expected a signature of {few(sorted(_OF_SIGNATURES))} in {MLMODEL}, got "
+            f"{quoted(min(map(str, odd_keys)))} as well. Log the model again."
+        )
     if not isinstance(values.get("flavors"), dict):
         raise ModelRefused(f"Expected an {MLMODEL} that names flavours, got none.")
     return Model.from_dict(values)

@@ -2,7 +2,6 @@
 
 import csv
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,42 +69,69 @@ def _is_huggingface(folder: Path) -> bool:
 
 
 def _npz(path: str, file: Path) -> dict[str, Any]:
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise AuditError(f"Expected a NumPy archive without pickles at {file}: {error}") from error
-    images = next((n for n, a in arrays.items() if a.ndim in (3, 4)), None)
-    counted = {n: a for n, a in arrays.items() if a.ndim == 1}
-    labels = next((n for n, a in counted.items() if np.issubdtype(a.dtype, np.integer)), None)
-    if images is None or labels is None:
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+    arrays = _told(file, "a NumPy archive without pickles", _headers)
+    images = {n: shape for n, (shape, _) in arrays.items() if len(shape) in (3, 4)}
+    counted = {n: dtype for n, (shape, dtype) in arrays.items() if len(shape) == 1}
+    whole = [n for n, dtype in counted.items() if np.issubdtype(dtype, np.integer)]
+    found = {
+        (image, label)
+        for image in images
+        for label in whole
+        if arrays[image][0][0] == arrays[label][0][0]
+    }
+    usual = ("x", "y")
+    if usual not in found and len(found) != 1:
+        shapes = ", ".join(f"{name} {shape}" for name, (shape, _) in arrays.items())
         raise AuditError(
             f"Expected images (N, H, W) or (N, H, W, C) and whole-number labels (N,) in {file}, "
-            f"found {shapes}."
+            f"one of each or called x and y, found {shapes}. Write data: of the config by hand, "
+            "with images and labels."
         )
-    names = next((n for n, a in counted.items() if np.issubdtype(a.dtype, np.str_)), None)
-    found = {"kind": "npz", "path": path}
-    found |= {"images": images} if images != "x" else {}
-    found |= {"labels": labels} if labels != "y" else {}
-    return found | ({"classes": names} if names else {})
+    image, label = usual if usual in found else found.pop()
+    names = next((n for n, dtype in counted.items() if np.issubdtype(dtype, np.str_)), None)
+    guess = {"kind": "npz", "path": path}
+    guess |= {"images": image} if image != "x" else {}
+    guess |= {"labels": label} if label != "y" else {}
+    return guess | ({"classes": names} if names else {})
+
+
+def _headers(file: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shapes and dtypes of the arrays of an archive, which are not unpacked."""
+    found = {}
+    with zipfile.ZipFile(file) as archive:
+        for name in archive.namelist():
+            if name.endswith(".npy"):
+                with archive.open(name) as stream:
+                    version = np.lib.format.read_magic(stream)
+                    first = version == (1, 0)
+                    of_version = "read_array_header_1_0" if first else "read_array_header_2_0"
+                    shape, _, dtype = getattr(np.lib.format, of_version)(stream)
+                found[name.removesuffix(".npy")] = (shape, dtype)
+    return found
 
 
 def _csv(path: str, file: Path) -> dict[str, Any]:
-    try:
-        with file.open(encoding="utf-8", newline="") as stream:
-            columns = next(csv.reader(stream), [])
-    except UnicodeDecodeError as error:
-        raise AuditError(f"Expected a UTF-8 table with a header at {file}: {error}") from error
+    columns = _told(file, "a UTF-8 table with a header", _header)
     return {"kind": "csv", "path": path, **_columns(columns, file)}
 
 
+def _header(file: Path) -> list[str]:
+    """As pandas reads it: without a byte order mark, and after blank lines."""
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        return next((row for row in csv.reader(stream) if row), [])
+
+
 def _parquet(path: str, file: Path) -> dict[str, Any]:
-    try:
-        columns = parquet.read_schema(file).names
-    except (ValueError, OSError) as error:
-        raise AuditError(f"Expected a table in Parquet at {file}: {error}") from error
+    columns = _told(file, "a table in Parquet", lambda file: parquet.read_schema(file).names)
     return {"kind": "table", "path": path, **_columns(columns, file)}
+
+
+def _told(file: Path, wanted: str, read: Callable[[Path], Any]) -> Any:
+    try:
+        return read(file)
+    except Exception as error:  # of zipfile, NumPy, csv or pyarrow, for a damaged file
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise AuditError(f"Expected {wanted} at {file}: {reason}") from error
 
 
 def _columns(columns: list[str], file: Path) -> dict[str, str]:

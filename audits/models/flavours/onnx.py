@@ -9,7 +9,7 @@ from typing import ClassVar
 from mlflow.models import Model
 from torch import nn
 
-from audits.errors import AuditError, ModelRefused, few, quoted
+from audits.errors import AuditError, ModelRefused, few
 from audits.models.carried_names import Carried, lists_in
 from audits.models.contract import Said
 from audits.models.flavours.base import Flavour, at_top, expect_file
@@ -25,7 +25,7 @@ from audits.models.flavours.onnx_file import (
     package,
     refusing_nonsense,
 )
-from audits.models.flavours.onnx_labels import all_labels, labels_of
+from audits.models.flavours.onnx_labels import all_labels, labels_of, texts_of
 from audits.models.flavours.onnx_outputs import gives_label, serves_labels
 from audits.models.flavours.onnx_session import (
     expect_plain_session,
@@ -100,14 +100,13 @@ class Onnx(Flavour):
         data = self.data(folder, conf)
         with refusing_nonsense(data):
             model = model_of(data)
-            told = [*model.metadata_props, *getattr(model.graph, "metadata_props", ())]
-            if (size := sum(len(one.value) for one in told)) > _LONGEST_TOLD:
+            told = texts_of(model)
+            if (size := sum(len(text) for _, text in told)) > _LONGEST_TOLD:
                 raise ModelRefused(
                     f"Expected properties of at most {_LONGEST_TOLD:,} characters in the ONNX "
                     f"graph, got {size:,}. Leave out what no server reads."
                 )
-            where = [f"the ONNX graph's property {quoted(one.key)}" for one in told]
-            found = [lists_in(one.value, w) for one, w in zip(told, where, strict=True)]
+            found = [lists_in(text, f"the ONNX graph's {where}") for where, text in told]
             labels = [("the labels of a node of the ONNX graph", one) for one in all_labels(model)]
             return (*labels, *(one for lists in found for one in lists))
 

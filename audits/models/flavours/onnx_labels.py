@@ -4,10 +4,16 @@ from ast import literal_eval
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from audits.errors import quoted
 from audits.models.class_names import names_in
 from audits.models.flavours.onnx_file import graphs_of
 
 _NAMES, _LONGEST_NAMES = "names", 1_000_000  # a key of metadata_props, and its characters
+_OF_TORCH = (
+    "namespace",
+    *(f"pkg.torch.onnx.{key}" for key in ("class_hierarchy", "fx_node", "name_scopes")),
+    *(f"pkg.torch.onnx.{key}" for key in ("original_node_name", "stack_trace")),
+)
 _FORMS = ("Cast", "Flatten", "Identity", "Normalizer", "Reshape", "Softmax", "Squeeze", "ZipMap")
 _FLOAT_TYPES = (1, 10, 11)  # float, float16 and double, by ONNX's numbers
 
@@ -35,6 +41,36 @@ def all_labels(model: Any) -> list[tuple[str, ...]]:
     """The labels of all nodes, also of those that lead to no output."""
     graphs = [graph for body in (model.graph, *model.functions) for graph in graphs_of(body)]
     return [found for graph in graphs for node in graph.node if (found := _labels_in(node))]
+
+
+def texts_of(model: Any) -> list[tuple[str, str]]:
+    """Properties and descriptions in the graph that may name classes: the place in words, the text.
+
+    What torch's exporter writes about each node, and descriptions of nodes and weights, are left
+    out: lines of code.
+    """
+    graphs = [graph for body in (model.graph, *model.functions) for graph in graphs_of(body)]
+    values = [one for graph in graphs for one in _values(graph)]
+    weights = [one for graph in graphs for one in getattr(graph, "initializer", ())]
+    nodes = [one for graph in graphs for one in graph.node]
+    described = [one for one in (model, *graphs, *values) if one.doc_string]
+    holders = (model, *graphs, *values, *weights, *nodes)
+    properties = [
+        told
+        for one in holders
+        for told in getattr(one, "metadata_props", ())  # of nodes and values from ONNX 1.16 on
+        if told.key not in _OF_TORCH
+    ]
+    return [
+        *(("description", one.doc_string) for one in described),
+        *((f"property {quoted(told.key)}", told.value) for told in properties),
+    ]
+
+
+def _values(graph: Any) -> Iterator[Any]:
+    """The inputs, outputs and values in a graph; a function has but names of its own."""
+    for kind in ("input", "output", "value_info"):
+        yield from (one for one in getattr(graph, kind, ()) if not isinstance(one, str))
 
 
 def _giving(model: Any, outputs: set[str]) -> Iterator[Any]:

@@ -29,6 +29,16 @@ def test_a_store_of_somebody_else_is_refused_and_left_as_it_is(theirs, tmp_path,
     assert (folder / "parts").stat().st_mode & 0o777 == 0o755
 
 
+def test_a_folder_that_has_other_files_is_not_made_private(tmp_path):
+    parts = tmp_path / "shop" / "parts"
+    parts.mkdir(parents=True)
+    parts.chmod(0o755)
+    (parts / "wheel.txt").write_text("round")
+    with pytest.raises(AuditError, match=r"a folder of parts, .* got 'wheel\.txt' in it"):
+        Store(str(tmp_path / "shop"))
+    assert parts.stat().st_mode & 0o777 == 0o755
+
+
 def test_a_link_of_ones_own_is_a_store(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "store").symlink_to(tmp_path / "elsewhere")

@@ -1,11 +1,13 @@
 """Class names at any place of a model stand in the order of its logits."""
 
 import json
+import shutil
 
 import mlflow
 import numpy as np
 import onnx
 import pytest
+import yaml
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 from mlflow.types.schema import TensorSpec
@@ -132,7 +134,81 @@ def test_names_in_metadata_and_in_the_signature_are_compared(named, tmp_path):
     _expect_refusal(folder, "the signature's outputs")
 
 
-def test_names_in_the_properties_of_an_onnx_graph_are_compared(tmp_path):
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A pt2 as MLflow logs it, whose classes are digits."""
+    folder = tmp_path_factory.mktemp("saved") / "m"
+    example = np.zeros((2, 1, 8, 8), dtype="float32")
+    metadata = {"classes": DIGITS, "pretrained_cfg": {"tag": "a1"}}
+    mlflow.pytorch.save_model(
+        _net(),
+        folder,
+        metadata=metadata,
+        signature=_signature(Schema([TensorSpec(np.dtype("float32"), (-1, 10), "logits")])),
+        input_example=example,
+        serialization_format="pt2",
+        pip_requirements=["torch"],
+    )
+    return folder
+
+
+def _edited(saved, folder, *keys, value):
+    """A copy of the model whose MLmodel has `value` at these keys."""
+    shutil.copytree(saved, folder)
+    content = yaml.safe_load((folder / "MLmodel").read_text())
+    inner = content
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    (folder / "MLmodel").write_text(yaml.safe_dump(content))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "place"),
+    [
+        (("class_names",), TURNED, "MLmodel, class_names"),
+        (("id2label",), dict(enumerate(TURNED)), "MLmodel, id2label"),
+        (("flavors", "pytorch", "labels"), TURNED, "MLmodel, flavors, pytorch, labels"),
+        (("saved_input_example_info", "names"), TURNED, "MLmodel, saved_input_example_info"),
+        (
+            ("metadata", "pretrained_cfg", "id2label"),
+            dict(enumerate(TURNED)),
+            "pretrained_cfg, id2",
+        ),
+        (
+            ("metadata", "pretrained_cfg", "label_names"),
+            ",".join(TURNED),
+            "pretrained_cfg, label_n",
+        ),
+        (
+            ("signature", "outputs"),
+            json.dumps(
+                [
+                    {
+                        "type": "tensor",
+                        "tensor-spec": {"dtype": "float32", "shape": [-1, 10]},
+                        "name": ",".join(TURNED),
+                    }
+                ]
+            ),
+            "the signature's outputs",
+        ),
+    ],
+)
+def test_names_anywhere_in_mlmodel_are_compared(keys, value, place, saved, tmp_path):
+    _expect_refusal(_edited(saved, tmp_path / "m", *keys, value=value), place)
+
+
+def test_a_signature_has_no_keys_of_its_own(saved, tmp_path):
+    folder = _edited(saved, tmp_path / "m", "signature", "class_names", value=TURNED)
+    with pytest.raises(
+        ModelRefused, match="a signature of inputs, outputs, params in MLmodel, got"
+    ):
+        inspect(folder, Preprocessing(mean=0.0, std=1.0))
+
+
+def _graph():
     value = onnx.helper.make_tensor_value_info
     weights = onnx.helper.make_tensor("w", onnx.TensorProto.FLOAT, [64, 10], [0.0] * 640)
     graph = onnx.helper.make_graph(
@@ -145,10 +221,33 @@ def test_names_in_the_properties_of_an_onnx_graph_are_compared(tmp_path):
         [value("y", onnx.TensorProto.FLOAT, ["n", 10])],
         [weights],
     )
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
-    onnx.helper.set_model_props(model, {"labels": ",".join(TURNED)})
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+
+
+PLACES = {
+    "model": lambda model: model,
+    "graph": lambda model: model.graph,
+    "input": lambda model: model.graph.input[0],
+    "output": lambda model: model.graph.output[0],
+    "weight": lambda model: model.graph.initializer[0],
+    "node": lambda model: model.graph.node[1],
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_names_in_the_properties_of_an_onnx_graph_are_compared(place, tmp_path):
+    model = _graph()
+    PLACES[place](model).metadata_props.add(key="labels", value=",".join(TURNED))
     mlflow.onnx.save_model(model, tmp_path / "m", pip_requirements=["onnx"])
     _expect_refusal(tmp_path / "m", "the ONNX graph's property 'labels'")
+
+
+@pytest.mark.parametrize("place", ["model", "graph", "input", "output"])
+def test_names_in_the_descriptions_of_an_onnx_graph_are_compared(place, tmp_path):
+    model = _graph()
+    PLACES[place](model).doc_string = json.dumps({"labels": TURNED})
+    mlflow.onnx.save_model(model, tmp_path / "m", pip_requirements=["onnx"])
+    _expect_refusal(tmp_path / "m", "the ONNX graph's description, labels")
 
 
 def test_a_config_may_override_the_classes_of_the_metadata(tmp_path):

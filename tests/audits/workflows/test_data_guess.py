@@ -1,5 +1,7 @@
 """The kind of a data set is guessed from its path."""
 
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,6 +39,50 @@ def test_an_archive_has_its_arrays_named(tmp_path):
     assert guessed(str(file)) == {"kind": "npz", "path": str(file), **found}
     np.savez(file, x=images)
     with pytest.raises(AuditError, match=r"whole-number labels \(N,\) .* found x \(4, 2, 2\)"):
+        guessed(str(file))
+
+
+def test_of_several_arrays_those_of_the_usual_names_are_taken(tmp_path):
+    file = tmp_path / "data.npz"
+    images, labels = np.zeros((4, 2, 2)), np.zeros(4, int)
+    np.savez(file, ids=labels, y=labels, x=images)
+    assert guessed(str(file)) == {"kind": "npz", "path": str(file)}
+    np.savez(file, x_train=images, y_train=labels, x_test=images[:2], y_test=labels[:2])
+    with pytest.raises(AuditError, match="one of each or called x and y, found x_train"):
+        guessed(str(file))
+
+
+def test_arrays_are_not_unpacked(tmp_path, monkeypatch):
+    file = tmp_path / "data.npz"
+    np.savez_compressed(file, x=np.zeros((4, 2, 2)), y=np.zeros(4, int))
+    monkeypatch.setattr(np, "load", None)
+    assert guessed(str(file)) == {"kind": "npz", "path": str(file)}
+
+
+def _as_array(file):
+    with file.open("wb") as stream:
+        np.save(stream, np.zeros(3))
+
+
+def _without_arrays(file):
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("x.npy", b"no array")
+
+
+@pytest.mark.parametrize("write", [_as_array, _without_arrays])
+def test_what_is_no_archive_of_arrays_is_refused_in_one_line(write, tmp_path):
+    write(tmp_path / "data.npz")
+    with pytest.raises(AuditError, match="Expected a NumPy archive without pickles") as refused:
+        guessed(str(tmp_path / "data.npz"))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_table_is_read_as_pandas_reads_it(tmp_path):
+    file = tmp_path / "data.csv"
+    file.write_bytes("\n\npath,label\n".encode("utf-8-sig"))
+    assert guessed(str(file)) == {"kind": "csv", "path": str(file)}
+    file.write_text("x" * 200_000 + ",label\n")
+    with pytest.raises(AuditError, match="Expected a UTF-8 table with a header"):
         guessed(str(file))
 
 
