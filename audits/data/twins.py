@@ -82,9 +82,8 @@ def neighbours(thumbs: Tensor, others: Tensor | None = None) -> Neighbours:
     given, own = (thumbs, np.arange(len(thumbs))) if others is None else (others, None)
     position, distance, mirrored = _nearest(thumbs, given, own, NEIGHBOURS)
     scale = distance.max(1, initial=0.0)
-    if position.shape[1] == NEIGHBOURS:
-        crowded = np.flatnonzero(scale <= _CROWDED)
-        scale[crowded] = _beyond_copies(thumbs, given, own, crowded, distance[crowded])
+    crowded = np.flatnonzero(scale <= _CROWDED)
+    scale[crowded] = _beyond_copies(thumbs, given, own, crowded, distance[crowded])
     scale = np.maximum(scale, _LEAST_SHARE * np.median(scale)) if len(scale) else scale
     return Neighbours(position, distance, mirrored, np.maximum(_RATIO * scale, _ROUNDING))
 
@@ -98,7 +97,8 @@ def _beyond_copies(
     the distance to the tenth image behind it, else that to the last neighbour.
     """
     scale = distance.max(1, initial=0.0)
-    if not len(rows):
+    count = len(others) - (own is not None)
+    if not len(rows) or count <= NEIGHBOURS:
         return scale
     likeness, position = _most_alike(
         thumbs[rows], others, None if own is None else own[rows], _MORE

@@ -219,7 +219,7 @@ def regions_told(metrics: dict[str, Metric]) -> str:
             f"leaves at least {_LEAST_BACKGROUND:.0%} of the image."
         )
     return (
-        f"{lies} Before the background of another class {right:.0%} of {reliance.n} of "
-        f"{inside.estimate.n} regions are "
-        f"named right, {reliance.value:.0%} less than before a background of the same class."
+        f"{lies} Of {inside.estimate.n} regions {reliance.n} were put before other backgrounds: "
+        f"{right:.0%} are named right before that of another class, {reliance.value:.0%} less than "
+        "before that of the same class."
     )

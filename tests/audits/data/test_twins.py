@@ -115,6 +115,12 @@ def test_changed_copies_that_are_more_than_the_neighbours_are_found():
     assert not any(found_in(PHOTOS[:20], PHOTOS[20:]))
 
 
+@pytest.mark.parametrize("count", [NEIGHBOURS - 1, NEIGHBOURS, NEIGHBOURS + 1])
+def test_all_others_may_be_copies(count):
+    assert all(found_in(np.repeat(PHOTOS[:1], count + 1, axis=0)))
+    assert all(found_in(PHOTOS[:1], np.repeat(PHOTOS[:1], count, axis=0)))
+
+
 def test_images_of_one_colour_are_no_copies_of_anything():
     flat = np.stack([np.full((SIDE, SIDE, 3), value, np.uint8) for value in (0, 90, 91, 255)])
     assert found_in(np.concatenate([PHOTOS, flat]))[80:] == [set()] * 4
