@@ -83,20 +83,29 @@ def _text(file: Path) -> str | None:
 class _UniqueKeys(yaml.SafeLoader):
     """Refuses a key that is twice in a mapping: YAML would silently take the later one."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def __init__(self, stream: str):
+        super().__init__(stream)
+        self._looked_at: set[int] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        if id(node) not in self._looked_at:  # later it has the keys of those that it merges
+            self._looked_at.add(id(node))
+            self._expect_unique(node)
+        super().flatten_mapping(node)
+
+    def _expect_unique(self, node: yaml.MappingNode) -> None:
         seen = set()
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue  # whose keys give way to those that stand here
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
-                continue  # which is refused below
+                continue  # which is refused later
             if str(key) in seen:  # as JSON has it: 1 and "1" are one
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", node.start_mark
                 )
             seen.add(str(key))
-        return super().construct_mapping(node, deep)
 
     def construct_number(self, node: yaml.ScalarNode) -> float:
         if len(node.value) > _DIGITS:  # one in base 60, 1:1:1, takes the square of them

@@ -20,6 +20,7 @@ from audits.yaml_size import excess
 _README, _STANDALONE, _OLDER = "README.md", ".huggingface.yaml", "dataset_infos.json"
 _LONGEST = 4 << 20  # bytes
 _VALUES, _DEPTH = 500_000, 50
+_MOST_STARS = 2
 _HEAD = re.compile(r"^(\s*---(?:\r\n|\r|\n))([\S\s]*?)((?:\r\n|\r|\n)---[ \t]*(\r\n|\n|$))")
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 """Names of tables that name image files."""
@@ -53,10 +54,10 @@ class Card(NamedTuple):
         """Raises AuditError if the card names other files for the split than `files`."""
         if not self.splits:
             return
-        read = {file.resolve() for file in files}
+        read = {file.resolve() for file in files}  # files of the hub's cache are links
         called = [told for name, told in self.splits if name == split]
         for told in called or [told for _, told in self.splits]:
-            if {file for file in told if _is_data(file)} == read:
+            if {file.resolve() for file in told if _is_data(file)} == read:
                 return
         names = named(list(dict.fromkeys(name for name, _ in self.splits)))
         raise AuditError(
@@ -76,7 +77,7 @@ def card_of(datasets: Any, folder: Path) -> Card | None:
         json.loads(older)  # fails here if it is too deep
     if older is None and not told.keys() & {"configs", "dataset_info"}:
         return None
-    _expect_inside(told)
+    _expect_inside(next(iter(told.get("configs") or ()), {}))  # whose files the library looks for
     for entry in folder.rglob("*"):  # the library looks into archives to tell what they hold
         expect_ordinary(entry)
     from datasets.load import LocalDatasetModuleFactory
@@ -96,10 +97,10 @@ def card_of(datasets: Any, folder: Path) -> Card | None:
                 f"Expected a card that names files and features alone, got {named(odd)}. Set "
                 f"data.path to a folder without {_README}, or write the data set anew."
             )
-        if own.keys() & {"data_files", "data_dir"}:
+        if own.keys() & {"data_files", "data_dir"} and _odd_place(own) is None:
             config._resolve_data_files(str(folder), datasets.DownloadConfig(local_files_only=True))
             for split, files in config.data_files.items():
-                splits.append((str(split), frozenset(Path(file).resolve() for file in files)))
+                splits.append((str(split), frozenset(map(Path, files))))
     return Card({name: tuple(lists) for name, lists in found.items()}, tuple(splits))
 
 
@@ -133,16 +134,26 @@ def _text(file: Path) -> str | None:
     return found.decode("utf-8-sig")
 
 
-def _expect_inside(told: Mapping[str, Any]) -> None:
-    """Raises AuditError if files of the card are elsewhere than in its folder."""
-    for config in told.get("configs") or ():
-        for text in _texts([config.get("data_files"), config.get("data_dir")]):
-            parts = PurePosixPath(text)
-            if ":" in text or "\\" in text or parts.is_absolute() or ".." in parts.parts:
-                raise AuditError(
-                    f"Expected files below the folder of the card, got {quoted(text)}. Correct "
-                    f"configs in {_README}."
-                )
+def _expect_inside(config: Mapping[str, Any]) -> None:
+    """Raises AuditError if files of a configuration are elsewhere than in the card's folder."""
+    if (odd := _odd_place(config)) is not None:
+        raise AuditError(
+            f"Expected files below the folder of the card, with at most {_MOST_STARS} stars a "
+            f"name, got {quoted(odd)}. Correct configs in {_README}."
+        )
+
+
+def _odd_place(config: Mapping[str, Any]) -> str | None:
+    """A pattern that leads elsewhere, or that takes the library hours; None if there is none."""
+    for text in _texts([config.get("data_files"), config.get("data_dir")]):
+        parts = PurePosixPath(text).parts
+        leads_elsewhere = ":" in text or "\\" in text or text.startswith("/") or ".." in parts
+        singles = [part.count("*") for part in parts if part != "**"]
+        if leads_elsewhere or max(singles, default=0) > _MOST_STARS:
+            return text
+        if parts.count("**") > _MOST_STARS:
+            return text
+    return None
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -196,8 +196,11 @@ def _told(place: str, ask: Callable[[], Any], act: str = "get them") -> Any:
 
 def _around(place: str) -> list[dict[str, Any]]:
     """What is told about the files in which the place is, as an archive."""
-    outer = place.split("::")[1:]
-    found: list[dict[str, Any]] = _told(place, lambda: [_info(part) for part in outer])
+    parts = place.split("::")
+    # A cache has no address; it is looked through.
+    starts = [at for at in range(1, len(parts)) if "://" in parts[at] or at == len(parts) - 1]
+    outer = ["::".join(parts[at:]) for at in starts]
+    found: list[dict[str, Any]] = _told(place, lambda: [_info(one) for one in outer])
     return found
 
 

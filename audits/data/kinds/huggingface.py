@@ -20,6 +20,7 @@ from audits.errors import AuditError, few, quoted
 from audits.strict import PlaceName
 
 _SHARD = re.compile(r"(?P<split>.+?)-\d{5}-of-\d{5}.*")
+_PARQUET = ".parquet"
 _SAVED = ("state.json", "dataset_dict.json")
 
 
@@ -186,28 +187,41 @@ def _joined(parts: Sequence[Columns], folder: Path) -> Columns:
 def _named_by(found: Columns, told: tuple[str, ...] | None) -> Columns:
     """The columns with the class names of the card, None if it has none, for their labels.
 
-    Raises AuditError if the data have others, or a label that is neither a name nor an index.
+    The library gives folders of classes their own names, whatever the card says. Raises AuditError
+    if a table has other names, or a label that is neither a name nor an index.
     """
-    if told is None or found.names == list(told):
+    by_folders = not any(f.name in METADATA or f.suffix == _PARQUET for f in found.files)
+    if told is None or by_folders or found.names == list(told):
         return found
     if found.names is not None:
         raise AuditError(
             f"Expected the class names of the data set's card ({few(told)}), got "
             f"{few(found.names)} from the data. Correct one of them."
         )
-    numbers = {str(at): at for at in range(len(told))}
-    by_name = {name: at for at, name in enumerate(told)}
+    written = any(file.name in METADATA for file in found.files)  # whose numbers are read as text
     labels = []
     for row, value in enumerate(found.labels):
-        found_by = {of[str(value)] for of in (numbers, by_name) if str(value) in of}
-        if value is not None and len(found_by) != 1:
+        label = _index_of(value, told, written)
+        if value is not None and label is None:
             raise AuditError(
                 f"Expected labels that are class names of the data set's card ({few(told)}) or "
                 f"their indices, and not both, got {quoted(str(value))} in row {row}. Correct the "
                 "card."
             )
-        labels.append(found_by.pop() if value is not None else None)
+        labels.append(label)
     return found._replace(labels=labels, names=list(told))
+
+
+def _index_of(value: Any, names: tuple[str, ...], written: bool) -> int | None:
+    """The index of a label; None if it is neither a name nor an index, or may be two of them."""
+    if isinstance(value, str):
+        by_name = names.index(value) if value in names else None
+        number = int(value) if value.isdecimal() and int(value) < len(names) else None
+        if by_name is None or (written and number not in (None, by_name)):
+            return number if by_name is None else None
+        return by_name
+    whole = isinstance(value, int | float) and value == int(value) and 0 <= value < len(names)
+    return int(value) if whole else None
 
 
 def _labels(found: Columns, folder: Path) -> tuple[list[int], list[str]]:

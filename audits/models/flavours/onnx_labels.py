@@ -53,7 +53,8 @@ def texts_of(model: Any) -> list[tuple[str, str]]:
     values = [one for graph in graphs for one in _values(graph)]
     weights = [one for graph in graphs for one in getattr(graph, "initializer", ())]
     nodes = [one for graph in graphs for one in graph.node]
-    described = [one for one in (model, *graphs, *values) if one.doc_string]
+    described = [("description", one) for one in (model, *graphs, *values)]
+    described += [("description of an output", one) for one in model.graph.output]
     holders = (model, *graphs, *values, *weights, *nodes)
     properties = [
         told
@@ -62,7 +63,7 @@ def texts_of(model: Any) -> list[tuple[str, str]]:
         if told.key not in _OF_TORCH
     ]
     return [
-        *(("description", one.doc_string) for one in described),
+        *((place, one.doc_string) for place, one in described if one.doc_string),
         *((f"property {quoted(told.key)}", told.value) for told in properties),
     ]
 

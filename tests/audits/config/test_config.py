@@ -257,6 +257,10 @@ def test_a_mapping_may_be_merged_into_another(tmp_path):
     first, second = read_config(file).checks
     assert (first.patch_size, second.patch_size) == (4, 7)
     assert (second.name, second.samples) == ("larger", 12)
+    file.write_text("z: &z {k: 0}\nouter: {inner: &a {<<: *z, k: 1}}\nuser: {<<: *a, label: b}\n")
+    with pytest.raises(AuditError, match=r"audit\.yaml: (z|outer|user|model)") as refused:
+        read_config(file)
+    assert "twice" not in str(refused.value)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -56,6 +56,24 @@ def test_an_archive_that_has_changed_is_copied_anew(write, cache, tmp_path):
         assert images.tensor([0]).mean() * 255 == pytest.approx(value)
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "zip://photos::{}",
+        "zip://photos::file://{}",
+        "zip://photos::simplecache::file://{}",
+        "simplecache::zip://photos::file://{}",
+        "zip://photos::zip://in/photos.zip::file://{}.zip",
+    ],
+)
+def test_an_archive_may_be_in_another_and_behind_a_cache(form, tmp_path):
+    _in_zip(tmp_path, _LATER)
+    with zipfile.ZipFile(tmp_path / "photos.zip.zip", "w") as around:
+        around.write(tmp_path / "photos.zip", "in/photos.zip")
+    images = load(Folder(path=form.format(tmp_path / "photos.zip")))
+    assert images.tensor([0]).mean() * 255 == pytest.approx(_LATER)
+
+
 @pytest.fixture
 def sizes(monkeypatch):
     """fsspec's file system in memory, of which sizes alone are told; a list of what is fetched."""

@@ -65,13 +65,69 @@ def test_the_classes_may_be_in_the_older_file(tmp_path, library):
     assert told(images) == oracle_of(oracle, CLASSES)
 
 
-def test_the_classes_of_folders_and_of_schemas_must_be_those_of_the_card(tmp_path, library):
+def test_folders_of_classes_have_their_own_names(tmp_path, library):
     folder = write_classes(tmp_path / "photos")
-    _card(folder, _info(sorted(CLASSES)))
-    assert load(HuggingFace(path=str(folder))).classes == ("bee", "cat", "dog")
     _card(folder, _info())
-    with pytest.raises(AuditError, match=r"card \(dog, bee, cat\), got bee, cat, dog from the"):
-        load(HuggingFace(path=str(folder)))
+    oracle = library.load_dataset(str(folder), split="train")
+    assert oracle.features["label"].names == ["bee", "cat", "dog"]
+    assert load(HuggingFace(path=str(folder))).classes == ("bee", "cat", "dog")
+
+
+def test_the_classes_of_a_schema_must_be_those_of_the_card(tmp_path, library):
+    features = library.Features(
+        {"image": library.Image(), "label": library.ClassLabel(names=NAMES[:2])}
+    )
+    rows = {"image": [Image.fromarray(COLOUR[0])], "label": [1]}
+    (tmp_path / "photos").mkdir()
+    table = library.Dataset.from_dict(rows, features=features)
+    table.to_parquet(tmp_path / "photos" / "test.parquet")
+    _card(tmp_path / "photos", _info(NAMES[1::-1]))
+    with pytest.raises(AuditError, match=r"card \(cat, dog\), got dog, cat from the data"):
+        load(HuggingFace(path=str(tmp_path / "photos")))
+    _card(tmp_path / "photos", _info(NAMES[:2]))
+    assert load(HuggingFace(path=str(tmp_path / "photos"))).classes == ("dog", "cat")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [(["1", "2", "1", "2", "1"], ["1", "2"]), ([0.0, 1.0, 2.0, 0.0, 1.0], CLASSES)],
+    ids=["texts", "floats"],
+)
+def test_texts_are_names_first_and_numbers_are_indices(labels, names, tmp_path, library):
+    folder = _parquet(tmp_path / "photos" / "test.parquet", labels)
+    _card(folder, _info(names))
+    oracle = library.load_dataset(str(folder), split="test")
+    assert told(load(HuggingFace(path=str(folder)))) == oracle_of(oracle, names)
+
+
+def test_files_of_the_hubs_cache_are_links_without_endings(tmp_path, library):
+    folder = tmp_path / "snapshots" / "revision"
+    _parquet(folder / "data" / "test-00000-of-00001.parquet", NAMES)
+    _card(folder, _files(test="data/test-*", train="data/train-*"))
+    (folder / "data" / "train-00000-of-00001.parquet").write_bytes(
+        (folder / "data" / "test-00000-of-00001.parquet").read_bytes()
+    )
+    (tmp_path / "blobs").mkdir()
+    for number, file in enumerate(sorted(folder.glob("data/*"))):
+        blob = tmp_path / "blobs" / str(number)
+        file.rename(blob)
+        file.symlink_to(blob)
+    assert len(load(HuggingFace(path=str(folder), split="test"))) == 5
+
+
+def test_other_configurations_may_be_elsewhere(tmp_path, library):
+    folder = _parquet(tmp_path / "photos" / "test.parquet", NAMES)
+    own = _files(test="test.parquet")["configs"][0]
+    other = {"config_name": "other", "data_files": "hf://datasets/a/b/*"}
+    _card(folder, {"configs": [own | {"default": True}, other]})
+    assert len(load(HuggingFace(path=str(folder)))) == 5
+
+
+def test_numbers_of_a_csv_may_not_be_names_as_well(tmp_path, library):
+    write_metadata(tmp_path / "photos", "csv", labels=[0, 1, 2, 0, 1])
+    _card(tmp_path / "photos", _info(["1", "0", "2"]))
+    with pytest.raises(AuditError, match="or their indices, and not both, got '0' in"):
+        load(HuggingFace(path=str(tmp_path / "photos")))
 
 
 def test_a_table_of_metadata_has_the_classes_of_the_card(tmp_path, library):
@@ -124,14 +180,15 @@ def test_a_card_of_several_configurations_has_one_list_of_classes(tmp_path, libr
 
 NESTED = "[" * 60 + "]" * 60
 BAD = {
-    "elsewhere": (_files(test="../other/*"), r"below the folder of the card, got '\.\./other"),
-    "at a URL": (_files(test="hf://datasets/a/b/*"), "below the folder of the card, got 'hf://"),
-    "absolute": (_files(test=["x", "/etc/*"]), "below the folder of the card, got '/etc"),
+    "elsewhere": (_files(test="../other/*"), r"below the folder of the card, .* got '\.\./other"),
+    "at a URL": (_files(test="hf://datasets/a/b/*"), "below the folder of the card, .* got 'hf://"),
+    "absolute": (_files(test=["x", "/etc/*"]), "below the folder of the card, .* got '/etc"),
     "fewer rows": (
         {"configs": [{"config_name": "a", "data_files": "*.parquet", "columns": ["image"]}]},
         "names files and features alone, got columns",
     ),
-    "numbers as names": (_info(["1", "0", "2"]), "or their indices, and not both, got '0' in"),
+    "many stars": (_files(test="*a*a*.parquet"), r"at most 2 stars a name, got '\*a"),
+    "many folders": (_files(test="**/**/**/*"), r"at most 2 stars a name, got '\*\*/"),
     "too few": (_info(["a", "b"]), "or their indices, and not both, got '2' in row 2"),
     "no list": ({"configs": {"a": 1}}, "Expected"),
 }
