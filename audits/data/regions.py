@@ -19,8 +19,9 @@ from audits.errors import AuditError
 from audits.strict import PlaceName
 
 _HALF = 0.5  # of the lightest pixel of a mask
-_COLOURED = 0.1  # difference of channels, beyond what JPEG makes of grey
+_COLOURED = 0.25  # share of a pixel's light by which another colour differs
 _MOST_LEVELS = 32  # of grey in a mask of class numbers
+_NEARLY = 0.9  # of the lightest pixel: as light, if the edges were made sharper
 _LEAST_AREA = 0.01  # of a mask
 
 Told = PlaceName | tuple[str, str, str, str]
@@ -78,12 +79,23 @@ class Masks(FilesBeside):
         mask = self._files[index]
         values = to_tensor(mask.pixels(None), fit, mask.name)
         light = values.amax(0, keepdim=True)
-        if float((light - values.amin(0)).max()) > _COLOURED or _has_numbers(light):
+        region = (light >= _HALF * light.max()) & (light > 0)
+        if _has_numbers(light) or _has_colours(values[:, region[0]]):
             raise AuditError(
-                f"Expected a mask that is white in the region and black elsewhere, got colours or "
-                f"several greys, as of class numbers: {mask.name}. Save a mask of the object alone."
+                f"Expected a mask that is white in the region and black elsewhere, got several "
+                f"colours or greys, as of class numbers: {mask.name}. Save a mask of the object "
+                "alone."
             )
-        return (light >= _HALF * light.max()) & (light > 0)
+        return region
+
+
+def _has_colours(lit: Tensor) -> bool:
+    """Whether the lit pixels of a mask, (C, n), have more colours than one, bright or dark."""
+    if not lit.shape[1]:
+        return False
+    hue = lit / lit.amax(0)
+    other = (hue - hue.median(1, keepdim=True).values).abs().amax(0) > _COLOURED
+    return bool(other.float().mean() > _LEAST_AREA)
 
 
 def _has_numbers(light: Tensor) -> bool:
@@ -95,5 +107,5 @@ def _has_numbers(light: Tensor) -> bool:
         return False
     highest = functional.max_pool2d(light[None], 3, 1, 1)[0]
     lowest = -functional.max_pool2d(-light[None], 3, 1, 1)[0]
-    even = (highest == lowest) & (light > light.min()) & (light < light.max())
+    even = (highest == lowest) & (light > light.min()) & (light < _NEARLY * light.max())
     return bool(even.float().mean() > _LEAST_AREA)

@@ -27,6 +27,7 @@ _RATIO = 0.1  # chosen after copies and different images were compared, see docs
 _LEAST_SHARE = 0.25  # of the median scale; the neighbours of an image may all be copies of it
 _CROWDED = 0.1  # a distance; if all neighbours are nearer, more are looked at
 _MORE = 200  # neighbours of crowded images
+_CLOSE = 0.005  # the largest distance of a copy in a crowd, see docs/robustness.md
 _JUMP = 2.0  # a distance over that before it: those before are copies, if the jump is the largest
 _ROUNDING = 1e-4  # a distance that counts as none
 _UNLIKE = 0.5  # a distance from which moving is not tried
@@ -112,7 +113,8 @@ def _beyond_copies(
     pairs = np.repeat(rows[jumps], NEIGHBOURS)
     found = (np.take_along_axis(of[jumps], behind, 1).ravel() for of in (position, likeness))
     moved, _ = _compared(thumbs, others, pairs, *found)
-    scale[jumps] = moved.reshape(-1, NEIGHBOURS).max(1)
+    # Images of one kind before one camera are such a crowd too, and not as near as copies.
+    scale[jumps] = np.minimum(moved.reshape(-1, NEIGHBOURS).max(1), _CLOSE / _RATIO)
     return scale
 
 
