@@ -21,6 +21,7 @@ Listing = list[tuple[str, str]]
 """A file's path and the facts that its place tells about it."""
 
 _made: dict[str, str] = {}  # copies of this process, by place
+_fetched: dict[str, Listing] = {}  # as it was when they were made
 _given: dict[str, str] = {}
 _BLOCK = 1 << 20
 
@@ -51,9 +52,9 @@ def copied(
     """
     if not listing:
         raise AuditError(f"Expected data at {place}, found none.")
-    if by_content and place in _made and Path(_made[place]).exists():
-        return Path(_made[place])
     named = (_server(place), place, listing)
+    if by_content and _fetched.get(place) == listing and Path(_made[place]).exists():
+        return Path(_made[place])
     if by_content or not _kept(named).is_dir():
         _cache().mkdir(parents=True, exist_ok=True, mode=0o700)
         _expect_own(_cache())
@@ -73,7 +74,7 @@ def copied(
         kept = _kept(named)
     _expect_own(kept)
     copy = next(kept.iterdir())
-    _made[place] = str(copy)
+    _made[place], _fetched[place] = str(copy), listing
     return copy
 
 

@@ -100,12 +100,15 @@ def test_files_of_which_sizes_alone_are_told_are_compared_by_each_process(sizes,
     for value in (_FIRST, _LATER, _LATER):
         for name in ("cat/0.bmp", "dog/1.bmp"):
             files.pipe_file(f"/bucket/photos/{name}", _bmp(value))
-        copies_of._made.clear()  # as another process
+        copies_of._fetched.clear()  # as another process
         for _ in range(2):
             images = load(Folder(path="memory://bucket/photos"))
             assert images.tensor([0]).mean() * 255 == pytest.approx(value)
     assert len(sizes) == 3 * 2
     assert len(list(cache.iterdir())) == 2
+    files.pipe_file("/bucket/photos/cat/0.bmp", _bmp(_FIRST) + b" ")  # of another size
+    images = load(Folder(path="memory://bucket/photos"))
+    assert images.tensor([0]).mean() * 255 == pytest.approx(_FIRST)
 
 
 def test_copies_in_a_folder_of_somebody_else_are_refused(cache, tmp_path, monkeypatch):

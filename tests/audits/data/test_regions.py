@@ -204,8 +204,10 @@ def test_masks_of_class_numbers_are_refused(case, tmp_path):
         regions.tensor([0])
 
 
-@pytest.mark.parametrize("ending", ["png", "jpg"])
-@pytest.mark.parametrize("colour", ["white", "red", "#404000"])
+@pytest.mark.parametrize(
+    ("colour", "ending"),
+    [("white", "png"), ("white", "jpg"), ("red", "png"), ("red", "jpg"), ("#404000", "png")],
+)
 def test_edges_of_masks_may_be_soft_and_white_may_be_a_colour(ending, colour, tmp_path):
     sharp = Image.new("RGB", (96, 96))
     sharp.paste(colour, (24, 24, 72, 72))
