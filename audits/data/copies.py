@@ -97,7 +97,7 @@ def _content(folder: Path) -> str:
         with file.open("rb") as stream:
             while block := stream.read(_BLOCK):
                 own.update(block)
-        digest.update(f"{own.hexdigest()} {file.relative_to(folder)}\n".encode())
+        digest.update(f"{own.hexdigest()} {str(file.relative_to(folder))!r}\n".encode())
     return digest.hexdigest()
 
 

@@ -6,7 +6,8 @@ of a column, and the files of a split, which the library then reads instead of t
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ _README, _STANDALONE, _OLDER = "README.md", ".huggingface.yaml", "dataset_infos.
 _LONGEST = 4 << 20  # bytes
 _VALUES, _DEPTH = 500_000, 50
 _MOST_STARS = 2
+_MOST_LOOKS = 8  # for the files of a split of several configurations, each of which takes seconds
 _HEAD = re.compile(r"^(\s*---(?:\r\n|\r|\n))([\S\s]*?)((?:\r\n|\r|\n)---[ \t]*(\r\n|\n|$))")
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 """Names of tables that name image files."""
@@ -33,12 +35,12 @@ _ROWS = ("columns", "filters", "drop_labels", "drop_metadata")
 class Card(NamedTuple):
     """The card of a folder.
 
-    `names` are lists of class names that it has for a column; `splits` are names of splits with
-    their files, of those configurations that name files.
+    `names` are lists of class names that it has for a column; `splits` are names of splits, of
+    those configurations that name files, each with a function that looks for its files.
     """
 
     names: Mapping[str, tuple[tuple[str, ...], ...]]
-    splits: tuple[tuple[str, frozenset[Path]], ...]
+    splits: tuple[tuple[str, Callable[[], Iterable[str]]], ...]
 
     def classes(self, column: str) -> tuple[str, ...] | None:
         """The class names of a column; None without any. Raises AuditError for several lists."""
@@ -55,8 +57,9 @@ class Card(NamedTuple):
         if not self.splits:
             return
         read = {file.resolve() for file in files}  # files of the hub's cache are links
-        called = [told for name, told in self.splits if name == split]
-        for told in called or [told for _, told in self.splits]:
+        called = [look for name, look in self.splits if name == split]
+        for look in (called or [look for _, look in self.splits])[:_MOST_LOOKS]:
+            told = map(Path, look())
             if {file.resolve() for file in told if _is_data(file)} == read:
                 return
         names = named(list(dict.fromkeys(name for name, _ in self.splits)))
@@ -84,6 +87,7 @@ def card_of(datasets: Any, folder: Path) -> Card | None:
     from datasets.utils.metadata import MetadataConfigs
 
     module = LocalDatasetModuleFactory(str(folder)).get_module()
+    local = datasets.DownloadConfig(local_files_only=True)
     configs = MetadataConfigs.from_dataset_card_data(told)
     found: dict[str, list[tuple[str, ...]]] = {}
     splits = []
@@ -98,10 +102,14 @@ def card_of(datasets: Any, folder: Path) -> Card | None:
                 f"data.path to a folder without {_README}, or write the data set anew."
             )
         if own.keys() & {"data_files", "data_dir"} and _odd_place(own) is None:
-            config._resolve_data_files(str(folder), datasets.DownloadConfig(local_files_only=True))
-            for split, files in config.data_files.items():
-                splits.append((str(split), frozenset(map(Path, files))))
+            for split, patterns in config.data_files.items():
+                splits.append((str(split), partial(patterns.resolve, _base(folder, own), local)))
     return Card({name: tuple(lists) for name, lists in found.items()}, tuple(splits))
+
+
+def _base(folder: Path, config: Mapping[str, Any]) -> str:
+    """The folder to which patterns of a configuration are relative."""
+    return str(folder / (config.get("data_dir") or ""))
 
 
 def _told(folder: Path) -> dict[str, Any]:
@@ -124,9 +132,11 @@ def _told(folder: Path) -> dict[str, Any]:
 
 
 def _text(file: Path) -> str | None:
-    if not file.exists():
+    if not file.exists() or file.is_dir():
         return None
     expect_ordinary(file)
+    if not file.is_file():
+        raise AuditError(f"Expected an ordinary file at {file}, got a pipe or a device.")
     with file.open("rb") as stream:
         found = stream.read(_LONGEST + 1)
     if len(found) > _LONGEST:

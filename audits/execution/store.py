@@ -72,15 +72,15 @@ class Store:
                 expect_own("a store", Path(root), Path(self._root), "Name another folder as store.")
             self._files.makedirs(self._root, exist_ok=True)
             if self._local and os.stat(self._root).st_mode & _OF_OTHERS:
-                self._expect_parts_alone()
+                self._expect_parts()
                 os.chmod(self._root, 0o700)
 
-    def _expect_parts_alone(self) -> None:
-        odd = next((name for name in os.listdir(self._root) if not _OWN_NAME.fullmatch(name)), None)
-        if odd is not None:
+    def _expect_parts(self) -> None:
+        names = os.listdir(self._root)
+        if names and not any(map(_OWN_NAME.fullmatch, names)):
             raise AuditError(
                 f"Expected a folder of parts, which no other user may read, at {self._root}, got "
-                f"{quoted(odd)} in it. Name another folder as store."
+                f"{quoted(names[0])} and no part in it. Name another folder as store."
             )
 
     def expect_writable(self) -> None:

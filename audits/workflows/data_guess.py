@@ -1,6 +1,7 @@
 """Guesses the kind of a data set, and its fields, from a path or a URI."""
 
 import csv
+import io
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from audits.errors import AuditError
 
 _PATHS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path")
 _ENDINGS = {".csv": "csv", ".parquet": "csv", ".npz": "npz"}  # of URIs
+_ARRAYS = (("x", "y"), ("images", "labels"), ("image", "label"), ("data", "labels"))
+_HEADER = 1 << 16  # bytes of an array in which its header is
 _LABELS = ("label", "class", "target", "category", "y")
 
 
@@ -79,15 +82,15 @@ def _npz(path: str, file: Path) -> dict[str, Any]:
         for label in whole
         if arrays[image][0][0] == arrays[label][0][0]
     }
-    usual = ("x", "y")
-    if usual not in found and len(found) != 1:
+    usual = next((pair for pair in _ARRAYS if pair in found), None)
+    if usual is None and len(found) != 1:
         shapes = ", ".join(f"{name} {shape}" for name, (shape, _) in arrays.items())
         raise AuditError(
             f"Expected images (N, H, W) or (N, H, W, C) and whole-number labels (N,) in {file}, "
             f"one of each or called x and y, found {shapes}. Write data: of the config by hand, "
             "with images and labels."
         )
-    image, label = usual if usual in found else found.pop()
+    image, label = usual or found.pop()
     names = next((n for n, dtype in counted.items() if np.issubdtype(dtype, np.str_)), None)
     guess = {"kind": "npz", "path": path}
     guess |= {"images": image} if image != "x" else {}
@@ -101,7 +104,8 @@ def _headers(file: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     with zipfile.ZipFile(file) as archive:
         for name in archive.namelist():
             if name.endswith(".npy"):
-                with archive.open(name) as stream:
+                with archive.open(name) as member:
+                    stream = io.BytesIO(member.read(_HEADER))
                     version = np.lib.format.read_magic(stream)
                     first = version == (1, 0)
                     of_version = "read_array_header_1_0" if first else "read_array_header_2_0"

@@ -55,17 +55,19 @@ def texts_of(model: Any) -> list[tuple[str, str]]:
     nodes = [one for graph in graphs for one in graph.node]
     described = [("description", one) for one in (model, *graphs, *values)]
     described += [("description of an output", one) for one in model.graph.output]
-    holders = (model, *graphs, *values, *weights, *nodes)
-    properties = [
-        told
-        for one in holders
-        for told in getattr(one, "metadata_props", ())  # of nodes and values from ONNX 1.16 on
-        if told.key not in _OF_TORCH
-    ]
+    # From ONNX 1.16 on all of these have properties.
+    whole = [told for one in (model, *graphs, *model.functions) for told in _properties(one)]
+    parts = [told for one in (*values, *weights, *nodes) for told in _properties(one)]
+    properties = [*whole, *(told for told in parts if told.key not in _OF_TORCH)]
     return [
         *((place, one.doc_string) for place, one in described if one.doc_string),
         *((f"property {quoted(told.key)}", told.value) for told in properties),
     ]
+
+
+def _properties(holder: Any) -> Sequence[Any]:
+    found: Sequence[Any] = getattr(holder, "metadata_props", ())
+    return found
 
 
 def _values(graph: Any) -> Iterator[Any]:

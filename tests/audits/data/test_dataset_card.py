@@ -1,6 +1,7 @@
 """The card of a data set: names and files are those that the `datasets` library takes from it."""
 
 import json
+import os
 
 import pandas as pd
 import pytest
@@ -243,6 +244,30 @@ def test_names_of_classes_may_be_numbers(tmp_path, library):
     rows = {"image": [Image.fromarray(image) for image in COLOUR], "label": INDEX}
     library.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "saved"))
     assert load(HuggingFace(path=str(tmp_path / "saved"))).classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("name", ["README.md", ".huggingface.yaml", "dataset_infos.json"])
+def test_a_card_that_is_a_pipe_is_not_opened(name, tmp_path, library):
+    folder = _parquet(tmp_path / "photos" / "test.parquet", NAMES)
+    os.mkfifo(folder / name)
+    with pytest.raises(AuditError, match=r"Expected an ordinary file at .*, got a pipe"):
+        load(HuggingFace(path=str(folder)))
+
+
+def test_files_are_looked_for_in_few_configurations(tmp_path, library, monkeypatch):
+    folder = _parquet(tmp_path / "photos" / "test.parquet", NAMES)
+    other = _files(test="none*")["configs"][0]
+    own = _files(test="test.parquet")["configs"][0]
+    many = [{**other, "config_name": str(n)} for n in range(30)]
+    _card(folder, {"configs": [{**own, "config_name": "own", "default": True}, *many]})
+    looked, resolve = [], library.data_files.DataFilesPatternsList.resolve
+    monkeypatch.setattr(
+        library.data_files.DataFilesPatternsList,
+        "resolve",
+        lambda self, *given: looked.append(given) or resolve(self, *given),
+    )
+    assert len(load(HuggingFace(path=str(folder), split="test"))) == 5
+    assert len(looked) == 1
 
 
 def test_a_readme_that_is_no_card_changes_nothing(tmp_path, library):

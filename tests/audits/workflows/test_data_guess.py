@@ -47,6 +47,9 @@ def test_of_several_arrays_those_of_the_usual_names_are_taken(tmp_path):
     images, labels = np.zeros((4, 2, 2)), np.zeros(4, int)
     np.savez(file, ids=labels, y=labels, x=images)
     assert guessed(str(file)) == {"kind": "npz", "path": str(file)}
+    np.savez(file, images=images, labels=labels, ids=labels, masks=images)
+    found = {"kind": "npz", "path": str(file), "images": "images", "labels": "labels"}
+    assert guessed(str(file)) == found
     np.savez(file, x_train=images, y_train=labels, x_test=images[:2], y_test=labels[:2])
     with pytest.raises(AuditError, match="one of each or called x and y, found x_train"):
         guessed(str(file))
