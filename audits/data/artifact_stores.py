@@ -1,7 +1,8 @@
-"""Opens MLflow's artifact stores, but no server that would be sent a password of another one.
+"""Opens MLflow's artifact stores, but no server that a stranger may have named.
 
 Whoever registers a version or makes an experiment may name any address as the place of its files.
-MLflow's client sends the token or the password of the tracking server to every address.
+MLflow's client sends the token or the password of the tracking server to every address, and waits
+without end for servers of some protocols, however much they send.
 """
 
 import os
@@ -18,7 +19,8 @@ from audits.errors import AuditError
 
 SERVERS = "FILLBLANKS_ARTIFACT_SERVERS"
 """The environment variable with the addresses of artifact servers, separated by commas."""
-_PORTS = {"http": 80, "https": 443}
+_PORTS = {"http": 80, "https": 443, "ftp": 21, "sftp": 22, "hdfs": 8020, "viewfs": 0}
+_UNBOUNDED = ("ftp", "sftp", "hdfs", "viewfs")
 
 
 def store_at(place: str) -> ArtifactRepository:
@@ -26,20 +28,30 @@ def store_at(place: str) -> ArtifactRepository:
 
     Raises AuditError for a server that is neither MLflow's tracking server nor named in `SERVERS`.
     """
+    _expect_known(place)  # before a store that connects at once is made
     store = found = get_artifact_repository(place)
     while isinstance(found, (ModelsArtifactRepository, RunsArtifactRepository)):
         found = found.repo
     if isinstance(found, HttpArtifactRepository):
-        named = os.environ.get(SERVERS, "").split(",")
-        known = {_origin(server) for server in (mlflow.get_tracking_uri(), *named)}
-        if _origin(found.artifact_uri) not in known:
-            scheme, host, port = _origin(found.artifact_uri)
-            raise AuditError(
-                "Expected files at MLflow's tracking server or in a store, got the server "
-                f"{scheme}://{host}:{port}, to which MLflow would send the password or the token "
-                f"of the tracking server. If it is yours, set {SERVERS} to its address."
-            )
+        _expect_known(found.artifact_uri, "would send the tracking server's password or token")
+    else:
+        _expect_known(found.artifact_uri)
     return store
+
+
+def _expect_known(address: str, harm: str = "") -> None:
+    """Raises AuditError for a server of somebody else, if MLflow does `harm` there."""
+    if urlsplit(address).scheme in _UNBOUNDED:
+        harm = "would wait without end, and take whatever it sends"
+    named = os.environ.get(SERVERS, "").split(",")
+    known = {_origin(server) for server in (mlflow.get_tracking_uri(), *named)}
+    if harm and _origin(address) not in known:
+        scheme, host, port = _origin(address)
+        raise AuditError(
+            "Expected files at MLflow's tracking server or in a store, got the server "
+            f"{scheme}://{host}:{port}, where MLflow {harm}. If it is yours, set {SERVERS} to "
+            "its address."
+        )
 
 
 def _origin(address: str) -> tuple[str, str | None, int | None]:

@@ -1,5 +1,6 @@
 """A file is copied from a known store and not without bound; errors of stores are one line."""
 
+import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import ClassVar
@@ -118,7 +119,7 @@ def test_no_other_server_is_asked(how, stranger, registry, tmp_path, monkeypatch
         "logged model": f"models:/{client.create_logged_model(elsewhere, name='m').model_id}",
         "run": f"runs:/{run}/model",
     }.get(how)
-    expected = f"got the server {stranger}, to which MLflow would send"
+    expected = f"got the server {stranger}, where MLflow would send"
     if how == "evidence":
         with pytest.raises(reader.NotVerified, match=expected):
             reader.artifact(run, "evidence.json")
@@ -132,6 +133,28 @@ def test_no_other_server_is_asked(how, stranger, registry, tmp_path, monkeypatch
         with pytest.raises(ModelRefused, match=expected):
             fetch_file(resolve("models:/m/1"), "MLmodel", tmp_path, _MOST)
     assert _Listener.asked == []
+
+
+@pytest.mark.parametrize(
+    ("protocol", "how"),
+    # The store of sftp asks for a package of its own before anybody could look at its address.
+    [*((one, "version") for one in ("ftp", "sftp", "hdfs", "viewfs")), ("ftp", "run")],
+)
+def test_no_server_is_asked_for_which_mlflow_waits_without_end(protocol, how, registry, tmp_path):
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.settimeout(0.1)
+        place = f"{protocol}://127.0.0.1:{listening.getsockname()[1]}/m"
+        client = mlflow.MlflowClient()
+        elsewhere = client.create_experiment("elsewhere", artifact_location=place)
+        run = client.create_run(elsewhere).info.run_id
+        client.create_registered_model("m")
+        client.create_model_version("m", place if how == "version" else f"runs:/{run}/model")
+        with pytest.raises(ModelRefused, match="where MLflow would wait without end"):
+            fetch_file(resolve("models:/m/1"), "MLmodel", tmp_path, _MOST)
+        with pytest.raises(TimeoutError):
+            listening.accept()
 
 
 def test_an_artifact_server_that_is_named_is_asked(stranger, registry, tmp_path, monkeypatch):
