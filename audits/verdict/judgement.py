@@ -88,6 +88,8 @@ def judge(
     if named is None or estimate is None:
         return not_judged(f"{check} has no such metric, it has {', '.join(found.estimates)}")
     if not estimate.finite:
+        if not estimate.n:
+            return not_judged("it was measured on no image")
         return not_judged(f"its value is {estimate.value} over {estimate.n} images")
     behind = found.metric_behind(named.metric)
     if named.figure == "drop" and (told := _both_no_better(found.metrics[behind])):

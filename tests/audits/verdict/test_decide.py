@@ -104,7 +104,7 @@ MIN = Policy(conditions=(Condition(metric="fill/accuracy", min=0.9),))
         ("ok", {"accuracy": (math.nan, 0.92, 0.97, 400)}, "its value is nan over 400 images"),
         ("ok", {"accuracy": (0.95, math.nan, 0.97, 400)}, "its value is 0.95"),
         ("ok", {"accuracy": (0.95, 0.92, math.inf, 400)}, "its value is 0.95"),
-        ("ok", {"accuracy": (0.95, 0.92, 0.97, 0)}, "its value is 0.95 over 0 images"),
+        ("ok", {"accuracy": (0.95, 0.92, 0.97, 0)}, "it was measured on no image"),
         ("ok", {"accuracy": (0.1, 0.92, 0.97, 400)}, "its value is 0.1"),
         ("error", {"accuracy": GOOD}, "fill ended with an error: it burnt"),
         ("not_applicable", {"accuracy": GOOD}, "fill does not apply: it burnt"),
