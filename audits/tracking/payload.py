@@ -17,6 +17,7 @@ from audits.tracking.pages import pages
 from audits.tracking.parameters import parameters
 from audits.tracking.past_pictures import FILE as PICTURES
 from audits.tracking.past_pictures import pictures_file
+from audits.tracking.spreadsheet import as_csv
 from audits.tracking.upload import Payload
 from audits.verdict.result import AuditResult
 
@@ -44,7 +45,7 @@ def payload_of(result: AuditResult) -> Payload:
     if (worst := strip(evidence, result.evaluation.classes)) is not None:
         files["strip.png"] = contact_sheet.png(worst)
     files |= {
-        f"{one.check}_{name}.csv": table.to_csv(index=False).encode()
+        f"{one.check}_{name}.csv": as_csv(table)
         for one in evidence
         for name, table in one.tables.items()
     }

@@ -23,8 +23,8 @@ def compared(
     """
     if baseline.refusal:
         return evaluation, (f"The baseline could not be opened: {baseline.refusal}",)
-    if baseline.questions:
-        asked = " ".join(baseline.questions)
+    by_checks = [question for one in baseline.evidence for question in one.questions]
+    if asked := " ".join([*baseline.questions, *by_checks]):
         return evaluation, (f"Not compared with the baseline, whose input is not known: {asked}",)
     if baseline.doubts:
         return evaluation, (f"Not compared with the baseline: {' '.join(baseline.doubts)}",)

@@ -54,6 +54,18 @@ def test_a_baseline_whose_metadata_the_config_contradicts_is_not_compared(correc
     assert _drops(compared(_examined(), baseline, first)[0])
 
 
+def test_a_baseline_of_which_a_check_asks_something_is_not_compared():
+    baseline = _examined()
+    first, *others = baseline.evidence
+    asking = first.model_copy(
+        update={"questions": ("Accuracy is 0.09 as configured, 0.94 with range 0-255.",)}
+    )
+    baseline = replace(baseline, evidence=(asking, *others))
+    result, (reason,) = compared(_examined(), baseline, Preprocessing())
+    assert _drops(result) == set()
+    assert reason.startswith("Not compared with the baseline, whose input is not known: Accuracy")
+
+
 def test_fills_on_images_of_another_size_are_not_compared():
     result, (reason,) = compared(_examined(), _examined(shape=(1, 14, 14)), Preprocessing())
     assert _drops(result) == {"performance"}
