@@ -1,9 +1,12 @@
 """Refuses folders of another user, who could write what an audit reads from them."""
 
 import os
+import stat
 from pathlib import Path
 
 from audits.errors import AuditError
+
+_OPEN_TO_ALL = stat.S_IWOTH | stat.S_ISVTX  # everybody may move what is in it, if not sticky
 
 
 def expect_own(kind: str, folder: Path, root: Path, cure: str) -> None:
@@ -16,9 +19,20 @@ def expect_own(kind: str, folder: Path, root: Path, cure: str) -> None:
     owners |= {place.resolve(): place.stat().st_uid for place in places if place.exists()}
     if root.exists():
         owners[root.resolve()] = root.stat().st_uid
+    if folder.exists():
+        _expect_kept(kind, folder, cure)
     for place, owner in owners.items():
         if owner != os.geteuid():
             raise AuditError(
                 f"Expected {kind} of your own, got {folder}, where {place} belongs to the user "
                 f"{owner}. {cure}"
             )
+
+
+def _expect_kept(kind: str, folder: Path, cure: str) -> None:
+    """Raises AuditError if another user may put a folder of theirs in the place of one in it."""
+    told = folder.stat()
+    owned = told.st_uid in (0, os.geteuid())
+    if not owned or told.st_mode & _OPEN_TO_ALL == stat.S_IWOTH:
+        reason = "in which everybody may write" if owned else f"of the user {told.st_uid}"
+        raise AuditError(f"Expected {kind} in a folder of your own, got {folder}, {reason}. {cure}")

@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import re
+import stat
 import tempfile
 import time
 import uuid
@@ -127,8 +128,7 @@ class Store:
     def get(self, key: str) -> Part | None:
         """The part, or None if there is none or its file is damaged."""
         try:
-            with self._files.open(self._path(key), "rb") as file:
-                data = file.read()
+            data = self._read(self._path(key))
             if _sha256(data[:-_SHA256]) != data[-_SHA256:]:
                 raise ValueError("its checksum is another")
             if self._local:  # said here, since many disks do not note what is read
@@ -140,6 +140,21 @@ class Store:
         except _DAMAGE:
             log.warning("%s is damaged and will be measured again", self._path(key))
             return None
+
+    def _read(self, path: str) -> bytes:
+        """The bytes of a file; on a local disk of one that this user has written."""
+        if not self._local:
+            with self._files.open(path, "rb") as far:
+                found: bytes = far.read()
+            return found
+        # A pipe would wait for a writer; a link leads to what somebody else may change.
+        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        told = os.fstat(opened)
+        if os.path.islink(path) or not stat.S_ISREG(told.st_mode) or told.st_uid != os.geteuid():
+            os.close(opened)
+            raise ValueError("it is no file of one's own")
+        with open(opened, "rb") as file:
+            return file.read()
 
     def prune(self, seconds: float, dry_run: bool = False) -> tuple[Amount, Amount]:
         """Deletes what was not written or read for so long; returns what was deleted and is kept.

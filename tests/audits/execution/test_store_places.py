@@ -39,6 +39,46 @@ def test_a_folder_that_has_other_files_is_not_made_private(tmp_path):
     assert parts.stat().st_mode & 0o777 == 0o755
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o733])
+def test_a_folder_in_which_everybody_may_write_is_no_store(mode, tmp_path):
+    folder = tmp_path / "store"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(
+        AuditError, match=r"a store in a folder of your own, .* everybody may write"
+    ):
+        Store(str(folder))
+    folder.chmod(mode | 0o1000)  # there nobody may move what others have made
+    Store(str(folder)).expect_writable()
+
+
+def _linked(file):
+    file.rename(file.with_name("elsewhere"))
+    file.symlink_to(file.with_name("elsewhere"))
+
+
+def _piped(file):
+    file.unlink()
+    os.mkfifo(file)
+
+
+def _given_away(file):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    os.chown(file, 12345, -1)
+
+
+@pytest.mark.parametrize("plant", [_linked, _piped, _given_away])
+def test_a_part_that_is_no_file_of_ones_own_is_measured_again(plant, tmp_path):
+    store, key = Store(str(tmp_path)), "0" * 64
+    store.put(key, {"x": np.ones(3)})
+    assert store.has(key)
+    plant(tmp_path / "parts" / f"{key}.npz")
+    assert not store.has(key)
+    store.put(key, {"x": np.ones(3)})
+    assert store.has(key)
+
+
 def test_a_link_of_ones_own_is_a_store(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "store").symlink_to(tmp_path / "elsewhere")
