@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audits.data.array_header import array_header
 from audits.data.encoded import Encoded
 from audits.data.files_beside import FilesBeside
 from audits.data.fit import fitted
@@ -69,9 +70,7 @@ def _array(file: Encoded) -> Tensor:
     """The array of an npy file, float32 (H, W), scaled to [0, 1]."""
     content = io.BytesIO(file.content())
     try:
-        version = np.lib.format.read_magic(content)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2
-        shape, _, dtype = read(content)
+        shape, dtype = array_header(content)
     except (ValueError, TypeError, MemoryError, RecursionError) as error:
         raise AuditError(f"Expected an array of numpy that can be read at {file.name}.") from error
     whole = len(shape) == 2 and all(type(side) is int and side > 0 for side in shape)
@@ -94,8 +93,3 @@ def _array(file: Encoded) -> Tensor:
     low, high = values.min(), values.max()
     scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
     return torch.from_numpy(scaled.astype(np.float32))
-
-
-def _header_2(content: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype]:
-    found: tuple[tuple[int, ...], bool, np.dtype] = np.lib.format.read_array_header_2_0(content)
-    return found

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from PIL import features
 
+from audits.data.dataset_card import METADATA
 from audits.data.encoded import HEIF, register_heif
 from audits.data.places import expect_ordinary
 from audits.data.scan import named
@@ -90,7 +91,7 @@ def _split(root: Path, split: str) -> Path:
 
 def _nothing(folder: Path, empty: Sequence[str], found: "_Walk") -> str:
     start = f"Expected one folder a class with images under {folder}, found "
-    if any((folder / f"metadata.{suffix}").is_file() for suffix in ("csv", "jsonl", "parquet")):
+    if any((folder / name).is_file() for name in METADATA):
         return start + "a table of metadata. Set data.kind: huggingface."
     told = [f"no image in {named(empty)}."] if empty else ["no folder."]
     return " ".join([start + told[0], *found.notes()])

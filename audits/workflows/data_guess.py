@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from pyarrow import parquet
 
+from audits.data.array_header import array_header
+from audits.data.dataset_card import METADATA
 from audits.data.listing import SPLITS, split_advice
 from audits.data.places import is_here
 from audits.errors import AuditError
@@ -62,13 +64,10 @@ def _folder(path: str, folder: Path) -> dict[str, Any]:
 
 
 def _is_huggingface(folder: Path) -> bool:
-    tables = (*(folder / f"metadata.{kind}" for kind in ("csv", "jsonl", "parquet")),)
     places = (folder, folder / "data")
-    return (
-        any(table.is_file() for table in tables)
-        or any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
-        or any(True for place in places for _ in place.glob("*.parquet"))
-    )
+    return any(
+        (folder / name).is_file() for name in (*METADATA, "state.json", "dataset_dict.json")
+    ) or any(True for place in places for _ in place.glob("*.parquet"))
 
 
 def _npz(path: str, file: Path) -> dict[str, Any]:
@@ -105,12 +104,8 @@ def _headers(file: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         for name in archive.namelist():
             if name.endswith(".npy"):
                 with archive.open(name) as member:
-                    stream = io.BytesIO(member.read(_HEADER))
-                    version = np.lib.format.read_magic(stream)
-                    first = version == (1, 0)
-                    of_version = "read_array_header_1_0" if first else "read_array_header_2_0"
-                    shape, _, dtype = getattr(np.lib.format, of_version)(stream)
-                found[name.removesuffix(".npy")] = (shape, dtype)
+                    start = io.BytesIO(member.read(_HEADER))
+                found[name.removesuffix(".npy")] = array_header(start)
     return found
 
 
