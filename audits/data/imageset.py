@@ -1,6 +1,7 @@
 """ImageSet: labelled images that are read one by one and fitted to a model's input shape."""
 
 import hashlib
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from audits.data.fit import AS_IT_IS, Fit, fitted
@@ -158,6 +160,15 @@ class ImageSet:
             way: torch.stack([fitted(one, self.fit, scale) for one in raw])
             for way, scale in ways(self.fit).items()
         }
+
+    def file(self, index: int) -> bytes:
+        """An image as a file that a client may send: its own, or a PNG of its 8 bits."""
+        if self.files:
+            return self._memory.sources.content(index)
+        levels = (self._raw(index) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        written = io.BytesIO()
+        Image.fromarray(levels.squeeze()).save(written, "PNG")
+        return written.getvalue()
 
     def adaptations(self) -> list[str]:
         """Sentences about the changes that fit images to the model; only the first is looked at."""

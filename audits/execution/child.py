@@ -23,7 +23,7 @@ from audits.data import copies, sources
 from audits.data.remembered import Hashes
 from audits.errors import AuditError, Contradicted, one_line
 from audits.evidence.codec import Part
-from audits.execution import served_forms
+from audits.execution import served_by_mlflow, served_forms
 from audits.execution.asking_again import Again, First, again
 from audits.execution.beside import Beside
 from audits.execution.first_plan import first_plan
@@ -136,6 +136,9 @@ def open_model(job: Job) -> Setting:
     expect_same(net.classifier, drawn, only_classes=only_classes, dtype=net.input_dtype)
     for served, dtype in net.in_own:  # rounding decides between logits that are nearly equal
         expect_same(served, drawn, only_classes=True, dtype=dtype)
+    by_mlflow = served_by_mlflow.expect_same_classes(
+        files, net.classifier, images, chosen[: served_forms.IMAGES]
+    )
     beside = Beside(net, some, images.classes, device, config.preprocessing.outputs)
     reference = beside.reference(job.reference, str(config.reference))
     versions = beside.versions(dict(zip(config.versions, job.versions, strict=True)))
@@ -149,6 +152,7 @@ def open_model(job: Job) -> Setting:
         model=net.adaptation,
         reference=reference.adaptation if reference else Adaptation(),
         versions=tuple(one.adaptation for one in versions),
+        by_mlflow=by_mlflow,
         other_gradient=net.other_gradient,
     )
     _opened = Opened(

@@ -191,15 +191,15 @@ def _ask_between_levels(asking: Asking, norm: Norm) -> None:
 def _ask_resized(asking: Asking, resized: Mapping[str, Tensor]) -> None:
     """Images as servers resize them: the audit's own, smaller ones and larger ones."""
     for way, images in _some_of(resized, asking):
-        _expect_similar(asking, asking.of_images(images), f"resized {way}", asking.usual)
+        expect_similar(asking, asking.of_images(images), f"resized {way}", asking.usual)
     floats = pixel_forms.resized(asking.images.float())
     found, usual = map(asking.of_images, (floats, pixel_forms.rounded(floats)))
-    _expect_similar(asking, found, "resized as floats", usual)
+    expect_similar(asking, found, "resized as floats", usual)
     images, quick = asking.images.float().cpu(), asking.is_quick
     for factor, by_way in pixel_forms.enlarged(images, all_of_them=quick):
         for way, found in _some_of(by_way, asking):
             on, beside = map(asking.of_images, (found, pixel_forms.of_more_bits(found)))
-            _expect_similar(asking, on, f"enlarged {factor} times {way}", beside)
+            expect_similar(asking, on, f"enlarged {factor} times {way}", beside)
 
 
 def _some_of(by_way: Mapping[str, Tensor], asking: Asking) -> list[tuple[str, Tensor]]:
@@ -208,8 +208,11 @@ def _some_of(by_way: Mapping[str, Tensor], asking: Asking) -> list[tuple[str, Te
     return ways if asking.is_quick or not ways else [_CHANCE.choice(ways)]
 
 
-def _expect_similar(asking: Asking, found: Tensor, form: str, usual: Tensor) -> None:
-    """Rounded levels draw bands in smooth areas, which change the classes of unsure answers."""
+def expect_similar(asking: Asking, found: Tensor, form: str, usual: Tensor) -> None:
+    """Raises Contradicted if more classes change than resizing explains.
+
+    Rounded levels draw bands in smooth areas, which change the classes of unsure answers.
+    """
     best = usual.topk(2, 1).values
     surest = (best[:, 0] - best[:, 1]).argsort(descending=True, stable=True)
     surest = surest[: -(-len(surest) // 2)]

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import StringConstraints
 
+from audits.execution.served_by_mlflow import ByMlflow
 from audits.models.form import Ability, Adaptation, Form, InputSide, includes
 
 _TOLD = {
@@ -14,6 +15,11 @@ _TOLD = {
     "logits": "the model's logits",
     "probabilities": "the model's probabilities",
     "predictions": "predicted classes",
+}
+_BY_MLFLOW = {
+    "alike": "MLflow's own server names the same classes for images of the data as the audit.",
+    "none": "MLflow's own server gives no answer to images of the data: the model was audited as "
+    "its network answers.",
 }
 
 # The process of the model says all this, and is not trusted.
@@ -39,6 +45,7 @@ class Setting:
     model: Adaptation = field(default_factory=Adaptation)
     reference: Adaptation = field(default_factory=Adaptation)
     versions: tuple[Adaptation, ...] = ()
+    by_mlflow: ByMlflow = ""
     other_gradient: bool = False  # there is a gradient, but not known as that of the answers
 
     @classmethod
@@ -74,6 +81,8 @@ class Setting:
                 f"The model gives {_TOLD[self.gives]} and no gradient at its input: checks that "
                 "need more do not apply."
             )
+        if self.by_mlflow:
+            notes.append(_BY_MLFLOW[self.by_mlflow])
         others = self._others.items()
         return (*notes, *(f"{name}: {note}" for name, one in others for note in one.notes))
 

@@ -1,6 +1,7 @@
 """Flavour: the base of all formats in which MLflow stores a model."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,9 @@ from audits.models.contract import Said
 
 PROBABILITIES = ("predict_proba", "predict_log_proba", "predict_joint_log_proba")
 """Functions by which MLflow's server may be told to answer with probabilities (`predict_fn`)."""
+
+AskedByMlflow = Callable[[Sequence[bytes]], list[list[int]]]
+"""Gives the logits with the name that MLflow's own server gives to each image file."""
 
 
 class Flavour(ABC):
@@ -81,6 +85,13 @@ class Flavour(ABC):
     def carried(self, folder: Path, conf: Model) -> Carried:
         """Lists of texts in the format's own files, which may name the classes for a server."""
         return ()
+
+    def asked_by_mlflow(self, folder: Path, conf: Model) -> AskedByMlflow | None:
+        """MLflow's own server of the model, if it takes image files; else None.
+
+        Runs in the child process alone, and raises whatever MLflow raises.
+        """
+        return None
 
     @abstractmethod
     def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:

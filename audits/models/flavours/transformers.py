@@ -17,7 +17,7 @@ from torch import nn
 from audits.errors import AuditError, ModelRefused, few, quoted
 from audits.models.carried_names import Carried, lists_in
 from audits.models.contract import Said, is_whole, merged
-from audits.models.flavours.base import Flavour, at_top
+from audits.models.flavours.base import AskedByMlflow, Flavour, at_top
 from audits.models.flavours.processor_tried import expect_as_read
 from audits.models.flavours.transformers_entry import (
     PROCESSORS,
@@ -40,6 +40,7 @@ from audits.models.flavours.transformers_files import (
     said_by_timm,
 )
 from audits.models.flavours.transformers_folder import is_safe, own_files, pickles, weights
+from audits.models.flavours.transformers_served import asked_by_mlflow
 from audits.models.texts import read_mlmodel
 
 # Arguments of timm.create_model that shape a network and name no file.
@@ -109,6 +110,12 @@ class Transformers(Flavour):
             if file.suffix == ".safetensors" and file.is_file():
                 found += lists_in(_notes(file), f"the notes in {quoted(file.name)}")
         return tuple(found)
+
+    def asked_by_mlflow(self, folder: Path, conf: Model) -> AskedByMlflow | None:
+        entry = conf.flavors.get("python_function")
+        if not isinstance(entry, dict) or entry.get("loader_module") != "mlflow.transformers":
+            return None
+        return asked_by_mlflow(folder, own_labels(json_in(self.data(folder, conf) / "config.json")))
 
     def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:
         config = json_in(data / "config.json")
