@@ -77,33 +77,10 @@ def test_a_classifier_is_a_pickle_and_answers_as_it_does(saved, digits, loaded, 
     np.testing.assert_allclose(net(torch.from_numpy(rows)), model.predict_proba(rows), rtol=1e-5)
 
 
-def test_a_booster_whose_trees_hold_no_numbers_is_refused_in_one_line(saved, digits, loaded):
-    folder = saved(_booster(digits, "multiclassova", num_class=10))
-    (file,) = folder.glob("*.lgb")
-    lines = file.read_text().splitlines(keepends=True)
-    first = next(i for i, line in enumerate(lines) if line.startswith("leaf_value="))
-    values = lines[first].removeprefix("leaf_value=").split()
-    changed = f"leaf_value={' '.join(['nan', *values[1:]])}\n"
-    missing = len(lines[first]) - len(changed)
-    # The file tells the size of each tree in bytes.
-    lines[first] = changed.replace("leaf_value=nan ", "leaf_value=nan" + " " * (1 + missing))
-    file.write_text("".join(lines))
-    with pytest.raises(ModelRefused, match="whose first trees hold finite numbers"):
-        loaded(inspect(folder, Preprocessing()))
-
-
-def test_a_booster_that_is_no_classifier_is_refused(saved, digits, loaded):
-    files = inspect(saved(_booster(digits, "regression")), Preprocessing())
+def test_a_booster_that_is_no_classifier_is_refused(saved, digits):
+    folder = saved(_booster(digits, "regression"))
     with pytest.raises(ModelRefused, match=r"Expected a booster trained with .* got 'regression'"):
-        loaded(files)
-
-
-def test_a_text_file_that_is_cut_off_is_refused(saved, digits, loaded):
-    folder = saved(_booster(digits, "binary"))
-    file = folder / "model.lgb"
-    file.write_text(file.read_text()[:400])
-    with pytest.raises(ModelRefused, match="LightGBM could not read the model"):
-        loaded(inspect(folder, Preprocessing()))
+        inspect(folder, Preprocessing())
 
 
 def _edited(folder, **entry):
@@ -135,12 +112,4 @@ def test_data_beside_another_mlmodel_are_refused(saved, digits):
     shutil.copy(folder / "MLmodel", folder / "sub" / "MLmodel")  # which MLflow would read
     _edited(folder, data="sub/model.lgb", extra_files=[{"path": "sub"}])
     with pytest.raises(ModelRefused, match=r"at the top of its folder, got 'sub/model\.lgb'"):
-        inspect(folder, Preprocessing())
-
-
-def test_bytes_behind_the_text_are_refused(saved, digits):
-    folder = saved(_booster(digits, "binary"))
-    with (folder / "model.lgb").open("ab") as file:
-        file.write(b"PK\x03\x04\0\0")
-    with pytest.raises(ModelRefused, match=r"Expected text in model\.lgb"):
         inspect(folder, Preprocessing())
