@@ -74,7 +74,7 @@ def expect_sound(file: Path) -> str:
     blocks = _blocks(lines[: end + 1])
     header = _keys(next(blocks)[1:], _HEADER, flags={"average_output"})
     features, classes = _features(header), _classes(header)
-    sizes = []
+    sizes: list[int] = []
     for block in blocks:
         _expect_tree(block, len(sizes), features)
         sizes.append(sum(len(one.encode()) + 1 for one in block))
