@@ -29,13 +29,19 @@ def store_at(place: str) -> ArtifactRepository:
     Raises AuditError for a server that is neither MLflow's tracking server nor named in `SERVERS`.
     """
     _expect_known(place)  # before a store that connects at once is made
-    store = found = get_artifact_repository(place)
-    while isinstance(found, (ModelsArtifactRepository, RunsArtifactRepository)):
-        found = found.repo
+    store = get_artifact_repository(place)
+    found = beneath(store)
     if isinstance(found, HttpArtifactRepository):
         _expect_known(found.artifact_uri, "would send the tracking server's password or token")
     else:
         _expect_known(found.artifact_uri)
+    return store
+
+
+def beneath(store: ArtifactRepository) -> ArtifactRepository:
+    """The store of the files themselves, if `store` is that of a run or of a version."""
+    while isinstance(store, (ModelsArtifactRepository, RunsArtifactRepository)):
+        store = store.repo
     return store
 
 

@@ -1,4 +1,4 @@
-"""Copies a model's files from the artifact store that holds them, with every error in one line.
+"""Copies files of models and runs from the stores that hold them, with every error in one line.
 
 MLflow reads stores with packages of others (boto3, google-cloud-storage, ...), which raise errors
 of their own: a missing key, a bucket that is not there.
@@ -14,7 +14,7 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.request_utils import augmented_raise_for_status
 from mlflow.utils.rest_utils import http_request
 
-from audits.data.artifact_stores import store_at
+from audits.data.artifact_stores import beneath, store_at
 from audits.errors import AuditError, ModelRefused, one_line, shortened
 
 # The package of pip that has a module which a store needs.
@@ -29,6 +29,13 @@ _PACKAGES = {
 _CHUNK = 1 << 20  # bytes
 
 
+class TooLarge(AuditError):
+    """A file has more than `most` bytes."""
+
+    def __init__(self, name: str, most: int):
+        super().__init__(f"Expected at most {most >> 20} MiB in {name}, got more.")
+
+
 def copy_folder(place: str, target: Path) -> Path:
     """Copies all files of the artifact folder with the URI `place`. Returns their folder."""
     target.mkdir(parents=True, exist_ok=True)
@@ -38,9 +45,9 @@ def copy_folder(place: str, target: Path) -> Path:
 def copy_file(place: str, name: str, copy: Path, most: int) -> None:
     """Copies the file `name`, of at most `most` bytes, from the artifact folder to `copy`.
 
-    Raises ModelRefused if the file is larger: before it is copied, if the store tells sizes.
+    Raises TooLarge if the file is larger: before it is copied, if the store tells sizes.
     """
-    store = store_at(place)
+    store = beneath(store_at(place))
     if isinstance(store, HttpArtifactRepository):
         _copy_from_server(store, name, copy, most)
         return
@@ -56,6 +63,9 @@ def copying(what: str, target: Path) -> Iterator[None]:
         yield
     except ModelRefused:
         raise
+    except TooLarge as error:
+        cure = "Log the model again without what is not needed to load it."
+        raise ModelRefused(f"{error} {cure}") from error
     except AuditError as error:
         raise ModelRefused(str(error)) from error
     except Exception as error:  # of the store's package: no credentials, no package, no bucket
@@ -83,7 +93,7 @@ def _copy_from_server(store: HttpArtifactRepository, name: str, copy: Path, most
         for chunk in answer.iter_content(chunk_size=_CHUNK):
             copied += len(chunk)
             if copied > most:
-                raise _too_large(name, most)
+                raise TooLarge(name, most)
             file.write(chunk)
 
 
@@ -94,11 +104,4 @@ def _expect_small(store: ArtifactRepository, name: str, most: int) -> None:
             raise ModelRefused(f"Expected a plain file {name}, got a folder, pipe or device.")
     for found in store.list_artifacts():
         if found.path == name and found.file_size is not None and found.file_size > most:
-            raise _too_large(name, most)
-
-
-def _too_large(name: str, most: int) -> ModelRefused:
-    return ModelRefused(
-        f"Expected at most {most >> 20} MiB in {name}, got more. Log the model again without what "
-        "is not needed to load it."
-    )
+            raise TooLarge(name, most)

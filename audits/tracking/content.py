@@ -16,7 +16,6 @@ from audits.evidence import migrations
 from audits.verdict.judgement import Outcome
 from audits.verdict.words import Word
 
-_BYTES = 32 << 20  # of 20,000 classes with a row for each in some tables: 10 MiB
 _DEPTH = 50
 _LARGEST = 1e30  # of numbers: products of a few stay finite
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -127,8 +126,6 @@ def content_of(raw: bytes) -> tuple[Content, bool]:
 
     Raises one of `UNREADABLE` for content of another shape or beyond the bounds.
     """
-    if len(raw) > _BYTES:
-        raise ValueError(f"expected at most {_BYTES >> 20} MiB, got {len(raw) >> 20}")
     said = json.loads(raw)
     _expect_bounded(said)
     upgraded = migrations.upgraded(said)

@@ -23,12 +23,12 @@ from pyarrow.parquet import ParquetFile
 
 from audits.config.audit import EXPERIMENT
 from audits.config.isolation import Isolation
-from audits.data.artifact_stores import store_at
 from audits.errors import shortened
 from audits.evidence.codec import from_json
 from audits.evidence.declaration import faults_in
 from audits.evidence.evidence import Evidence
 from audits.models import registry
+from audits.models.artifact_files import copy_file
 from audits.models.registry import Resolved
 from audits.tracking.content import UNREADABLE, Content, content_of
 from audits.tracking.tags import (
@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 RUN_ID = re.compile("[0-9a-f]{32}")
 _CELLS = 50_000_000  # of predictions.parquet: figures of all images
+_EVIDENCE_BYTES = 32 << 20  # of 20,000 classes with a row for each in some tables: 10 MiB
+_PARQUET_BYTES = 16 * _CELLS
 _LONGEST_REASON = 300
 
 
@@ -177,7 +179,7 @@ def read(run: Run) -> PastAudit:
         raise NotVerified(f"expected a finished run, its status is {run.info.status}")
     if run.info.lifecycle_stage != "active":
         raise NotVerified("the run was deleted")
-    raw = artifact(run_id, "evidence.json")
+    raw = artifact(run_id, "evidence.json", _EVIDENCE_BYTES)
     if _sha256(raw) != tags.get(HASH_TAG):
         raise NotVerified("its evidence.json is not the one that was logged")
     try:
@@ -194,7 +196,7 @@ def _parsed(run: Run, raw: bytes) -> PastAudit:
         raise NotVerified("its tags name another digest than its evidence")
     table = None
     if (wanted := content.files.get("predictions.parquet")) is not None:
-        parquet = artifact(run_id, "predictions.parquet")
+        parquet = artifact(run_id, "predictions.parquet", _PARQUET_BYTES)
         if _sha256(parquet) != wanted:
             raise NotVerified("its predictions.parquet is not the one that was logged")
         table = _table(parquet)
@@ -246,15 +248,16 @@ def artifacts(run_id: str) -> frozenset[str]:
     return frozenset(file.path for file in mlflow.MlflowClient().list_artifacts(run_id))
 
 
-def artifact(run_id: str, name: str) -> bytes:
-    """A file of a run, unverified. Raises NotVerified if it cannot be read."""
+def artifact(run_id: str, name: str, most: int) -> bytes:
+    """A file of a run, of at most `most` bytes, unverified. Raises NotVerified."""
     with tempfile.TemporaryDirectory(prefix="fillblanks-") as folder:
+        copy = Path(folder, name)
         try:
-            path = store_at(f"runs:/{run_id}").download_artifacts(name, folder)
+            copy_file(f"runs:/{run_id}", name, copy, most)
         except Exception as error:  # of the artifact store's package: no credentials, say
             reason = " ".join(str(error).split())
             raise NotVerified(f"its {name} cannot be read: {reason}") from error
-        return Path(path).read_bytes()
+        return copy.read_bytes()
 
 
 def _sha256(data: bytes) -> str:

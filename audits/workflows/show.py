@@ -31,6 +31,8 @@ _AT_ONCE = 8  # questions to MLflow
 _VERSIONS = 10  # of a model, in its trend
 _THUMBNAIL = (400, 260)
 _MOST_PIXELS = 50_000_000  # of a contact sheet
+_SHEET_BYTES = 4 * _MOST_PIXELS
+_PAGE_BYTES = 256 << 20  # of a report, with its pictures
 
 
 def reports_of(
@@ -63,7 +65,7 @@ def reports_of(
 
 
 def _page(run_id: str, name: str, wanted: str) -> str:
-    raw = reader.artifact(run_id, name)
+    raw = reader.artifact(run_id, name, _PAGE_BYTES)
     if hashlib.sha256(raw).hexdigest() != wanted:
         raise NotVerified(f"its {name} is not the one that was logged")
     return made_safe(raw.decode())
@@ -116,7 +118,7 @@ def _indexed(
 def _thumbnail(run_id: str) -> str:
     """The contact sheet of a run, made small, as a data URI; "" if the run has none."""
     try:
-        raw = reader.artifact(run_id, "contact_sheet.png")
+        raw = reader.artifact(run_id, "contact_sheet.png", _SHEET_BYTES)
     except NotVerified:
         return ""
     try:

@@ -12,7 +12,7 @@ from servers import mlflow_server
 
 from audits.data import places
 from audits.errors import AuditError, ModelRefused
-from audits.models.artifact_files import copy_file, copying
+from audits.models.artifact_files import TooLarge, copy_file, copying
 from audits.models.registry import fetch, fetch_file, resolve
 from audits.tracking import reader
 
@@ -31,7 +31,7 @@ def large(tmp_path):
 
 def test_a_large_file_of_this_machine_is_refused_before_it_is_copied(large, tmp_path):
     copy = tmp_path / "copy"
-    with pytest.raises(ModelRefused, match="Expected at most 4 MiB in MLmodel, got more"):
+    with pytest.raises(TooLarge, match="Expected at most 4 MiB in MLmodel, got more"):
         copy_file(large.as_uri(), "MLmodel", copy, _MOST)
     assert not copy.exists()
     copy_file(large.as_uri(), "small", copy, _MOST)
@@ -52,7 +52,7 @@ def test_a_large_file_of_a_server_is_copied_to_the_bound_alone(large, tmp_path):
         try:
             place, copy = "mlflow-artifacts:/model", tmp_path / "copy"
             get_artifact_repository(place).log_artifacts(str(large))
-            with pytest.raises(ModelRefused, match="Expected at most 4 MiB in MLmodel, got more"):
+            with pytest.raises(TooLarge, match="Expected at most 4 MiB in MLmodel, got more"):
                 copy_file(place, "MLmodel", copy, _MOST)
             assert copy.stat().st_size <= _MOST
             copy_file(place, "small", copy, _MOST)
@@ -122,7 +122,7 @@ def test_no_other_server_is_asked(how, stranger, registry, tmp_path, monkeypatch
     expected = f"got the server {stranger}, where MLflow would send"
     if how == "evidence":
         with pytest.raises(reader.NotVerified, match=expected):
-            reader.artifact(run, "evidence.json")
+            reader.artifact(run, "evidence.json", _MOST)
     elif how == "data":
         with pytest.raises(AuditError, match=expected):
             places.folder_at(f"runs:/{run}/data")

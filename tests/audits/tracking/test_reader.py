@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from urllib.parse import urlparse
 
 import mlflow
 import pytest
@@ -80,3 +81,12 @@ def test_evidence_in_a_store_that_cannot_be_read_is_not_verified(registry):
     client.set_terminated(run.info.run_id)
     with pytest.raises(NotVerified, match=r"its evidence\.json cannot be read"):
         reader.read(client.get_run(run.info.run_id))
+
+
+def test_a_file_without_end_is_not_read(recorded):
+    run = recorded()
+    place = Path(urlparse(run.info.artifact_uri).path)
+    with (place / "evidence.json").open("ab") as file:
+        file.truncate(1 << 33)
+    with pytest.raises(NotVerified, match=r"at most 32 MiB in evidence\.json, got more"):
+        reader.read(mlflow.get_run(run.info.run_id))
