@@ -24,6 +24,7 @@ from audits.models.pt2.tensors import Size, TensorMeta
 _NODES = 100_000
 _DEPTH = 3  # of graphs within graphs
 _TOLD = "An assertion of the exported network failed."
+_KINDS = {"ScalarType": "as_scalar_type", "Layout": "as_layout", "MemoryFormat": "as_memory_format"}
 PLACES = ("as_tensor", "as_sym_int", "as_none", "as_int", "as_float", "as_bool")
 """The kinds of a graph's inputs."""
 
@@ -48,10 +49,12 @@ class Input:
     def read(cls, value: Json, target: str, depth: int) -> "Input":
         """Raises ModelRefused."""
         name = text(field(value, "name", "an input of a node"), "the name of an input")
+        types: dict[str, str] = {}
         if target in HIGHER_ORDER or target in SYMBOLIC:
             known = name == "" or bool(identifier(name, "the name of an input"))
         else:
-            known = name in (arguments(target) or ())
+            types = arguments(target) or {}
+            known = name in types
         if not known:
             raise refused(f"an argument of {target}", name)
         kind = value.get("kind")
@@ -65,7 +68,9 @@ class Input:
             return cls(name, Subgraph(name_of_graph, graph), kind)
         if "_assert_" in target and choice(arg, "an input of a node")[0] == "as_string":
             return cls(name, Argument("as_string", _TOLD), kind)
-        return cls(name, argument(arg), kind)
+        found = argument(arg)
+        _expect_kind(found, types.get(name, ""), name)
+        return cls(name, found, kind)
 
     def json(self) -> Json:
         """As torch writes it."""
@@ -74,6 +79,13 @@ class Input:
         else:
             arg = self.value.json()
         return {"name": self.name, "arg": arg, "kind": self.kind}
+
+
+def _expect_kind(found: Argument, wanted: str, name: str) -> None:
+    """Raises ModelRefused for a number where torch's kernels want a dtype or the like."""
+    for word, kind in _KINDS.items():
+        if word in wanted and found.kind not in (kind, "as_none"):
+            raise refused(f"{name}, {kind}", found.kind)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from torch import nn
 
 from audits.errors import ModelRefused, shortened
 from audits.models.pt2.archive import Archive, expect_file
+from audits.models.pt2.raw_kernels import check_kernels
 from audits.models.pt2.writing import write_archive
 
 
@@ -41,4 +42,6 @@ def _loaded(path: Path, device: str) -> nn.Module:
         from torch.export.passes import move_to_device_pass
 
         program = move_to_device_pass(program, "cuda")
-    return program.module()
+    net = program.module()
+    check_kernels(net)
+    return net

@@ -65,12 +65,12 @@ def overload(target: str) -> Any:
 
 
 @cache
-def arguments(target: str) -> frozenset[str] | None:
-    """The names of an overload's arguments; None if torch has none that works on tensors."""
+def arguments(target: str) -> dict[str, str] | None:
+    """The types of an overload's arguments, by name; None if torch has none of tensors."""
     found = overload(target)
     # TorchScript has functions of texts and lists under the names of operators.
     if found is None or not all(
         _RETURNED.fullmatch(str(one.type)) for one in found._schema.returns
     ):
         return None
-    return frozenset(argument.name for argument in found._schema.arguments)
+    return {one.name: str(one.real_type) for one in found._schema.arguments}

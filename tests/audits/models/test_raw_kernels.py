@@ -1,0 +1,132 @@
+"""Kernels that read beside tensors that do not fit are asked only if these fit."""
+
+import pytest
+import torch
+from crafting import export
+from torch import nn
+from torch.nn import functional
+
+from audits.errors import ModelRefused
+from audits.models.pt2 import load_exported
+from audits.models.pt2.graph import Input
+from audits.models.pt2.raw_kernels import check_kernels
+
+ATEN = torch.ops.aten
+
+
+class Calling(nn.Module):
+    """Calls an operator with the images and constants."""
+
+    def __init__(self, call, **constants):
+        super().__init__()
+        self.call = call
+        for name, value in constants.items():
+            self.register_buffer(name, value)
+
+    def forward(self, images):
+        return self.call(images, **dict(self.named_buffers()))
+
+
+def _attention(images, heads=1, keys=None):
+    tokens = images.flatten(2)[:, None].expand(-1, 3, -1, -1)
+    other = tokens[:, :heads] if keys is None else tokens[:, :, :keys]
+    call = ATEN._scaled_dot_product_flash_attention_for_cpu.default
+    return call(tokens.contiguous(), other.contiguous(), tokens.contiguous())[0]
+
+
+def _batch_norm(images, **parts):
+    given = {name: parts.get(name) for name in ("weight", "bias", "mean", "var")}
+    call = ATEN._native_batch_norm_legit_no_training.default
+    return call(images, *given.values(), 0.1, 1e-5)[0]
+
+
+def _weight_norm(images, size):
+    direction = images[:1, :, :3, :3].expand(4, 3, 3, 3).contiguous()
+    return functional.conv2d(images, ATEN._weight_norm_interface.default(direction, size, 0)[0])
+
+
+def _resized(images, scale=2.0, call=ATEN.upsample_nearest2d.default):
+    return call(images, [16, 16], scale, scale)
+
+
+FULL = {name: torch.full((3,), 0.5) for name in ("weight", "bias", "mean", "var")}
+NETWORKS = {
+    "batch norm": (_batch_norm, FULL, {"weight": torch.ones(1)}),
+    "its mean": (_batch_norm, FULL, {"mean": torch.ones(2)}),
+    "weight norm": (_weight_norm, {"size": torch.ones(4, 1, 1, 1)}, {"size": torch.ones(4)}),
+}
+CALLS = {
+    "heads": (lambda x: _attention(x, heads=3), lambda x: _attention(x, heads=1)),
+    "keys": (lambda x: _attention(x, keys=3), lambda x: _attention(x, keys=2)),
+    "scale": (_resized, lambda x: _resized(x, 1e-30)),
+    "sign": (_resized, lambda x: _resized(x, -2.0)),
+    "groups": (
+        lambda x: ATEN.native_group_norm.default(x, None, None, 2, 3, 64, 3, 1e-5)[0],
+        lambda x: ATEN.native_group_norm.default(x, None, None, 0, 3, 64, 3, 1e-5)[0],
+    ),
+    "frequencies": (
+        lambda x: ATEN._fft_r2c.default(x, [2, 3], 0, True).abs(),
+        lambda x: ATEN._fft_r2c.default(x, [2, -1], 0, True).abs(),
+    ),
+    "frequencies back": (
+        lambda x: ATEN._fft_c2r.default(x + 0j, [3], 0, 14),
+        lambda x: ATEN._fft_c2r.default(x + 0j, [3], 0, 12),
+    ),
+    "tokens": (
+        lambda x: ATEN.scaled_dot_product_attention.default(x, x, x),
+        lambda x: ATEN.scaled_dot_product_attention.default(x, x[0], x[0]),
+    ),
+}
+
+
+def _checked(call, **constants):
+    """The network in a graph, as an archive holds it; what it calls need not fit."""
+    tracer = torch.fx.Tracer()
+    net = Calling(call, **constants)
+    net = torch.fx.GraphModule(net, tracer.trace(net))
+    check_kernels(net)
+    return net
+
+
+IMAGES = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_constants_have_to_fit(name):
+    call, fitting, changed = NETWORKS[name]
+    expected = Calling(call, **fitting)(IMAGES)
+    assert torch.equal(_checked(call, **fitting)(IMAGES), expected)
+    with pytest.raises(ValueError, match=r"Expected tensors that fit together for aten\."):
+        _checked(call, **{**fitting, **changed})(IMAGES)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_arguments_have_to_fit(name):
+    fitting, other = CALLS[name]
+    assert torch.equal(_checked(fitting)(IMAGES), fitting(IMAGES))
+    with pytest.raises(ValueError, match=r"Expected tensors that fit together for aten\."):
+        _checked(other)(IMAGES)
+
+
+def test_a_network_of_an_archive_is_checked(tmp_path):
+    """At its export torch spreads one weight over all channels; the kernel reads on behind it."""
+    small = {**FULL, "weight": torch.ones(1)}
+    for constants in (FULL, small):
+        net = Calling(_batch_norm, **constants)
+        file = export(net, tmp_path / "model.pt2", IMAGES)
+        loaded = load_exported(file, "cpu")
+        if constants is FULL:
+            assert torch.equal(loaded(IMAGES), net(IMAGES))
+    with pytest.raises(ValueError, match=r"got shapes \[\(2, 3, 8, 8\), \(1,\)"):
+        loaded(IMAGES)
+
+
+@pytest.mark.parametrize("name", ["dtype", "memory_format"])
+def test_a_number_is_no_dtype(name):
+    """Kernels take a dtype from its number, and go by whatever size lies behind that."""
+    given = {"name": name, "arg": {"as_int": 100}, "kind": 1}
+    with pytest.raises(ModelRefused, match=f"Expected {name}, as_.*, got 'as_int'"):
+        Input.read(given, "torch.ops.aten.to.dtype", 0)
+    assert (
+        Input.read({**given, "arg": {"as_none": True}}, "torch.ops.aten.to.dtype", 0).name == name
+    )
