@@ -137,7 +137,7 @@ def open_model(job: Job) -> Setting:
     for served, dtype in net.in_own:  # rounding decides between logits that are nearly equal
         expect_same(served, drawn, only_classes=True, dtype=dtype)
     by_mlflow = served_by_mlflow.expect_same_classes(
-        files, net.classifier, images, chosen[: served_forms.IMAGES]
+        files, loaded, net, images, chosen[: served_forms.IMAGES]
     )
     beside = Beside(net, some, images.classes, device, config.preprocessing.outputs)
     reference = beside.reference(job.reference, str(config.reference))

@@ -1,62 +1,64 @@
-"""Whether MLflow's own server names the same classes as the audit, for models of image files.
+"""Whether MLflow's own server names the same classes as the audit.
 
 All that decides an answer is read from the model's files by the audit, and by MLflow and its
 libraries on their own. This asks both, so that whatever one of them reads otherwise is seen.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from mlflow.exceptions import MlflowException
-from torch import Tensor
+from torch import Tensor, nn
 
 from audits.data.imageset import ImageSet
 from audits.errors import Contradicted, one_line
 from audits.execution.asking import Asking
 from audits.execution.served_forms import expect_similar
-from audits.models.adapter import NETWORK_ERRORS
+from audits.models.adapter import NETWORK_ERRORS, AdaptedNet
 from audits.models.files import ModelFiles
 from audits.models.flavours.registered import flavour_named
+from audits.models.opening import OpenedNet
 from audits.models.texts import read_mlmodel
-from fillblanks import Classifier
 from fillblanks.memory import is_short
 
-ByMlflow = Literal["", "alike", "none"]
-"""Whether MLflow's server was asked (""), and whether it has answered."""
+ByMlflow = Literal["", "alike", "none", "short"]
+"""Whether MLflow's server was asked (""), whether it has answered, or whether memory was short."""
 
 _ERRORS = (*NETWORK_ERRORS, MlflowException, OSError, ImportError)
 log = logging.getLogger(__name__)
 
 
 def expect_same_classes(
-    files: ModelFiles, classifier: Classifier, images: ImageSet, indices: Sequence[int]
+    files: ModelFiles,
+    loaded: nn.Module,
+    found: OpenedNet,
+    images: ImageSet,
+    indices: Sequence[int],
 ) -> ByMlflow:
-    """Asks MLflow's server about the images at `indices`, if it takes image files.
+    """Asks MLflow's server of the network `loaded` about the images at `indices`.
 
-    Raises Contradicted if it names other classes than rounding explains, as after resizing.
+    `found` is the network as the audit asks it. Raises Contradicted if the server names other
+    classes than rounding explains, as after resizing.
     """
-    folder = Path(files.folder)
     if files.unserved:  # the config says that another one serves it
         return ""
-    with classifier.steady(), torch.no_grad():
-        asking = Asking.of(classifier, images.tensor(indices), True, classifier.dtype)
+    with found.classifier.steady(), torch.no_grad():
+        asking = Asking.of(found.classifier, images.tensor(indices), True, found.classifier.dtype)
         some = indices[: asking.several]
-        try:
-            ask = flavour_named(files.flavour).asked_by_mlflow(folder, read_mlmodel(folder))
-            if ask is None:
-                return ""
-            named = ask([images.file(index) for index in some])
-        except _ERRORS as error:
-            if is_short(error):
-                raise
-            log.warning("MLflow's own server does not answer: %s", one_line(error)[:200])
-            return "none"
         usual = asking.usual[: len(some)]
         try:
-            expect_similar(asking, _as_logits(named, usual), "asked of MLflow", usual)
+            answers = _answers(files, loaded, found, images, some, usual)
+        except (*_ERRORS, MemoryError) as error:
+            log.warning("MLflow's own server does not answer: %s", one_line(error)[:200])
+            return "short" if is_short(error) else "none"
+        if answers is None:
+            return ""
+        try:
+            expect_similar(asking, answers, "asked of MLflow", usual)
         except Contradicted as error:
             raise Contradicted(
                 "Expected MLflow's own server to name the classes that the audit finds, got others "
@@ -64,6 +66,40 @@ def expect_same_classes(
                 "mlflow and the packages that serve it, and audit it with these."
             ) from error
     return "alike"
+
+
+def _answers(
+    files: ModelFiles,
+    loaded: nn.Module,
+    found: OpenedNet,
+    images: ImageSet,
+    indices: Sequence[int],
+    usual: Tensor,
+) -> Tensor | None:
+    """Logits (n, K) of the server's answers; None if it cannot be asked here."""
+    flavour, folder = flavour_named(files.flavour), Path(files.folder)
+    conf = read_mlmodel(folder)
+    if "python_function" not in conf.flavors:
+        return None
+    if (ask := flavour.asked_by_mlflow(folder, conf)) is not None:
+        return _as_logits(ask([images.file(index) for index in indices]), usual)
+    if found.adaptation.inputs.converted:  # it is served in another dtype
+        return None
+    if (call := flavour.called_by_mlflow(folder, conf, loaded)) is None:
+        return None
+    net = AdaptedNet(_Called(call), found.adaptation, found.classes)
+    return net(found.classifier.normalised(images.tensor(indices)))
+
+
+class _Called(nn.Module):
+    """A network that a function of arrays answers."""
+
+    def __init__(self, call: Callable[[np.ndarray], Any]):
+        super().__init__()
+        self.call = call
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.as_tensor(self.call(inputs.cpu().numpy())).to(inputs.device)
 
 
 def _as_logits(named: Sequence[Sequence[int]], usual: Tensor) -> Tensor:

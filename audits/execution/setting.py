@@ -20,6 +20,7 @@ _BY_MLFLOW = {
     "alike": "MLflow's own server names the same classes for images of the data as the audit.",
     "none": "MLflow's own server gives no answer to images of the data: the model was audited as "
     "its network answers.",
+    "short": "MLflow's own server was not asked about images of the data: memory was too short.",
 }
 
 # The process of the model says all this, and is not trusted.

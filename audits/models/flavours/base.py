@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 from mlflow.models import Model
 from torch import nn
 
@@ -90,6 +91,16 @@ class Flavour(ABC):
         """MLflow's own server of the model, if it takes image files; else None.
 
         Runs in the child process alone, and raises whatever MLflow raises.
+        """
+        return None
+
+    def called_by_mlflow(
+        self, folder: Path, conf: Model, net: nn.Module
+    ) -> Callable[[np.ndarray], Any] | None:
+        """`net` as MLflow's own server calls it, if it takes arrays and needs no trust; else None.
+
+        It takes and gives what `net` does. Runs in the child process alone, and raises whatever
+        MLflow raises.
         """
         return None
 

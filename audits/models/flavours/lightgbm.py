@@ -1,9 +1,10 @@
 """MLflow's lightgbm flavour: boosters and LightGBM's classifiers, as black boxes."""
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
+import torch
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from torch import nn
@@ -13,6 +14,7 @@ from audits.models.contract import Said
 from audits.models.flavours.base import Flavour, at_top, expect_file
 from audits.models.flavours.columns import as_asked, said_by_columns
 from audits.models.flavours.lightgbm_text import expect_sound
+from audits.models.flavours.pyfunc_called import Predict, predict_of_folder
 from audits.models.flavours.sklearn import classifier_net
 from audits.models.flavours.tables import Probabilities, TableNet
 
@@ -48,6 +50,14 @@ class LightGBM(Flavour):
     def said(self, folder: Path, conf: Model) -> Said:
         return said_by_columns(conf)
 
+    def called_by_mlflow(self, folder: Path, conf: Model, net: nn.Module) -> Predict | None:
+        data = self.data(folder, conf)
+        if not (_is_text(data) and isinstance(net, TableNet)):
+            return None
+        served = _booster_net(predict_of_folder(folder, conf), expect_sound(data))
+        served.arrange(net.classes)
+        return lambda rows: served(torch.from_numpy(rows))
+
     def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:
         try:
             import lightgbm
@@ -58,8 +68,8 @@ class LightGBM(Flavour):
         conf = Model.load(str(folder))
         if _is_text(data):
             try:
-                booster = lightgbm.Booster(model_file=str(data))
-                return _booster_net(booster, expect_sound(data), conf)
+                booster, asked = lightgbm.Booster(model_file=str(data)), as_asked(conf)
+                return _booster_net(lambda rows: booster.predict(asked(rows)), expect_sound(data))
             except lightgbm.basic.LightGBMError as error:
                 raise ModelRefused(f"LightGBM could not read the model: {error}") from error
         import mlflow.lightgbm
@@ -83,16 +93,15 @@ def _shares(table: np.ndarray) -> np.ndarray:
     return table / table.sum(axis=1, keepdims=True)
 
 
-def _booster_net(booster: Any, objective: str, conf: Model) -> TableNet:
+def _booster_net(predict: Predict, objective: str) -> TableNet:
     """A booster as a network, by the objective with which it was trained."""
-    asked = as_asked(conf)
 
     def both(rows: np.ndarray) -> np.ndarray:
-        second = booster.predict(asked(rows))
+        second = predict(rows)
         return np.stack([1 - second, second], axis=1)
 
     if objective == "binary":
         return Probabilities(both)
     if objective == "multiclassova":  # each class against the rest: rows do not sum to 1
-        return Probabilities(lambda rows: _shares(booster.predict(asked(rows))))
-    return Probabilities(lambda rows: booster.predict(asked(rows)))
+        return Probabilities(lambda rows: _shares(predict(rows)))
+    return Probabilities(predict)

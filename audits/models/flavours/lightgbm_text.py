@@ -37,7 +37,7 @@ _TREE = frozenset(  # LightGBM reads 22 lines, and no line after them
 )
 _INT = "-?[0-9]{1,10}"
 _FLOAT = r"[-+]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?(?:[eE][-+]?[0-9]{1,4})?|inf|nan)"
-_INTS, _FLOATS = (re.compile(f"{one}(?: {one})*") for one in (_INT, _FLOAT))
+_INTS, _FLOATS = (re.compile(f"{one}(?: {one})*+") for one in (_INT, _FLOAT))
 _WHOLE = frozenset(
     {"split_feature", "left_child", "right_child", "decision_type", "internal_count", "leaf_count"}
     | {"num_features", "leaf_features", "cat_boundaries", "cat_threshold", "tree_sizes"}
@@ -234,12 +234,12 @@ def _ints(lines: Lines, key: str) -> np.ndarray:
 def _numbers(key: str, line: str, count: int | None) -> np.ndarray:
     """The numbers of a line, int64 or float64 (count,), any number of them for None."""
     pattern, dtype = (_INTS, np.int64) if key in _WHOLE else (_FLOATS, np.float64)
+    given = line.count(" ") + 1 if line else 0
+    if count is not None and given != count:
+        _refuse(f"{count} numbers as {key}", f"{given}")
     if line and not pattern.fullmatch(line):
         _refuse(f"numbers as {key}", line)
-    found = np.fromstring(line, dtype=dtype, sep=" ")
-    if count is not None and len(found) != count:
-        _refuse(f"{count} numbers as {key}", f"{len(found)}")
-    return found
+    return np.fromstring(line, dtype=dtype, sep=" ")
 
 
 def _refuse(expected: str, got: str) -> NoReturn:

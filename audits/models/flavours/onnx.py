@@ -26,11 +26,12 @@ from audits.models.flavours.onnx_file import (
     refusing_nonsense,
 )
 from audits.models.flavours.onnx_labels import all_labels, labels_of, texts_of
-from audits.models.flavours.onnx_outputs import gives_label, serves_labels
+from audits.models.flavours.onnx_outputs import gives_label, serves_labels, table
 from audits.models.flavours.onnx_session import (
     expect_plain_session,
     stated_threads,
 )
+from audits.models.flavours.pyfunc_called import Predict, predict_of_folder
 from audits.models.metadata import said_by_metadata
 from audits.models.signature import said_by_tensor
 
@@ -109,6 +110,13 @@ class Onnx(Flavour):
             found = [lists_in(text, f"the ONNX graph's {where}") for where, text in told]
             labels = [("the labels of a node of the ONNX graph", one) for one in all_labels(model)]
             return (*labels, *(one for lists in found for one in lists))
+
+    def called_by_mlflow(self, folder: Path, conf: Model, net: nn.Module) -> Predict | None:
+        from audits.models.flavours.onnx_net import OnnxNet
+
+        assert isinstance(net, OnnxNet)
+        predict = predict_of_folder(folder, conf)
+        return lambda images: table(predict(images)[net.output.name], net.labels)
 
     def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:
         package()

@@ -15,6 +15,7 @@ from audits.errors import ModelRefused, few
 from audits.models.contract import Said
 from audits.models.flavours.base import Flavour
 from audits.models.flavours.columns import said_by_served_columns
+from audits.models.flavours.pyfunc_called import Predict, predict_of_network
 from audits.models.pt2 import added_texts, check_archive, load_exported
 from audits.models.texts import bounded_text
 
@@ -54,6 +55,9 @@ class PyTorch(Flavour):
         if not texts:
             return ()
         return (f"file{'s' if len(texts) > 1 else ''} in {_EXPORTED} ({few(texts)})",)
+
+    def called_by_mlflow(self, folder: Path, conf: Model, net: nn.Module) -> Predict | None:
+        return predict_of_network(net, conf)
 
     def load(self, folder: Path, data: Path, device: str, *, trusted: bool) -> nn.Module:
         if not (data / _PICKLED).exists():

@@ -107,7 +107,7 @@ def _first(value):
         ("num_leaves", lambda _: "0", "num_leaves from 1 to"),
         ("leaf_value", _first("nan"), "finite numbers as leaf_value"),
         ("leaf_value", _first("0x10"), "numbers as leaf_value"),
-        ("leaf_value", lambda line: line.replace(" ", "  ", 1), "numbers as leaf_value"),
+        ("leaf_value", lambda line: line.replace(" ", "  ", 1), "7 numbers as leaf_value"),
         ("num_cat", lambda _: "1", "2 numbers as cat_boundaries"),
         ("decision_type", _first("1"), "thresholds of categories among"),
         ("decision_type", _first("14"), "known values of decision_type"),

@@ -11,6 +11,8 @@ from audits.data.sources import Folder, load
 from audits.errors import Contradicted
 from audits.execution.served_by_mlflow import expect_same_classes
 from audits.models.files import inspect
+from audits.models.form import Adaptation
+from audits.models.opening import OpenedNet
 from audits.models.preprocessing import Preprocessing
 from fillblanks import Classifier
 
@@ -58,10 +60,13 @@ def files_of_many_kinds(tmp_path):
 def _asked(folder, loaded, data, by=0):
     files = inspect(folder, Preprocessing())
     contract = files.contract
-    net = Logits(loaded(files), by).eval()
-    classifier = Classifier(net, mean=contract.pixel_mean, std=contract.pixel_std)
+    net = loaded(files)
+    classifier = Classifier(
+        Logits(net, by).eval(), mean=contract.pixel_mean, std=contract.pixel_std
+    )
     images = data.for_model(None, contract.fit)
-    return expect_same_classes(files, classifier, images, range(len(images)))
+    found = OpenedNet(classifier, Adaptation(), "gradients", len(NAMES))
+    return expect_same_classes(files, net, found, images, range(len(images)))
 
 
 def test_files_of_all_kinds_are_named_alike(pipeline_folder, loaded, files_of_many_kinds):
