@@ -70,7 +70,7 @@ class EvidenceMaps(MapCheck):
     """
 
     kind: Literal["evidence"] = "evidence"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     places: ClassVar[tuple[str, ...]] = ("regions",)
     plain_name: ClassVar[str] = "Where the model looks"
     how_to_read: ClassVar[tuple[str, ...]] = (

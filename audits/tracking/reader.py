@@ -23,7 +23,8 @@ from pyarrow.parquet import ParquetFile
 
 from audits.config.audit import EXPERIMENT
 from audits.config.isolation import Isolation
-from audits.errors import shortened
+from audits.data.parquet_size import expect_bounded
+from audits.errors import AuditError, shortened
 from audits.evidence.codec import from_json
 from audits.evidence.declaration import faults_in
 from audits.evidence.evidence import Evidence
@@ -269,6 +270,13 @@ def _table(parquet: bytes) -> pd.DataFrame:
     facts = ParquetFile(io.BytesIO(parquet)).metadata
     if facts.num_rows * facts.num_columns > _CELLS:
         raise ValueError(f"expected at most {_CELLS:,} figures of images, got more")
+    with tempfile.NamedTemporaryFile(prefix="fillblanks-") as file:
+        file.write(parquet)
+        file.flush()
+        try:
+            expect_bounded(Path(file.name))  # a text that repeats takes no room in the file
+        except AuditError as error:
+            raise ValueError(str(error)) from error
     table = pd.read_parquet(io.BytesIO(parquet))
     if not table.columns.is_unique:
         raise ValueError("expected columns that differ in predictions.parquet")

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def has_weights(net: nn.Module) -> bool:
-    """Whether the network has weights that can be permuted: floats of more than one dimension."""
+    """Whether the network has weights that can be permuted: see `permuted_weights`."""
     return bool(_weights(net))
 
 
@@ -16,6 +16,8 @@ def has_weights(net: nn.Module) -> bool:
 def permuted_weights(net: nn.Module, seed: int) -> Iterator[None]:
     """Inside, each weight tensor of more than one dimension is in random order, drawn by `seed`.
 
+    If these hold less than half of the network's numbers, all its parameters and buffers are: then
+    what it has learnt is elsewhere.
     Afterwards the network has its own tensors again, which are never written to. The test is that
     of Adebayo et al. 2018 (arXiv 1810.03292): a map that stays does not show what was learnt.
     Raises ValueError if there are no weights.
@@ -35,7 +37,8 @@ def permuted_weights(net: nn.Module, seed: int) -> Iterator[None]:
             weight.data = data
 
 
-def _weights(net: nn.Module) -> list[nn.Parameter]:
-    return [
-        weight for weight in net.parameters() if weight.dim() > 1 and weight.is_floating_point()
-    ]
+def _weights(net: nn.Module) -> list[Tensor]:
+    held = [one for one in (*net.parameters(), *net.buffers()) if one.is_floating_point()]
+    usual = [one for one in net.parameters() if one.dim() > 1 and one.is_floating_point()]
+    numbers, of_usual = (sum(one.numel() for one in some) for some in (held, usual))
+    return usual if 2 * of_usual >= numbers else [one for one in held if one.numel() > 1]

@@ -88,6 +88,7 @@ def _attention(given: _Given) -> bool:
     query, key, value = (given[name] for name in ("query", "key", "value"))
     return (
         query.ndim == key.ndim == value.ndim == 4
+        and query.stride(3) == key.stride(3) == value.stride(3) == 1
         and query.shape[:2] == key.shape[:2] == value.shape[:2]
         and query.shape[3] == key.shape[3] == value.shape[3]
         and key.shape[2] == value.shape[2]
@@ -134,6 +135,39 @@ def _fourier(given: _Given) -> bool:
     return last > 0 and images.shape[dims[-1]] == last // 2 + 1
 
 
+def _sampled(given: _Given) -> bool:
+    kinds = 2 if given["input"].ndim == 5 else 3
+    return 0 <= given["interpolation_mode"] < kinds and 0 <= given["padding_mode"] < 3
+
+
+def _recurrent(gates: int) -> Callable[[_Given], bool]:
+    """The rule of a recurrent network, by the number of blocks in each of its matrices."""
+
+    def fits(given: _Given) -> bool:
+        states = given["hx"] if isinstance(given["hx"], (list, tuple)) else [given["hx"]]
+        directions = 2 if given["bidirectional"] else 1
+        own, out = states[-1].shape[-1], states[0].shape[-1]  # with a projection they differ
+        batched = "batch_sizes" not in given
+        rows = given["input"].shape[0 if given.get("batch_first") else 1] if batched else None
+        layers = given["num_layers"] * directions
+        wanted: list[tuple[int, ...]] = []
+        for layer in range(given["num_layers"]):
+            taken = directions * out if layer else given["input"].shape[-1]
+            one = [(gates * own, taken), (gates * own, out)]
+            one += [(gates * own,)] * 2 if given["has_biases"] else []
+            wanted += (one + ([(out, own)] if out != own else [])) * directions
+        return (
+            given["input"].ndim == (3 if batched else 2)
+            and [tuple(one.shape) for one in given["params"]] == wanted
+            and all(
+                one.ndim == 3 and one.shape[0] == layers and rows in (None, one.shape[1])
+                for one in states
+            )
+        )
+
+    return fits
+
+
 def _resized(given: _Given) -> bool:
     """Whether the scales, if there are any, are those of the two sizes."""
     if "self" not in given:  # it computes the scales itself
@@ -171,6 +205,10 @@ _RULES: Mapping[str, Callable[[_Given], bool]] = {
         _attention,
     ),
     "scaled_dot_product_attention": _any_attention,
+    **dict.fromkeys(("grid_sampler", "grid_sampler_2d", "grid_sampler_3d"), _sampled),
+    "lstm": _recurrent(4),
+    "gru": _recurrent(3),
+    **dict.fromkeys(("rnn_relu", "rnn_tanh"), _recurrent(1)),
     **dict.fromkeys(("_fft_c2c", "_fft_c2r", "_fft_r2c"), _fourier),
     **dict.fromkeys(
         (

@@ -49,6 +49,25 @@ def _resized(images, scale=2.0, call=ATEN.upsample_nearest2d.default):
     return call(images, [16, 16], scale, scale)
 
 
+def _recurrent(images, bias=20, rows=2, last=False):
+    side, sizes = images.flatten(1, 2), [torch.ones(20, 8), torch.ones(20, 5), torch.ones(20)]
+    states = [torch.zeros(2, rows, 5)] * 2
+    params = [*sizes, torch.ones(bias), *sizes[:3], torch.ones(20)]
+    kinds = (True, 1, 0.0, False, True, True)
+    return ATEN.lstm.input(side, states, params[last:], *kinds)[0]
+
+
+def _sampled(images, mode=0, padding=0):
+    grid = images[:, :2].permute(0, 2, 3, 1)
+    return ATEN.grid_sampler.default(images, grid, mode, padding, False)
+
+
+def _turned(images, contiguous=True):
+    tokens = images.flatten(2)[:, None].transpose(2, 3)
+    tokens = tokens.contiguous() if contiguous else tokens
+    return ATEN._scaled_dot_product_flash_attention_for_cpu.default(tokens, tokens, tokens)[0]
+
+
 FULL = {name: torch.full((3,), 0.5) for name in ("weight", "bias", "mean", "var")}
 NETWORKS = {
     "batch norm": (_batch_norm, FULL, {"weight": torch.ones(1)}),
@@ -56,6 +75,12 @@ NETWORKS = {
     "weight norm": (_weight_norm, {"size": torch.ones(4, 1, 1, 1)}, {"size": torch.ones(4)}),
 }
 CALLS = {
+    "bias": (_recurrent, lambda x: _recurrent(x, bias=1)),
+    "states": (_recurrent, lambda x: _recurrent(x, rows=1)),
+    "weights": (_recurrent, lambda x: _recurrent(x, last=True)),
+    "mode": (_sampled, lambda x: _sampled(x, mode=3)),
+    "padding": (_sampled, lambda x: _sampled(x, padding=3)),
+    "strides": (_turned, lambda x: _turned(x, contiguous=False)),
     "heads": (lambda x: _attention(x, heads=3), lambda x: _attention(x, heads=1)),
     "keys": (lambda x: _attention(x, keys=3), lambda x: _attention(x, keys=2)),
     "scale": (_resized, lambda x: _resized(x, 1e-30)),

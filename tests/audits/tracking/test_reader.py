@@ -6,7 +6,9 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import mlflow
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from audits.tracking import reader
 from audits.tracking.reader import NotVerified
@@ -90,3 +92,11 @@ def test_a_file_without_end_is_not_read(recorded):
         file.truncate(1 << 33)
     with pytest.raises(NotVerified, match=r"at most 32 MiB in evidence\.json, got more"):
         reader.read(mlflow.get_run(run.info.run_id))
+
+
+def test_a_table_whose_texts_take_more_than_its_file_is_not_read(tmp_path):
+    """A text that repeats stands in the file once."""
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * 4000, pa.int32()), ["x" * (1 << 20)])
+    parquet.write_table(pa.table({"performance/x": column}), tmp_path / "x.parquet")
+    with pytest.raises(ValueError, match="Expected a table of at most"):
+        reader._table((tmp_path / "x.parquet").read_bytes())

@@ -141,6 +141,26 @@ def test_permuted_weights_are_the_same_numbers_and_go_back():
         pass
 
 
+@pytest.mark.parametrize("flat", [False, True])
+def test_weights_that_are_no_parameters_of_two_dimensions_are_permuted(flat):
+    class Hiding(nn.Module):
+        def __init__(self):
+            super().__init__()
+            own = torch.arange(30.0)
+            if flat:
+                self.own = nn.Parameter(own)
+            else:
+                self.register_buffer("own", own.view(10, 3))
+            self.small = nn.Parameter(torch.rand(2, 2))
+
+    net = Hiding()
+    before = net.own.clone()
+    with permuted_weights(net, 1):
+        assert not torch.equal(net.own, before)
+        assert torch.equal(net.own.flatten().sort().values, before.flatten())
+    assert torch.equal(net.own, before)
+
+
 def test_the_null_of_region_figures_is_the_mean_over_all_shifts_on_the_torus():
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(1, 5, 6, generator=generator)
