@@ -38,7 +38,8 @@ def permuted_weights(net: nn.Module, seed: int) -> Iterator[None]:
 
 
 def _weights(net: nn.Module) -> list[Tensor]:
-    held = [one for one in (*net.parameters(), *net.buffers()) if one.is_floating_point()]
-    usual = [one for one in net.parameters() if one.dim() > 1 and one.is_floating_point()]
+    parameters: list[Tensor] = [one for one in net.parameters() if one.is_floating_point()]
+    held = parameters + [one for one in net.buffers() if one.is_floating_point()]
+    usual = [one for one in parameters if one.dim() > 1]
     numbers, of_usual = (sum(one.numel() for one in some) for some in (held, usual))
     return usual if 2 * of_usual >= numbers else [one for one in held if one.numel() > 1]

@@ -153,7 +153,7 @@ def _recurrent(gates: int) -> Callable[[_Given], bool]:
         wanted: list[tuple[int, ...]] = []
         for layer in range(given["num_layers"]):
             taken = directions * out if layer else given["input"].shape[-1]
-            one = [(gates * own, taken), (gates * own, out)]
+            one: list[tuple[int, ...]] = [(gates * own, taken), (gates * own, out)]
             one += [(gates * own,)] * 2 if given["has_biases"] else []
             wanted += (one + ([(out, own)] if out != own else [])) * directions
         return (
