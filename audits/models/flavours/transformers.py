@@ -49,6 +49,7 @@ _TIMM_ARGUMENTS = frozenset(
     | {"act_layer", "norm_layer", "output_stride", "patch_size", "embed_dim", "depth", "num_heads"}
     | {"dynamic_img_size", "class_token", "init_values", "scriptable", "exportable"}
 )
+_LONGEST_NOTES = 1_000_000  # of a file of safetensors
 _CLASSIFIER = "ForImageClassification"  # in the names of all such networks
 _DTYPE_RENAMED = (4, 56)  # torch_dtype before
 
@@ -166,12 +167,18 @@ def _notes(file: Path) -> dict[str, str]:
 
     try:
         with safe_open(file, "pt") as opened:
-            return dict(opened.metadata() or {})
+            notes = dict(opened.metadata() or {})
     except SafetensorError as error:
         raise ModelRefused(
             f"Expected a file of safetensors, got {quoted(file.name)} with {quoted(str(error))}. "
             "Log the model again."
         ) from error
+    if (size := sum(map(len, notes.values()))) > _LONGEST_NOTES:
+        raise ModelRefused(
+            f"Expected notes of at most {_LONGEST_NOTES:,} characters in {quoted(file.name)}, got "
+            f"{size:,}. Leave out what no server reads."
+        )
+    return notes
 
 
 def _network(config: Mapping[str, Any], data: Path, own_code: bool, dtype: str | None) -> Any:

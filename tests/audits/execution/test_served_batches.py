@@ -69,11 +69,11 @@ def test_other_images_of_the_data_are_the_company(images):
 
 def test_a_batch_that_fails_hides_no_lie_to_a_larger_one(images):
     def lies(x):
-        if len(x) == 64:
-            raise RuntimeError("64 images are too many")
-        return len(x) > 64
+        if len(x) == 96:  # more than a batch that is filled up may have
+            raise RuntimeError("96 images are too many")
+        return len(x) > 96
 
-    assert "in a batch of 96" in expect_refusal(lies, images)
+    assert "in a batch of 100" in expect_refusal(lies, images)
 
 
 def test_a_lie_to_other_threads_is_found(images):

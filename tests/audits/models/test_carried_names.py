@@ -15,7 +15,7 @@ from torch import nn
 
 from audits.data.sources import Digits, load
 from audits.errors import ModelRefused
-from audits.models.carried_names import expect_same_order, lists_in
+from audits.models.carried_names import _literal, expect_same_order, lists_in
 from audits.models.classes import matched_classes
 from audits.models.files import inspect
 from audits.models.preprocessing import Preprocessing
@@ -270,3 +270,32 @@ def test_a_config_may_override_the_classes_of_the_metadata(tmp_path):
     config = Preprocessing(mean=0.0, std=1.0, classes=tuple(DIGITS))
     found = matched_classes(load(Digits()), inspect(tmp_path / "m", config), config)
     assert found.names == tuple(DIGITS)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("('cat', 'd\\'og')", ("cat", "d'og")),
+        ("{0: 'cat', 1: \"dog\"}", ("cat", "dog")),
+        ("[ 'cat'\n, 'dog', ]", ("cat", "dog")),
+        ("{'cat': 0, 'dog': 1}", ("cat", "dog")),
+    ],
+)
+def test_literals_of_python_are_read(text, found):
+    assert ("x", found) in lists_in(text, "x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[f'" + "{1}" * 200_000 + "']",  # Python's parser would take minutes
+        "[1" + "<1" * 400_000 + "]",
+        "[" + "'a'" * 300_000 + "]",
+        "(" + "-" * 900_000 + "1,)",
+        "[1" + " " * 900_000 + "x]",
+    ],
+    ids=["formatted", "compared", "joined", "negated", "unfinished"],
+)
+def test_other_literals_are_not_given_to_python(text):
+    with pytest.raises(ValueError, match="texts and numbers"):
+        _literal(text)

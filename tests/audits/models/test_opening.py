@@ -107,7 +107,11 @@ def _refused(worker, files, error=ModelRefused, **values):
 def test_a_pt2_opens_and_says_how_it_runs(saved, worker):
     setting = _open(worker, _inspect(saved / "pt2"))
     assert setting == Setting(
-        device="cpu", dtype="float32", torch=torch.__version__, speed=setting.speed
+        device="cpu",
+        dtype="float32",
+        torch=torch.__version__,
+        speed=setting.speed,
+        by_mlflow="alike",
     )
 
 
@@ -198,7 +202,7 @@ def test_a_pt2_of_one_row_takes_one_image_at_a_time_and_says_so(saved, worker):
     setting = _open(worker, _inspect(saved / "row"))
     assert setting.model == Adaptation(outputs=Form(rows="one at a time"))
     assert setting.gives == "gradients"
-    (note,) = setting.notes
+    note, _ = setting.notes
     assert "one at a time, which is slow" in note
     assert "at least 2 rows" in note
     assert "\n" not in note
