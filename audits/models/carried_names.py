@@ -6,7 +6,6 @@ the signature's outputs, in the properties of an ONNX graph.
 
 import json
 import re
-from ast import literal_eval
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,19 +16,12 @@ from audits.models.class_names import names_in
 from audits.models.contract import Said
 from audits.models.numbered_names import numbered
 from audits.models.own_names import expect_own_order, keys
+from audits.models.plain_literal import plain_literal
 
 Carried = tuple[tuple[str, tuple[str, ...]], ...]
 """Places in words, each with a list of texts."""
 
 _LONGEST = 1_000_000  # characters of a text that holds a list
-# Texts, numbers and constants, each before a comma or its like, within brackets. Python's parser
-# takes quadratic time for other literals, such as f-strings.
-_LITERAL = re.compile(
-    r"""(?:[\[\](){},:\s]
-    |(?:-?[0-9]{1,30}(?:\.[0-9]{0,30})?(?:[eE][-+]?[0-9]{1,4})?|True|False|None
-        |'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")(?=\s*[\]}),:]))*+""",
-    re.VERBOSE,
-)
 _SEPARATORS = ("\n", ",", ";", "|")
 _READ = ("classes", "preprocessing")  # keys of the metadata
 _CFG, _NAMES = "pretrained_cfg", "label_names"  # timm's; a list of names there is read as well
@@ -141,18 +133,12 @@ def _index_and_name(entry: Mapping[Any, Any]) -> tuple[int, str] | None:
     return (numbers[0], texts[0]) if len(numbers) == 1 and texts else None
 
 
-def _literal(text: str) -> Any:
-    if not _LITERAL.fullmatch(text):
-        raise ValueError("expected a list, tuple or mapping of texts and numbers")
-    return literal_eval(text)
-
-
 def _parsed(text: str) -> Iterator[Any]:
     """What a text may stand for, other than itself."""
     if not 2 < len(text) <= _LONGEST:
         return
     if text.lstrip()[:1] in ("[", "{", "("):
-        for parse in (json.loads, _literal):
+        for parse in (json.loads, plain_literal):
             try:
                 found = parse(text.strip())
             except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

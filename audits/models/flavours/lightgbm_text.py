@@ -44,7 +44,7 @@ _WHOLE = frozenset(
 )
 _OBJECTIVE = re.compile(
     r"(?P<kind>binary|multiclass|multiclassova)(?: num_class:(?P<classes>[0-9]{1,6}))?"
-    r"(?: sigmoid:[0-9]{1,10}(?:\.[0-9]{1,20})?)?"
+    r"(?: sigmoid:[0-9]{1,10}(?:\.[0-9]{1,20})?(?:e-?[0-9]{1,3})?)?"
 )
 _PARAMETER = re.compile(r"\[[a-z0-9_]{1,60}: .*\]")
 _CATEGORICAL, _MISSING, _TYPES = 1, 2, 1 << 4  # bits of a decision_type

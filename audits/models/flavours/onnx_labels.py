@@ -1,12 +1,12 @@
 """The class names that an ONNX graph has: labels of its nodes, and `names` of its metadata."""
 
-from ast import literal_eval
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from audits.errors import quoted
 from audits.models.class_names import names_in
 from audits.models.flavours.onnx_file import graphs_of
+from audits.models.plain_literal import plain_literal
 
 _NAMES, _LONGEST_NAMES = "names", 1_000_000  # a key of metadata_props, and its characters
 _OF_TORCH = (
@@ -122,7 +122,7 @@ def _labels_in(node: Any) -> tuple[str, ...]:
 def _names_in(told: str) -> tuple[str, ...] | None:
     """The names in a text such as "{0: 'cat', 1: 'dog'}"; None if it is of another form."""
     try:
-        return names_in(literal_eval(told))
+        return names_in(plain_literal(told))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
 

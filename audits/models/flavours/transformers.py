@@ -41,14 +41,9 @@ from audits.models.flavours.transformers_files import (
 )
 from audits.models.flavours.transformers_folder import is_safe, own_files, pickles, weights
 from audits.models.flavours.transformers_served import asked_by_mlflow
+from audits.models.flavours.transformers_timm import expect_plain_timm
 from audits.models.texts import read_mlmodel
 
-# Arguments of timm.create_model that shape a network and name no file.
-_TIMM_ARGUMENTS = frozenset(
-    {"in_chans", "num_classes", "img_size", "global_pool", "drop_rate", "drop_path_rate"}
-    | {"act_layer", "norm_layer", "output_stride", "patch_size", "embed_dim", "depth", "num_heads"}
-    | {"dynamic_img_size", "class_token", "init_values", "scriptable", "exportable"}
-)
 _LONGEST_NOTES = 1_000_000  # of a file of safetensors
 _CLASSIFIER = "ForImageClassification"  # in the names of all such networks
 _DTYPE_RENAMED = (4, 56)  # torch_dtype before
@@ -80,7 +75,7 @@ class Transformers(Flavour):
         config = json_in(data / "config.json")
         expect_one_config(data, config)
         _expect_own_code(config.get("auto_map"), data)
-        _expect_plain_arguments(config.get("model_args"))
+        expect_plain_timm(config)
         expect_plain_weights(data, config)
         expect_softmax(config)
         if not (is_safe(data) or pickles(data)):
@@ -254,25 +249,6 @@ def _expect_as_read(loaded: Any, config: Mapping[str, Any]) -> None:
             f"({few(loaded.id2label.values())}). Write them into config.json, or log the model "
             "again."
         )
-
-
-def _expect_plain_arguments(arguments: object) -> None:
-    """Raises ModelRefused for arguments of a network of timm that are not known to be harmless.
-
-    timm takes paths of checkpoints among them, which it would unpickle.
-    """
-    given = arguments if isinstance(arguments, Mapping) else {}
-    odd = [k for k, v in given.items() if k not in _TIMM_ARGUMENTS or not _is_plain(v)]
-    if odd or (arguments is not None and not isinstance(arguments, Mapping)):
-        raise ModelRefused(
-            "Expected model_args in config.json that shape the network and name no file, got "
-            f"{few(odd) or quoted(arguments)}. Save the model without."
-        )
-
-
-def _is_plain(value: object) -> bool:
-    items = value if isinstance(value, list) else [value]
-    return all(item is None or isinstance(item, bool | int | float | str) for item in items)
 
 
 def _channels(config: Mapping[str, Any]) -> int | None:

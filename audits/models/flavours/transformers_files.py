@@ -1,6 +1,7 @@
 """The JSON files of a transformers model: its config, class names, and image processor."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -146,8 +147,9 @@ def labels_in(config: Mapping[str, Any]) -> tuple[str, ...] | None:
         )
     given = config.get("label2id")
     turned = given if isinstance(given, Mapping) else {}
+    times = Counter(names)
     for index, name in enumerate(names):
-        if turned.get(name, index) != index and names.count(name) == 1:
+        if turned.get(name, index) != index and times[name] == 1:
             raise ModelRefused(
                 f"Expected one index of {quoted(name)} in config.json, got {index} in {key} and "
                 f"{quoted(turned[name])} in label2id. Correct one of them."

@@ -52,7 +52,8 @@ def _known(target: str) -> bool:
         listed = name in _ATEN or (name.endswith("_") and name[:-1] in _ATEN)
     else:
         listed = name in (_PRIMS if namespace == "prims" else _QUANTIZED)
-    return listed and arguments(target) is not None and "out" not in kind.split("_")
+    kinds = kind.split("_")  # "prim" is TorchScript's, which takes a number for a dtype
+    return listed and arguments(target) is not None and not {"out", "prim"} & set(kinds)
 
 
 @cache

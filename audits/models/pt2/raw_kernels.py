@@ -146,23 +146,24 @@ def _recurrent(gates: int) -> Callable[[_Given], bool]:
     def fits(given: _Given) -> bool:
         states = given["hx"] if isinstance(given["hx"], (list, tuple)) else [given["hx"]]
         directions = 2 if given["bidirectional"] else 1
-        own, out = states[-1].shape[-1], states[0].shape[-1]  # with a projection they differ
         batched = "batch_sizes" not in given
-        rows = given["input"].shape[0 if given.get("batch_first") else 1] if batched else None
+        inputs = given["input" if batched else "data"]
+        if inputs.ndim != (3 if batched else 2) or any(one.ndim != 3 for one in states):
+            return False
+        rows = inputs.shape[0 if given["batch_first"] else 1] if batched else None
+        own, out = states[-1].shape[-1], states[0].shape[-1]  # with a projection they differ
         layers = given["num_layers"] * directions
         wanted: list[tuple[int, ...]] = []
         for layer in range(given["num_layers"]):
-            taken = directions * out if layer else given["input"].shape[-1]
+            taken = directions * out if layer else inputs.shape[-1]
             one: list[tuple[int, ...]] = [(gates * own, taken), (gates * own, out)]
             one += [(gates * own,)] * 2 if given["has_biases"] else []
             wanted += (one + ([(out, own)] if out != own else [])) * directions
         return (
-            given["input"].ndim == (3 if batched else 2)
-            and [tuple(one.shape) for one in given["params"]] == wanted
-            and all(
-                one.ndim == 3 and one.shape[0] == layers and rows in (None, one.shape[1])
-                for one in states
-            )
+            [tuple(one.shape) for one in given["params"]] == wanted
+            and {one.dtype for one in (*given["params"], *states)} == {inputs.dtype}
+            and all(one.shape[0] == layers for one in states)
+            and all(rows in (None, one.shape[1]) for one in states)
         )
 
     return fits

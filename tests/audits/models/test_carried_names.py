@@ -15,9 +15,10 @@ from torch import nn
 
 from audits.data.sources import Digits, load
 from audits.errors import ModelRefused
-from audits.models.carried_names import _literal, expect_same_order, lists_in
+from audits.models.carried_names import expect_same_order, lists_in
 from audits.models.classes import matched_classes
 from audits.models.files import inspect
+from audits.models.plain_literal import plain_literal
 from audits.models.preprocessing import Preprocessing
 
 NAMES = ("cat", "dog", "sea lion")
@@ -298,4 +299,4 @@ def test_literals_of_python_are_read(text, found):
 )
 def test_other_literals_are_not_given_to_python(text):
     with pytest.raises(ValueError, match="texts and numbers"):
-        _literal(text)
+        plain_literal(text)

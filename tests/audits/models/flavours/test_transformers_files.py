@@ -259,3 +259,13 @@ def test_names_of_timm_are_label_names():
     with pytest.raises(ModelRefused, match=r"as label_names in config\.json, got id2label alone"):
         labels_in({**timm, "id2label": {"0": "a", "1": "b"}})
     assert labels_in({**timm, "id2label": {"0": "a"}, "label_names": ["b", "c"]}) == ("b", "c")
+
+
+@pytest.mark.parametrize("name", ["local-dir:/etc", "hf-hub:x/y", "a/b", "", 5, None])
+def test_a_network_of_timm_is_not_looked_for_elsewhere(name, pipeline_copy):
+    _timm_by_type(pipeline_copy)
+    timms = ["TimmWrapperForImageClassification"]
+    edit(pipeline_copy / "model" / "config.json", architectures=timms, architecture=name)
+    reconfigure(pipeline_copy, pipeline_model_type=timms[0])
+    with pytest.raises(ModelRefused, match="Expected a network of timm by its name"):
+        inspect(pipeline_copy, PLAIN)

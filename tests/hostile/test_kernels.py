@@ -1,0 +1,40 @@
+"""No operator that a pt2 archive may name answers by what lies beside its tensors."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from kernels_by_chance import OPERATORS
+
+SCRIPT = Path(__file__).parents[1] / "support" / "kernels_by_chance.py"
+TRIES = 100
+FILLINGS = ("85", "170")
+
+
+def _calls(filling):
+    """The lines of all calls, and the operators that ended the process, each of them once."""
+    lines, crashed, first = [], [], 0
+    environment = {**os.environ, "MALLOC_PERTURB_": filling, "OMP_NUM_THREADS": "1"}
+    while first < len(OPERATORS):
+        command = [sys.executable, str(SCRIPT), str(TRIES), str(first)]
+        done = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        lines += done.stdout.splitlines()
+        if done.returncode == 0:
+            break
+        crashed.append(lines.pop())
+        first = int(crashed[-1].split(" ")[0]) + 1
+    return lines, crashed
+
+
+@pytest.mark.slow
+def test_answers_do_not_depend_on_free_memory():
+    with ThreadPoolExecutor(len(FILLINGS)) as pool:
+        (ones, crashed), (others, _) = pool.map(_calls, FILLINGS)
+    assert crashed == []
+    assert len(ones) > 10_000
+    assert [pair for pair in zip(ones, others, strict=True) if pair[0] != pair[1]] == []

@@ -1,0 +1,119 @@
+"""Calls each operator that a pt2 archive may name with arguments by chance. Run as a script.
+
+    python tests/support/kernels_by_chance.py TRIES FIRST
+
+It prints a line for each call that gave an answer, with a digest of it, for the operators from
+number FIRST on. Whoever runs it twice, with other fillings of free memory (glibc's
+MALLOC_PERTURB_), finds the operators that read beside their tensors: their lines differ.
+"""
+
+import hashlib
+import random
+import resource
+import sys
+from importlib import resources
+
+import torch
+
+from audits.models.pt2.effects import _UNSET
+from audits.models.pt2.operators import _known
+from audits.models.pt2.raw_kernels import _rule
+
+OPERATORS = resources.files("audits.models.pt2").joinpath("operators.txt").read_text().split()
+_SHAPES = [
+    *((), (0,), (1,), (2,), (3,), (4,), (7,), (64,), (2, 3), (3, 4), (4, 4), (1, 3, 4), (2, 3, 4)),
+    *((2, 4, 3), (1, 2, 4, 4), (2, 2, 4, 4), (2, 3, 4, 4), (1, 3, 8, 8), (2, 5, 3, 3)),
+    *((2, 8, 4, 4), (2, 2, 8, 4), (1, 2, 2, 4), (4, 2, 8, 4), (1, 2, 3, 4, 4)),
+]
+_WHOLE = (0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 8, -1, -2, 100)
+_REAL = (0.0, 1.0, 0.5, 1e-5, -1.0, 2.0, 1e10, 0.1, 1e-30, -0.01)
+_MODES = ("none", "mean", "bilinear", "nearest", "left", "right", "constant", "reflect", "floor")
+_DTYPES = (torch.float32, torch.float64, torch.int64)
+_LEFT_OUT = ("dtype", "layout", "device", "pin_memory", "memory_format", "generator", "train")
+_TRAINED = ("train", "training")  # by these an archive is refused
+_REFUSED = (RuntimeError, IndexError, ValueError, TypeError, AssertionError, OverflowError)
+_GIB = 5
+
+
+def _tensor(draw):
+    generator = torch.Generator().manual_seed(draw.randrange(1 << 30))
+    shape, kind = draw.choice(_SHAPES), draw.random()
+    if kind < 0.7:
+        return torch.randn(shape, generator=generator)
+    if kind < 0.92:
+        return torch.randint(-2, 9, shape, generator=generator)
+    return torch.randint(0, 2, shape, generator=generator).bool()
+
+
+def _value(kind, draw):
+    if kind.startswith("Optional["):
+        return None if draw.random() < 0.45 else _value(kind[len("Optional[") : -1], draw)
+    if kind.startswith("List["):
+        inner = kind[len("List[") : -1]
+        return [_value(inner, draw) for _ in range(draw.choice((1, 2, 2, 3, 4)))]
+    made = {
+        "Tensor": lambda: _tensor(draw),
+        "int": lambda: draw.choice(_WHOLE),
+        "SymInt": lambda: draw.choice(_WHOLE),
+        "float": lambda: draw.choice(_REAL),
+        "bool": lambda: draw.random() < 0.5,
+        "number": lambda: draw.choice((*_REAL, *_WHOLE)),
+        "str": lambda: draw.choice(_MODES),
+        "ScalarType": lambda: draw.choice(_DTYPES),
+    }
+    return made[kind]() if kind in made else None
+
+
+def _call(overload, draw):
+    """The arguments, by name, of one call."""
+    given = {}
+    for one in overload._schema.arguments:
+        if one.kwarg_only and (one.name in _LEFT_OUT or draw.random() < 0.5):
+            continue
+        given[one.name] = False if one.name in _TRAINED else _value(str(one.real_type), draw)
+    return given
+
+
+def _digest(value):
+    if isinstance(value, torch.Tensor):
+        numbers = value.detach().contiguous().resolve_conj().resolve_neg().view(-1)
+        told = f"{tuple(value.shape)} {value.dtype}".encode()
+        return hashlib.md5(told + numbers.numpy().tobytes()).hexdigest()[:12]
+    if isinstance(value, list | tuple):
+        return ",".join(map(_digest, value))
+    return repr(value)
+
+
+def _overloads(name):
+    packet = getattr(torch.ops.aten, name, None)
+    for kind in packet.overloads() if packet is not None else ():
+        found = getattr(packet, kind)
+        types = [str(one.type) for one in found._schema.arguments]
+        known = _known(f"torch.ops.aten.{name}.{kind}")
+        if known and not found._schema.is_mutable and any("Tensor" in one for one in types):
+            yield found
+
+
+def main(tries, first):
+    resource.setrlimit(resource.RLIMIT_DATA, (_GIB << 30, _GIB << 30))
+    torch.set_num_threads(1)
+    for number, name in enumerate(OPERATORS[first:], first):
+        overloads = [] if name in _UNSET else list(_overloads(name))
+        for attempt in range(tries if overloads else 0):
+            draw = random.Random(f"{name} {attempt}")
+            overload = draw.choice(overloads)
+            given, rule = _call(overload, draw), _rule(overload)
+            print(number, attempt, overload, end=" ", flush=True)  # the last one if it crashes
+            try:
+                answer = None
+                torch.manual_seed(0)  # for those that draw
+                if rule is None or rule(given):
+                    with torch.no_grad():
+                        answer = overload(**given)
+            except (*_REFUSED, NotImplementedError, MemoryError):
+                answer = None
+            print(_digest(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
