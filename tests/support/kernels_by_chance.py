@@ -36,6 +36,17 @@ _GIB = 5
 
 
 def _tensor(draw):
+    dense = _dense(draw)
+    if not dense.ndim or draw.random() < 0.7:
+        return dense
+    dim = draw.randrange(dense.ndim)  # of the same shape, but in other places of memory
+    double = torch.cat([dense, dense], dim)[(slice(None),) * dim + (slice(None, None, 2),)]
+    turned = dense.transpose(0, dim).contiguous().transpose(0, dim)
+    spread = dense.narrow(dim, 0, min(1, dense.shape[dim])).expand_as(dense)
+    return draw.choice((double, turned, spread))
+
+
+def _dense(draw):
     generator = torch.Generator().manual_seed(draw.randrange(1 << 30))
     shape, kind = draw.choice(_SHAPES), draw.random()
     if kind < 0.7:

@@ -81,7 +81,9 @@ def _group_norm(given: _Given) -> bool:
 def _weight_norm(given: _Given) -> bool:
     direction, size, dim = given["v"], given["g"], given.get("dim", 0)
     sizes = [side if at == dim else 1 for at, side in enumerate(direction.shape)]
-    return 0 <= dim < direction.ndim and list(size.shape) == sizes and size.dtype == direction.dtype
+    dense = direction.is_contiguous() and size.is_contiguous()  # the kernel writes as if they were
+    same = list(size.shape) == sizes and size.dtype == direction.dtype
+    return 0 <= dim < direction.ndim and same and dense
 
 
 def _attention(given: _Given) -> bool:

@@ -155,3 +155,9 @@ def test_a_number_is_no_dtype(name):
     assert (
         Input.read({**given, "arg": {"as_none": True}}, "torch.ops.aten.to.dtype", 0).name == name
     )
+
+
+def test_the_kernel_of_weight_norm_writes_as_if_its_tensors_were_dense():
+    for size in (torch.ones(8, 1, 1, 1)[::2], torch.ones(1, 1, 1, 1).expand(4, 1, 1, 1)):
+        with pytest.raises(ValueError, match=r"Expected tensors that fit together for aten\._weig"):
+            _checked(_weight_norm, size=size)(IMAGES)
