@@ -18,7 +18,7 @@ from audits.errors import ModelRefused, quoted
 from audits.models.texts import bounded_text
 
 _MOST_BYTES = 1 << 28  # of a file
-_MOST_LINES = 5_000_000  # some 200,000 trees
+_MOST_LINES, _MOST_TREES = 5_000_000, 200_000
 _MOST_FEATURES = 1 << 24
 _MOST_CLASSES = 100_000
 _HEADER = frozenset(
@@ -49,6 +49,7 @@ _OBJECTIVE = re.compile(
 _PARAMETER = re.compile(r"\[[a-z0-9_]{1,60}: .*\]")
 _CATEGORICAL, _MISSING, _TYPES = 1, 2, 1 << 4  # bits of a decision_type
 _MISSING_KINDS = 3
+_SHOWN = 100  # characters of a line
 
 Lines = Mapping[str, str]
 
@@ -66,6 +67,8 @@ def expect_sound(file: Path) -> str:
         _refuse("lines that end with one line feed", "other control characters")
     if (count := text.count("\n")) > _MOST_LINES:
         _refuse(f"at most {_MOST_LINES:,} lines", f"{count:,}")
+    if (count := text.count("\nTree=")) > _MOST_TREES:
+        _refuse(f"at most {_MOST_TREES:,} trees", f"{count:,}")
     lines = text.split("\n")
     if "end of trees" not in lines:
         _refuse("trees, and the line 'end of trees' behind them", "none")
@@ -109,9 +112,10 @@ def _expect_parameters(lines: Sequence[str]) -> None:
 def _keys(lines: Sequence[str], known: frozenset[str], flags: Collection[str] = ()) -> Lines:
     """The values of lines `key=value`, by key; empty lines are behind them."""
     found: dict[str, str] = {}
-    while lines and not lines[-1]:
-        lines = lines[:-1]
-    for line in lines:
+    filled = len(lines)
+    while filled and not lines[filled - 1]:
+        filled -= 1
+    for line in lines[:filled]:
         key, sign, value = line.partition("=")
         names = key == "feature_names"
         if key not in known or key in found or bool(sign) == (key in flags):
@@ -125,7 +129,7 @@ def _keys(lines: Sequence[str], known: frozenset[str], flags: Collection[str] = 
 def _features(header: Lines) -> int:
     count = _number(header, "max_feature_idx", range(_MOST_FEATURES)) + 1
     for key in ("feature_names", "feature_infos"):
-        if len(header.get(key, "").split(" ")) != count:
+        if header.get(key, "").count(" ") + 1 != count:
             _refuse(f"{count} {key}, by max_feature_idx", header.get(key, ""))
     return count
 
@@ -244,6 +248,7 @@ def _numbers(key: str, line: str, count: int | None) -> np.ndarray:
 
 def _refuse(expected: str, got: str) -> NoReturn:
     raise ModelRefused(
-        f"Expected {expected}, in a booster's text file as LightGBM writes it, got {quoted(got)}. "
+        f"Expected {expected}, in a booster's text file as LightGBM writes it, got "
+        f"{quoted(got[:_SHOWN])}. "
         "Save the booster again."
     )
