@@ -86,6 +86,10 @@ def _weight_norm(given: _Given) -> bool:
     return 0 <= dim < direction.ndim and same and dense
 
 
+def _convolution(given: _Given) -> bool:
+    return given["bias"] is None or given["bias"].is_contiguous()  # it is read as if it were
+
+
 def _attention(given: _Given) -> bool:
     query, key, value = (given[name] for name in ("query", "key", "value"))
     return (
@@ -198,6 +202,7 @@ _RULES: Mapping[str, Callable[[_Given], bool]] = {
         _batch_norm,
     ),
     "native_group_norm": _group_norm,
+    "mkldnn_convolution": _convolution,
     **dict.fromkeys(("_weight_norm", "_weight_norm_interface"), _weight_norm),
     **dict.fromkeys(
         (

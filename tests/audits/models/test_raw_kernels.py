@@ -45,6 +45,11 @@ def _weight_norm(images, size):
     return functional.conv2d(images, ATEN._weight_norm_interface.default(direction, size, 0)[0])
 
 
+def _convolution(images, bias):
+    kernel = images[:1, :, :3, :3].expand(4, 3, 3, 3).contiguous()
+    return ATEN.mkldnn_convolution.default(images, kernel, bias, [0, 0], [1, 1], [1, 1], 1)
+
+
 def _resized(images, scale=2.0, call=ATEN.upsample_nearest2d.default):
     return call(images, [16, 16], scale, scale)
 
@@ -157,7 +162,10 @@ def test_a_number_is_no_dtype(name):
     )
 
 
-def test_the_kernel_of_weight_norm_writes_as_if_its_tensors_were_dense():
+def test_kernels_that_take_tensors_for_dense_get_dense_ones():
+    with pytest.raises(ValueError, match=r"Expected tensors that fit together for aten\.mkldnn"):
+        _checked(_convolution, bias=torch.ones(1).expand(4))(IMAGES)
+    _checked(_convolution, bias=torch.ones(4))(IMAGES)
     for size in (torch.ones(8, 1, 1, 1)[::2], torch.ones(1, 1, 1, 1).expand(4, 1, 1, 1)):
         with pytest.raises(ValueError, match=r"Expected tensors that fit together for aten\._weig"):
             _checked(_weight_norm, size=size)(IMAGES)
