@@ -40,7 +40,8 @@ def _allowed():
     """The targets of all overloads that an archive may call."""
     for name in _LISTED:
         for target in (*_overloads(name), *_overloads(f"{name}_")):
-            if "out" not in target.split(".")[-1].split("_") and arguments(target) is not None:
+            words = set(target.split(".")[-1].split("_"))
+            if not words & {"out", "prim"} and arguments(target) is not None:
                 yield operator(target)
 
 
@@ -108,3 +109,9 @@ def test_a_result_that_may_be_left_unwritten_is_not_read(tmp_path):
     file = export(_Second(), tmp_path / "model.pt2", torch.zeros(2, 3, 2, 2), 0)
     with pytest.raises(ModelRefused, match="what an earlier call has left there"):
         check_archive(file)
+
+
+def test_an_overload_of_torchscript_is_refused():
+    """It takes a dtype by its number, and goes by the size of a number that is none."""
+    with pytest.raises(ModelRefused, match=r"got 'torch\.ops\.aten\.to\.prim_Device'"):
+        operator("torch.ops.aten.to.prim_Device")
