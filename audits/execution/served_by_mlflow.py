@@ -11,24 +11,23 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from mlflow.exceptions import MlflowException
 from torch import Tensor, nn
 
 from audits.data.imageset import ImageSet
-from audits.errors import Contradicted, one_line
+from audits.errors import AuditError, Contradicted, one_line
 from audits.execution.asking import Asking
 from audits.execution.served_forms import expect_similar
-from audits.models.adapter import NETWORK_ERRORS, AdaptedNet
+from audits.models.adapter import AdaptedNet
 from audits.models.files import ModelFiles
 from audits.models.flavours.registered import flavour_named
 from audits.models.opening import OpenedNet
 from audits.models.texts import read_mlmodel
 from fillblanks.memory import is_short
+from fillblanks.state import Changed
 
 ByMlflow = Literal["", "alike", "none", "short"]
 """Whether MLflow's server was asked (""), whether it has answered, or whether memory was short."""
 
-_ERRORS = (*NETWORK_ERRORS, MlflowException, OSError, ImportError)
 log = logging.getLogger(__name__)
 
 
@@ -42,17 +41,32 @@ def expect_same_classes(
     """Asks MLflow's server of the network `loaded` about the images at `indices`.
 
     `found` is the network as the audit asks it. Raises Contradicted if the server names other
-    classes than rounding explains, as after resizing.
+    classes than rounding explains, as after resizing, and if the network changes.
     """
     if files.unserved:  # the config says that another one serves it
         return ""
+    try:
+        return _compared(files, loaded, found, images, indices)
+    except Changed as error:
+        raise Contradicted(str(error)) from error
+
+
+def _compared(
+    files: ModelFiles,
+    loaded: nn.Module,
+    found: OpenedNet,
+    images: ImageSet,
+    indices: Sequence[int],
+) -> ByMlflow:
     with found.classifier.steady(), torch.no_grad():
         asking = Asking.of(found.classifier, images.tensor(indices), True, found.classifier.dtype)
         some = indices[: asking.several]
         usual = asking.usual[: len(some)]
         try:
             answers = _answers(files, loaded, found, images, some, usual)
-        except (*_ERRORS, MemoryError) as error:
+        except AuditError:
+            raise
+        except Exception as error:  # of whatever package MLflow loads and runs the model with
             log.warning("MLflow's own server does not answer: %s", one_line(error)[:200])
             return "short" if is_short(error) else "none"
         if answers is None:
@@ -83,7 +97,8 @@ def _answers(
         return None
     if (ask := flavour.asked_by_mlflow(folder, conf)) is not None:
         return _as_logits(ask([images.file(index) for index in indices]), usual)
-    if found.adaptation.inputs.converted:  # it is served in another dtype
+    side = found.adaptation.inputs
+    if side.converted or side.dtype == "bfloat16":  # another dtype is served; numpy has none
         return None
     if (call := flavour.called_by_mlflow(folder, conf, loaded)) is None:
         return None
