@@ -97,10 +97,10 @@ class Flavour(ABC):
     def called_by_mlflow(
         self, folder: Path, conf: Model, net: nn.Module
     ) -> Callable[[np.ndarray], Any] | None:
-        """`net` as MLflow's own server calls it, if it takes arrays and needs no trust; else None.
+        """`net` as MLflow's own server calls it, if that takes arrays; else None.
 
-        It takes and gives what `net` does. Runs in the child process alone, and raises whatever
-        MLflow raises.
+        It takes and gives what `net` does. Nothing is unpickled again. Runs in the child process
+        alone, and raises whatever MLflow raises.
         """
         return None
 
