@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from copies import copies
 from coverage import coverage
 from memory import memory
 from networks import CNN3, DATA, RESNET5, RESNET18, network
@@ -64,6 +65,10 @@ def main(folder: str) -> None:
         "Simulated audits: the share whose 95 % interval holds the truth, and the mean width.",
         "",
         *coverage(),
+        "",
+        "## Copies that `duplicates` finds",
+        "",
+        *copies(),
     ]
     results = Path(__file__).with_name("results.md")
     results.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,16 +1,19 @@
 """State: the tensors that a network holds, and whether one of them has changed."""
 
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
-_EXACT = 1 << 16  # elements up to which numbers are kept; of larger tensors a sum of their bits
+_EXACT = 1 << 16  # elements up to which numbers are kept; of larger tensors sums of their bits
+_AT_ONCE = 4  # sums of so many elements; their products fit into the processor's cache
 _DEPTH = 4  # of lists and dicts within attributes
-_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+_BITS = {1: torch.uint8, 2: torch.int16}  # of wider elements, pieces of 32 bits
 _OWN = ("_parameters", "_buffers", "_modules")
 
 
@@ -99,23 +102,40 @@ def _print(value: Tensor | int | float) -> Any:
         return value
     if isinstance(value, FakeTensor) or value.device.type == "meta":
         return None
-    version = None if value.is_inference() else value._version
     if value.is_quantized:
         value = value.int_repr()
     if value.layout != torch.strided:
-        return version
+        return None if value.is_inference() else value._version
     if value.is_complex():
         value = torch.view_as_real(value.resolve_conj())
-    bits = value.detach().resolve_neg().contiguous().view(_BITS[value.element_size()])
-    if bits.numel() <= _EXACT:
-        return bits.clone()
-    # Wraps around; the version is there for changes that leave a sum as it is.
-    return version, tuple(bits.shape), bits.sum(dtype=torch.int64)
+    bits = value.detach().resolve_neg().contiguous()
+    bits = bits.reshape(-1).view(_BITS.get(bits.element_size(), torch.int32))
+    kept = bits.clone() if len(bits) <= _EXACT else _sums(bits)
+    return value.dtype, tuple(value.shape), kept
+
+
+def _sums(bits: Tensor) -> Tensor:
+    """A sum for each `_EXACT` elements, int64 that wraps around.
+
+    Each place has a random factor, so that no network knows changes that leave the sums as they
+    are: of elements of 32 bits, one change in 2^32 does.
+    """
+    factors = _factors().to(bits.device)
+    whole = len(bits) // _EXACT * _EXACT
+    rows = bits[:whole].view(-1, _EXACT)
+    found = [(some * factors).sum(1) for some in rows.split(_AT_ONCE)]
+    rest = bits[whole:]
+    return torch.cat([*found, (rest * factors[: len(rest)]).sum()[None]])
+
+
+@cache
+def _factors() -> Tensor:
+    return torch.frombuffer(bytearray(secrets.token_bytes(8 * _EXACT)), dtype=torch.int64)
 
 
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return one.shape == other.shape and one.dtype == other.dtype and torch.equal(one, other)
     if isinstance(one, tuple) and isinstance(other, tuple):
-        return one[:-1] == other[:-1] and torch.equal(one[-1], other[-1])
+        return one[:-1] == other[:-1] and _same(one[-1], other[-1])
     return type(one) is type(other) and (one is other or bool(one == other))

@@ -1,7 +1,8 @@
 """Asking a model a few images in another form, and comparing its answers with the usual ones."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,6 +14,7 @@ from audits.models.adapter import NETWORK_ERRORS
 from fillblanks import Classifier
 from fillblanks.batches import Rounding, changed
 from fillblanks.memory import is_short, with_fewer_rows
+from fillblanks.state import Changed
 
 _AT_ONCE = 4
 _AT_ONCE_IF_QUICK = 16
@@ -21,6 +23,16 @@ _FEW, _FEW_OF_BOXES = 2, 4  # images a form, for another network
 _SEVERAL = 8  # images a form in which some classes may change, for another network
 _OTHER_CLASSES = 2  # images whose class may change by rounding, if answers stand for a class alone
 _LONGEST = 120  # characters of an error
+
+
+@contextmanager
+def steadily(classifier: Classifier) -> Iterator[None]:
+    """Asks without gradients inside. Raises Contradicted if the network changes."""
+    try:
+        with classifier.steady(), torch.no_grad():
+            yield
+    except Changed as error:
+        raise Contradicted(str(error)) from error
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from audits.data.imageset import ImageSet
 from audits.errors import AuditError, Contradicted, one_line
-from audits.execution.asking import Asking
+from audits.execution.asking import Asking, steadily
 from audits.execution.served_forms import expect_similar
 from audits.models.adapter import AdaptedNet
 from audits.models.files import ModelFiles
@@ -23,7 +23,6 @@ from audits.models.flavours.registered import flavour_named
 from audits.models.opening import OpenedNet
 from audits.models.texts import read_mlmodel
 from fillblanks.memory import is_short
-from fillblanks.state import Changed
 
 ByMlflow = Literal["", "alike", "none", "short"]
 """Whether MLflow's server was asked (""), whether it has answered, or whether memory was short."""
@@ -45,20 +44,7 @@ def expect_same_classes(
     """
     if files.unserved:  # the config says that another one serves it
         return ""
-    try:
-        return _compared(files, loaded, found, images, indices)
-    except Changed as error:
-        raise Contradicted(str(error)) from error
-
-
-def _compared(
-    files: ModelFiles,
-    loaded: nn.Module,
-    found: OpenedNet,
-    images: ImageSet,
-    indices: Sequence[int],
-) -> ByMlflow:
-    with found.classifier.steady(), torch.no_grad():
+    with steadily(found.classifier):
         asking = Asking.of(found.classifier, images.tensor(indices), True, found.classifier.dtype)
         some = indices[: asking.several]
         usual = asking.usual[: len(some)]

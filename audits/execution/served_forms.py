@@ -14,13 +14,12 @@ from torch import Tensor
 
 from audits.errors import Contradicted
 from audits.execution import pixel_forms, served_batches, served_classes
-from audits.execution.asking import Asking
+from audits.execution.asking import Asking, steadily
 from audits.execution.served_batches import Others
 from audits.execution.server_settings import rough_settings, settings
 from audits.models.adapter import NETWORK_ERRORS
 from fillblanks import Classifier
 from fillblanks.memory import is_short
-from fillblanks.state import Changed
 
 IMAGES = 16
 """The images that are asked, at most."""
@@ -62,23 +61,20 @@ def expect_same_answers(
     or numbers of channels, in large batches and on other settings it may raise an error: its users
     would see it. In another form an error is a contradiction, if the images are still answered.
     """
-    try:
-        with classifier.steady(), torch.no_grad():
-            dtype = dtype or classifier.dtype
-            asking = Asking.of(classifier, images[:IMAGES], only_classes, dtype)
-            try:
-                norm = _norm_of(classifier) if norm is None else norm
-                _ask_all(asking, norm, resized or {}, others)
-                if in_order is not None:
-                    served_batches.ask_in_order(asking, in_order)
-                if any_channels and images.shape[1] == 1:
-                    _ask_three_channels(asking)
-            except NETWORK_ERRORS as error:
-                if is_short(error) or isinstance(error, Contradicted):
-                    raise
-                asking.ask_again(error)
-    except Changed as error:
-        raise Contradicted(str(error)) from error
+    with steadily(classifier):
+        dtype = dtype or classifier.dtype
+        asking = Asking.of(classifier, images[:IMAGES], only_classes, dtype)
+        try:
+            norm = _norm_of(classifier) if norm is None else norm
+            _ask_all(asking, norm, resized or {}, others)
+            if in_order is not None:
+                served_batches.ask_in_order(asking, in_order)
+            if any_channels and images.shape[1] == 1:
+                _ask_three_channels(asking)
+        except NETWORK_ERRORS as error:
+            if is_short(error) or isinstance(error, Contradicted):
+                raise
+            asking.ask_again(error)
 
 
 def _norm_of(classifier: Classifier) -> Norm:

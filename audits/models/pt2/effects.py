@@ -100,7 +100,7 @@ def _lasting(graph: Graph, owners: dict[str, str]) -> dict[str, str]:
         if node.target in SYMBOLIC:
             continue
         if node.target in HIGHER_ORDER:
-            _expect_set(node, unset, ())
+            _expect_set(node, unset)
             _take_inner(node, owners)
             continue
         given = _by_name(node)
@@ -109,7 +109,7 @@ def _lasting(graph: Graph, owners: dict[str, str]) -> dict[str, str]:
         for name in written:
             if name in owners:
                 raise _remembers(owners[name], _short(node.target))
-        _expect_set(node, unset, written)
+        _expect_set(node, unset)
         unset |= _left_unset(node)
         owner = next((owners[name] for name in _passed_on(node, given) if name in owners), None)
         if owner is not None:
@@ -192,22 +192,32 @@ def _writes(argument: Any) -> bool:
 
 def _passed_on(node: Node, given: dict[str, Input]) -> Iterable[str]:
     """The names of the tensors with which a result may share its numbers."""
-    found = _schema(node.target)
-    name, prims = _name(node.target), node.target.startswith("torch.ops.prims.")
+    shared = may_pass_on(node.target)
+    return [name for one, value in given.items() if one in shared for name in _names(value)]
+
+
+def may_pass_on(target: str) -> set[str]:
+    """The arguments of an operator with which a result may share its numbers."""
+    found = _schema(target)
+    name, prims = _name(target), target.startswith("torch.ops.prims.")
     if name.removesuffix("_") in _MAY_PASS_ON or (prims and name != _FRESH_PRIMS):
-        return [name for one in given.values() for name in _names(one)]
+        return {one.name for one in found.arguments}
     if not any(one.alias_info for one in found.returns):
-        return []
-    shared = [one.name for one in found.arguments if one.alias_info and one.name in given]
-    return [name for one in shared for name in _names(given[one])]
+        return set()
+    return {one.name for one in found.arguments if one.alias_info}
 
 
-def _expect_set(node: Node, unset: set[str], written: Iterable[str]) -> None:
-    """Raises ModelRefused if the operator uses memory in which nothing has been put."""
-    used = {name for one in node.inputs for name in _names(one)} & unset
-    if used and not (used <= set(written) and _name(node.target) in _SET_WHOLLY):
+def _expect_set(node: Node, unset: set[str]) -> None:
+    """Raises ModelRefused if the operator uses memory in which nothing has been put.
+
+    It may be the tensor that is filled, if no other input is such memory, nor the same.
+    """
+    read = [name for one in node.inputs for name in _names(one) if name in unset]
+    filled = [one for one in node.inputs if one.name == "self"]
+    filled = filled if _name(node.target) in _SET_WHOLLY else []
+    if read != [name for one in filled for name in _names(one) if name in unset]:
         raise _unset()
-    unset -= used
+    unset -= set(read)
 
 
 def _left_unset(node: Node) -> set[str]:

@@ -15,7 +15,7 @@ from audits.models.pt2.documents import (
     refused,
     text,
 )
-from audits.models.pt2.names import identifier
+from audits.models.pt2.names import dotted, identifier
 from audits.models.pt2.notes import expect_notes
 from audits.models.pt2.operators import HIGHER_ORDER, SYMBOLIC, arguments, operator
 from audits.models.pt2.shapes import Shape, shape, symbols
@@ -24,6 +24,12 @@ from audits.models.pt2.tensors import Size, TensorMeta
 _NODES = 100_000
 _DEPTH = 3  # of graphs within graphs
 _TOLD = "An assertion of the exported network failed."
+# Of each kind of argument with tensors, the types that an operator may want.
+_TENSORS = {
+    "as_tensor": ("Tensor", "Optional[Tensor]"),
+    "as_tensors": ("List[Tensor]", "List[Optional[Tensor]]"),
+    "as_optional_tensors": ("List[Optional[Tensor]]",),
+}
 _KINDS = {"ScalarType": "as_scalar_type", "Layout": "as_layout", "MemoryFormat": "as_memory_format"}
 PLACES = ("as_tensor", "as_sym_int", "as_none", "as_int", "as_float", "as_bool")
 """The kinds of a graph's inputs."""
@@ -63,13 +69,14 @@ class Input:
         arg = field(value, "arg", "an input of a node")
         if target in HIGHER_ORDER and choice(arg, "an input of a node")[0] == "as_graph":
             inner = arg["as_graph"]
-            name_of_graph = identifier(field(inner, "name", "a graph"))
+            name_of_graph = dotted(identifier(field(inner, "name", "a graph")), "a name of a graph")
             graph = Graph.read(field(inner, "graph", "a graph"), depth + 1)
             return cls(name, Subgraph(name_of_graph, graph), kind)
         if "_assert_" in target and choice(arg, "an input of a node")[0] == "as_string":
             return cls(name, Argument("as_string", _TOLD), kind)
         found = argument(arg)
-        _expect_kind(found, types.get(name, ""), name)
+        if name in types:
+            _expect_kind(found, types[name], name)
         return cls(name, found, kind)
 
     def json(self) -> Json:
@@ -82,7 +89,12 @@ class Input:
 
 
 def _expect_kind(found: Argument, wanted: str, name: str) -> None:
-    """Raises ModelRefused for a number where torch's kernels want a dtype or the like."""
+    """Raises ModelRefused for a number if torch's kernels want a dtype or the like.
+
+    And for a tensor if they want a list of them, or none.
+    """
+    if wanted not in _TENSORS.get(found.kind, (wanted,)):
+        raise refused(f"{name}, {wanted}", found.kind)
     for word, kind in _KINDS.items():
         if word in wanted and found.kind not in (kind, "as_none"):
             raise refused(f"{name}, {kind}", found.kind)

@@ -9,6 +9,7 @@ from audits.models.pt2.effects import expect_without_effects
 from audits.models.pt2.graph import Graph
 from audits.models.pt2.guards import Term, guard, sources
 from audits.models.pt2.notes import expect_calls
+from audits.models.pt2.scope import expect_scoped
 from audits.models.pt2.signature import Call, InputSpec, OutputSpec, leaves
 
 _SCHEMA = 8  # the major version of torch's schema
@@ -64,6 +65,7 @@ class Program:
         )
         found._expect_whole()
         expect_alike_on_devices(found.graph)
+        expect_scoped(found.graph, found.inputs, found.outputs)
         expect_without_effects(found.graph, found.inputs, found.outputs)
         return found
 

@@ -42,6 +42,11 @@ def _by_a_region(net, x):
     inner.add_(1)
 
 
+def _filled_with_itself(net, x):
+    drawn = torch.empty(1)
+    return x + drawn.copy_(drawn)
+
+
 @pytest.mark.parametrize(
     ("also", "what"),
     [
@@ -92,6 +97,8 @@ def test_a_change_that_the_graph_gives_back_is_refused(tmp_path):
             "scaled_dot_product_attention in training mode",
         ),
         (lambda net, x: x + torch.empty(1), "reads what an earlier call has left"),
+        (_filled_with_itself, "reads what an earlier call has left"),
+        (lambda net, x: x + torch.zeros(1).copy_(torch.empty(1)), "reads what an earlier call"),
     ],
 )
 def test_an_operator_that_answers_by_chance_is_refused(also, message, tmp_path):
