@@ -13,7 +13,7 @@ from crafting import Pooled, crafted, export
 from audits.errors import ModelRefused
 from audits.models.pt2 import check_archive
 from audits.models.pt2.effects import _LEAVE_UNSET, _UNSET
-from audits.models.pt2.operators import arguments, operator, overload
+from audits.models.pt2.operators import STATISTICS, _known, operator, overload
 
 _LISTED = resources.files("audits.models.pt2").joinpath("operators.txt").read_text().split()
 _REFUSED = [
@@ -40,8 +40,7 @@ def _allowed():
     """The targets of all overloads that an archive may call."""
     for name in _LISTED:
         for target in (*_overloads(name), *_overloads(f"{name}_")):
-            words = set(target.split(".")[-1].split("_"))
-            if not words & {"out", "prim"} and arguments(target) is not None:
+            if _known(target):
                 yield operator(target)
 
 
@@ -115,3 +114,15 @@ def test_an_overload_of_torchscript_is_refused():
     """It takes a dtype by its number, and goes by the size of a number that is none."""
     with pytest.raises(ModelRefused, match=r"got 'torch\.ops\.aten\.to\.prim_Device'"):
         operator("torch.ops.aten.to.prim_Device")
+
+
+def test_operators_that_write_say_so_by_their_names():
+    for target in _allowed():
+        written = {one.name for one in overload(target)._schema.arguments if one.is_write}
+        assert written <= STATISTICS or target.split(".")[3].endswith("_"), target
+
+
+@pytest.mark.parametrize("name", ["max.dim_max", "sort.values", "topk.values", "xlogy.OutTensor"])
+def test_an_operator_that_puts_results_into_given_tensors_is_refused(name):
+    with pytest.raises(ModelRefused, match="exported with"):
+        operator(f"torch.ops.aten.{name}")

@@ -13,7 +13,7 @@ import torch
 from audits.errors import ModelRefused
 from audits.models.pt2.documents import refused
 from audits.models.pt2.graph import Graph, Input, Node, Subgraph
-from audits.models.pt2.operators import HIGHER_ORDER, SYMBOLIC, overload
+from audits.models.pt2.operators import HIGHER_ORDER, STATISTICS, SYMBOLIC, overload
 from audits.models.pt2.signature import InputSpec, OutputSpec
 
 # Operators whose result may be one of their inputs, or share its numbers, though torch's schemas
@@ -55,8 +55,6 @@ _MAY_PASS_ON = {
     "vstack",
 }
 _FRESH_PRIMS = "convert_element_type"
-# Normalisation writes its statistics if a flag is set; torch's schemas do not always say so.
-_STATISTICS = ("running_mean", "running_var")
 _TRAINING = ("training", "use_input_stats")
 # By these arguments an operator that may answer by chance is told not to.
 _CHANCE_FLAGS, _CHANCE_SHARES = ("train", "training"), ("p", "dropout", "dropout_p")
@@ -97,11 +95,11 @@ def _lasting(graph: Graph, owners: dict[str, str]) -> dict[str, str]:
     """The owner of each tensor that lasts, by its name in the graph. Raises ModelRefused."""
     owners, unset = dict(owners), set[str]()
     for node in graph.nodes:
-        if node.target in SYMBOLIC:
-            continue
         if node.target in HIGHER_ORDER:
             _expect_set(node, unset)
             _take_inner(node, owners)
+            continue
+        if node.target in SYMBOLIC:  # of numbers alone, see scope.py
             continue
         given = _by_name(node)
         _expect_no_chance(node, given)
@@ -182,7 +180,7 @@ def _written(node: Node, given: dict[str, Input]) -> list[str]:
     """The names of the tensors that the operator may write into."""
     arguments = [a.name for a in _schema(node.target).arguments if a.alias_info and _writes(a)]
     if any(name in given and _value(given[name]) is not False for name in _TRAINING):
-        arguments += _STATISTICS
+        arguments += STATISTICS
     return [name for one in arguments if one in given for name in _names(given[one])]
 
 

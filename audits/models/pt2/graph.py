@@ -24,12 +24,15 @@ from audits.models.pt2.tensors import Size, TensorMeta
 _NODES = 100_000
 _DEPTH = 3  # of graphs within graphs
 _TOLD = "An assertion of the exported network failed."
-# Of each kind of argument with tensors, the types that an operator may want.
+# Of each type with tensors that an operator may want, the kinds of arguments with them.
 _TENSORS = {
-    "as_tensor": ("Tensor", "Optional[Tensor]"),
-    "as_tensors": ("List[Tensor]", "List[Optional[Tensor]]"),
-    "as_optional_tensors": ("List[Optional[Tensor]]",),
+    "Tensor": ("as_tensor",),
+    "Optional[Tensor]": ("as_tensor", "as_none"),
+    "List[Tensor]": ("as_tensors",),
+    "List[Optional[Tensor]]": ("as_tensors", "as_optional_tensors"),
 }
+_LISTED = ("List[Tensor]", "List[Optional[Tensor]]")
+_TENSOR_KINDS = ("as_tensor", "as_tensors", "as_optional_tensors")
 _KINDS = {"ScalarType": "as_scalar_type", "Layout": "as_layout", "MemoryFormat": "as_memory_format"}
 PLACES = ("as_tensor", "as_sym_int", "as_none", "as_int", "as_float", "as_bool")
 """The kinds of a graph's inputs."""
@@ -93,7 +96,8 @@ def _expect_kind(found: Argument, wanted: str, name: str) -> None:
 
     And for a tensor if they want a list of them, or none.
     """
-    if wanted not in _TENSORS.get(found.kind, (wanted,)):
+    tensors = found.kind in _TENSOR_KINDS  # a number may stand for a tensor
+    if (tensors or wanted in _LISTED) and found.kind not in _TENSORS.get(wanted, ()):
         raise refused(f"{name}, {wanted}", found.kind)
     for word, kind in _KINDS.items():
         if word in wanted and found.kind not in (kind, "as_none"):

@@ -8,7 +8,9 @@ from torch import nn
 
 from audits.errors import ModelRefused, shortened
 from audits.models.pt2.archive import Archive, expect_file
+from audits.models.pt2.program import Program
 from audits.models.pt2.raw_kernels import check_kernels
+from audits.models.pt2.read_back import expect_same_graph
 from audits.models.pt2.writing import write_archive
 
 
@@ -22,9 +24,12 @@ def load_exported(path: Path, device: str) -> nn.Module:
     with tempfile.TemporaryDirectory(prefix="fillblanks-pt2-") as folder:
         anew = Path(folder) / "model.pt2"
         with path.open("rb") as stream, anew.open("wb") as target:
-            write_archive(Archive.read(stream), target)
+            archive = Archive.read(stream)
+            write_archive(archive, target)
         try:
-            return _loaded(anew, device)
+            return _loaded(anew, archive.program, device)
+        except ModelRefused:
+            raise
         except Exception as error:  # a program that contradicts itself fails anywhere in torch
             raise ModelRefused(
                 f"Expected a pt2 archive that torch {torch.__version__} loads, got "
@@ -32,11 +37,12 @@ def load_exported(path: Path, device: str) -> nn.Module:
             ) from error
 
 
-def _loaded(path: Path, device: str) -> nn.Module:
+def _loaded(path: Path, read: Program, device: str) -> nn.Module:
     # torch.export.load would hide the reason of a failure and try an older format instead.
     from torch.export.pt2_archive._package import load_pt2
 
     program = load_pt2(str(path)).exported_programs["model"]
+    expect_same_graph(read, program)
     if device == "cuda":
         # An exported program keeps its device, so its graph is rewritten for the GPU.
         from torch.export.passes import move_to_device_pass

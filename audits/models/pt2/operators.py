@@ -32,6 +32,8 @@ SYMBOLIC = {
     *(f"torch.sym_{name}" for name in ("not", "int", "float", "ite", "max", "min", "sqrt")),
     "math.trunc",
 }
+# Normalisation writes its statistics if a flag is set; torch's schemas do not always say so.
+STATISTICS = {"running_mean", "running_var"}
 _OVERLOAD = re.compile(r"torch\.ops\.(aten|prims|quantized_decomposed)\.(\w+)\.(\w+)", re.ASCII)
 _RETURNED = re.compile(r"(Tensor|SymInt|int|Scalar|number|bool|List\[Tensor\])")
 
@@ -52,8 +54,8 @@ def _known(target: str) -> bool:
         listed = name in _ATEN or (name.endswith("_") and name[:-1] in _ATEN)
     else:
         listed = name in (_PRIMS if namespace == "prims" else _QUANTIZED)
-    kinds = kind.split("_")  # "prim" is TorchScript's, which takes a number for a dtype
-    return listed and arguments(target) is not None and not {"out", "prim"} & set(kinds)
+    # "prim" is TorchScript's, which takes a number for a dtype.
+    return listed and arguments(target) is not None and "prim" not in kind.split("_")
 
 
 @cache
@@ -67,11 +69,19 @@ def overload(target: str) -> Any:
 
 @cache
 def arguments(target: str) -> dict[str, str] | None:
-    """The types of an overload's arguments, by name; None if torch has none of tensors."""
+    """The types of an overload's arguments, by name; None if torch has none of tensors.
+
+    None as well if it writes into them without a "_" at the end of its name, as those do that put
+    results into given tensors and resize these. Batch normalisation may write its statistics.
+    """
     found = overload(target)
     # TorchScript has functions of texts and lists under the names of operators.
     if found is None or not all(
         _RETURNED.fullmatch(str(one.type)) for one in found._schema.returns
     ):
+        return None
+    in_place = target.split(".")[3].endswith("_")
+    written = {one.name for one in found._schema.arguments if one.is_write}
+    if not in_place and written - STATISTICS:
         return None
     return {one.name: str(one.real_type) for one in found._schema.arguments}

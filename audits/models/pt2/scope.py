@@ -121,8 +121,7 @@ def _expect_results(node: Node) -> None:
     """Raises ModelRefused unless a node gives back what its operator does."""
     kinds = [one.kind for one in node.outputs]
     if node.target in HIGHER_ORDER:
-        _expect_region(node)
-        known = all(kind in _SINGLE for kind in kinds)
+        known = kinds == [one.kind for one in _region(node).outputs]
     elif node.target in SYMBOLIC:
         numbers = all(_kind(one.value) in _NUMBERS for one in node.inputs)
         known = numbers and len(kinds) == 1 and kinds[0] in _SINGLE[1:]
@@ -140,8 +139,8 @@ def _fit(types: list[str], kinds: list[str]) -> bool:
     return len(types) == len(kinds) and all(kind in found for found, kind in pairs)
 
 
-def _expect_region(node: Node) -> None:
-    """Raises ModelRefused unless a region's graph is given tensors and sizes, in their order."""
+def _region(node: Node) -> Graph:
+    """The graph of a region. Raises ModelRefused unless it is given its inputs in their order."""
     at = _GRAPH_AT.get(node.target, 1)
     kinds = [_kind(one.value) for one in node.inputs]
     in_order = all(one.name == "" and one.kind != 2 for one in node.inputs)
@@ -151,6 +150,7 @@ def _expect_region(node: Node) -> None:
     assert isinstance(inner, Subgraph)
     if kinds[at + 1 :] != [one.kind for one in inner.graph.inputs]:
         raise refused("a region of a network with the inputs of its graph", kinds)
+    return inner.graph
 
 
 def _kind(value: Argument | Subgraph) -> str:

@@ -135,6 +135,24 @@ def _region_with_its_graph_first(made: Crafted) -> None:
     inputs[0], inputs[1] = inputs[1], inputs[0]
 
 
+def _region_of_a_size(made: Crafted) -> None:
+    node = _regions(made)[0]
+    name = node["outputs"][0]["as_tensor"]["name"]
+    node["outputs"] = [{"as_sym_int": {"as_name": name}}]
+    made.graph["sym_int_values"][name] = {"as_int": 1}
+    made.graph["tensor_values"].pop(name)
+
+
+def _region_of_less(made: Crafted) -> None:
+    inner = _regions(made)[0]["inputs"][1]["arg"]["as_graph"]["graph"]
+    inner["outputs"] = inner["outputs"] * 2
+
+
+def _size_for_a_list(made: Crafted) -> None:
+    size = made.node("_operator.mul")["outputs"][0]["as_sym_int"]["as_name"]
+    made.node("broadcast_tensors")["inputs"][0]["arg"] = {"as_sym_int": {"as_name": size}}
+
+
 def _signature_of_another(made: Crafted) -> None:
     specs = made.program["graph_module"]["signature"]["input_specs"]
     next(one for one in specs if "buffer" in one)["buffer"]["arg"]["name"] = "another"
@@ -160,6 +178,9 @@ _CHANGES = {
     _region_with_more: "inputs of its graph",
     _region_with_a_list: "inputs of its graph",
     _region_with_its_graph_first: "graph in its place",
+    _region_of_a_size: "results of",
+    _region_of_less: "results of",
+    _size_for_a_list: "tensors, List",
     _signature_of_another: "signature of the values",
 }
 
