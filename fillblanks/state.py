@@ -106,12 +106,13 @@ def _print(value: Tensor | int | float) -> Any:
         value = value.int_repr()
     if value.layout != torch.strided:
         return None if value.is_inference() else value._version
+    places = value.stride(), value.storage_offset()  # a transposed tensor of zeros is another
     if value.is_complex():
         value = torch.view_as_real(value.resolve_conj())
     bits = value.detach().resolve_neg().contiguous()
     bits = bits.reshape(-1).view(_BITS.get(bits.element_size(), torch.int32))
     kept = bits.clone() if len(bits) <= _EXACT else _sums(bits)
-    return value.dtype, tuple(value.shape), kept
+    return value.dtype, tuple(value.shape), places, kept
 
 
 def _sums(bits: Tensor) -> Tensor:

@@ -60,6 +60,13 @@ def test_numbers_that_move_behind_a_view_with_a_count_of_its_own_are_seen():
     assert before.changed(State.of(net)) == "buffer 'kept'"
 
 
+def test_numbers_that_lie_otherwise_in_memory_are_a_change():
+    net = _Holds(torch.zeros(2, 2))
+    before = State.of(net)
+    net.kept.transpose_(0, 1)
+    assert before.changed(State.of(net)) == "buffer 'kept'"
+
+
 def test_a_number_of_another_dtype_or_shape_is_a_change():
     for kept in (torch.zeros(3, dtype=torch.int32), torch.zeros(3, 1)):
         net = _Holds(torch.zeros(3))

@@ -2,9 +2,11 @@
 
     python tests/support/kernels_by_chance.py TRIES FIRST
 
-It prints a line for each call that gave an answer, with a digest of it, for the operators from
-number FIRST on. Whoever runs it twice, with other fillings of free memory (glibc's
-MALLOC_PERTURB_), finds the operators that read beside their tensors: their lines differ.
+It prints a line for each call, with a digest of its answer, for the operators from number FIRST
+on. Whoever runs it twice, with other fillings of free memory (glibc's MALLOC_PERTURB_), finds the
+operators that read beside their tensors: their lines differ. A line ends with UNDECLARED and the
+name of an argument if the operator has changed it, or shares memory with it, though neither its
+schema nor effects.py says so.
 """
 
 import hashlib
@@ -15,7 +17,7 @@ from importlib import resources
 
 import torch
 
-from audits.models.pt2.effects import _UNSET
+from audits.models.pt2.effects import _UNSET, may_pass_on
 from audits.models.pt2.operators import _known
 from audits.models.pt2.raw_kernels import _rule
 
@@ -56,16 +58,20 @@ def _dense(draw):
     return torch.randint(0, 2, shape, generator=generator).bool()
 
 
-def _value(kind, draw):
+def _value(kind, draw, shape):
+    """A value of a type; `shape` is that of the tensor before it, for operators that look at it."""
     if kind.startswith("Optional["):
-        return None if draw.random() < 0.45 else _value(kind[len("Optional[") : -1], draw)
+        return None if draw.random() < 0.45 else _value(kind[len("Optional[") : -1], draw, shape)
+    if kind in ("List[int]", "List[SymInt]") and draw.random() < 0.5:
+        ones, dims = [1] * len(shape), list(range(len(shape)))
+        return draw.choice(([*shape], [*shape], [*shape[2:]], [0] * len(shape), ones, dims, []))
     if kind.startswith("List["):
         inner = kind[len("List[") : -1]
-        return [_value(inner, draw) for _ in range(draw.choice((1, 2, 2, 3, 4)))]
+        return [_value(inner, draw, shape) for _ in range(draw.choice((1, 2, 2, 3, 4)))]
     made = {
         "Tensor": lambda: _tensor(draw),
-        "int": lambda: draw.choice(_WHOLE),
-        "SymInt": lambda: draw.choice(_WHOLE),
+        "int": lambda: draw.choice((*_WHOLE, *shape)),
+        "SymInt": lambda: draw.choice((*_WHOLE, *shape)),
         "float": lambda: draw.choice(_REAL),
         "bool": lambda: draw.random() < 0.5,
         "number": lambda: draw.choice((*_REAL, *_WHOLE)),
@@ -77,12 +83,45 @@ def _value(kind, draw):
 
 def _call(overload, draw):
     """The arguments, by name, of one call."""
-    given = {}
+    given, shape = {}, ()
     for one in overload._schema.arguments:
         if one.kwarg_only and (one.name in _LEFT_OUT or draw.random() < 0.5):
             continue
-        given[one.name] = False if one.name in _TRAINED else _value(str(one.real_type), draw)
+        value = False if one.name in _TRAINED else _value(str(one.real_type), draw, shape)
+        like = isinstance(value, torch.Tensor) and shape and draw.random() < 0.3
+        given[one.name] = torch.zeros(shape, dtype=value.dtype) if like else value
+        shape = tuple(value.shape) if isinstance(value, torch.Tensor) and not like else shape
     return given
+
+
+def _tensors(value):
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _tensors(one)
+
+
+def _held(value):
+    """The bytes of a value's tensors, with those between their elements."""
+    return [bytes(one.untyped_storage()) for one in _tensors(value)]
+
+
+def _places(value):
+    storages = [one.untyped_storage() for one in _tensors(value)]
+    return {one.data_ptr() for one in storages if one.nbytes()}
+
+
+def _undeclared(overload, given, before, answer):
+    """The arguments that are changed, or shared with the answer, as nobody has said."""
+    passed = may_pass_on(f"torch.ops.{overload!s}")
+    written = {one.name for one in overload._schema.arguments if one.is_write}
+    for name, value in given.items():
+        changed = name not in written and _held(value) != before[name]
+        back = {id(one) for one in _tensors(value)} & {id(one) for one in _tensors(answer)}
+        shared = name not in passed and (back or _places(value) & _places(answer))
+        if changed or shared:
+            yield f" UNDECLARED {name}"
 
 
 def _digest(value):
@@ -100,8 +139,7 @@ def _overloads(name):
     for kind in packet.overloads() if packet is not None else ():
         found = getattr(packet, kind)
         types = [str(one.type) for one in found._schema.arguments]
-        known = _known(f"torch.ops.aten.{name}.{kind}")
-        if known and not found._schema.is_mutable and any("Tensor" in one for one in types):
+        if _known(f"torch.ops.aten.{name}.{kind}") and any("Tensor" in one for one in types):
             yield found
 
 
@@ -109,11 +147,12 @@ def main(tries, first):
     resource.setrlimit(resource.RLIMIT_DATA, (_GIB << 30, _GIB << 30))
     torch.set_num_threads(1)
     for number, name in enumerate(OPERATORS[first:], first):
-        overloads = [] if name in _UNSET else list(_overloads(name))
+        overloads = [] if name in _UNSET else [*_overloads(name), *_overloads(f"{name}_")]
         for attempt in range(tries if overloads else 0):
             draw = random.Random(f"{name} {attempt}")
             overload = draw.choice(overloads)
             given, rule = _call(overload, draw), _rule(overload)
+            before = {one: _held(value) for one, value in given.items()}
             print(number, attempt, overload, end=" ", flush=True)  # the last one if it crashes
             try:
                 answer = None
@@ -123,7 +162,8 @@ def main(tries, first):
                         answer = overload(**given)
             except (*_REFUSED, NotImplementedError, MemoryError):
                 answer = None
-            print(_digest(answer), flush=True)
+            wrong = "" if answer is None else "".join(_undeclared(overload, given, before, answer))
+            print(_digest(answer) + wrong, flush=True)
 
 
 if __name__ == "__main__":

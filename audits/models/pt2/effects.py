@@ -39,6 +39,7 @@ _MAY_PASS_ON = {
     "hstack",
     "meshgrid",
     "native_channel_shuffle",
+    "native_dropout",
     "one_hot",
     "pad",
     "pixel_shuffle",

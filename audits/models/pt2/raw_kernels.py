@@ -98,6 +98,7 @@ def _attention(given: _Given) -> bool:
         and query.shape[:2] == key.shape[:2] == value.shape[:2]
         and query.shape[3] == key.shape[3] == value.shape[3]
         and key.shape[2] == value.shape[2]
+        and 0 not in (*query.shape[1:], *key.shape[1:])
         and _masks(given.get("attn_mask", given.get("attn_bias")), query, key)
     )
 
@@ -114,6 +115,7 @@ def _any_attention(given: _Given) -> bool:
         and query.shape[-1] == key.shape[-1]
         and key.shape[-2] == value.shape[-2]
         and (not shared or key.shape[-3] == value.shape[-3])
+        and 0 not in (*query.shape[1:], *key.shape[1:])
         and _masks(given.get("attn_mask"), query, key)
     )
 
