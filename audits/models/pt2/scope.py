@@ -38,10 +38,8 @@ def expect_scoped(
 
     `inputs` and `outputs` are those of the signature; an inner graph has none.
     """
-    for told, found in ((inputs, graph.inputs), (outputs, graph.outputs)):
-        for spec, value in zip(told, found, strict=bool(told)):
-            if spec.kind != "constant_input" and spec.value != value:
-                raise refused("a signature of the values that the graph has", spec.value.value)
+    _expect_told([one.value for one in inputs], graph.inputs)
+    _expect_told([one.value for one in outputs], graph.outputs)
     scope = _Scope(graph, {one.target.split(".")[0] for one in inputs})
     for one in graph.inputs:
         plain = one.kind not in _SINGLE
@@ -60,6 +58,12 @@ def expect_scoped(
     for one in graph.outputs:
         scope.expect(one)
     scope.expect_own_names()
+
+
+def _expect_told(told: list[Argument], values: tuple[Argument, ...]) -> None:
+    for one, value in zip(told, values, strict=bool(told)):
+        if one != value:
+            raise refused("a signature of the values that the graph has", one.value)
 
 
 class _Scope:

@@ -158,6 +158,12 @@ def _signature_of_another(made: Crafted) -> None:
     next(one for one in specs if "buffer" in one)["buffer"]["arg"]["name"] = "another"
 
 
+def _image_as_a_number(made: Crafted) -> None:
+    specs = made.program["graph_module"]["signature"]["input_specs"]
+    at = next(at for at, one in enumerate(specs) if "user_input" in one)
+    specs[at] = {"constant_input": {"name": "x", "value": {"as_int": 1}}}
+
+
 _CHANGES = {
     _result_of_all: "tensors, List",
     _all_by_a_name: "signature of the values|as_tensor, got all",
@@ -181,6 +187,7 @@ _CHANGES = {
     _region_of_a_size: "results of",
     _region_of_less: "results of",
     _size_for_a_list: "tensors, List",
+    _image_as_a_number: "signature of the values",
     _signature_of_another: "signature of the values",
 }
 
