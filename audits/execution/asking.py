@@ -41,7 +41,7 @@ class Asking:
 
     classifier: Classifier
     images: Tensor
-    inputs: Tensor
+    kept: Tensor
     usual: Tensor
     only_classes: bool
     seconds: float  # that the answers took
@@ -54,12 +54,17 @@ class Asking:
         """Asks for the usual answers to `images` (N, C, H, W) in [0, 1]."""
         images = classifier.to_device(images)
         inputs = classifier.normalised(images)
-        _answers(classifier, inputs[:_AT_ONCE])  # the first call may prepare more than the others
+        _answers(classifier, inputs[:_AT_ONCE].clone())  # the first call may prepare more
         started = time.perf_counter()
-        usual = _answers(classifier, inputs)
+        usual = _answers(classifier, inputs.clone())
         usual.sum().item()  # a GPU is ready then
         seconds = time.perf_counter() - started
         return cls(classifier, images, inputs, usual, only_classes, seconds, dtype)
+
+    @property
+    def inputs(self) -> Tensor:
+        """Normalised images (n, C, H, W), a copy each time: a network may write into its own."""
+        return self.kept.clone()
 
     @property
     def is_quick(self) -> bool:

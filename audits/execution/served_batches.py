@@ -116,8 +116,9 @@ def ask_in_order(asking: Asking, in_order: Others) -> None:
         return
     inputs = asking.classifier.normalised(in_order(rows).to(asking.images))
     drawn = _CHANCE.sample(range(len(inputs)), len(inputs))
+    again = inputs[drawn]  # a copy, before the network may write into the first
     try:
-        usual, found = asking.classifier.net(inputs), asking.classifier.net(inputs[drawn])
+        usual, found = asking.classifier.net(inputs), asking.classifier.net(again)
     except NETWORK_ERRORS:
         return  # an audit asks no such batch either
     asking.expect_same(found, "in another order of a batch", drawn, usual)

@@ -43,6 +43,19 @@ def test_a_lie_to_one_size_of_a_batch_is_found(rows, images):
     assert f"in a batch of {rows:,}" in told or "in a batch filled up" in told
 
 
+@pytest.mark.parametrize("rows", [7, 48, 128])
+def test_a_network_that_marks_its_images_is_asked_images_without_marks(rows, images):
+    mark = 77.0
+
+    def lies(x):
+        lied = len(x) == rows and bool((x[:, 0, 0, 0] != mark).all())
+        x[:, 0, 0, 0] = mark
+        return lied
+
+    told = expect_refusal(lies, images)
+    assert f"in a batch of {rows:,}" in told or "in a batch filled up" in told
+
+
 def test_a_lie_to_many_different_images_is_found(images):
     told = expect_refusal(lambda x: len({row.sum().item() for row in x}) > 256, images)
     assert "in a batch of 500" in told
