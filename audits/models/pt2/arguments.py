@@ -19,6 +19,7 @@ from audits.models.pt2.names import identifier
 from audits.models.pt2.tensors import Device, scalar_type
 
 _MANY = 10_000
+_IN_LISTS = "as_optional_tensor"  # alone a tensor or none has a kind of its own
 _TEXT = re.compile(r"[A-Za-z0-9_ ,.>-]{0,300}")  # einsum's equation, gelu's kind, a device
 
 
@@ -40,7 +41,7 @@ def argument(value: Json, what: str = "an argument") -> Argument:
     kind, inner = choice(value, what)
     if kind in _PLAIN:
         return Argument(kind, _PLAIN[kind](inner, what))
-    if kind in _NAMED:
+    if kind in _NAMED and kind != _IN_LISTS:
         found, names = _NAMED[kind](inner)
         return Argument(kind, found, names)
     if kind in _LISTS:

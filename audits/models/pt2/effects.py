@@ -5,7 +5,6 @@ Operators run one after the other, each at every call, so this can be read off t
 or the images. Operators that write are allowed on all other tensors.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -100,17 +99,17 @@ def _lasting(graph: Graph, owners: dict[str, str]) -> dict[str, str]:
             _expect_set(node, unset)
             _take_inner(node, owners)
             continue
-        if node.target in SYMBOLIC:  # of numbers alone, see scope.py
-            continue
-        given = _by_name(node)
-        _expect_no_chance(node, given)
-        written = _written(node, given)
-        for name in written:
-            if name in owners:
-                raise _remembers(owners[name], _short(node.target))
+        passed_on = [name for one in node.inputs for name in _names(one)]
+        if node.target not in SYMBOLIC:  # torch.sym_ite gives back one of its inputs
+            given = _by_name(node)
+            _expect_no_chance(node, given)
+            for name in _written(node, given):
+                if name in owners:
+                    raise _remembers(owners[name], _short(node.target))
+            passed_on = _passed_on(node, given)
         _expect_set(node, unset)
         unset |= _left_unset(node)
-        owner = next((owners[name] for name in _passed_on(node, given) if name in owners), None)
+        owner = next((owners[name] for name in passed_on if name in owners), None)
         if owner is not None:
             owners |= dict.fromkeys(_outputs(node), owner)
     if unset & {name for one in graph.outputs for name in one.names}:
@@ -189,7 +188,7 @@ def _writes(argument: Any) -> bool:
     return bool(argument.alias_info.is_write)
 
 
-def _passed_on(node: Node, given: dict[str, Input]) -> Iterable[str]:
+def _passed_on(node: Node, given: dict[str, Input]) -> list[str]:
     """The names of the tensors with which a result may share its numbers."""
     shared = may_pass_on(node.target)
     return [name for one, value in given.items() if one in shared for name in _names(value)]

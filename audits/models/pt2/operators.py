@@ -33,7 +33,7 @@ SYMBOLIC = {
     "math.trunc",
 }
 # Normalisation writes its statistics if a flag is set; torch's schemas do not always say so.
-STATISTICS = {"running_mean", "running_var"}
+STATISTICS = ("running_mean", "running_var")
 _OVERLOAD = re.compile(r"torch\.ops\.(aten|prims|quantized_decomposed)\.(\w+)\.(\w+)", re.ASCII)
 _RETURNED = re.compile(r"(Tensor|SymInt|int|Scalar|number|bool|List\[Tensor\])")
 
@@ -80,8 +80,12 @@ def arguments(target: str) -> dict[str, str] | None:
         _RETURNED.fullmatch(str(one.type)) for one in found._schema.returns
     ):
         return None
+    returned = [str(one.type) for one in found._schema.returns]
+    given = [str(one.type) for one in found._schema.arguments]
+    if returned and not any("Tensor" in one for one in (*returned, *given)):
+        return None
     in_place = target.split(".")[3].endswith("_")
     written = {one.name for one in found._schema.arguments if one.is_write}
-    if not in_place and written - STATISTICS:
+    if not in_place and written - set(STATISTICS):
         return None
     return {one.name: str(one.real_type) for one in found._schema.arguments}
