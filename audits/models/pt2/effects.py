@@ -118,15 +118,14 @@ def _lasting(graph: Graph, owners: dict[str, str]) -> dict[str, str]:
 
 
 def _take_inner(node: Node, owners: dict[str, str]) -> None:
-    """Looks at the inner graph of a region; its outputs last if they do inside."""
-    at = next((i for i, one in enumerate(node.inputs) if isinstance(one.value, Subgraph)), None)
-    if at is None:
-        raise refused("a graph in a region of a network", _short(node.target))
+    """Looks at the inner graph of a region; its outputs last if they do inside.
+
+    scope.py has seen that the region has one graph, and all its inputs behind it.
+    """
+    at = next(i for i, one in enumerate(node.inputs) if isinstance(one.value, Subgraph))
     inner = node.inputs[at].value
     assert isinstance(inner, Subgraph)
     outer = node.inputs[at + 1 :]
-    if len(outer) != len(inner.graph.inputs):
-        raise refused("a region with all its inputs", len(outer))
     given = {
         name: owners[other]
         for mine, theirs in zip(inner.graph.inputs, outer, strict=True)

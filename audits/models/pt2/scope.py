@@ -28,7 +28,9 @@ _RESULTS = {
     "List[Tensor]": ("as_tensors",),
     "bool": ("as_sym_bool",),
 }
-_GRAPH_AT = {AUTOCAST: 4}  # the place of a region's graph among its inputs
+# The place of a region's graph among its inputs, behind settings of these kinds.
+_GRAPH_AT = {AUTOCAST: 4}
+_SETTINGS = ("as_bool", "as_string", "as_scalar_type", "as_none")
 
 
 def expect_scoped(
@@ -148,7 +150,8 @@ def _region(node: Node) -> Graph:
     at = _GRAPH_AT.get(node.target, 1)
     kinds = [_kind(one.value) for one in node.inputs]
     in_order = all(one.name == "" and one.kind != 2 for one in node.inputs)
-    if not in_order or kinds[at : at + 1] != ["as_graph"]:
+    plain = all(kind in _SETTINGS for kind in kinds[:at])
+    if not in_order or not plain or kinds[at : at + 1] != ["as_graph"]:
         raise refused("a region of a network with its graph in its place", kinds)
     inner = node.inputs[at].value
     assert isinstance(inner, Subgraph)

@@ -135,6 +135,12 @@ def _region_with_its_graph_first(made: Crafted) -> None:
     inputs[0], inputs[1] = inputs[1], inputs[0]
 
 
+def _region_with_two_graphs(made: Crafted) -> None:
+    inputs = _regions(made)[0]["inputs"]
+    inputs[0]["arg"] = copy.deepcopy(inputs[1]["arg"])
+    inputs[0]["arg"]["as_graph"]["name"] = "first"
+
+
 def _region_of_a_size(made: Crafted) -> None:
     node = _regions(made)[0]
     name = node["outputs"][0]["as_tensor"]["name"]
@@ -184,6 +190,7 @@ _CHANGES = {
     _region_with_more: "inputs of its graph",
     _region_with_a_list: "inputs of its graph",
     _region_with_its_graph_first: "graph in its place",
+    _region_with_two_graphs: "graph in its place",
     _region_of_a_size: "results of",
     _region_of_less: "results of",
     _size_for_a_list: "tensors, List",
