@@ -1,8 +1,9 @@
 """Opens MLflow's artifact stores, but no server that a stranger may have named.
 
 Whoever registers a version or makes an experiment may name any address as the place of its files.
-MLflow's client sends the token or the password of the tracking server to every address, and waits
-without end for servers of some protocols, however much they send.
+MLflow's client sends the token or the password of the tracking server to every address, and keys
+of a cloud to every server that calls itself a part of it. It waits without end for servers of some
+protocols, however much they send.
 """
 
 import os
@@ -21,6 +22,15 @@ SERVERS = "FILLBLANKS_ARTIFACT_SERVERS"
 """The environment variable with the addresses of artifact servers, separated by commas."""
 _PORTS = {"http": 80, "https": 443, "ftp": 21, "sftp": 22, "hdfs": 8020, "viewfs": 0}
 _UNBOUNDED = ("ftp", "sftp", "hdfs", "viewfs")
+_OWN_STORES = ("databricks", "databricks-uc", "uc")  # registries that give versions a store
+# Addresses of buckets that name a server, and the domains of those who rent them out.
+_AZURE = ("core.windows.net", "core.chinacloudapi.cn", "core.usgovcloudapi.net")
+_RENTED = {
+    "r2": ("r2.cloudflarestorage.com",),
+    "b2": ("backblazeb2.com",),
+    "abfss": tuple(f"dfs.{domain}" for domain in _AZURE),
+    "wasbs": tuple(f"blob.{domain}" for domain in _AZURE),
+}
 
 
 def store_at(place: str) -> ArtifactRepository:
@@ -28,7 +38,7 @@ def store_at(place: str) -> ArtifactRepository:
 
     Raises AuditError for a server that is neither MLflow's tracking server nor named in `SERVERS`.
     """
-    _expect_known(place)  # before a store that connects at once is made
+    _expect_known(_address(place))  # before a store that connects at once is made
     store = get_artifact_repository(place)
     found = beneath(store)
     if isinstance(found, HttpArtifactRepository):
@@ -36,6 +46,16 @@ def store_at(place: str) -> ArtifactRepository:
     else:
         _expect_known(found.artifact_uri)
     return store
+
+
+def _address(place: str) -> str:
+    """The address of the files of a run or of a version; Databricks gives its own."""
+    if RunsArtifactRepository.is_runs_uri(place):
+        return str(RunsArtifactRepository.get_underlying_uri(place))
+    registry = urlsplit(mlflow.get_registry_uri()).scheme
+    if ModelsArtifactRepository.is_models_uri(place) and registry not in _OWN_STORES:
+        return _address(ModelsArtifactRepository.get_underlying_uri(place))
+    return place
 
 
 def beneath(store: ArtifactRepository) -> ArtifactRepository:
@@ -47,8 +67,11 @@ def beneath(store: ArtifactRepository) -> ArtifactRepository:
 
 def _expect_known(address: str, harm: str = "") -> None:
     """Raises AuditError for a server of somebody else, if MLflow does `harm` there."""
-    if urlsplit(address).scheme in _UNBOUNDED:
+    parts = urlsplit(address)
+    if parts.scheme in _UNBOUNDED:
         harm = "would wait without end, and take whatever it sends"
+    if not _is_rented(parts.scheme, parts.hostname or ""):
+        harm = "would send the keys of your storage, and take whatever it sends"
     named = os.environ.get(SERVERS, "").split(",")
     known = {_origin(server) for server in (mlflow.get_tracking_uri(), *named)}
     if harm and _origin(address) not in known:
@@ -58,6 +81,12 @@ def _expect_known(address: str, harm: str = "") -> None:
             f"{scheme}://{host}:{port}, where MLflow {harm}. If it is yours, set {SERVERS} to "
             "its address."
         )
+
+
+def _is_rented(scheme: str, host: str) -> bool:
+    """Whether a bucket's address leads where such buckets are."""
+    domains = _RENTED.get(scheme)
+    return domains is None or any(host.endswith(f".{domain}") for domain in domains)
 
 
 def _origin(address: str) -> tuple[str, str | None, int | None]:

@@ -10,7 +10,7 @@ import pytest
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from servers import mlflow_server
 
-from audits.data import places
+from audits.data import artifact_stores, places
 from audits.errors import AuditError, ModelRefused
 from audits.models.artifact_files import TooLarge, copy_file, copying
 from audits.models.registry import fetch, fetch_file, resolve
@@ -155,6 +155,61 @@ def test_no_server_is_asked_for_which_mlflow_waits_without_end(protocol, how, re
             fetch_file(resolve("models:/m/1"), "MLmodel", tmp_path, _MOST)
         with pytest.raises(TimeoutError):
             listening.accept()
+
+
+@pytest.mark.parametrize("how", ["version", "logged model", "run"])
+@pytest.mark.parametrize("bucket", ["r2://models@{}/m", "abfss://models@{}/m", "b2://models@{}/m"])
+def test_no_server_that_calls_itself_a_part_of_a_cloud_is_asked(bucket, how, registry, tmp_path):
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.settimeout(0.1)
+        place = bucket.format(f"localhost.:{listening.getsockname()[1]}")
+        client = mlflow.MlflowClient()
+        elsewhere = client.create_experiment("elsewhere", artifact_location=place)
+        run = client.create_run(elsewhere).info.run_id
+        logged = client.create_logged_model(elsewhere, name="m").model_id
+        source = {
+            "version": place,
+            "run": f"runs:/{run}/model",
+            "logged model": f"models:/{logged}",
+        }
+        client.create_registered_model("m")
+        client.create_model_version("m", source[how])
+        with pytest.raises(ModelRefused, match="would send the keys of your storage"):
+            fetch_file(resolve("models:/m/1"), "MLmodel", tmp_path, _MOST)
+        with pytest.raises(TimeoutError):
+            listening.accept()
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "r2://models@0123456789abcdef.r2.cloudflarestorage.com/m",
+        "b2://models@s3.us-west-004.backblazeb2.com/m",
+        "abfss://models@account.dfs.core.windows.net/m",
+        "abfss://models@account.dfs.core.usgovcloudapi.net/m",
+        "wasbs://models@account.blob.core.windows.net/m",
+        "s3://models/m",
+        "gs://models/m",
+    ],
+)
+def test_buckets_where_such_buckets_are_may_be_read(place):
+    artifact_stores._expect_known(place)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "r2://models@r2.cloudflarestorage.com.stranger.org/m",
+        "r2://models@stranger.org/x@a.r2.cloudflarestorage.com",
+        "abfss://models@account.stranger.org/dfs.core.windows.net",
+        "abfss://models@account.blob.core.windows.net/m",
+    ],
+)
+def test_other_addresses_of_such_buckets_are_not_known(place):
+    with pytest.raises(AuditError, match="would send the keys of your storage"):
+        artifact_stores._expect_known(place)
 
 
 def test_an_artifact_server_that_is_named_is_asked(stranger, registry, tmp_path, monkeypatch):
