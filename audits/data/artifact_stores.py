@@ -7,20 +7,22 @@ protocols, however much they send.
 """
 
 import os
+import re
 from urllib.parse import urlsplit
 
 import mlflow
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 
-from audits.errors import AuditError
+from audits.errors import AuditError, quoted
 
 SERVERS = "FILLBLANKS_ARTIFACT_SERVERS"
 """The environment variable with the addresses of artifact servers, separated by commas."""
 _PORTS = {"http": 80, "https": 443, "ftp": 21, "sftp": 22, "hdfs": 8020, "viewfs": 0}
+_AUTHORITY = re.compile(r"[\w.~!$&'()*+,;=:@%\[\]-]*", re.ASCII)
+_WEB = ("http", "https")
 _UNBOUNDED = ("ftp", "sftp", "hdfs", "viewfs")
 _OWN_STORES = ("databricks", "databricks-uc", "uc")  # registries that give versions a store
 # Addresses of buckets that name a server, and the domains of those who rent them out.
@@ -36,15 +38,12 @@ _RENTED = {
 def store_at(place: str) -> ArtifactRepository:
     """The artifact store that holds the folder with the URI `place`.
 
-    Raises AuditError for a server that is neither MLflow's tracking server nor named in `SERVERS`.
+    Raises AuditError as `expect_known` does.
     """
-    _expect_known(_address(place))  # before a store that connects at once is made
+    _expect_plain(place)
+    expect_known(_address(place))  # before a store that connects at once is made
     store = get_artifact_repository(place)
-    found = beneath(store)
-    if isinstance(found, HttpArtifactRepository):
-        _expect_known(found.artifact_uri, "would send the tracking server's password or token")
-    else:
-        _expect_known(found.artifact_uri)
+    expect_known(beneath(store).artifact_uri)
     return store
 
 
@@ -65,22 +64,53 @@ def beneath(store: ArtifactRepository) -> ArtifactRepository:
     return store
 
 
-def _expect_known(address: str, harm: str = "") -> None:
-    """Raises AuditError for a server of somebody else, if MLflow does `harm` there."""
-    parts = urlsplit(address)
-    if parts.scheme in _UNBOUNDED:
-        harm = "would wait without end, and take whatever it sends"
-    if not _is_rented(parts.scheme, parts.hostname or ""):
-        harm = "would send the keys of your storage, and take whatever it sends"
+def expect_known(address: str) -> None:
+    """Raises AuditError for a server of somebody else, if MLflow sends or takes too much there.
+
+    The tracking server is known, and those named in `SERVERS`.
+    """
+    _expect_plain(address)
+    tracking, parts = mlflow.get_tracking_uri(), urlsplit(address)
+    if parts.scheme == "mlflow-artifacts" and parts.netloc:  # asked as the tracking server is
+        protocol = urlsplit(tracking).scheme
+        parts = parts._replace(scheme=protocol if protocol in _WEB else "http")
     named = os.environ.get(SERVERS, "").split(",")
-    known = {_origin(server) for server in (mlflow.get_tracking_uri(), *named)}
-    if harm and _origin(address) not in known:
-        scheme, host, port = _origin(address)
+    known = {_origin(server) for server in (tracking, *named)}
+    origin = _origin(parts.geturl())
+    if (harm := _harm(parts.scheme, parts.hostname or "")) and origin not in known:
+        scheme, host, port = origin
         raise AuditError(
             "Expected files at MLflow's tracking server or in a store, got the server "
             f"{scheme}://{host}:{port}, where MLflow {harm}. If it is yours, set {SERVERS} to "
             "its address."
         )
+
+
+def _expect_plain(address: str) -> None:
+    """Raises AuditError unless all programs find the same server in an address, or none."""
+    _, mark, rest = address.partition("://")
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    plain = address.isprintable() and (not mark or _AUTHORITY.fullmatch(authority))
+    try:
+        plain = plain and urlsplit(address).port != 0
+    except ValueError:  # no port, or half of an address in brackets
+        plain = False
+    if not plain:
+        raise AuditError(
+            "Expected a server's address of plain letters, in which all programs find the same "
+            f"host, got {quoted(address)}. Name the server as it is, or write its name in Punycode."
+        )
+
+
+def _harm(scheme: str, host: str) -> str:
+    """What MLflow does at a server that is not known; "" if its address names none."""
+    if scheme in _WEB:
+        return "would send the tracking server's password or token"
+    if scheme in _UNBOUNDED:
+        return "would wait without end, and take whatever it sends"
+    if not _is_rented(scheme, host):
+        return "would send the keys of your storage, and take whatever it sends"
+    return ""
 
 
 def _is_rented(scheme: str, host: str) -> bool:

@@ -23,6 +23,7 @@ from pyarrow.parquet import ParquetFile
 
 from audits.config.audit import EXPERIMENT
 from audits.config.isolation import Isolation
+from audits.data.artifact_stores import store_at
 from audits.data.parquet_size import expect_bounded
 from audits.errors import AuditError, shortened
 from audits.evidence.codec import from_json
@@ -245,8 +246,8 @@ def _described(evidence: Sequence[Evidence], content: Content) -> tuple[Evidence
 
 
 def artifacts(run_id: str) -> frozenset[str]:
-    """The names of a run's files and folders."""
-    return frozenset(file.path for file in mlflow.MlflowClient().list_artifacts(run_id))
+    """The names of a run's files and folders. Raises AuditError for a stranger's server."""
+    return frozenset(file.path for file in store_at(f"runs:/{run_id}").list_artifacts())
 
 
 def artifact(run_id: str, name: str, most: int) -> bytes:

@@ -21,6 +21,7 @@ from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
+from audits.data.artifact_stores import expect_known
 from audits.errors import AuditError, one_line
 from audits.models import registry, server
 from audits.models.registry import Resolved
@@ -283,6 +284,7 @@ def _experiment(client: mlflow.MlflowClient, name: str) -> Experiment:
             f"Expected an active experiment {name!r}, got a deleted one. Restore it, or name "
             "another under experiment."
         )
+    expect_known(found.artifact_location)  # whoever made the experiment has chosen it
     return found
 
 

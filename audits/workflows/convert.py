@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from audits.config.audit import AuditConfig
 from audits.data import sources
+from audits.data.artifact_stores import expect_known
 from audits.errors import AuditError
 from audits.execution import conversion
 from audits.execution.inputs import AuditInputs
@@ -128,6 +129,7 @@ def _registered(source: Resolved, folder: Path, name: str, images: int, differen
         experiment = (
             client.get_logged_model(source.model_id).experiment_id if source.model_id else "0"
         )
+        expect_known(client.get_experiment(experiment).artifact_location)
         logged = client.create_logged_model(experiment, name="model")
         try:
             client.log_model_artifacts(logged.model_id, str(folder))

@@ -15,6 +15,7 @@ from audits.errors import AuditError, ModelRefused
 from audits.models.artifact_files import TooLarge, copy_file, copying
 from audits.models.registry import fetch, fetch_file, resolve
 from audits.tracking import reader
+from audits.tracking.recorder import Recorder
 
 _MOST = 4 << 20
 
@@ -157,6 +158,60 @@ def test_no_server_is_asked_for_which_mlflow_waits_without_end(protocol, how, re
             listening.accept()
 
 
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        "http://{stranger}\\@{tracking}/m",
+        "http://{stranger}\\x@{tracking}/m",
+        "mlflow-artifacts://{stranger}\\@{tracking}/m",
+        "mlflow-artifacts://{stranger}/m",
+        "http://{tracking}@{stranger}/m",
+        "HTTP://{stranger}/m",
+        "r2://b@{stranger}\\.r2.cloudflarestorage.com/m",
+        "ht\ntp://{stranger}/m",
+        "http:\t//{stranger}/m",
+        "http://{stranger} /m",
+        "http://[{stranger}/m",
+        "http://{stranger}000/m",
+        "http://{stranger}\uff0f@{tracking}/m",
+    ],
+)
+def test_no_address_disguises_a_server(disguise, stranger, monkeypatch):
+    tracking, stranger = "127.0.0.1:5000", stranger.removeprefix("http://")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"http://{tracking}")
+    try:
+        with pytest.raises(AuditError, match=r"got the server|of plain letters"):
+            artifact_stores.store_at(disguise.format(stranger=stranger, tracking=tracking))
+        for known in ("http://{}/a", "mlflow-artifacts:/a", "http://user:word@{}/a", "/tmp/ä b"):
+            artifact_stores.expect_known(known.format(tracking))
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert _Listener.asked == []
+
+
+def test_nothing_is_recorded_at_another_server(stranger, registry, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret")
+    client = mlflow.MlflowClient()
+    elsewhere = client.create_experiment("elsewhere", artifact_location=f"{stranger}/a")
+    client.create_registered_model("m")
+    client.create_model_version("m", "/nowhere")
+    with (
+        pytest.raises(AuditError, match="got the server"),
+        Recorder(resolve("models:/m/1"), "elsewhere"),
+    ):
+        pass
+    assert _Listener.asked == []
+    assert client.search_runs([elsewhere]) == []
+    assert not client.get_model_version("m", "1").tags
+    run = client.create_run(elsewhere).info.run_id
+    with pytest.raises(AuditError, match="got the server"):
+        reader.artifacts(run)
+    assert _Listener.asked == []
+
+
 @pytest.mark.parametrize("how", ["version", "logged model", "run"])
 @pytest.mark.parametrize("bucket", ["r2://models@{}/m", "abfss://models@{}/m", "b2://models@{}/m"])
 def test_no_server_that_calls_itself_a_part_of_a_cloud_is_asked(bucket, how, registry, tmp_path):
@@ -195,7 +250,7 @@ def test_no_server_that_calls_itself_a_part_of_a_cloud_is_asked(bucket, how, reg
     ],
 )
 def test_buckets_where_such_buckets_are_may_be_read(place):
-    artifact_stores._expect_known(place)
+    artifact_stores.expect_known(place)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +264,7 @@ def test_buckets_where_such_buckets_are_may_be_read(place):
 )
 def test_other_addresses_of_such_buckets_are_not_known(place):
     with pytest.raises(AuditError, match="would send the keys of your storage"):
-        artifact_stores._expect_known(place)
+        artifact_stores.expect_known(place)
 
 
 def test_an_artifact_server_that_is_named_is_asked(stranger, registry, tmp_path, monkeypatch):
