@@ -13,7 +13,7 @@ import pytest
 from kernels_by_chance import OPERATORS
 
 SCRIPT = Path(__file__).parents[1] / "support" / "kernels_by_chance.py"
-TRIES, TRIES_OF_SOAK = 40, 300  # of each operator
+TRIES, TRIES_OF_SOAK = 25, 300  # of each operator
 FILLINGS = ("85", "170")
 
 
