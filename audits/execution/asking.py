@@ -115,7 +115,7 @@ class Asking:
         try:
             found = self.answers(inputs)
         except NETWORK_ERRORS as error:
-            if is_short(error):
+            if is_short(error) or isinstance(error, Contradicted):
                 raise
             return False
         self.expect_same(found, form, which, moved=moved)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from audits.errors import Contradicted
 from audits.execution import pixel_forms
 from audits.execution.asking import Asking
 from audits.execution.peak import peak_gib, reset_peak
@@ -98,6 +99,8 @@ def ask_in_company(asking: Asking, others: Others | None) -> None:
         try:
             which, found = _in_company(asking, rows, company)
         except (*NETWORK_ERRORS, MemoryError) as error:
+            if isinstance(error, Contradicted):
+                raise
             if isinstance(error, MemoryError) or is_short(error):
                 return
             continue
@@ -119,6 +122,8 @@ def ask_in_order(asking: Asking, in_order: Others) -> None:
     again = inputs[drawn]  # a copy, before the network may write into the first
     try:
         usual, found = asking.classifier.net(inputs), asking.classifier.net(again)
+    except Contradicted:
+        raise
     except NETWORK_ERRORS:
         return  # an audit asks no such batch either
     asking.expect_same(found, "in another order of a batch", drawn, usual)

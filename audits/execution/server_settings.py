@@ -37,6 +37,7 @@ def settings(net: nn.Module, *, many: bool) -> Settings:
             yield f"with {count} threads", _threads(count)
     if torch.backends.mkldnn.is_available():
         yield "without oneDNN", _without_onednn()
+    yield "with NaN in memory in which nothing was put", _filled_memory()
     yield "with tiny numbers flushed to 0", _set(torch.set_flush_denormal, True, False)
     yield _default_dtype(torch.float64)
 
@@ -99,6 +100,20 @@ def _without_onednn() -> Iterator[None]:
         warnings.simplefilter("ignore")
         with torch.backends.mkldnn.flags(enabled=False):
             yield
+
+
+@contextmanager
+def _filled_memory() -> Iterator[None]:
+    """torch fills what `torch.empty` gives, and room for results of operators, before its use."""
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    with warnings.catch_warnings():  # of operators whose sums may be in another order
+        warnings.filterwarnings("ignore", message=".*deterministic")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(enabled, warn_only=warned)
 
 
 def _have_room(count: int) -> bool:

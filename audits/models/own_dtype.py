@@ -29,6 +29,8 @@ def runs_alike(
     try:
         alone = _answers(served, some, 1)
         batch = with_fewer_rows(partial(_answers, served, repeated(some, rows)), rows)
+    except Contradicted:
+        raise
     except (*NETWORK_ERRORS, MemoryError):
         return False  # the verdict says so, see Setting.doubts
     every = torch.arange(len(some), device=some.device)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
+from audits.errors import Contradicted
+
 _Given = Mapping[str, Any]
 _SCALES = {"scales": -1, "scales_w": -1, "scales_h": -2, "scales_d": -3}
 
@@ -20,7 +22,7 @@ _SCALES = {"scales": -1, "scales_w": -1, "scales_h": -2, "scales_d": -3}
 def check_kernels(net: nn.Module) -> None:
     """Has each such operator in the graphs of `net` look at its tensors before it is called.
 
-    They raise ValueError then.
+    They raise Contradicted then, and no ordinary error: a server gets an answer there.
     """
     for module in net.modules():
         if not isinstance(module, GraphModule):
@@ -48,7 +50,7 @@ def _checked(target: torch._ops.OpOverload) -> Callable[..., Any]:
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         if not fits(given):
             shapes = [tuple(one.shape) for one in given.values() if isinstance(one, Tensor)]
-            raise ValueError(
+            raise Contradicted(
                 f"Expected tensors that fit together for {target}, got shapes {shapes}. Export the "
                 "network anew."
             )

@@ -89,6 +89,23 @@ def test_a_batch_that_fails_hides_no_lie_to_a_larger_one(images):
     assert "in a batch of 100" in expect_refusal(lies, images)
 
 
+@pytest.mark.parametrize("rows", [7, 100, 2048])
+def test_what_our_own_looks_refuse_is_no_error_of_the_network(rows, images):
+    def looks(x):
+        if len(x) >= rows:
+            raise Contradicted("Expected tensors that fit together")
+        return False
+
+    with pytest.raises(Contradicted, match="Expected tensors that fit together"):
+        expect_same_answers(Classifier(Lying(looks)), images, only_classes=False)
+
+
+def test_a_network_that_reads_memory_in_which_nothing_was_put_is_found(images):
+    told = expect_refusal(lambda x: bool(torch.empty(3).isnan().all()), images)
+    assert "with NaN in memory in which nothing was put" in told
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_a_lie_to_other_threads_is_found(images):
     now = torch.get_num_threads()
     told = expect_refusal(lambda x: torch.get_num_threads() != now, images)
