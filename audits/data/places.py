@@ -37,7 +37,7 @@ _SHARED_MEMORY = "/dev/shm"  # holds ordinary files
 _LEADING_ELSEWHERE = ("asynclocal", "generic", "reference")
 
 
-class _Bounded(fsspec.callbacks.Callback):
+class _Bounded(fsspec.callbacks.Callback):  # type: ignore[misc]  # fsspec has no types
     """Ends a copy that grows beyond the size that was told: a server may send without end."""
 
     def __init__(self, info: Mapping[str, Any]):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from audits.errors import Contradicted
+from audits.errors import AuditError
 from audits.execution import pixel_forms
 from audits.execution.asking import Asking
 from audits.execution.peak import peak_gib, reset_peak
@@ -98,9 +98,9 @@ def ask_in_company(asking: Asking, others: Others | None) -> None:
         before, started = peak_gib(), time.perf_counter()
         try:
             which, found = _in_company(asking, rows, company)
+        except AuditError:  # of our own looks: a server answers there
+            raise
         except (*NETWORK_ERRORS, MemoryError) as error:
-            if isinstance(error, Contradicted):
-                raise
             if isinstance(error, MemoryError) or is_short(error):
                 return
             continue
@@ -122,7 +122,7 @@ def ask_in_order(asking: Asking, in_order: Others) -> None:
     again = inputs[drawn]  # a copy, before the network may write into the first
     try:
         usual, found = asking.classifier.net(inputs), asking.classifier.net(again)
-    except Contradicted:
+    except AuditError:
         raise
     except NETWORK_ERRORS:
         return  # an audit asks no such batch either

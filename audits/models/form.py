@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
+from audits.errors import Contradicted
 from audits.models.contract import Layout
 
 Ability = Literal["tokens", "gradients", "logits", "probabilities", "predictions"]
@@ -209,9 +210,12 @@ def container_of(output: Any) -> str | None:
 
 
 def taken(output: Any, container: str) -> Tensor:
-    """The part of an output that `container` names. Raises TypeError if it is not there."""
+    """The part of an output that `container` names. Raises Contradicted if it is not there."""
     if container_of(output) != container:
-        raise TypeError(f"Expected an output with {container}, got {type(output).__name__}.")
+        raise Contradicted(
+            f"Expected an output with {container}, as for other images, got "
+            f"{type(output).__name__}. Let the network always answer in one form."
+        )
     if container == ".logits":
         output = output.logits
     elif container == "[0]":

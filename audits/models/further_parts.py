@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audits.errors import quoted
+from audits.errors import Contradicted, quoted
 
 # Beginnings of names under which networks give further heads and features, which name no class.
 # DeiT gives the logits of two heads beside their mean, which is its answer.
@@ -20,7 +20,7 @@ _LEAST_NUMBER = 2  # a float that is a class and surely no probability
 
 
 def expect_same_classes(output: Any, audited: Tensor) -> None:
-    """Raises ValueError if a part of `output` names other classes than `audited`, (N, K).
+    """Raises Contradicted if a part of `output` names other classes than `audited`, (N, K).
 
     Looked at are all tensors of an output to eight levels, whatever their name, but `aux_logits`,
     `hidden_states` and their like: a number for each class, a class number of each image, and the
@@ -28,7 +28,7 @@ def expect_same_classes(output: Any, audited: Tensor) -> None:
     """
     for name, part in _parts(output):
         if part is not audited and not _agrees(part.detach(), audited.detach()):
-            raise ValueError(
+            raise Contradicted(
                 f"Expected the same class from all parts of the network's output, got another one "
                 f"from {quoted(name)} than from the part that is audited. Take that part out."
             )

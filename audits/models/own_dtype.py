@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from audits.errors import Contradicted
+from audits.errors import AuditError, Contradicted
 from audits.models.adapter import NETWORK_ERRORS
 from fillblanks import Classifier
 from fillblanks.batches import changed, distinct, repeated
@@ -29,7 +29,7 @@ def runs_alike(
     try:
         alone = _answers(served, some, 1)
         batch = with_fewer_rows(partial(_answers, served, repeated(some, rows)), rows)
-    except Contradicted:
+    except AuditError:  # of our own looks: a server answers there
         raise
     except (*NETWORK_ERRORS, MemoryError):
         return False  # the verdict says so, see Setting.doubts

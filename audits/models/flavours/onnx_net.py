@@ -10,7 +10,7 @@ import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as _runtime
 from torch import Tensor, nn
 
-from audits.errors import ModelRefused
+from audits.errors import Contradicted, ModelRefused
 from audits.models.flavours.onnx_labels import labels_of
 from audits.models.flavours.onnx_outputs import audited, expect_same_classes, table
 from audits.models.flavours.onnx_to_torch import Unconvertible, converted
@@ -118,7 +118,7 @@ class OnnxNet(nn.Module):
     def _compare(self, images: Tensor, expected: Tensor) -> None:
         """Gives the converted graph up if it does not answer as onnxruntime does.
 
-        Raises ValueError if gradients of the converted graph were promised already.
+        Raises Contradicted if gradients of the converted graph were promised already.
         """
         if self.graph is None:
             return
@@ -127,7 +127,7 @@ class OnnxNet(nn.Module):
         if not different or self.otherwise <= self.compared // _OTHERWISE:
             return
         if self.promised:
-            raise ValueError(
+            raise Contradicted(
                 "Expected the ONNX graph to answer in torch, which gives the gradients, as in "
                 f"onnxruntime, which serves it, got another answer: {different}. Export the model "
                 "with other operators, or log it as pt2."
