@@ -19,7 +19,12 @@ class OutOfMemory(RuntimeError):
 
 
 def is_short(error: BaseException) -> bool:
-    """Whether the error says that memory is too short."""
+    """Whether the error says that memory is too short.
+
+    No ValueError does: it may tell names that a model's files have.
+    """
+    if isinstance(error, ValueError):
+        return False
     typed = isinstance(error, MemoryError | torch.OutOfMemoryError | OutOfMemory)
     told = str(error)
     return typed or told == _NO_ROOM_FOR_CODE or any(words in told for words in _SHORT)

@@ -121,7 +121,16 @@ def is_here(place: str) -> bool:
 
 
 def beside(table: str, file: str) -> str:
-    """The place of a file that the table at `table` names: absolute, a URI, or relative to it."""
+    """The place of a file that the table at `table` names: absolute, a URI, or relative to it.
+
+    Raises AuditError for a file in an archive of another machine: its list of files is read into
+    memory for each row, and is as long as whoever wrote the table wants.
+    """
+    if not is_here(file.rpartition("::")[2]) and "::" in file:
+        raise AuditError(
+            f"Expected an image that is a file of its own, got {quoted(file)}, in an archive of "
+            "another machine. Copy the archive here, or name it as the data's folder."
+        )
     if not is_here(file) or file.startswith(("file://", "/")):
         return file
     if is_here(table):

@@ -84,9 +84,9 @@ def sizes(monkeypatch):
         found = find(self, path, **settings)
         return {name: {"name": name, "size": info["size"]} for name, info in found.items()}
 
-    def counted(self, *given):
+    def counted(self, *given, **options):
         fetched.append(given)
-        get_file(self, *given)
+        get_file(self, *given, **options)
 
     monkeypatch.setattr(MemoryFileSystem, "find", plain)
     monkeypatch.setattr(MemoryFileSystem, "get_file", counted)

@@ -346,3 +346,12 @@ def test_a_copy_of_the_size_that_was_told_is_whole():
     with fsspec.open("memory://bounded/0.bin", "wb") as file:
         file.write(bytes(7 << 20))
     assert places.file_at("memory://bounded/0.bin").stat().st_size == 7 << 20
+
+
+@pytest.mark.parametrize("archive", ["zip://0.png::{}", "tar://0.png::simplecache::{}"])
+def test_a_table_names_no_image_in_an_archive_of_another_machine(archive):
+    far = archive.format("http://127.0.0.1:9/photos.zip")
+    with pytest.raises(AuditError, match="Expected an image that is a file of its own"):
+        places.beside("/data/table.csv", far)
+    near = archive.format("file:///data/photos.zip")
+    assert places.beside("/data/table.csv", near) == near

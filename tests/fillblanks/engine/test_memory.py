@@ -18,6 +18,7 @@ from fillblanks import (
     expected_fill,
     progressive_fill,
 )
+from fillblanks.memory import is_short
 
 PROCESS = Path("/proc/self/status")
 SHORT = {
@@ -43,6 +44,11 @@ class Limited(nn.Module):
         if len(x) > self.rows and (self.always or x.requires_grad):
             raise self.error
         return self.linear(x.flatten(1)).sin()
+
+
+def test_the_words_of_a_name_are_no_memory_that_is_short():
+    assert is_short(RuntimeError("CUDA out of memory"))
+    assert not is_short(ValueError("Expected the same class from 'out of memory'"))
 
 
 def limited(rows: int, error: Exception, always: bool = False) -> Classifier:
