@@ -13,7 +13,7 @@ import pytest
 from kernels_by_chance import OPERATORS
 
 SCRIPT = Path(__file__).parents[1] / "support" / "kernels_by_chance.py"
-TRIES, TRIES_OF_SOAK = 25, 300  # of each operator
+TRIES, TRIES_OF_SOAK = 12, 300  # of each operator
 FILLINGS = ("85", "170")
 
 
@@ -45,6 +45,6 @@ def test_answers_do_not_depend_on_free_memory_and_arguments_stay_as_they_are(tri
     with ThreadPoolExecutor(len(FILLINGS)) as pool:
         (ones, crashed), (others, _) = pool.map(_calls, FILLINGS, [tries] * len(FILLINGS))
     assert crashed == []
-    assert len(ones) > 10_000
+    assert len(ones) > tries * 400
     assert [pair for pair in zip(ones, others, strict=True) if pair[0] != pair[1]] == []
     assert [line for line in ones if "UNDECLARED" in line] == []
