@@ -28,7 +28,9 @@ Path: TypeAlias = tuple[str | int, ...]
 _DEPTH = 20
 _SEQUENCES = {"builtins.tuple", "builtins.list"}
 _MAPPINGS = {"builtins.dict", "collections.OrderedDict"}
-_MODEL_OUTPUT = re.compile(r"transformers(\.[a-z_][a-z0-9_]*)+\.[A-Z][A-Za-z0-9]*Output", re.ASCII)
+_MODEL_OUTPUT = re.compile(
+    r"transformers(\.[a-z_][a-z0-9_]*)+\.[A-Z][A-Za-z0-9]*Output(With[A-Za-z0-9]+)?", re.ASCII
+)
 _CONSTANTS = {"as_int": integer, "as_float": number, "as_bool": boolean, "as_none": boolean}
 
 

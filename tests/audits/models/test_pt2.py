@@ -75,17 +75,17 @@ def test_a_network_of_timm_answers_the_same(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ViT", "Swin"])
+@pytest.mark.parametrize("name", ["ViT", "Swin", "ResNet"])
 def test_a_network_of_transformers_answers_the_same(name, tmp_path):
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
     config = getattr(transformers, f"{name}Config")
     heads = {"num_attention_heads": 2, "num_hidden_layers": 2, "hidden_size": 16}
     swin = {"embed_dim": 8, "depths": [1, 1], "num_heads": [2, 2], "window_size": 4}
-    given = swin if name == "Swin" else heads
-    net = getattr(transformers, f"{name}ForImageClassification")(
-        config(image_size=32, patch_size=4, num_labels=5, **given)
-    )
+    resnet = {"embedding_size": 8, "hidden_sizes": [8, 8], "depths": [1, 1]}
+    sizes = {"image_size": 32, "patch_size": 4}
+    given = {"ViT": heads | sizes, "Swin": swin | sizes, "ResNet": resnet}[name]
+    net = getattr(transformers, f"{name}ForImageClassification")(config(num_labels=5, **given))
     _expect_same(net, 32, tmp_path)
 
 
