@@ -8,7 +8,7 @@ The model's process is told where the copies are, since it may have neither netw
 import errno
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ from typing import Any
 import fsspec
 from fsspec.registry import known_implementations
 
+from audits.data.bounded_copy import Bounded
 from audits.data.copies import MLFLOW, Listing, copied, given
 from audits.errors import AuditError, quoted
 
 _MODEL = re.compile(
     r"(?P<uri>models:/(?:m-[0-9a-f]{32}|[^/@]+@[^/]+|[^/@]+/[^/]+))(?:/(?P<inside>.+))?"
 )
-_UNTOLD = 4 << 30  # bytes of a file, at most, whose size nobody tells
 _AT_ONCE = 16  # files that are copied at a time
 # The facts of file systems about a file that change with its content; a size may stay.
 _TELLING = (
@@ -35,20 +35,6 @@ _SYSTEM = ("/proc", "/sys", "/dev")
 _SHARED_MEMORY = "/dev/shm"  # holds ordinary files
 # Their addresses do not say which files are read: another file does, or an address inside them.
 _LEADING_ELSEWHERE = ("asynclocal", "generic", "reference")
-
-
-class _Bounded(fsspec.callbacks.Callback):  # type: ignore[misc]  # fsspec has no types
-    """Ends a copy that grows beyond the size that was told: a server may send without end."""
-
-    def __init__(self, info: Mapping[str, Any]):
-        super().__init__()
-        self._most = _UNTOLD if info.get("size") is None else int(info["size"])
-
-    def relative_update(self, inc: int = 1) -> None:
-        """Counts bytes. Raises OSError if they are too many."""
-        super().relative_update(inc)
-        if self.value > self._most:
-            raise OSError(f"a file was told to have {self._most:,} bytes at most, and has more")
 
 
 def folder_at(place: str) -> Path:
@@ -72,7 +58,7 @@ def folder_at(place: str) -> Path:
             if not inside.resolve().is_relative_to(target.resolve()):
                 raise AuditError(f"Expected files inside {place}, got {path}.")
             inside.parent.mkdir(parents=True, exist_ok=True)
-            files.get_file(path, str(inside), callback=_Bounded(found[path]))
+            files.get_file(path, str(inside), callback=Bounded(found[path]))
         return target
 
     return _copied(place, _with(listing, around), fetch, by_content)
@@ -101,7 +87,7 @@ def file_at(place: str) -> Path:
 
     def fetch(folder: Path) -> Path:
         target = folder / root.rsplit("/", 1)[-1]
-        files.get_file(root, str(target), callback=_Bounded(info))
+        files.get_file(root, str(target), callback=Bounded(info))
         return target
 
     return _copied(place, _with([(root, _telling(info))], around), fetch, by_content)

@@ -4,9 +4,6 @@ import io
 import json
 import subprocess
 import sys
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import fsspec
 import mlflow
@@ -305,47 +302,6 @@ def test_a_data_set_that_a_run_has_logged_is_read_from_its_source(registry, memo
         load(MlflowDataset(run=run.info.run_id, dataset="unknown"))
     with pytest.raises(AuditError, match=r"Expected the run 0+, found none"):
         load(MlflowDataset(run="0" * 32, dataset="table"))
-
-
-class _Endless(BaseHTTPRequestHandler):
-    """Tells of a file of 300 bytes, and sends on."""
-
-    sent = 0
-
-    def do_HEAD(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "300")
-        self.end_headers()
-
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        with suppress(OSError):  # the other side has closed
-            for _ in range(200):
-                self.wfile.write(bytes(1 << 20))
-                type(self).sent += 1 << 20
-
-    def log_message(self, *_):
-        pass
-
-
-def test_a_server_that_sends_on_does_not_fill_the_disk(tmp_path):
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Endless) as server:
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        place = f"http://127.0.0.1:{server.server_port}/0.png"
-        with pytest.raises(AuditError, match="told to have 300 bytes at most, and has more"):
-            places.file_at(place)
-        server.shutdown()
-        thread.join()
-    assert _Endless.sent < 200 << 20
-    assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) < 1 << 20
-
-
-def test_a_copy_of_the_size_that_was_told_is_whole():
-    with fsspec.open("memory://bounded/0.bin", "wb") as file:
-        file.write(bytes(7 << 20))
-    assert places.file_at("memory://bounded/0.bin").stat().st_size == 7 << 20
 
 
 @pytest.mark.parametrize("archive", ["zip://0.png::{}", "tar://0.png::simplecache::{}"])
