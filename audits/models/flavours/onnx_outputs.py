@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audits.errors import ModelRefused, quoted
+from audits.errors import Contradicted, ModelRefused, quoted
 
 _NUMBER = re.compile("-?[0-9]+")
 _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
@@ -41,10 +41,11 @@ def gives_label(model: Any) -> bool:
 def expect_same_classes(
     answers: Mapping[str, Any], output: str, labels: Sequence[str] | None
 ) -> None:
-    """Raises ModelRefused if an output of a pass names other classes than `output`, the audited.
+    """Raises Contradicted if an output of a pass names other classes than `output`, the audited.
 
-    `answers` are onnxruntime's, by name. Labels are class numbers from 0, or of `labels`. Only an
-    output with a label, a number for each class, or a mapping of them, in each row is taken.
+    Raises ModelRefused if one names no class. `answers` are onnxruntime's, by name. Labels are
+    class numbers from 0, or of `labels`. Only an output with a label, a number for each class, or a
+    mapping of them, in each row is taken.
     """
     if len(answers) == 1:
         return
@@ -59,7 +60,7 @@ def expect_same_classes(
                 f"which is audited. Export the model with {quoted(output)} alone."
             )
         if not np.array_equal(found, wanted):
-            raise ModelRefused(
+            raise Contradicted(
                 f"Expected the same class from all outputs of the ONNX graph, got another one from "
                 f"{quoted(name)} than from {quoted(output)}, which is audited. Export the model "
                 f"with {quoted(output)} alone."
