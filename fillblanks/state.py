@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 _EXACT = 1 << 16  # elements up to which numbers are kept; of larger tensors sums of their bits
-_AT_ONCE = 4  # sums of so many elements; their products fit into the processor's cache
+_AT_ONCE = 4  # sums made at a time: their products fit into the processor's cache
 _DEPTH = 4  # of lists and dicts within attributes
 _BITS = {1: torch.uint8, 2: torch.int16}  # of wider elements, pieces of 32 bits
 _OWN = ("_parameters", "_buffers", "_modules")

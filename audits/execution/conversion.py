@@ -31,7 +31,7 @@ def save_pt2(opened: Opened, folder: str, metadata: dict[str, Any]) -> tuple[int
     inputs = classifier.normalised(pixels)
     example = torch.zeros((2, *inputs.shape[1:]), dtype=inputs.dtype)
     with classifier.steady(), torch.no_grad():
-        wanted = classifier.net(inputs.clone())
+        wanted = classifier.net(inputs.clone())  # a network may write into its own
         try:
             mlflow.pytorch.save_model(
                 _exportable(classifier.net, example),

@@ -122,7 +122,7 @@ def ask_in_order(asking: Asking, in_order: Others) -> None:
     again = inputs[drawn]  # a copy, before the network may write into the first
     try:
         usual, found = asking.classifier.net(inputs), asking.classifier.net(again)
-    except AuditError:
+    except AuditError:  # of our own looks: a server answers there
         raise
     except NETWORK_ERRORS:
         return  # an audit asks no such batch either

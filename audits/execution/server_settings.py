@@ -104,7 +104,7 @@ def _without_onednn() -> Iterator[None]:
 
 @contextmanager
 def _filled_memory() -> Iterator[None]:
-    """torch fills what `torch.empty` gives, and room for results of operators, before its use."""
+    """Inside, torch fills what `torch.empty` gives, and room for results of operators, with NaN."""
     enabled = torch.are_deterministic_algorithms_enabled()
     warned = torch.is_deterministic_algorithms_warn_only_enabled()
     with warnings.catch_warnings():  # of operators whose sums may be in another order

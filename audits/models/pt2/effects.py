@@ -177,14 +177,10 @@ def _expect_no_chance(node: Node, given: dict[str, Input]) -> None:
 
 def _written(node: Node, given: dict[str, Input]) -> list[str]:
     """The names of the tensors that the operator may write into."""
-    arguments = [a.name for a in _schema(node.target).arguments if a.alias_info and _writes(a)]
+    arguments = [one.name for one in _schema(node.target).arguments if one.is_write]
     if any(name in given and _value(given[name]) is not False for name in _TRAINING):
         arguments += STATISTICS
     return [name for one in arguments if one in given for name in _names(given[one])]
-
-
-def _writes(argument: Any) -> bool:
-    return bool(argument.alias_info.is_write)
 
 
 def _passed_on(node: Node, given: dict[str, Input]) -> list[str]:

@@ -27,7 +27,7 @@ _TOLD = "An assertion of the exported network failed."
 # Of each type with tensors that an operator may want, the kinds of arguments with them.
 _TENSORS = {
     "Tensor": ("as_tensor",),
-    "Optional[Tensor]": ("as_tensor", "as_none"),
+    "Optional[Tensor]": ("as_tensor",),
     "List[Tensor]": ("as_tensors",),
     "List[Optional[Tensor]]": ("as_tensors", "as_optional_tensors"),
 }
@@ -72,7 +72,8 @@ class Input:
         arg = field(value, "arg", "an input of a node")
         if target in HIGHER_ORDER and choice(arg, "an input of a node")[0] == "as_graph":
             inner = arg["as_graph"]
-            name_of_graph = dotted(identifier(field(inner, "name", "a graph")), "a name of a graph")
+            name_of_graph = identifier(field(inner, "name", "a graph"))
+            dotted(name_of_graph, "a name of a graph")  # torch makes it an attribute of a module
             graph = Graph.read(field(inner, "graph", "a graph"), depth + 1)
             return cls(name, Subgraph(name_of_graph, graph), kind)
         if "_assert_" in target and choice(arg, "an input of a node")[0] == "as_string":

@@ -165,5 +165,5 @@ def _kind(value: Argument | Subgraph) -> str:
 
 
 def _named(value: Argument) -> bool:
-    """Whether a result has a name, and each of a list of results has its own."""
+    """Whether a result, if there is one, has a name."""
     return value.kind == "as_none" or bool(value.names)
