@@ -156,16 +156,18 @@ def test_help_does_not_load_what_it_does_not_need():
 
 
 @pytest.mark.soak
-def test_lists_need_no_torch_and_the_process_of_a_model_no_torchvision():
+def test_no_process_loads_what_only_another_one_needs():
     code = (
         "import sys\n"
         "import audits.tracking.history\n"
         "print({'torch', 'sklearn', 'scipy.stats'} & set(sys.modules))\n"
         "import audits.execution.child\n"
-        "print({'torchvision', 'matplotlib'} & set(sys.modules))"
+        "print({'torchvision', 'matplotlib'} & set(sys.modules))\n"
+        "import audits.workflows.audit\n"
+        "print({'torch._dynamo', 'matplotlib'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-2:] == ["set()", "set()"]
+    assert done.stdout.splitlines()[-3:] == ["set()", "set()", "set()"]
 
 
 def test_a_package_that_is_not_installed_is_named_in_one_line():

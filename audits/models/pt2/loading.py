@@ -10,7 +10,6 @@ from audits.errors import ModelRefused, shortened
 from audits.models.pt2.archive import Archive, expect_file
 from audits.models.pt2.program import Program
 from audits.models.pt2.raw_kernels import check_kernels
-from audits.models.pt2.read_back import expect_same_graph
 from audits.models.pt2.writing import write_archive
 
 
@@ -38,8 +37,11 @@ def load_exported(path: Path, device: str) -> nn.Module:
 
 
 def _loaded(path: Path, read: Program, device: str) -> nn.Module:
+    # torch.export takes seconds to load, and every process loads this module.
     # torch.export.load would hide the reason of a failure and try an older format instead.
     from torch.export.pt2_archive._package import load_pt2
+
+    from audits.models.pt2.read_back import expect_same_graph
 
     program = load_pt2(str(path)).exported_programs["model"]
     expect_same_graph(read, program)
