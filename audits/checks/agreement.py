@@ -51,7 +51,7 @@ class Agreement(MapCheck):
     """
 
     kind: Literal["agreement"] = "agreement"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     asks_versions: ClassVar[bool] = True
     plain_name: ClassVar[str] = "Do versions look at the same places?"
     how_to_read: ClassVar[tuple[str, ...]] = (

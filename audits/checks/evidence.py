@@ -66,11 +66,11 @@ class EvidenceMaps(MapCheck):
     evidence lies in them, and how often the model is right if backgrounds are exchanged.
 
     With permuted weights the maps should be others (Adebayo et al. 2018, arXiv 1810.03292). A model
-    without weights has no such figure.
+    without weights has no such figure, nor has one most of whose maps have one value everywhere.
     """
 
     kind: Literal["evidence"] = "evidence"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     places: ClassVar[tuple[str, ...]] = ("regions",)
     plain_name: ClassVar[str] = "Where the model looks"
     how_to_read: ClassVar[tuple[str, ...]] = (
@@ -171,8 +171,7 @@ class EvidenceMaps(MapCheck):
             columns |= of_regions
             told = f"{told} {regions_told(found)}"
         table = pd.DataFrame(columns).set_index("index").sort_index()
-        # Maps with permuted weights were made as well, if there are weights.
-        maps = 2 if found["sanity_correlation"].estimate.n else 1
+        maps = 2 if all("sanity" in part for part in parts) else 1  # with permuted weights as well
         return Evidence(
             check=self.name,
             sentence=told,

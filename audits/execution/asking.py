@@ -1,19 +1,22 @@
 """Asking a model a few images in another form, and comparing its answers with the usual ones."""
 
+import random
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import Self
 
 import torch
 from torch import Tensor
 
 from audits.errors import AuditError, Contradicted, shortened
+from audits.execution.memory_places import Place, given_from
 from audits.models.adapter import NETWORK_ERRORS
 from fillblanks import Classifier
 from fillblanks.batches import Rounding, changed
 from fillblanks.memory import is_short, with_fewer_rows
+from fillblanks.precision import OF_8_BITS, REDUCED
 from fillblanks.state import Changed
 
 _AT_ONCE = 4
@@ -23,6 +26,8 @@ _FEW, _FEW_OF_BOXES = 2, 4  # images a form, for another network
 _SEVERAL = 8  # images a form in which some classes may change, for another network
 _OTHER_CLASSES = 2  # images whose class may change by rounding, if answers stand for a class alone
 _LONGEST = 120  # characters of an error
+_FAST = 0.005  # seconds for 16 images, up to which a quarter of them or most are asked alone
+_CHANCE = random.SystemRandom()  # nobody can foresee it
 
 
 @contextmanager
@@ -46,6 +51,7 @@ class Asking:
     only_classes: bool
     seconds: float  # that the answers took
     dtype: torch.dtype  # of inputs as servers give them
+    places: list[Place] = field(default_factory=list)  # in memory, at which it has answered
 
     @classmethod
     def of(
@@ -65,6 +71,12 @@ class Asking:
     def inputs(self) -> Tensor:
         """Normalised images (n, C, H, W), a copy each time: a network may write into its own."""
         return self.kept.clone()
+
+    @property
+    def rounding(self) -> Rounding:
+        """By how much answers may differ. Dynamic steps of 8 bits may be those of the batch."""
+        own = self.classifier.rounding
+        return REDUCED if own.step >= OF_8_BITS else own
 
     @property
     def is_quick(self) -> bool:
@@ -91,8 +103,33 @@ class Asking:
         return min(_FEW, len(self.images))
 
     def answers(self, inputs: Tensor) -> Tensor:
-        """Logits (n, K) of normalised inputs (n, C, H, W)."""
-        return _answers(self.classifier, inputs, _AT_ONCE_IF_QUICK if self.is_quick else _AT_ONCE)
+        """Logits (n, K) of normalised inputs (n, C, H, W).
+
+        They are asked in batches of drawn sizes, some of them alone, at drawn places in memory.
+        """
+        rows, found = _AT_ONCE_IF_QUICK if self.is_quick else _AT_ONCE, []
+        for some in inputs.split(self._sizes(len(inputs))):
+            with self.anywhere():
+                found.append(_answers(self.classifier, some, min(rows, len(some))))
+        return torch.cat(found)
+
+    def _sizes(self, count: int) -> list[int]:
+        """Drawn numbers of images that are asked at once: some alone, the others in two batches."""
+        if count < _FEW_OF_BOXES:
+            return _CHANCE.choice([[count], [1] * count])
+        alone = 1
+        if self.seconds <= _FAST:
+            alone = _CHANCE.choice([count // 4, count // 4, count - 2])
+        rest = count - alone
+        first = _CHANCE.randint(2, rest - 2) if rest >= 4 else rest
+        sizes = [1] * alone + [size for size in (first, rest - first) if size]
+        return _CHANCE.sample(sizes, len(sizes))
+
+    def anywhere(self) -> AbstractContextManager[None]:
+        """A context in which inputs lie as usual in half of all draws, and elsewhere otherwise."""
+        if not self.places or _CHANCE.random() < 1 / 2:
+            return nullcontext()
+        return given_from(self.classifier.net, _CHANCE.choice(self.places))
 
     def of_images(self, images: Tensor) -> Tensor:
         """Logits (n, K) of images (n, C, H, W) in [0, 1]."""
@@ -100,7 +137,7 @@ class Asking:
 
     def ask_again(self, error: Exception) -> None:
         """Raises what is raised now; otherwise Contradicted, since another form raised an error."""
-        self.answers(self.inputs)
+        _answers(self.classifier, self.inputs)
         told = shortened(f"{type(error).__name__}: {error}", _LONGEST)
         raise Contradicted(
             "Expected a model that answers in whatever form images arrive, got answers and, in "
@@ -136,7 +173,7 @@ class Asking:
 
         Answers are compared with `usual`, by default those to the images as the audit asks them. If
         a share of the images may be `moved` to another class, classes alone are compared. They may
-        differ by `rounding`, by default the classifier's.
+        differ by `rounding`, by default that of the classifier in batches of any size.
         """
         usual = self.usual if usual is None else usual
         asked = sorted(set(which))
@@ -148,7 +185,7 @@ class Asking:
             usual[asked],
             found.to(usual),
             rows,
-            rounding or self.classifier.rounding,
+            rounding or self.rounding,
             only_classes=only_classes,
             renamed=min(renamed, 1 / 2) if only_classes else 1 / 8,
             among=usual,

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -14,7 +14,6 @@ from audits.execution.peak import peak_gib, reset_peak
 from audits.execution.served_classes import expect_one_class
 from audits.models.adapter import NETWORK_ERRORS
 from fillblanks.memory import is_short
-from fillblanks.precision import OF_8_BITS, REDUCED
 
 # Rows of batches, those of many servers among them; of a slow network two of the small ones.
 _SMALL, _OF_SLOW = (2, 3, 5, 6, 7, 8, 10, 12, 20, 24, 32, 48), 2
@@ -57,7 +56,7 @@ def ask_filled_up(asking: Asking) -> None:
                     if is_short(error):
                         return  # nor have servers room for more
                     raise
-                _expect_same(asking, found, f"in a batch filled up with {name}", which)
+                asking.expect_same(found, f"in a batch filled up with {name}", which)
 
 
 def _fillings(*, many: bool) -> Iterator[tuple[int, int]]:
@@ -75,9 +74,10 @@ def ask_in_company(asking: Asking, others: Others | None) -> None:
     """Asks images in batches of several sizes, no two rows of which are the same image.
 
     The rest of a batch are `others`, as many as can be had at once, and then images that were moved
-    by a few pixels. A batch that would take too much time or memory is not asked, nor a larger one,
-    and one for which the network raises an error is left out, since its users would see that. Of a
-    batch that was asked is looked at how much the next one would take.
+    by a few pixels. Half of the batches lie elsewhere in memory. A batch that would take too much
+    time or memory is not asked, nor a larger one, and one for which the network raises an error is
+    left out, since its users would see that. Of a batch that was asked is looked at how much the
+    next one would take.
     """
     asked, seconds, gib = len(asking.inputs), asking.seconds, 0.0
     company = asking.images[:0]
@@ -104,7 +104,7 @@ def ask_in_company(asking: Asking, others: Others | None) -> None:
             if isinstance(error, MemoryError) or is_short(error):
                 return
             continue
-        _expect_same(asking, found, f"in a batch of {rows:,}", which)
+        asking.expect_same(found, f"in a batch of {rows:,}", which)
         asked, seconds = rows, time.perf_counter() - started
         gib = peak_gib() - before
 
@@ -130,12 +130,6 @@ def ask_in_order(asking: Asking, in_order: Others) -> None:
     expect_one_class(usual)
 
 
-def _expect_same(asking: Asking, found: Tensor, form: str, which: Sequence[int]) -> None:
-    """As `asking.expect_same`. Dynamic steps of 8 bits may be those of the whole batch."""
-    coarse = asking.classifier.rounding.step >= OF_8_BITS
-    asking.expect_same(found, form, which, rounding=REDUCED if coarse else None)
-
-
 def _in_company(asking: Asking, rows: int, company: Tensor) -> tuple[list[int], Tensor]:
     """Images, and their logits (n, K) from drawn places of a batch of `rows` images."""
     count = min(rows, len(asking.inputs))
@@ -146,4 +140,5 @@ def _in_company(asking: Asking, rows: int, company: Tensor) -> tuple[list[int], 
         company = torch.cat([company, pixel_forms.moved(known, missing)])
     batch = asking.classifier.normalised(company[:rows])
     batch[places] = asking.inputs[which]
-    return which, asking.classifier.net(batch)[places]
+    with asking.anywhere():
+        return which, asking.classifier.net(batch)[places]

@@ -15,6 +15,7 @@ from torch import Tensor
 from audits.errors import Contradicted
 from audits.execution import pixel_forms, served_batches, served_classes
 from audits.execution.asking import Asking, steadily
+from audits.execution.memory_places import ORDERS, given_from, places
 from audits.execution.served_batches import Others
 from audits.execution.server_settings import rough_settings, settings
 from audits.models.adapter import NETWORK_ERRORS
@@ -85,6 +86,7 @@ def _norm_of(classifier: Classifier) -> Norm:
 def _ask_all(
     asking: Asking, norm: Norm, resized: Mapping[str, Tensor], others: Others | None
 ) -> None:
+    _ask_elsewhere(asking)
     for form, which, inputs in _forms(asking, norm):
         asking.expect_same(asking.answers(inputs), form, which)
     _ask_other_dtypes(asking, norm)
@@ -95,9 +97,6 @@ def _ask_all(
     served_classes.expect_one_class(asking.usual)
     if not asking.only_classes:  # trees and neighbours may hold two classes for nearly equal
         served_classes.expect_told_apart(asking.usual)
-    some = asking.inputs[: asking.few]
-    last = some.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
-    asking.ask_tolerantly(last, "with channels last", range(asking.few))
     few = range(asking.few_of_settings)
     for form, inside in settings(asking.classifier.net, many=asking.is_quick):
         with inside:
@@ -107,6 +106,20 @@ def _ask_all(
             several = range(asking.several)
             asking.ask_tolerantly(asking.inputs[: len(several)], form, several, _ROUGH)
     served_batches.ask_in_company(asking, others)
+
+
+def _ask_elsewhere(asking: Asking) -> None:
+    """Inputs elsewhere in memory. If their order is another one, the network may raise an error."""
+    some = range(asking.few)
+    for form, place in places(asking.inputs.device).items():
+        with given_from(asking.classifier.net, place):
+            asking.expect_same(asking.answers(asking.inputs[: len(some)]), form, some)
+        asking.places.append(place)
+    for form, place in ORDERS.items():
+        with given_from(asking.classifier.net, place):
+            answered = asking.ask_tolerantly(asking.inputs[: len(some)], form, some)
+        if answered:
+            asking.places.append(place)
 
 
 def _levels(images: Tensor) -> tuple[Tensor, bool]:

@@ -140,7 +140,7 @@ class InputSide:
     def given(self, images: Tensor) -> Tensor:
         """The images (N, C, H, W) as the network takes them; whole numbers are rounded."""
         if self.layout == "NHWC":
-            images = images.permute(0, 2, 3, 1)
+            images = images.permute(0, 2, 3, 1).contiguous()  # as servers give them
         elif self.layout == "NHW":
             images = images[:, 0]
         elif self.layout == "flat":

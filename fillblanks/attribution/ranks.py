@@ -15,6 +15,11 @@ def spearman(a: Tensor, b: Tensor) -> Tensor:
     return (product / size).where(size > 0, 0).clamp(-1, 1)
 
 
+def is_flat(maps: Tensor) -> Tensor:
+    """Whether each map, a row of (n, m), has one value everywhere, bool (n,)."""
+    return maps.amax(1) == maps.amin(1)
+
+
 def centred_ranks(values: Tensor) -> Tensor:
     """The rank of each value in its row minus the mean rank, float64 (n, m); ties share theirs."""
     ranks = []

@@ -70,6 +70,7 @@ class Compared(NamedTuple):
     same: np.ndarray  # bool (n, V): whether both give one class
     known: np.ndarray  # bool (n,): whether all give a class
     flat: np.ndarray  # bool (n,): whether a map has one value, so that it correlates with none
+    flat_permuted: int  # images whose map with permuted weights has one value
 
     @property
     def nulls(self) -> list[np.ndarray]:
@@ -103,17 +104,22 @@ def compared(parts: Sequence[Part]) -> Compared:
         values: np.ndarray = torch.stack([figure(by, one) for one in versions], 1).numpy()
         return values
 
+    near = of_each(spearman)
+    permuted = torch.from_numpy(found["permuted"]) if weights else None
+    # A network that gives no answer then tells nothing of chance: there is no lift over it.
+    silent = _is_flat(found["permuted"]) if weights else np.zeros(0, bool)
     return Compared(
         {name: found[name] for name in ("index", "label", "read")},
         spearman(own, torch.from_numpy(found["again"])).numpy(),
-        of_each(spearman),
+        near,
         of_each(spearman_with_others),
-        of_each(spearman, torch.from_numpy(found["permuted"])) if weights else None,
+        None if permuted is None else np.where(silent[:, None], near, of_each(spearman, permuted)),
         read == label,
         reads == label[:, None],
         (reads == read[:, None]) & (reads >= 0),
         (read >= 0) & (reads >= 0).all(1),
         _is_flat(found["map"]) | _is_flat(found["maps"]).any(1),
+        int(silent.sum()),
     )
 
 
@@ -234,6 +240,11 @@ def sentence(
         told += (
             f" For {found.flat.sum()} of {len(found.flat)} images a map has one value everywhere: "
             "they count with a correlation of 0, and coverage leaves them out."
+        )
+    if found.flat_permuted:
+        told += (
+            f" With permuted weights {found.flat_permuted} of {len(found.flat)} maps have one "
+            "value everywhere: for these images the agreement counts as no more than chance."
         )
     lift = metrics["correlation"].lift
     if lift is None or not lift.low > 0:

@@ -67,15 +67,25 @@ def measured(parts: Sequence[Part]) -> dict[str, Metric]:
         )
         for name in ("faithfulness", *figure_names())
     }
-    sanity = [part["sanity"] for part in parts if "sanity" in part]
-    estimate = UNMEASURED
-    if len(sanity) == len(parts):
-        estimate = bounded_mean(np.concatenate(sanity), -1)
     read = np.concatenate([part["read"] for part in parts])
     return found | {
-        "sanity_correlation": metrics["sanity_correlation"].measured(estimate),
+        "sanity_correlation": metrics["sanity_correlation"].measured(_sanity(parts)),
         "coverage": metrics["coverage"].measured(proportion(read >= 0)),
     }
+
+
+def _sanity(parts: Sequence[Part]) -> Estimate:
+    """The mean over images with both maps; UNMEASURED if those are less than half of all."""
+    if not _has_sanity(parts):
+        return UNMEASURED
+    found = np.concatenate([part["sanity"] for part in parts])
+    known = found[~np.isnan(found)]
+    return bounded_mean(known, -1) if 2 * len(known) >= len(found) else UNMEASURED
+
+
+def _has_sanity(parts: Sequence[Part]) -> bool:
+    """Whether maps with permuted weights were made."""
+    return all("sanity" in part for part in parts)
 
 
 def columns_of(parts: Sequence[Part]) -> dict[str, np.ndarray]:
@@ -127,14 +137,19 @@ def sentence(parts: Sequence[Part], metrics: Mapping[str, Metric]) -> str:
             " The maps are not shown to be better than random maps and a map of the centre: "
             "nothing that rests on them is judged."
         )
-    return f"{told} {_sanity_told(metrics['sanity_correlation'].estimate)}"
+    return f"{told} {_sanity_told(parts, metrics['sanity_correlation'].estimate)}"
 
 
-def _sanity_told(correlation: Estimate) -> str:
-    if not correlation.n:
+def _sanity_told(parts: Sequence[Part], correlation: Estimate) -> str:
+    if not _has_sanity(parts):
         return (
             "The model has no weights that can be permuted, so its maps were not compared with "
             "those of a network that knows nothing."
+        )
+    if not correlation.n:
+        return (
+            "With permuted weights most maps have one value everywhere, or these have: they were "
+            "not compared."
         )
     return (
         f"With permuted weights the maps have a rank correlation of {correlation.value:.2f} with "

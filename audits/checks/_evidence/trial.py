@@ -25,7 +25,7 @@ from fillblanks.attribution.faithfulness import (
 )
 from fillblanks.attribution.patch_means import centre_patches, patch_means, random_patches
 from fillblanks.attribution.permuted import has_weights, permuted_weights
-from fillblanks.attribution.ranks import spearman
+from fillblanks.attribution.ranks import is_flat, spearman
 from fillblanks.masks import blank_count
 
 MAPS = ("map", "random", "centre")
@@ -165,12 +165,17 @@ def null_maps(
 def _sanity(
     audit: AuditContext, classifier: Classifier, asked: _Asked, method: Method, values: Tensor
 ) -> Part:
-    """The rank correlation of each map with that of permuted weights, if there are weights."""
+    """The rank correlation of each map with that of permuted weights, if there are weights.
+
+    NaN if one of both has one value everywhere, as that of a network which gives no answer then.
+    """
     if not has_weights(classifier.net):
         return {}
     with permuted_weights(classifier.net, audit.seed), classifier.steady():
         others = asked.maps(probabilities_of(classifier), audit, method)
-    return {"sanity": spearman(values, patch_means(others, method.patch_size)).cpu().numpy()}
+    other = patch_means(others, method.patch_size)
+    found = spearman(values, other).where(~is_flat(values) & ~is_flat(other), torch.nan)
+    return {"sanity": found.cpu().numpy()}
 
 
 def trial_form(audit: AuditContext, unit: Unit, patches: int) -> dict[str, Array]:

@@ -61,7 +61,7 @@ def _as_sent(conf: Model) -> Callable[[np.ndarray], Any]:
     (spec, *_) = inputs.inputs
 
     def sent(images: np.ndarray) -> Any:
-        typed = images.astype(spec.type)
+        typed = images.astype(spec.type, order="C")
         return typed if spec.name is None else {spec.name: typed}
 
     return sent

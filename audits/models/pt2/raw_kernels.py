@@ -16,6 +16,7 @@ from torch.fx import GraphModule
 from audits.errors import Contradicted
 
 _Given = Mapping[str, Any]
+_COUNTED_BY_BFLOAT16 = 256
 _SCALES = {"scales": -1, "scales_w": -1, "scales_h": -2, "scales_d": -3}
 
 
@@ -146,8 +147,15 @@ def _fourier(given: _Given) -> bool:
 
 
 def _sampled(given: _Given) -> bool:
-    kinds = 2 if given["input"].ndim == 5 else 3
-    return 0 <= given["interpolation_mode"] < kinds and 0 <= given["padding_mode"] < 3
+    images = given["input"]
+    kinds = 2 if images.ndim == 5 else 3
+    known = 0 <= given["interpolation_mode"] < kinds and 0 <= given["padding_mode"] < 3
+    if images.ndim != 4 or images.element_size() > 2:
+        return known
+    # In half precision the kernel counts places with 16 bits, and rounds the last ones of a side.
+    sides = list(zip(images.shape[2:], images.stride()[2:], strict=True))
+    last = sum((side - 1) * stride for side, stride in sides)
+    return known and last < 2**15 and max(images.shape[2:]) <= _COUNTED_BY_BFLOAT16
 
 
 def _recurrent(gates: int) -> Callable[[_Given], bool]:

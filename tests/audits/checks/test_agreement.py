@@ -146,7 +146,7 @@ def test_maps_that_are_always_of_the_centre_have_a_high_mege_and_no_lift():
     assert "permuted" in evidence.tables["versions"]
 
 
-def _compared(own, versions, read, reads, label):
+def _compared(own, versions, read, reads, label, permuted=None):
     part = {
         "index": np.arange(len(own)),
         "label": np.array(label),
@@ -154,7 +154,7 @@ def _compared(own, versions, read, reads, label):
         "reads": np.array(reads),
         "map": own,
         "again": own,
-        "permuted": own[::-1].copy(),
+        "permuted": own[::-1].copy() if permuted is None else permuted,
         "maps": versions,
     }
     return figures.compared([part])
@@ -189,6 +189,23 @@ def test_maps_of_zero_count_as_no_agreement_and_are_not_covered():
     assert metrics["correlation"].estimate.value == 0
     assert not metrics["correlation"].lift.low > 0
     assert metrics["coverage"].estimate.value == 0
+
+
+def test_maps_with_permuted_weights_of_one_value_give_no_lift():
+    drawn, answers = np.random.default_rng(0), np.arange(12) % 4
+    own = drawn.random((12, 16))
+    versions = (own + 0.1 * drawn.random((12, 16)))[:, None]
+    one = _compared(own, versions, answers, answers[:, None], answers)
+    assert one.flat_permuted == 0
+    assert figures.measured(one)["correlation"].lift.low > 0
+    silent = _compared(own, versions, answers, answers[:, None], answers, 0 * own)
+    metrics = figures.measured(silent)
+    assert metrics["correlation"].lift.value == pytest.approx(0)
+    assert not metrics["correlation"].lift.low > 0
+    told = figures.sentence(
+        silent, metrics, figures.versions_table(silent, "a"), figures.classes_table(silent, "abcd")
+    )
+    assert "With permuted weights 12 of 12 maps have one value everywhere" in told
 
 
 def test_mege_is_of_images_that_both_name_right_and_reco_needs_answers_that_differ():

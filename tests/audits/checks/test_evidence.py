@@ -114,10 +114,42 @@ def test_a_network_that_always_gives_one_answer_has_maps_that_are_not_judged():
     assert metric.lift.value == 0
     assert metric.lift.low < 0
     assert "nothing that rests on them is judged" in evidence.sentence
-    assert evidence.metrics["sanity_correlation"].estimate.value == 0
-    judged = _judged(evidence, "sanity_correlation", max=0.5)
+    assert not evidence.metrics["sanity_correlation"].estimate.n
+    assert "most maps have one value everywhere, or these have" in evidence.sentence
+    assert _judged(evidence, "sanity_correlation", max=0.5).outcome == "not_judged"
+    judged = _judged(evidence, "insertion_black", min=0.5)
     assert judged.outcome == "not_judged"
     assert "is no better than its null" in judged.finding
+
+
+def test_a_network_that_is_silent_with_permuted_weights_has_no_figure_of_them():
+    """It may be so by design, and would have the best of correlations."""
+
+    class Silent(Quadrant):
+        def __init__(self):
+            super().__init__()
+            self.own = self.weight.detach().clone()
+
+        def forward(self, x):
+            logits = super().forward(x)
+            return logits if torch.equal(self.weight, self.own) else torch.nan * logits
+
+    evidence = measured.evidence_of(CHECK, _audit(Silent()))
+    assert evidence.metrics["faithfulness"].lift.low > 0
+    assert not evidence.metrics["sanity_correlation"].estimate.n
+    assert "they were not compared" in evidence.sentence
+    assert _judged(evidence, "sanity_correlation", max=0.5).outcome == "not_judged"
+
+
+@pytest.mark.parametrize(("without", "n"), [(20, 20), (21, 0)])
+def test_images_without_one_of_both_maps_are_left_out_of_their_correlation(without, n):
+    audit = _audit(Quadrant())
+    parts = [CHECK.measure(audit, unit) for unit in CHECK.units(audit)]
+    parts[0]["sanity"][:without] = np.nan
+    estimate = CHECK.conclude(audit, parts).metrics["sanity_correlation"].estimate
+    assert estimate.n == n
+    if n:
+        assert estimate.value == pytest.approx(parts[0]["sanity"][without:].mean())
 
 
 def _judged(evidence, metric, **bound):

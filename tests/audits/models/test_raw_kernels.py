@@ -67,6 +67,12 @@ def _sampled(images, mode=0, padding=0):
     return ATEN.grid_sampler.default(images, grid, mode, padding, False)
 
 
+def _in_half_precision(images, *size):
+    larger = torch.ones(1, 1, *size, dtype=torch.bfloat16)
+    grid = images[:1, :2].permute(0, 2, 3, 1).bfloat16()
+    return ATEN.grid_sampler.default(larger, grid, 0, 1, True)
+
+
 def _turned(images, contiguous=True):
     tokens = images.flatten(2)[:, None].transpose(2, 3)
     tokens = tokens.contiguous() if contiguous else tokens
@@ -85,6 +91,14 @@ CALLS = {
     "weights": (_recurrent, lambda x: _recurrent(x, last=True)),
     "mode": (_sampled, lambda x: _sampled(x, mode=3)),
     "padding": (_sampled, lambda x: _sampled(x, padding=3)),
+    "16 bits count the pixels": (
+        lambda x: _in_half_precision(x, 128, 255),
+        lambda x: _in_half_precision(x, 255, 255),
+    ),
+    "8 bits name the last column": (
+        lambda x: _in_half_precision(x, 2, 256),
+        lambda x: _in_half_precision(x, 2, 260),
+    ),
     "strides": (_turned, lambda x: _turned(x, contiguous=False)),
     "heads": (lambda x: _attention(x, heads=3), lambda x: _attention(x, heads=1)),
     "keys": (lambda x: _attention(x, keys=3), lambda x: _attention(x, keys=2)),
