@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from audits.errors import AuditError, Contradicted
-from audits.models.adapter import OwnRuntime
+from audits.models.adapter import own_runtimes
 from fillblanks import Classifier
 from fillblanks.batches import changed
 from fillblanks.memory import with_fewer_rows
@@ -89,7 +89,7 @@ def again(first: First, classifier: Classifier, *, only_classes: bool) -> Again:
 
 def _afresh(classifier: Classifier, images: Tensor) -> Iterator[Tensor]:
     """Logits of the model opened again: asked image by image, and in batches."""
-    nets = [net for net in classifier.net.modules() if isinstance(net, OwnRuntime)]
+    nets = own_runtimes(classifier.net)
     for rows in (1, _AT_ONCE) if nets else ():
         with ExitStack() as inside:
             for net in nets:

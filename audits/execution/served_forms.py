@@ -101,7 +101,7 @@ def _ask_all(
     for form, inside in settings(asking.classifier.net, many=asking.is_quick):
         with inside:
             asking.ask_tolerantly(asking.inputs[: len(few)], form, few)
-    for form, inside in rough_settings(asking.inputs.device):
+    for form, inside in rough_settings(asking.classifier.net, asking.inputs.device):
         with inside:
             several = range(asking.several)
             asking.ask_tolerantly(asking.inputs[: len(several)], form, several, _ROUGH)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from audits.errors import ModelRefused
-from audits.models.adapter import OwnThreads
+from audits.models.adapter import OwnThreads, own_runtimes, own_threads
 
 _THREADS, _MORE_THREADS = (1, 2, 3, 4, 8, 16), (6, 12, 24, 32)
 _OTHERS, _DRAWN = range(5, 65), 2  # numbers of threads of which some are drawn
@@ -26,11 +26,13 @@ Settings = Iterator[tuple[str, AbstractContextManager[None]]]
 def settings(net: nn.Module, *, many: bool) -> Settings:
     """Settings in words, each with a context in which it holds. `many`: more numbers of threads.
 
-    Numbers of threads for which the process has no room are left out.
+    Numbers of threads for which the process has no room are left out. A network that a runtime of
+    its own answers knows none of torch's settings, of which its gradients alone would depend.
     """
-    for one in net.modules():
-        if isinstance(one, OwnThreads):
-            yield from _of_own_threads(one, many)
+    for one in own_threads(net):
+        yield from _of_own_threads(one, many)
+    if own_runtimes(net):
+        return
     now = torch.get_num_threads()
     for count in _numbers(many):
         if count != now and _have_room(count):
@@ -47,8 +49,10 @@ def _default_dtype(dtype: torch.dtype) -> tuple[str, AbstractContextManager[None
     return f"with {dtype} as the default dtype", setting
 
 
-def rough_settings(device: torch.device) -> Settings:
+def rough_settings(net: nn.Module, device: torch.device) -> Settings:
     """As `settings`, of those that compute in less than float32: a class may be another one."""
+    if own_runtimes(net):
+        return
     for dtype in (torch.bfloat16, torch.float16):
         yield f"under autocast to {dtype}", torch.autocast(device.type, dtype)
         yield _default_dtype(dtype)

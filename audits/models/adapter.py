@@ -5,7 +5,7 @@ networks with threads of their own, OwnRuntime those that a runtime of their own
 """
 
 from contextlib import AbstractContextManager
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,6 @@ NETWORK_ERRORS = (
 )
 
 
-@runtime_checkable
 class OwnThreads(Protocol):
     """A network that computes with threads of its own, whose number torch does not set."""
 
@@ -39,12 +38,26 @@ class OwnThreads(Protocol):
         """
 
 
-@runtime_checkable
 class OwnRuntime(Protocol):
     """A network that a runtime of its own answers, whose memory torch does not see."""
 
     def afresh(self) -> AbstractContextManager[None]:
         """Opens the model again, as a server does; inside the context that one answers."""
+
+
+def own_threads(net: nn.Module) -> list[OwnThreads]:
+    """The networks inside `net` that say by their class that they are OwnThreads.
+
+    An attribute does not count, since a file may bring it.
+    """
+    found: list[Any] = [one for one in net.modules() if hasattr(type(one), "on_threads")]
+    return found
+
+
+def own_runtimes(net: nn.Module) -> list[OwnRuntime]:
+    """The networks inside `net` that say by their class that they are OwnRuntime."""
+    found: list[Any] = [one for one in net.modules() if hasattr(type(one), "afresh")]
+    return found
 
 
 class BlackBox(nn.Module):
