@@ -34,8 +34,8 @@ def settings(net: nn.Module, *, many: bool) -> Settings:
     if own_runtimes(net):
         return
     now = torch.get_num_threads()
-    for count in _numbers(many):
-        if count != now and _have_room(count):
+    for count in _with_room(_numbers(many)):
+        if count != now:
             yield f"with {count} threads", _threads(count)
     if torch.backends.mkldnn.is_available():
         yield "without oneDNN", _without_onednn()
@@ -118,6 +118,12 @@ def _filled_memory() -> Iterator[None]:
             yield
         finally:
             torch.use_deterministic_algorithms(enabled, warn_only=warned)
+
+
+def _with_room(counts: list[int]) -> list[int]:
+    """Those numbers of threads for which the process has room, in their order."""
+    most = next((one for one in sorted(counts, reverse=True) if _have_room(one)), 0)
+    return [one for one in counts if one <= most]
 
 
 def _have_room(count: int) -> bool:
