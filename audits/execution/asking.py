@@ -25,6 +25,7 @@ _QUICK = 0.1  # seconds for 16 images, up to which each form is asked for all of
 _FEW, _FEW_OF_BOXES = 2, 4  # images a form, for another network
 _SEVERAL = 8  # images a form in which some classes may change, for another network
 _OTHER_CLASSES = 2  # images whose class may change by rounding, if answers stand for a class alone
+_SOME = 4  # images, of which a drawn number is asked at once; fewer are asked alone or together
 _LONGEST = 120  # characters of an error
 _FAST = 0.005  # seconds for 16 images, up to which a quarter of them or most are asked alone
 _CHANCE = random.SystemRandom()  # nobody can foresee it
@@ -115,7 +116,7 @@ class Asking:
 
     def _sizes(self, count: int) -> list[int]:
         """Drawn numbers of images that are asked at once: some alone, the others in two batches."""
-        if count < _FEW_OF_BOXES:
+        if count < _SOME:
             return _CHANCE.choice([[count], [1] * count])
         alone = 1
         if self.seconds <= _FAST:
