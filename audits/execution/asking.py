@@ -52,7 +52,7 @@ class Asking:
     only_classes: bool
     seconds: float  # that the answers took
     dtype: torch.dtype  # of inputs as servers give them
-    places: list[Place] = field(default_factory=list)  # in memory, at which it has answered
+    places: dict[str, Place] = field(default_factory=dict)  # in memory, where it has answered
 
     @classmethod
     def of(
@@ -130,7 +130,7 @@ class Asking:
         """A context in which inputs lie as usual in half of all draws, and elsewhere otherwise."""
         if not self.places or _CHANCE.random() < 1 / 2:
             return nullcontext()
-        return given_from(self.classifier.net, _CHANCE.choice(self.places))
+        return given_from(self.classifier.net, _CHANCE.choice([*self.places.values()]))
 
     def of_images(self, images: Tensor) -> Tensor:
         """Logits (n, K) of images (n, C, H, W) in [0, 1]."""

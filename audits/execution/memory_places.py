@@ -97,3 +97,5 @@ ORDERS: dict[str, Place] = {
     "as every second column of larger images": _every_second,
 }
 """Orders in words."""
+COMMON = ("with channels last", "with the last dimension first in memory")
+"""Those of images that are transposed to (n, channels, height, width), and of data frames."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from audits.errors import AuditError
 from audits.execution import pixel_forms
 from audits.execution.asking import Asking
+from audits.execution.memory_places import COMMON, Place, given_from
 from audits.execution.peak import peak_gib, reset_peak
 from audits.execution.served_classes import expect_one_class
 from audits.models.adapter import NETWORK_ERRORS
@@ -25,6 +26,8 @@ _MOST_OTHERS, _READING = 4096, 0.25  # other images of the data, and seconds for
 _IN_ORDER = 256  # rows of a batch in the data's order, at most
 _FILLED = (4, 8, 32)  # rows of a batch that is filled up
 _SIZES = range(2, 65)  # one of which is filled up too
+_MOST_ELSEWHERE, _SECONDS_ELSEWHERE = 128, 1.0  # rows of a batch elsewhere in memory, at most
+_LEAST_ELSEWHERE, _ELSEWHERE = 9, 2  # rows that it has at least, and further places that are drawn
 _CHANCE = random.SystemRandom()  # nobody can foresee it
 
 Others = Callable[[int], Tensor]
@@ -109,6 +112,29 @@ def ask_in_company(asking: Asking, others: Others | None) -> None:
         gib = peak_gib() - before
 
 
+def ask_in_company_elsewhere(asking: Asking, others: Others | None) -> None:
+    """Asks batches of drawn sizes whose numbers lie elsewhere in memory.
+
+    Two are as clients give them most often, images with channels last and data frames; two more
+    places are drawn. One for which the network raises an error is left out, as above.
+    """
+    most = min(_MOST_ELSEWHERE, int(_SECONDS_ELSEWHERE * len(asking.inputs) / asking.seconds))
+    if most < 2:
+        return
+    rest = sorted(asking.places.keys() - set(COMMON))
+    often = [form for form in COMMON if form in asking.places]
+    for form in (*often, *_CHANCE.sample(rest, min(_ELSEWHERE, len(rest)))):
+        rows = _CHANCE.randint(min(most, _LEAST_ELSEWHERE), most)
+        company = asking.images[:0] if others is None else others(rows).to(asking.images)
+        try:
+            which, found = _in_company(asking, rows, company, asking.places[form])
+        except AuditError:  # of our own looks: a server answers there
+            raise
+        except (*NETWORK_ERRORS, MemoryError):
+            continue
+        asking.expect_same(found, f"in a batch of {rows:,} {form}", which)
+
+
 def ask_in_order(asking: Asking, in_order: Others) -> None:
     """Asks a batch in the order of the data, and the same images in a drawn one, all of them.
 
@@ -121,7 +147,9 @@ def ask_in_order(asking: Asking, in_order: Others) -> None:
     drawn = _CHANCE.sample(range(len(inputs)), len(inputs))
     again = inputs[drawn]  # a copy, before the network may write into the first
     try:
-        usual, found = asking.classifier.net(inputs), asking.classifier.net(again)
+        usual = asking.classifier.net(inputs)
+        with asking.anywhere():
+            found = asking.classifier.net(again)
     except AuditError:  # of our own looks: a server answers there
         raise
     except NETWORK_ERRORS:
@@ -130,8 +158,10 @@ def ask_in_order(asking: Asking, in_order: Others) -> None:
     expect_one_class(usual)
 
 
-def _in_company(asking: Asking, rows: int, company: Tensor) -> tuple[list[int], Tensor]:
-    """Images, and their logits (n, K) from drawn places of a batch of `rows` images."""
+def _in_company(
+    asking: Asking, rows: int, company: Tensor, place: Place | None = None
+) -> tuple[list[int], Tensor]:
+    """Images, and their logits (n, K) from drawn rows of a batch of `rows` images."""
     count = min(rows, len(asking.inputs))
     which = _CHANCE.sample(range(len(asking.inputs)), count)
     places = _CHANCE.sample(range(rows), count)
@@ -140,5 +170,6 @@ def _in_company(asking: Asking, rows: int, company: Tensor) -> tuple[list[int], 
         company = torch.cat([company, pixel_forms.moved(known, missing)])
     batch = asking.classifier.normalised(company[:rows])
     batch[places] = asking.inputs[which]
-    with asking.anywhere():
-        return which, asking.classifier.net(batch)[places]
+    net = asking.classifier.net
+    with asking.anywhere() if place is None else given_from(net, place):
+        return which, net(batch)[places]

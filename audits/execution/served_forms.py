@@ -106,6 +106,7 @@ def _ask_all(
             several = range(asking.several)
             asking.ask_tolerantly(asking.inputs[: len(several)], form, several, _ROUGH)
     served_batches.ask_in_company(asking, others)
+    served_batches.ask_in_company_elsewhere(asking, others)
 
 
 def _ask_elsewhere(asking: Asking) -> None:
@@ -114,12 +115,12 @@ def _ask_elsewhere(asking: Asking) -> None:
     for form, place in places(asking.inputs.device).items():
         with given_from(asking.classifier.net, place):
             asking.expect_same(asking.answers(asking.inputs[: len(some)]), form, some)
-        asking.places.append(place)
+        asking.places[form] = place
     for form, place in ORDERS.items():
         with given_from(asking.classifier.net, place):
             answered = asking.ask_tolerantly(asking.inputs[: len(some)], form, some)
         if answered:
-            asking.places.append(place)
+            asking.places[form] = place
 
 
 def _levels(images: Tensor) -> tuple[Tensor, bool]:

@@ -59,6 +59,7 @@ class Operations:
 
     def overwrites(self, target: Any) -> bool:
         """Whether the target of a node is an operation that overwrites its input."""
+        target = getattr(target, "__wrapped__", target)  # of a function that looks at its arguments
         return isinstance(target, self.overload) and target._schema.is_mutable
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from audits.errors import Contradicted
+from audits.models.pt2.overlaps import apart, named_apart, overlap
 
 _Given = Mapping[str, Any]
 _COUNTED_BY_BFLOAT16 = 256
@@ -38,8 +39,10 @@ def check_kernels(net: nn.Module) -> None:
 def _rule(target: Any) -> Callable[[_Given], bool] | None:
     if not isinstance(target, torch._ops.OpOverload) or target.namespace != "aten":
         return None
-    name = target._schema.name.removeprefix("aten::").removesuffix("_")
-    return _RULES.get(name)
+    rule = _RULES.get(target._schema.name.removeprefix("aten::").removesuffix("_"))
+    if not named_apart(target):
+        return rule
+    return lambda given: apart(target, given) and (rule is None or rule(given))
 
 
 def _checked(target: torch._ops.OpOverload) -> Callable[..., Any]:
@@ -57,6 +60,7 @@ def _checked(target: torch._ops.OpOverload) -> Callable[..., Any]:
             )
         return target(*args, **kwargs)
 
+    checked.__wrapped__ = target  # type: ignore[attr-defined]  # as functools.wraps has it
     checked.__name__ = checked.__qualname__ = f"checked_{target._schema.name.rpartition(':')[2]}"
     return checked
 
@@ -102,6 +106,7 @@ def _attention(given: _Given) -> bool:
         and query.shape[3] == key.shape[3] == value.shape[3]
         and key.shape[2] == value.shape[2]
         and 0 not in (*query.shape[1:], *key.shape[1:])
+        and not overlap([query, key, value])
         and _masks(given.get("attn_mask", given.get("attn_bias")), query, key)
     )
 
@@ -119,6 +124,7 @@ def _any_attention(given: _Given) -> bool:
         and key.shape[-2] == value.shape[-2]
         and (not shared or key.shape[-3] == value.shape[-3])
         and 0 not in (*query.shape[1:], *key.shape[1:])
+        and not overlap([query, key, value])
         and _masks(given.get("attn_mask"), query, key)
     )
 

@@ -8,6 +8,7 @@ from onnx import TensorProto, helper, numpy_helper, save
 from torch import nn
 
 from audits.errors import Contradicted
+from audits.execution import asking
 from audits.execution.memory_places import ORDERS, places
 from audits.execution.served_forms import expect_same_answers
 from audits.models.adapter import AdaptedNet
@@ -133,3 +134,15 @@ def test_a_network_that_takes_no_other_order_is_taken(images):
             return super().forward(x.view(len(x), 3, 8, 8)) + 0 * x.view(len(x), -1)[:, :1]
 
     expect_same_answers(Classifier(Viewing(lambda x: False)), images, only_classes=False)
+
+
+@pytest.mark.parametrize("order", ["channels", "frame"])
+def test_a_lie_to_large_batches_in_another_order_is_found_for_a_slow_network_too(
+    order, images, monkeypatch
+):
+    monkeypatch.setattr(asking, "_QUICK", 0.0)
+
+    def lies(x):
+        return len(x) > 8 and x.stride(1 if order == "channels" else 0) == 1
+
+    assert "in a batch of" in expect_refusal(lies, images)

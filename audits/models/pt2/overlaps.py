@@ -1,0 +1,69 @@
+"""Tensors whose numbers share memory, as expand and unfold give them, and who may read them.
+
+Some kernels go through memory as if each number had its own: the median of one number that was
+expanded is that of the numbers behind it, and attention leaves parts of its answer unset. What lies
+there differs from process to process. So only operators that were tried get such tensors.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Operators that go by strides, or copy first; those that torch calls pointwise, and views, do too.
+# tests/audits/models/test_overlaps.py tries each with shared memory.
+_READERS = frozenset(
+    resources.files("audits.models.pt2").joinpath("overlap_readers.txt").read_text().split()
+)
+# They look at sizes and types alone, or have a rule of their own for such tensors.
+_OTHERS = {
+    *("_assert_tensor_metadata", "sym_numel", "sym_size", "scaled_dot_product_attention"),
+    *("empty_like", "full_like", "ones_like", "rand_like", "randn_like", "zeros_like"),
+    *("new_empty", "new_full", "new_ones", "new_zeros", "_scaled_dot_product_efficient_attention"),
+    *("_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_for_cpu"),
+}
+
+
+def apart(target: torch._ops.OpOverload, given: Mapping[str, Any]) -> bool:
+    """Whether no tensor shares memory that must not, of those `given` to an operator by name."""
+    return not any(overlap(given.get(name)) for name in named_apart(target))
+
+
+@cache
+def named_apart(target: torch._ops.OpOverload) -> tuple[str, ...]:
+    """The arguments of an operator of aten that must not share memory."""
+    arguments, returned = target._schema.arguments, target._schema.returns
+    if torch.Tag.pointwise in target.tags:  # torch looks itself at those that it writes into
+        return ()
+    name = target._schema.name.removeprefix("aten::")
+    view = any(one.alias_info is not None and not one.alias_info.is_write for one in returned)
+    reads = view or not _READERS.isdisjoint((name, name.removesuffix("_"))) or name in _OTHERS
+    return tuple(one.name for one in arguments if one.is_write or not reads)
+
+
+def overlap(given: Any) -> bool:
+    """Whether two numbers of a tensor, or of one in a list, share memory."""
+    return any(map(_overlaps, _tensors(given)))
+
+
+def _tensors(given: Any) -> Iterator[Tensor]:
+    if isinstance(given, Tensor):
+        yield given
+    elif isinstance(given, (list, tuple)):
+        for one in given:
+            yield from _tensors(one)
+
+
+def _overlaps(tensor: Tensor) -> bool:
+    if tensor.layout != torch.strided or not tensor.numel():
+        return False
+    sides = zip(tensor.stride(), tensor.shape, strict=True)
+    room = 1
+    for stride, side in sorted(one for one in sides if one[1] > 1):
+        if stride < room:
+            return True
+        room = stride * (side - 1) + room
+    return False
