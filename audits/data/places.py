@@ -36,11 +36,6 @@ _SHARED_MEMORY = "/dev/shm"  # holds ordinary files
 # Their addresses do not say which files are read: another file does, or an address inside them.
 _LEADING_ELSEWHERE = ("asynclocal", "generic", "reference")
 
-# What the rows of a table may name: copies of these end, at the size that was told.
-_OF_ROWS = ("http", "https", "s3", "s3a", "gs", "gcs", "az", "hf", "memory")
-_IN_ARCHIVES = re.compile(r"(zip|tar|libarchive)://|(simplecache|filecache|blockcache)$")
-_SERVER = re.compile(r"[^:/]+://[^/]*")
-
 
 def folder_at(place: str) -> Path:
     """The folder, or a copy of it. Raises AuditError if it cannot be had."""
@@ -111,33 +106,6 @@ def is_here(place: str) -> bool:
     return "://" not in place.removeprefix("file://") and not place.startswith(MLFLOW)
 
 
-def beside(table: str, file: str) -> str:
-    """The place of a file that the table at `table` names: absolute, a URI, or relative to it.
-
-    Raises AuditError for a file in an archive of another machine, whose list of files is read into
-    memory for each row, and for one on a server of another kind than `_OF_ROWS` which the table is
-    not on: such a server may send without end, or nothing. Who writes a table may be a stranger.
-    """
-    *inside, last = file.split("::")
-    if inside and not (is_here(last) and all(map(_IN_ARCHIVES.match, inside))):
-        raise AuditError(
-            f"Expected an image that is a file of its own, got {quoted(file)}, in an archive of "
-            "another machine. Copy the archive here, or name it as the data's folder."
-        )
-    if not (is_here(last) or last.startswith(MLFLOW)) and last.partition("://")[0] not in _OF_ROWS:
-        server = _SERVER.match(table)
-        if server is None or not f"{last}/".startswith(f"{server[0]}/"):
-            raise AuditError(
-                f"Expected an image at a path, at a web address or in a bucket, got {quoted(file)}."
-                " Copy the images here, or beside the table."
-            )
-    if not is_here(file) or file.startswith(("file://", "/")):
-        return file
-    if is_here(table):
-        return str(_here(table).parent / file)
-    return f"{table.rpartition('/')[0]}/{file}"
-
-
 def expect_ordinary(path: Path) -> None:
     """Raises AuditError for a path to what the kernel tells (/proc, /sys) and to devices (/dev).
 
@@ -180,13 +148,7 @@ def _here(place: str) -> Path:
 
 def _file_system(place: str) -> tuple[Any, str]:
     parts = place.split("::")  # of one file system in another
-    for part in parts:
-        kind = part.partition("://")[0]
-        if kind in _LEADING_ELSEWHERE:
-            raise AuditError(
-                f"Expected data at a place that says which files are read, got {kind} in {place}. "
-                "Name the files themselves."
-            )
+    expect_own_address(place)
     for part in parts:  # before a file system opens the file in which it is
         protocol, _, path = part.rpartition("://")
         if protocol in ("", "file", "local"):
@@ -200,6 +162,17 @@ def _file_system(place: str) -> tuple[Any, str]:
         raise AuditError(f"Expected a package that reads {place}: {error}.{cure}") from error
     files.invalidate_cache()  # this process may have listed the place before its files changed
     return files, str(root)
+
+
+def expect_own_address(place: str) -> None:
+    """Raises AuditError for a place whose address does not say which files are read."""
+    for part in place.split("::"):
+        kind = part.partition("://")[0]
+        if kind in _LEADING_ELSEWHERE:
+            raise AuditError(
+                f"Expected data at a place that says which files are read, got {kind} in {place}. "
+                "Name the files themselves."
+            )
 
 
 def _expect_no_pipe(path: Path) -> None:

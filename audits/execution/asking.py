@@ -98,10 +98,8 @@ class Asking:
 
     @property
     def few_of_settings(self) -> int:
-        """Classes alone tell little of a box, and a quick one can be asked for all images."""
-        if self.only_classes:
-            return len(self.images) if self.is_quick else _FEW_OF_BOXES
-        return min(_FEW, len(self.images))
+        """The number of images of one setting of the server, one of them alone."""
+        return len(self.images) if self.is_quick else min(_SOME, len(self.images))
 
     def answers(self, inputs: Tensor) -> Tensor:
         """Logits (n, K) of normalised inputs (n, C, H, W).

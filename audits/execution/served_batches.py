@@ -2,7 +2,8 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
@@ -10,7 +11,6 @@ from torch import Tensor
 from audits.errors import AuditError
 from audits.execution import pixel_forms
 from audits.execution.asking import Asking
-from audits.execution.memory_places import COMMON, Place, given_from
 from audits.execution.peak import peak_gib, reset_peak
 from audits.execution.served_classes import expect_one_class
 from audits.models.adapter import NETWORK_ERRORS
@@ -26,10 +26,10 @@ _MOST_OTHERS, _READING = 4096, 0.25  # other images of the data, and seconds for
 _IN_ORDER = 256  # rows of a batch in the data's order, at most
 _FILLED = (4, 8, 32)  # rows of a batch that is filled up
 _SIZES = range(2, 65)  # one of which is filled up too
-_MOST_ELSEWHERE, _SECONDS_ELSEWHERE = 128, 1.0  # rows of a batch elsewhere in memory, at most
-_LEAST_ELSEWHERE, _ELSEWHERE = 9, 2  # rows that it has at least, and further places that are drawn
+_LEAST_INSIDE, _MOST_INSIDE, _SECONDS_INSIDE = 9, 128, 1.0  # rows of a batch inside a context
 _CHANCE = random.SystemRandom()  # nobody can foresee it
 
+Inside = AbstractContextManager[None]
 Others = Callable[[int], Tensor]
 """Gives up to so many further images (n, C, H, W) in [0, 1], none of those that are asked."""
 
@@ -112,22 +112,19 @@ def ask_in_company(asking: Asking, others: Others | None) -> None:
         gib = peak_gib() - before
 
 
-def ask_in_company_elsewhere(asking: Asking, others: Others | None) -> None:
-    """Asks batches of drawn sizes whose numbers lie elsewhere in memory.
+def ask_in_company_inside(
+    asking: Asking, others: Others | None, ways: Iterable[tuple[str, Inside]]
+) -> None:
+    """Asks a batch of a drawn size inside each of some contexts, which are named in words.
 
-    Two are as clients give them most often, images with channels last and data frames; two more
-    places are drawn. One for which the network raises an error is left out, as above.
+    One for which the network raises an error is left out, as above.
     """
-    most = min(_MOST_ELSEWHERE, int(_SECONDS_ELSEWHERE * len(asking.inputs) / asking.seconds))
-    if most < 2:
-        return
-    rest = sorted(asking.places.keys() - set(COMMON))
-    often = [form for form in COMMON if form in asking.places]
-    for form in (*often, *_CHANCE.sample(rest, min(_ELSEWHERE, len(rest)))):
-        rows = _CHANCE.randint(min(most, _LEAST_ELSEWHERE), most)
+    most = min(_MOST_INSIDE, int(_SECONDS_INSIDE * len(asking.inputs) / asking.seconds))
+    for form, inside in ways if most > 1 else ():
+        rows = _CHANCE.randint(min(most, _LEAST_INSIDE), most)
         company = asking.images[:0] if others is None else others(rows).to(asking.images)
         try:
-            which, found = _in_company(asking, rows, company, asking.places[form])
+            which, found = _in_company(asking, rows, company, inside)
         except AuditError:  # of our own looks: a server answers there
             raise
         except (*NETWORK_ERRORS, MemoryError):
@@ -159,7 +156,7 @@ def ask_in_order(asking: Asking, in_order: Others) -> None:
 
 
 def _in_company(
-    asking: Asking, rows: int, company: Tensor, place: Place | None = None
+    asking: Asking, rows: int, company: Tensor, inside: Inside | None = None
 ) -> tuple[list[int], Tensor]:
     """Images, and their logits (n, K) from drawn rows of a batch of `rows` images."""
     count = min(rows, len(asking.inputs))
@@ -170,6 +167,5 @@ def _in_company(
         company = torch.cat([company, pixel_forms.moved(known, missing)])
     batch = asking.classifier.normalised(company[:rows])
     batch[places] = asking.inputs[which]
-    net = asking.classifier.net
-    with asking.anywhere() if place is None else given_from(net, place):
-        return which, net(batch)[places]
+    with inside or asking.anywhere():
+        return which, asking.classifier.net(batch)[places]

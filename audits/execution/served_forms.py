@@ -15,8 +15,8 @@ from torch import Tensor
 from audits.errors import Contradicted
 from audits.execution import pixel_forms, served_batches, served_classes
 from audits.execution.asking import Asking, steadily
-from audits.execution.memory_places import ORDERS, given_from, places
-from audits.execution.served_batches import Others
+from audits.execution.memory_places import COMMON, ORDERS, given_from, places
+from audits.execution.served_batches import Inside, Others
 from audits.execution.server_settings import rough_settings, settings
 from audits.models.adapter import NETWORK_ERRORS
 from fillblanks import Classifier
@@ -31,6 +31,7 @@ _DIGITS = (3, 4, 5, 6)  # behind the point
 _ROUGH = 1 / 2  # the share of images whose class half precision may change
 _MOVED = 1 / 4  # the share of images whose class half a level may change
 _BANDED = 1 / 2  # that share if rounding draws bands; sure answers are held to the other one
+_WAYS = 2  # places and settings that are drawn for larger batches
 _CHANCE = random.SystemRandom()  # nobody can foresee it
 
 Norm = tuple[Sequence[float], Sequence[float]]
@@ -97,16 +98,28 @@ def _ask_all(
     served_classes.expect_one_class(asking.usual)
     if not asking.only_classes:  # trees and neighbours may hold two classes for nearly equal
         served_classes.expect_told_apart(asking.usual)
-    few = range(asking.few_of_settings)
+    _ask_on_settings(asking)
+    served_batches.ask_in_company(asking, others)
+    served_batches.ask_in_company_inside(asking, others, _ways(asking))
+
+
+def _ask_on_settings(asking: Asking) -> None:
+    some, several = range(asking.few_of_settings), range(asking.several)
     for form, inside in settings(asking.classifier.net, many=asking.is_quick):
         with inside:
-            asking.ask_tolerantly(asking.inputs[: len(few)], form, few)
+            asking.ask_tolerantly(asking.inputs[: len(some)], form, some)
     for form, inside in rough_settings(asking.classifier.net, asking.inputs.device):
         with inside:
-            several = range(asking.several)
             asking.ask_tolerantly(asking.inputs[: len(several)], form, several, _ROUGH)
-    served_batches.ask_in_company(asking, others)
-    served_batches.ask_in_company_elsewhere(asking, others)
+
+
+def _ways(asking: Asking) -> Iterator[tuple[str, Inside]]:
+    """Places in memory, the most common ones and drawn ones, and drawn settings."""
+    net = asking.classifier.net
+    places = {form: given_from(net, place) for form, place in asking.places.items()}
+    yield from ((form, places.pop(form)) for form in COMMON if form in places)
+    for ways in (list(places.items()), list(settings(net, many=False))):
+        yield from _CHANCE.sample(ways, min(_WAYS, len(ways)))
 
 
 def _ask_elsewhere(asking: Asking) -> None:

@@ -10,7 +10,8 @@ from audits.data.built import OfFiles, by_name, of_files
 from audits.data.encoded import Encoded
 from audits.data.imageset import ImageSet
 from audits.data.parquet_size import expect_bounded
-from audits.data.places import beside, file_at, files_at
+from audits.data.places import file_at, files_at
+from audits.data.rows_of_tables import beside
 from audits.data.scan import named
 from audits.data.table_columns import TableColumns
 from audits.errors import AuditError

@@ -4,8 +4,10 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from lying_nets import expect_refusal
 from torch import nn
 
+from audits.execution import asking
 from audits.execution.server_settings import rough_settings, settings
 
 CPU = torch.device("cpu")
@@ -42,3 +44,12 @@ def test_an_attribute_that_a_file_brings_exempts_no_network(name):
     brought = Plain()
     brought.register_buffer(name, torch.zeros(1))
     assert told(brought) == told(Plain()) != set()
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_lie_to_batches_on_another_number_of_threads_is_found(quick, images, monkeypatch):
+    if not quick:
+        monkeypatch.setattr(asking, "_QUICK", 0.0)
+    now = torch.get_num_threads()
+    told = expect_refusal(lambda x: len(x) > 2 and torch.get_num_threads() != now, images)
+    assert "threads" in told
