@@ -202,6 +202,6 @@ def _answers(classifier: Classifier, inputs: Tensor, rows: int = _AT_ONCE) -> Te
     """Logits (n, K), from batches of `rows` or, if memory is short, of less."""
 
     def run(size: int) -> Tensor:
-        return torch.cat([classifier.net(batch) for batch in inputs.split(size)])
+        return torch.cat([classifier.net(batch).detach() for batch in inputs.split(size)])
 
     return with_fewer_rows(run, rows)

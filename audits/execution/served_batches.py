@@ -168,4 +168,4 @@ def _in_company(
     batch = asking.classifier.normalised(company[:rows])
     batch[places] = asking.inputs[which]
     with inside or asking.anywhere():
-        return which, asking.classifier.net(batch)[places]
+        return which, asking.classifier.net(batch)[places].detach()

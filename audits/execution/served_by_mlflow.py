@@ -17,7 +17,7 @@ from audits.data.imageset import ImageSet
 from audits.errors import AuditError, Contradicted, one_line
 from audits.execution.asking import Asking, steadily
 from audits.execution.served_forms import expect_similar
-from audits.models.adapter import AdaptedNet
+from audits.models.adapter import AdaptedNet, as_loaded
 from audits.models.files import ModelFiles
 from audits.models.flavours.registered import flavour_named
 from audits.models.opening import OpenedNet
@@ -89,7 +89,8 @@ def _answers(
     if (call := flavour.called_by_mlflow(folder, conf, loaded)) is None:
         return None
     net = AdaptedNet(_Called(call), found.adaptation, found.classes)
-    return net(found.classifier.normalised(images.tensor(indices)))
+    with as_loaded(loaded):
+        return net(found.classifier.normalised(images.tensor(indices)))
 
 
 class _Called(nn.Module):

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from audits.errors import ModelRefused
-from audits.models.adapter import OwnThreads, own_runtimes, own_threads
+from audits.models.adapter import OwnThreads, as_loaded, own_runtimes, own_threads
 
 _THREADS, _MORE_THREADS = (1, 2, 3, 4, 8, 16), (6, 12, 24, 32)
 _OTHERS, _DRAWN = range(5, 65), 2  # numbers of threads of which some are drawn
@@ -33,6 +33,9 @@ def settings(net: nn.Module, *, many: bool) -> Settings:
         yield from _of_own_threads(one, many)
     if own_runtimes(net):
         return
+    yield "with parameters that require gradients", as_loaded(net)
+    yield "with gradients", _with_gradients(net)
+    yield "in inference mode", torch.inference_mode()
     now = torch.get_num_threads()
     for count in _with_room(_numbers(many)):
         if count != now:
@@ -42,6 +45,13 @@ def settings(net: nn.Module, *, many: bool) -> Settings:
     yield "with NaN in memory in which nothing was put", _filled_memory()
     yield "with tiny numbers flushed to 0", _set(torch.set_flush_denormal, True, False)
     yield _default_dtype(torch.float64)
+
+
+@contextmanager
+def _with_gradients(net: nn.Module) -> Iterator[None]:
+    """As programs ask that forget torch.no_grad."""
+    with as_loaded(net), torch.enable_grad():
+        yield
 
 
 def _default_dtype(dtype: torch.dtype) -> tuple[str, AbstractContextManager[None]]:

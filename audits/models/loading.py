@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from audits.models import missing
+from audits.models.adapter import freeze
 from audits.models.files import ModelFiles
 from audits.models.flavours.registered import flavour_named
 from audits.models.flavours.tables import Arranges
@@ -41,6 +42,5 @@ def load(files: ModelFiles, device: str, classes: Sequence[str]) -> nn.Module:
     # Exported programs refuse eval(): their mode was fixed at their export.
     with suppress(NotImplementedError):
         net.eval()
-    for parameter in net.parameters():
-        parameter.requires_grad_(False)
+    freeze(net)
     return net

@@ -4,11 +4,15 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from lying_nets import expect_refusal
+from lying_nets import Lying, expect_refusal
 from torch import nn
 
+from audits.errors import Contradicted
 from audits.execution import asking
+from audits.execution.served_forms import expect_same_answers
 from audits.execution.server_settings import rough_settings, settings
+from audits.models.adapter import as_loaded, freeze
+from fillblanks import Classifier
 
 CPU = torch.device("cpu")
 
@@ -53,3 +57,48 @@ def test_a_lie_to_batches_on_another_number_of_threads_is_found(quick, images, m
     now = torch.get_num_threads()
     told = expect_refusal(lambda x: len(x) > 2 and torch.get_num_threads() != now, images)
     assert "threads" in told
+
+
+class Weighed(Lying):
+    """Lies if a product of its parameter is rounded otherwise than that of a buffer."""
+
+    def __init__(self):
+        super().__init__(lambda x: self.told())
+        drawn = torch.Generator().manual_seed(0)
+        weight = torch.randn(64, 777, generator=drawn)
+        self.weight = nn.Parameter(weight)
+        self.register_buffer("same", weight.clone())
+        self.register_buffer("other", torch.randn(8, 777, 8, generator=drawn))
+
+    def told(self):
+        return not torch.equal(self.weight @ self.other, self.same @ self.other)
+
+
+def test_a_lie_by_parameters_that_require_gradients_is_found(images):
+    """torch.matmul takes another kernel for these, also under no_grad."""
+    net = Weighed()
+    freeze(net)
+    with pytest.raises(Contradicted, match="with parameters that require gradients"):
+        expect_same_answers(Classifier(net), images, only_classes=False)
+
+
+def test_parameters_require_gradients_as_they_were_loaded():
+    net = nn.Linear(3, 2)
+    net.bias.requires_grad_(False)
+    freeze(net)
+    assert not any(one.requires_grad for one in net.parameters())
+    with as_loaded(net):
+        assert net.weight.requires_grad
+        assert not net.bias.requires_grad
+    assert not any(one.requires_grad for one in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("lies", "form"),
+    [
+        (lambda x: torch.is_grad_enabled(), "with gradients"),
+        (lambda x: torch.is_inference_mode_enabled(), "in inference mode"),
+    ],
+)
+def test_a_lie_by_the_mode_of_gradients_is_found(lies, form, images):
+    assert form in expect_refusal(lies, images)
