@@ -101,14 +101,15 @@ class Asking:
         """The number of images of one setting of the server, one of them alone."""
         return len(self.images) if self.is_quick else min(_SOME, len(self.images))
 
-    def answers(self, inputs: Tensor) -> Tensor:
+    def answers(self, inputs: Tensor, place: Place | None = None) -> Tensor:
         """Logits (n, K) of normalised inputs (n, C, H, W).
 
-        They are asked in batches of drawn sizes, some of them alone, at drawn places in memory.
+        They are asked in batches of drawn sizes, some of them alone, at a `place` in memory, or at
+        drawn ones.
         """
         rows, found = _AT_ONCE_IF_QUICK if self.is_quick else _AT_ONCE, []
         for some in inputs.split(self._sizes(len(inputs))):
-            with self.anywhere():
+            with self.anywhere() if place is None else given_from(self.classifier.net, place):
                 found.append(_answers(self.classifier, some, min(rows, len(some))))
         return torch.cat(found)
 
@@ -145,11 +146,16 @@ class Asking:
         ) from error
 
     def ask_tolerantly(
-        self, inputs: Tensor, form: str, which: Sequence[int], moved: float | None = None
+        self,
+        inputs: Tensor,
+        form: str,
+        which: Sequence[int],
+        moved: float | None = None,
+        place: Place | None = None,
     ) -> bool:
         """As `expect_same`, but the network may raise an error; returns whether it has answered."""
         try:
-            found = self.answers(inputs)
+            found = self.answers(inputs, place)
         except AuditError:  # of our own looks: a server answers there
             raise
         except NETWORK_ERRORS as error:

@@ -7,9 +7,11 @@ message, a crop. Kernels sum such numbers in another order, by which a network c
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from audits.models.adapter import AdaptedNet
 
@@ -24,10 +26,13 @@ Place = Callable[[Tensor], Tensor]
 @contextmanager
 def given_from(net: nn.Module, place: Place) -> Iterator[None]:
     """Inside, the network itself gets its inputs from that place, whatever the adapter has made."""
-    adapted = (one.net for one in net.modules() if isinstance(one, AdaptedNet))
-    hook = next(adapted, net).register_forward_pre_hook(
-        lambda _, inputs: (place(inputs[0]), *inputs[1:]), prepend=True
-    )
+    asked = next((one.net for one in net.modules() if isinstance(one, AdaptedNet)), net)
+
+    def placed(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        return (place(inputs[0]), *inputs[1:]) if module is asked else None
+
+    # Modules of TorchScript take no hook of their own.
+    hook = register_module_forward_pre_hook(placed)  # type: ignore[arg-type]  # torch: no answer
     try:
         yield
     finally:

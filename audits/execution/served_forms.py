@@ -126,13 +126,10 @@ def _ask_elsewhere(asking: Asking) -> None:
     """Inputs elsewhere in memory. If their order is another one, the network may raise an error."""
     some = range(asking.few)
     for form, place in places(asking.inputs.device).items():
-        with given_from(asking.classifier.net, place):
-            asking.expect_same(asking.answers(asking.inputs[: len(some)]), form, some)
+        asking.expect_same(asking.answers(asking.inputs[: len(some)], place), form, some)
         asking.places[form] = place
     for form, place in ORDERS.items():
-        with given_from(asking.classifier.net, place):
-            answered = asking.ask_tolerantly(asking.inputs[: len(some)], form, some)
-        if answered:
+        if asking.ask_tolerantly(asking.inputs[: len(some)], form, some, place=place):
             asking.places[form] = place
 
 

@@ -146,3 +146,11 @@ def test_a_lie_to_large_batches_in_another_order_is_found_for_a_slow_network_too
         return len(x) > 8 and x.stride(1 if order == "channels" else 0) == 1
 
     assert "in a batch of" in expect_refusal(lies, images)
+
+
+def test_networks_of_torchscript_are_asked_elsewhere_too(images):
+    traced = torch.jit.trace(nn.Sequential(nn.Flatten(), nn.Linear(192, 4)), images[:2])
+    expect_same_answers(Classifier(traced), images, only_classes=False)
+    summed = torch.jit.trace(_Summed().eval(), images[:2])
+    with pytest.raises(Contradicted, match=r"other answers .* in memory"):
+        expect_same_answers(Classifier(summed), images, only_classes=False)
