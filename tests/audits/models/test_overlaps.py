@@ -101,6 +101,7 @@ def _taken(x):
         yield from (*ATEN.var_mean(x, [dim]), *ATEN.std_mean(x, [dim]))
         yield from (ATEN.max.dim(x, dim)[0], ATEN.min.dim(x, dim)[0])
         yield from (ATEN.all.dim(x > 0, dim), ATEN.any.dim(x > 0, dim))
+        yield from (ATEN.argmax.default(x, dim), ATEN.argmin.default(x, dim))
         yield from (ATEN.cumsum(x, dim), ATEN.logsumexp(x, [dim]), ATEN.flip(x, [dim]))
         yield from (ATEN.linalg_vector_norm(x, 2, [dim]), ATEN.norm.ScalarOpt_dim(x, 2, [dim]))
         for name in ("softmax.int", "log_softmax.int"):
