@@ -74,19 +74,19 @@ def test_the_most_images_that_a_pt2_takes_are_the_chunk(most, chunk, engine, ses
 
 
 class _OtherInOneBatch(Linear):
-    """Another class, in batches of 66."""
+    """Another class, in batches of 130."""
 
     def forward(self, x):
-        here = (x.flatten(1).sum(1, keepdim=True) * 0 + x.shape[0] - 66).abs().clamp(max=1)
+        here = (x.flatten(1).sum(1, keepdim=True) * 0 + x.shape[0] - 130).abs().clamp(max=1)
         logits = super().forward(x)
         return here * logits + (1 - here) * logits.roll(1, 1)
 
 
 def test_a_part_is_refused_if_its_batch_was_answered_by_another_network(session_of):
-    """450 images in batches of 96 leave 66, a size that nobody tries when the model is opened."""
+    """450 images in batches of 160 leave 130, a size that nobody tries when the model is opened."""
     torch.manual_seed(0)
-    with session_of(Dim("batch"), net=_OtherInOneBatch().eval(), chunk=96) as session:
+    with session_of(Dim("batch"), net=_OtherInOneBatch().eval(), chunk=160) as session:
         check = session.config.checks[0]
         (unit,) = session.units(check)
-        with pytest.raises(AuditError, match="alone and in a batch of 66, got another one"):
+        with pytest.raises(AuditError, match="alone and in a batch of 130, got another one"):
             session.measure(check, unit)

@@ -17,10 +17,10 @@ from audits.tracking.tags import REFUSED_TAG
 
 
 class _OtherInOneBatch(Linear):
-    """Another class, in batches of 66, a size that is not drawn when the model is opened."""
+    """Another class, in batches of 130, a size that is not drawn when the model is opened."""
 
     def forward(self, x):
-        here = (x.flatten(1).sum(1, keepdim=True) * 0 + x.shape[0] - 66).abs().clamp(max=1)
+        here = (x.flatten(1).sum(1, keepdim=True) * 0 + x.shape[0] - 130).abs().clamp(max=1)
         logits = super().forward(x)
         return here * logits + (1 - here) * logits.roll(1, 1)
 
@@ -62,7 +62,7 @@ class _CountsFills(torch.nn.Module):
 
 @pytest.fixture(scope="module")
 def liar(shared_registry, register):
-    """A registered model that answers otherwise in the last of 450 images' batches of 96."""
+    """A registered model that answers otherwise in the last of 450 images' batches of 160."""
     honest = logistic()
     net = _OtherInOneBatch(honest.head.weight.data, honest.head.bias.data)
     return register(net, "liar")[0]
@@ -73,7 +73,7 @@ def _config(liar, store, **changes):
         "model": liar,
         "data": {"kind": "digits"},
         "checks": [{"kind": "performance"}],
-        "engine": {"chunk": 96},
+        "engine": {"chunk": 160},
         "policy": {"conditions": [{"metric": "performance/accuracy", "min": 0.1}]},
         "store": str(store),
         **changes,
@@ -85,7 +85,7 @@ def test_a_model_that_was_caught_gets_no_second_try(liar, tmp_path):
     config = _config(liar, tmp_path / "store", experiment="first")
     first = audit(config)
     assert first.verdict.word == "undecided"
-    assert "alone and in a batch of 66" in first.verdict.reason
+    assert "alone and in a batch of 130" in first.verdict.reason
     (line,) = _tag(first.run_id).splitlines()
     assert line.startswith(f"{first.evaluation.model_digest} performance: ")
 
