@@ -12,6 +12,7 @@ from audits.checks._evidence.figures import (
     COLUMN_WORDS,
     declared,
     figures_table,
+    has_sanity,
     images_columns,
     measured,
     sentence,
@@ -171,7 +172,7 @@ class EvidenceMaps(MapCheck):
             columns |= of_regions
             told = f"{told} {regions_told(found)}"
         table = pd.DataFrame(columns).set_index("index").sort_index()
-        maps = 2 if all("sanity" in part for part in parts) else 1  # with permuted weights as well
+        maps = 2 if has_sanity(parts) else 1
         return Evidence(
             check=self.name,
             sentence=told,

@@ -16,8 +16,8 @@ def spearman(a: Tensor, b: Tensor) -> Tensor:
 
 
 def is_flat(maps: Tensor) -> Tensor:
-    """Whether each map, a row of (n, m), has one value everywhere, bool (n,)."""
-    return maps.amax(1) == maps.amin(1)
+    """Whether each map (..., m) has one value everywhere, bool (...)."""
+    return maps.amax(-1) == maps.amin(-1)
 
 
 def centred_ranks(values: Tensor) -> Tensor:

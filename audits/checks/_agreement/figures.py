@@ -15,7 +15,7 @@ from audits.evidence.estimate import UNMEASURED, Estimate
 from audits.evidence.intervals import TAIL, bounded_mean, proportion
 from audits.evidence.metric import Metric, Null
 from fillblanks.attribution.agreement import distances, mege, reco, spearman_with_others
-from fillblanks.attribution.ranks import spearman
+from fillblanks.attribution.ranks import is_flat, spearman
 
 LEAST_PAIRS = 10  # of answers that differ, and of those that do not, for ReCo
 _RESAMPLES, _SHUFFLES = 1000, 200
@@ -105,28 +105,23 @@ def compared(parts: Sequence[Part]) -> Compared:
         return values
 
     near = of_each(spearman)
-    permuted = torch.from_numpy(found["permuted"]) if weights else None
-    # A network that gives no answer then tells nothing of chance: there is no lift over it.
-    silent = _is_flat(found["permuted"]) if weights else np.zeros(0, bool)
+    # A network that gives no answer with permuted weights tells nothing of chance: the null is the
+    # correlation itself, so that there is no lift.
+    permuted = torch.from_numpy(found["permuted"]) if weights else own[:0]
+    silent = is_flat(permuted).numpy()
     return Compared(
         {name: found[name] for name in ("index", "label", "read")},
         spearman(own, torch.from_numpy(found["again"])).numpy(),
         near,
         of_each(spearman_with_others),
-        None if permuted is None else np.where(silent[:, None], near, of_each(spearman, permuted)),
+        np.where(silent[:, None], near, of_each(spearman, permuted)) if weights else None,
         read == label,
         reads == label[:, None],
         (reads == read[:, None]) & (reads >= 0),
         (read >= 0) & (reads >= 0).all(1),
-        _is_flat(found["map"]) | _is_flat(found["maps"]).any(1),
+        (is_flat(own) | is_flat(torch.from_numpy(found["maps"])).any(1)).numpy(),
         int(silent.sum()),
     )
-
-
-def _is_flat(maps: np.ndarray) -> np.ndarray:
-    """Whether a map (..., P) has one value everywhere, bool (...)."""
-    flat: np.ndarray = maps.max(-1) == maps.min(-1)
-    return flat
 
 
 def measured(found: Compared) -> dict[str, Metric]:

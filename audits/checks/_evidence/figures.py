@@ -76,14 +76,14 @@ def measured(parts: Sequence[Part]) -> dict[str, Metric]:
 
 def _sanity(parts: Sequence[Part]) -> Estimate:
     """The mean over images with both maps; UNMEASURED if those are less than half of all."""
-    if not _has_sanity(parts):
+    if not has_sanity(parts):
         return UNMEASURED
     found = np.concatenate([part["sanity"] for part in parts])
     known = found[~np.isnan(found)]
     return bounded_mean(known, -1) if 2 * len(known) >= len(found) else UNMEASURED
 
 
-def _has_sanity(parts: Sequence[Part]) -> bool:
+def has_sanity(parts: Sequence[Part]) -> bool:
     """Whether maps with permuted weights were made."""
     return all("sanity" in part for part in parts)
 
@@ -141,7 +141,7 @@ def sentence(parts: Sequence[Part], metrics: Mapping[str, Metric]) -> str:
 
 
 def _sanity_told(parts: Sequence[Part], correlation: Estimate) -> str:
-    if not _has_sanity(parts):
+    if not has_sanity(parts):
         return (
             "The model has no weights that can be permuted, so its maps were not compared with "
             "those of a network that knows nothing."
