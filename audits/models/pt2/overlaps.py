@@ -18,18 +18,17 @@ from torch import Tensor
 _READERS = frozenset(
     resources.files("audits.models.pt2").joinpath("overlap_readers.txt").read_text().split()
 )
-# They look at sizes and types alone, or have a rule of their own for such tensors.
-_OTHERS = {
-    *("_assert_tensor_metadata", "sym_numel", "sym_size", "scaled_dot_product_attention"),
+# They look at sizes and types alone, or at one number.
+_OF_SIZES = {
+    *("_assert_async", "_assert_tensor_metadata", "_local_scalar_dense", "item"),
     *("empty_like", "full_like", "ones_like", "rand_like", "randn_like", "zeros_like"),
-    *("new_empty", "new_full", "new_ones", "new_zeros", "_scaled_dot_product_efficient_attention"),
+    *("new_empty", "new_full", "new_ones", "new_zeros", "sym_numel", "sym_size"),
+}
+# Heads may share a mask.
+_ATTENTION = {
+    *("scaled_dot_product_attention", "_scaled_dot_product_efficient_attention"),
     *("_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_for_cpu"),
 }
-
-
-def apart(target: torch._ops.OpOverload, given: Mapping[str, Any]) -> bool:
-    """Whether no tensor shares memory that must not, of those `given` to an operator by name."""
-    return not any(overlap(given.get(name)) for name in named_apart(target))
 
 
 @cache
@@ -39,9 +38,16 @@ def named_apart(target: torch._ops.OpOverload) -> tuple[str, ...]:
     if torch.Tag.pointwise in target.tags:  # torch looks itself at those that it writes into
         return ()
     name = target._schema.name.removeprefix("aten::")
+    if name in _ATTENTION:
+        return ("query", "key", "value")
     view = any(one.alias_info is not None and not one.alias_info.is_write for one in returned)
-    reads = view or not _READERS.isdisjoint((name, name.removesuffix("_"))) or name in _OTHERS
+    reads = view or not (_READERS | _OF_SIZES).isdisjoint((name, name.removesuffix("_")))
     return tuple(one.name for one in arguments if one.is_write or not reads)
+
+
+def shared_by(target: torch._ops.OpOverload, given: Mapping[str, Any]) -> str:
+    """The first argument, of those `given` by name, that shares memory and must not; "" if none."""
+    return next((name for name in named_apart(target) if overlap(given.get(name))), "")
 
 
 def overlap(given: Any) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from audits.errors import Contradicted
-from audits.models.pt2.overlaps import apart, named_apart, overlap
+from audits.models.pt2.overlaps import named_apart, shared_by
 
 _Given = Mapping[str, Any]
 _COUNTED_BY_BFLOAT16 = 256
@@ -29,35 +29,46 @@ def check_kernels(net: nn.Module) -> None:
     for module in net.modules():
         if not isinstance(module, GraphModule):
             continue
-        found = [node for node in module.graph.nodes if _rule(node.target) is not None]
+        found = [node for node in module.graph.nodes if _is_looked_at(node.target)]
         for node in found:
             node.target = _checked(node.target)
         if found:
             module.recompile()
 
 
-def _rule(target: Any) -> Callable[[_Given], bool] | None:
+def _is_looked_at(target: Any) -> bool:
     if not isinstance(target, torch._ops.OpOverload) or target.namespace != "aten":
-        return None
-    rule = _RULES.get(target._schema.name.removeprefix("aten::").removesuffix("_"))
-    if not named_apart(target):
-        return rule
-    return lambda given: apart(target, given) and (rule is None or rule(given))
+        return False
+    return _rule(target) is not None or bool(named_apart(target))
+
+
+def _rule(target: torch._ops.OpOverload) -> Callable[[_Given], bool] | None:
+    return _RULES.get(target._schema.name.removeprefix("aten::").removesuffix("_"))
+
+
+def mistake(target: torch._ops.OpOverload, given: Mapping[str, Any]) -> str:
+    """Why an operator must not be called with these arguments, in a line; "" if it may."""
+    if name := shared_by(target, given):
+        return (
+            f"Expected numbers with memory of their own as {name} of {target}, got some that share "
+            "it, as expand and unfold give them. Call contiguous() on them before the export."
+        )
+    rule = _rule(target)
+    if rule is None or rule(given):
+        return ""
+    shapes = [tuple(one.shape) for one in given.values() if isinstance(one, Tensor)]
+    return (
+        f"Expected tensors that fit together for {target}, got shapes {shapes}. Export the network "
+        "anew."
+    )
 
 
 def _checked(target: torch._ops.OpOverload) -> Callable[..., Any]:
-    fits = _rule(target)
-    assert fits is not None
     names = [argument.name for argument in target._schema.arguments]
 
     def checked(*args: Any, **kwargs: Any) -> Any:
-        given = {**dict(zip(names, args, strict=False)), **kwargs}
-        if not fits(given):
-            shapes = [tuple(one.shape) for one in given.values() if isinstance(one, Tensor)]
-            raise Contradicted(
-                f"Expected tensors that fit together for {target}, got shapes {shapes}. Export the "
-                "network anew."
-            )
+        if wrong := mistake(target, {**dict(zip(names, args, strict=False)), **kwargs}):
+            raise Contradicted(wrong)
         return target(*args, **kwargs)
 
     checked.__wrapped__ = target  # type: ignore[attr-defined]  # as functools.wraps has it
@@ -106,7 +117,6 @@ def _attention(given: _Given) -> bool:
         and query.shape[3] == key.shape[3] == value.shape[3]
         and key.shape[2] == value.shape[2]
         and 0 not in (*query.shape[1:], *key.shape[1:])
-        and not overlap([query, key, value])
         and _masks(given.get("attn_mask", given.get("attn_bias")), query, key)
     )
 
@@ -124,7 +134,6 @@ def _any_attention(given: _Given) -> bool:
         and key.shape[-2] == value.shape[-2]
         and (not shared or key.shape[-3] == value.shape[-3])
         and 0 not in (*query.shape[1:], *key.shape[1:])
-        and not overlap([query, key, value])
         and _masks(given.get("attn_mask"), query, key)
     )
 

@@ -2,29 +2,15 @@
 
 import pytest
 import torch
+from checked_graphs import Calling, checked
 from crafting import export
-from torch import nn
 from torch.nn import functional
 
 from audits.errors import ModelRefused
 from audits.models.pt2 import load_exported
 from audits.models.pt2.graph import Input
-from audits.models.pt2.raw_kernels import check_kernels
 
 ATEN = torch.ops.aten
-
-
-class Calling(nn.Module):
-    """Calls an operator with the images and constants."""
-
-    def __init__(self, call, **constants):
-        super().__init__()
-        self.call = call
-        for name, value in constants.items():
-            self.register_buffer(name, value)
-
-    def forward(self, images):
-        return self.call(images, **dict(self.named_buffers()))
 
 
 def _attention(images, heads=1, keys=None):
@@ -123,15 +109,6 @@ CALLS = {
 }
 
 
-def _checked(call, **constants):
-    """The network in a graph, as an archive holds it; what it calls need not fit."""
-    tracer = torch.fx.Tracer()
-    net = Calling(call, **constants)
-    net = torch.fx.GraphModule(net, tracer.trace(net))
-    check_kernels(net)
-    return net
-
-
 IMAGES = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
@@ -139,20 +116,20 @@ IMAGES = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 def test_constants_have_to_fit(name):
     call, fitting, changed = NETWORKS[name]
     expected = Calling(call, **fitting)(IMAGES)
-    assert torch.equal(_checked(call, **fitting)(IMAGES), expected)
+    assert torch.equal(checked(call, **fitting)(IMAGES), expected)
     with pytest.raises(ValueError, match=r"Expected tensors that fit together for aten\."):
-        _checked(call, **{**fitting, **changed})(IMAGES)
+        checked(call, **{**fitting, **changed})(IMAGES)
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_arguments_have_to_fit(name):
     fitting, other = CALLS[name]
-    assert torch.equal(_checked(fitting)(IMAGES), fitting(IMAGES))
+    assert torch.equal(checked(fitting)(IMAGES), fitting(IMAGES))
     with pytest.raises(ValueError, match=r"Expected tensors that fit together for aten\."):
-        _checked(other)(IMAGES)
+        checked(other)(IMAGES)
 
 
-def test_a_network_of_an_archive_is_checked(tmp_path):
+def test_a_network_of_an_archive_ischecked(tmp_path):
     """At its export torch spreads one weight over all channels; the kernel reads on behind it."""
     small = {**FULL, "weight": torch.ones(1)}
     for constants in (FULL, small):
@@ -176,10 +153,14 @@ def test_a_number_is_no_dtype(name):
     )
 
 
-def test_kernels_that_take_tensors_for_dense_get_dense_ones():
-    with pytest.raises(ValueError, match=r"Expected tensors that fit together for aten\.mkldnn"):
-        _checked(_convolution, bias=torch.ones(1).expand(4))(IMAGES)
-    _checked(_convolution, bias=torch.ones(4))(IMAGES)
-    for size in (torch.ones(8, 1, 1, 1)[::2], torch.ones(1, 1, 1, 1).expand(4, 1, 1, 1)):
-        with pytest.raises(ValueError, match=r"Expected tensors that fit together for aten\._weig"):
-            _checked(_weight_norm, size=size)(IMAGES)
+@pytest.mark.parametrize(
+    ("call", "name", "side"),
+    [(_convolution, "bias", (4,)), (_weight_norm, "size", (4, 1, 1, 1))],
+)
+def test_kernels_that_take_tensors_for_dense_get_dense_ones(call, name, side):
+    checked(call, **{name: torch.ones(side)})(IMAGES)
+    double = torch.ones(8, *side[1:])[::2]
+    with pytest.raises(ValueError, match=r"Expected tensors that fit together for aten\."):
+        checked(call, **{name: double})(IMAGES)
+    with pytest.raises(ValueError, match=r"memory of their own as \w+ of aten"):
+        checked(call, **{name: double[:1].expand(side)})(IMAGES)
