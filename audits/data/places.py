@@ -40,7 +40,7 @@ _LEADING_ELSEWHERE = ("asynclocal", "generic", "reference")
 def folder_at(place: str) -> Path:
     """The folder, or a copy of it. Raises AuditError if it cannot be had."""
     if is_here(place):
-        return _here(place)
+        return path_here(place)
     if (copy := given(place)) is not None:
         return copy
     if place.startswith(MLFLOW):
@@ -67,7 +67,7 @@ def folder_at(place: str) -> Path:
 def file_at(place: str) -> Path:
     """The file, or a copy of it. Raises AuditError if it cannot be had."""
     if is_here(place):
-        path = _here(place)
+        path = path_here(place)
         if not path.is_file():
             raise AuditError(f"Expected a file at {path}, found none.")
         return path
@@ -134,12 +134,12 @@ def _file_or_error(place: str) -> Path | AuditError:
 
 def _here_or_error(place: str) -> Path | AuditError:
     try:
-        return _here(place)
+        return path_here(place)
     except AuditError as error:
         return error
 
 
-def _here(place: str) -> Path:
+def path_here(place: str) -> Path:
     """The path of this machine. Raises AuditError as `expect_ordinary`."""
     path = Path(place.removeprefix("file://")).expanduser()
     expect_ordinary(path)

@@ -3,7 +3,7 @@
 import re
 
 from audits.data.copies import MLFLOW
-from audits.data.places import expect_own_address, folder_at, is_here
+from audits.data.places import expect_own_address, is_here, path_here
 from audits.errors import AuditError, quoted
 
 # What the rows of a table may name: copies of these end, at the size that was told.
@@ -17,7 +17,7 @@ def beside(table: str, file: str) -> str:
 
     Raises AuditError for a file in an archive of another machine, whose list of files is read into
     memory for each row, and for one on a server of another kind than `_OF_ROWS` which the table is
-    not on: such a server may send without end, or nothing. Who writes a table may be a stranger.
+    not on: such a server may send without end, or nothing.
     """
     expect_own_address(file)
     *inside, last = file.split("::")
@@ -36,5 +36,5 @@ def beside(table: str, file: str) -> str:
     if not is_here(file) or file.startswith(("file://", "/")):
         return file
     if is_here(table):
-        return str(folder_at(table).parent / file)
+        return str(path_here(table).parent / file)
     return f"{table.rpartition('/')[0]}/{file}"

@@ -58,10 +58,11 @@ class _Table(OfFiles):
 
 
 class Csv(_Table):
-    """A table with a column of images (paths relative to the file, or URIs) and one of class names.
+    """A table with a column of images (paths beside it, or addresses) and one of class names.
 
-    The table is CSV in UTF-8, or Parquet if its name ends in .parquet. Its path, and each image,
-    may be a URI that fsspec knows (`s3://bucket/cat/1.jpg`); the table's may be MLflow's.
+    The table is CSV in UTF-8, or Parquet if its name ends in .parquet. Its path may be a URI that
+    fsspec knows, or MLflow's. An image may be in the web, in a bucket (`s3://bucket/cat/1.jpg`), in
+    MLflow, or on the table's own server.
     """
 
     kind: Literal["csv"] = "csv"

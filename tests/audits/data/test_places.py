@@ -14,7 +14,7 @@ from PIL import Image
 
 from audits import AuditError
 from audits.data import copies as copies_of
-from audits.data import places, rows_of_tables
+from audits.data import places
 from audits.data.sources import Csv, Folder, HuggingFace, MlflowDataset, Npz, Table, load
 
 RNG = np.random.default_rng(4)
@@ -238,21 +238,6 @@ def test_artifacts_that_are_not_there_are_refused(kind, artifacts):
             load(KINDS[kind](root))
 
 
-@pytest.mark.parametrize(
-    ("table", "file", "place"),
-    [
-        ("/a/t.csv", "b/c.png", "/a/b/c.png"),
-        ("/a/t.csv", "/b/c.png", "/b/c.png"),
-        ("/a/t.csv", "s3://b/c.png", "s3://b/c.png"),
-        ("s3://a/d/t.csv", "b/c.png", "s3://a/d/b/c.png"),
-        ("runs:/1/t.csv", "c.png", "runs:/1/c.png"),
-        ("file:///a/t.csv", "c.png", "/a/c.png"),
-    ],
-)
-def test_the_files_of_a_table_are_beside_it(table, file, place):
-    assert rows_of_tables.beside(table, file) == place
-
-
 def test_labels_of_a_table_that_are_numbers_are_sorted_as_numbers(tmp_path):
     rows = ["path,label"]
     for label in ("10", "2", "0"):
@@ -302,36 +287,3 @@ def test_a_data_set_that_a_run_has_logged_is_read_from_its_source(registry, memo
         load(MlflowDataset(run=run.info.run_id, dataset="unknown"))
     with pytest.raises(AuditError, match=r"Expected the run 0+, found none"):
         load(MlflowDataset(run="0" * 32, dataset="table"))
-
-
-@pytest.mark.parametrize(
-    "archive",
-    ["zip://0.png::{}", "tar://0.png::simplecache::{}", "zip://0.png::{}::/etc/hostname"],
-)
-def test_a_table_names_no_image_in_an_archive_of_another_machine(archive):
-    far = archive.format("http://127.0.0.1:9/photos.zip")
-    with pytest.raises(AuditError, match="Expected an image that is a file of its own"):
-        rows_of_tables.beside("/data/table.csv", far)
-
-
-@pytest.mark.parametrize("archive", ["zip://0.png::{}", "tar://0.png::simplecache::{}"])
-def test_a_table_names_images_in_archives_of_this_machine(archive):
-    near = archive.format("file:///data/photos.zip")
-    assert rows_of_tables.beside("/data/table.csv", near) == near
-
-
-@pytest.mark.parametrize(
-    "kind", ["webhdfs", "ftp", "sftp", "hdfs", "smb", "github", "jupyter", "x"]
-)
-def test_a_table_names_no_server_that_may_send_without_end_but_its_own(kind):
-    file = f"{kind}://127.0.0.1:9/photos/0.png"
-    for table in ("/data/t.csv", f"{kind}://127.0.0.1:99/t.csv", f"{kind}://127.0.0.1/t.csv"):
-        with pytest.raises(AuditError, match="Expected an image at a path, at a web address or"):
-            rows_of_tables.beside(table, file)
-    assert rows_of_tables.beside(f"{kind}://127.0.0.1:9/tables/t.csv", file) == file
-
-
-@pytest.mark.parametrize("kind", ["http", "https", "s3", "gs", "az", "runs", "models"])
-def test_a_table_names_images_in_the_web_in_buckets_and_in_mlflow(kind):
-    file = f"{kind}:/0a/0.png" if kind in ("runs", "models") else f"{kind}://photos/0.png"
-    assert rows_of_tables.beside("/data/t.csv", file) == file
