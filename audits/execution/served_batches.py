@@ -112,24 +112,28 @@ def ask_in_company(asking: Asking, others: Others | None) -> None:
         gib = peak_gib() - before
 
 
-def ask_in_company_inside(
-    asking: Asking, others: Others | None, ways: Iterable[tuple[str, Inside]]
-) -> None:
+def ask_in_company_inside(asking: Asking, ways: Iterable[tuple[str, Inside]]) -> None:
     """Asks a batch of a drawn size inside each of some contexts, which are named in words.
 
-    One for which the network raises an error is left out, as above.
+    The rest of a batch are images that were moved. A batch for which the network raises an error is
+    left out, as above; none takes much more than 1 s or 1 GiB of memory.
     """
-    most = min(_MOST_INSIDE, int(_SECONDS_INSIDE * len(asking.inputs) / asking.seconds))
+    asked = len(asking.inputs)
+    most, gib = min(_MOST_INSIDE, int(_SECONDS_INSIDE * asked / asking.seconds)), 0.0
+    bound = min(most, 2 * asked)  # until it is known how much memory a row takes
     for form, inside in ways if most > 1 else ():
-        rows = _CHANCE.randint(min(most, _LEAST_INSIDE), most)
-        company = asking.images[:0] if others is None else others(rows).to(asking.images)
+        rows = _CHANCE.randint(min(bound, _LEAST_INSIDE), bound)
+        reset_peak()
+        before = peak_gib()
         try:
-            which, found = _in_company(asking, rows, company, inside)
+            which, found = _in_company(asking, rows, asking.images[:0], inside)
         except AuditError:  # of our own looks: a server answers there
             raise
         except (*NETWORK_ERRORS, MemoryError):
             continue
         asking.expect_same(found, f"in a batch of {rows:,} {form}", which)
+        gib = max(gib, (peak_gib() - before) / rows)
+        bound = max(min(most, int(_GIB / gib)), 1) if gib > 0 else most
 
 
 def ask_in_order(asking: Asking, in_order: Others) -> None:

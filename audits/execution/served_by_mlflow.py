@@ -17,9 +17,10 @@ from audits.data.imageset import ImageSet
 from audits.errors import AuditError, Contradicted, one_line
 from audits.execution.asking import Asking, steadily
 from audits.execution.served_forms import expect_similar
-from audits.models.adapter import AdaptedNet, as_loaded
+from audits.models.adapter import AdaptedNet
 from audits.models.files import ModelFiles
 from audits.models.flavours.registered import flavour_named
+from audits.models.frozen import as_loaded
 from audits.models.opening import OpenedNet
 from audits.models.texts import read_mlmodel
 from fillblanks.memory import is_short

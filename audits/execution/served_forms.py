@@ -7,7 +7,7 @@ users than for an audit.
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -100,7 +100,7 @@ def _ask_all(
         served_classes.expect_told_apart(asking.usual)
     _ask_on_settings(asking)
     served_batches.ask_in_company(asking, others)
-    served_batches.ask_in_company_inside(asking, others, _ways(asking))
+    served_batches.ask_in_company_inside(asking, _ways(asking))
 
 
 def _ask_on_settings(asking: Asking) -> None:
@@ -118,8 +118,19 @@ def _ways(asking: Asking) -> Iterator[tuple[str, Inside]]:
     net = asking.classifier.net
     places = {form: given_from(net, place) for form, place in asking.places.items()}
     yield from ((form, places.pop(form)) for form in COMMON if form in places)
-    for ways in (list(places.items()), list(settings(net, many=False))):
-        yield from _CHANCE.sample(ways, min(_WAYS, len(ways)))
+    for ways in (places.items(), settings(net, many=False)):
+        yield from _drawn(ways)
+
+
+def _drawn(ways: Iterable[tuple[str, Inside]]) -> list[tuple[str, Inside]]:
+    """Some of them by chance. Each may hold a session with all weights, so few are kept at once."""
+    kept: list[tuple[str, Inside]] = []
+    for seen, way in enumerate(ways):
+        if seen < _WAYS:
+            kept.append(way)
+        elif (at := _CHANCE.randrange(seen + 1)) < _WAYS:
+            kept[at] = way
+    return kept
 
 
 def _ask_elsewhere(asking: Asking) -> None:

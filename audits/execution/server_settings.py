@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from audits.errors import ModelRefused
-from audits.models.adapter import OwnThreads, as_loaded, own_runtimes, own_threads
+from audits.models.adapter import OwnThreads, own_runtimes, own_threads
+from audits.models.frozen import as_loaded
 
 _THREADS, _MORE_THREADS = (1, 2, 3, 4, 8, 16), (6, 12, 24, 32)
 _OTHERS, _DRAWN = range(5, 65), 2  # numbers of threads of which some are drawn

@@ -4,8 +4,7 @@ BlackBox is the base of networks that have no gradient at their input and say so
 networks with threads of their own, OwnRuntime those that a runtime of their own answers.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -27,9 +26,6 @@ NETWORK_ERRORS = (
 )
 
 
-_REQUIRED = "required_gradients"  # an attribute of a parameter
-
-
 class OwnThreads(Protocol):
     """A network that computes with threads of its own, whose number torch does not set."""
 
@@ -47,33 +43,6 @@ class OwnRuntime(Protocol):
 
     def afresh(self) -> AbstractContextManager[None]:
         """Opens the model again, as a server does; inside the context that one answers."""
-
-
-def freeze(net: nn.Module) -> None:
-    """Has no parameter require gradients, and notes which of them did; see `as_loaded`."""
-    for parameter in net.parameters():
-        setattr(parameter, _REQUIRED, parameter.requires_grad)
-        parameter.requires_grad_(False)
-
-
-@contextmanager
-def as_loaded(net: nn.Module) -> Iterator[None]:
-    """Inside, parameters require gradients as MLflow has loaded them, all of them if unknown.
-
-    torch takes other kernels then for some products, also if no gradient is asked for.
-    """
-    some = [
-        one
-        for one in net.parameters()
-        if getattr(one, _REQUIRED, one.is_floating_point()) and not one.requires_grad
-    ]
-    try:
-        for parameter in some:
-            parameter.requires_grad_(True)
-        yield
-    finally:
-        for parameter in some:
-            parameter.requires_grad_(False)
 
 
 def own_threads(net: nn.Module) -> list[OwnThreads]:

@@ -8,10 +8,10 @@ from pathlib import Path
 from torch import nn
 
 from audits.models import missing
-from audits.models.adapter import freeze
 from audits.models.files import ModelFiles
 from audits.models.flavours.registered import flavour_named
 from audits.models.flavours.tables import Arranges
+from audits.models.frozen import freeze
 
 
 def answers_by_name(net: nn.Module) -> bool:

@@ -1,5 +1,7 @@
 """A network that looks at where its input lies in memory is refused."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,13 @@ from audits.models.form import Adaptation, InputSide
 from fillblanks import Classifier
 
 PLACES = places(torch.device("cpu"))
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """Each form is asked for all images, however busy the machine is."""
+    monkeypatch.setattr(asking, "_QUICK", math.inf)
+    monkeypatch.setattr(asking, "_FAST", math.inf)
 
 
 @pytest.mark.parametrize("bytes_", [4, 8, 12, 16, 32])
@@ -81,7 +90,16 @@ class _Summed(nn.Module):
         return torch.where(apart, logits.roll(1, 1), logits)
 
 
+def _expect_told(net, images):
+    """Skips if sums are rounded alike at any place, as other processors may do."""
+    place = PLACES["behind 1 other number(s) in memory"]
+    with torch.no_grad():
+        if all(torch.equal(net(one), net(place(one))) for one in images.split(1)):
+            pytest.skip("this machine sums alike wherever numbers lie")
+
+
 def test_sums_of_mkl_do_not_tell_a_server(images):
+    _expect_told(_Summed(), images)
     with pytest.raises(Contradicted, match=r"other answers .* in memory"):
         expect_same_answers(Classifier(_Summed().eval()), images, only_classes=False)
 
@@ -110,6 +128,7 @@ def test_sums_of_onnxruntime_do_not_tell_a_server(images, tmp_path):
     file = tmp_path / "model.onnx"
     opset = helper.make_opsetid("", 17)
     save(helper.make_model(graph, opset_imports=[opset], ir_version=8), file)
+    _expect_told(OnnxNet(file), images)
     net = AdaptedNet(OnnxNet(file), Adaptation(inputs=InputSide(dtype="float32")))
     with pytest.raises(Contradicted, match=r"other answers .* in memory"):
         expect_same_answers(Classifier(net), images, only_classes=False)
@@ -152,5 +171,6 @@ def test_networks_of_torchscript_are_asked_elsewhere_too(images):
     traced = torch.jit.trace(nn.Sequential(nn.Flatten(), nn.Linear(192, 4)), images[:2])
     expect_same_answers(Classifier(traced), images, only_classes=False)
     summed = torch.jit.trace(_Summed().eval(), images[:2])
+    _expect_told(summed, images)
     with pytest.raises(Contradicted, match=r"other answers .* in memory"):
         expect_same_answers(Classifier(summed), images, only_classes=False)

@@ -11,7 +11,7 @@ from audits.errors import Contradicted
 from audits.execution import asking
 from audits.execution.served_forms import expect_same_answers
 from audits.execution.server_settings import rough_settings, settings
-from audits.models.adapter import as_loaded, freeze
+from audits.models.frozen import as_loaded, freeze
 from fillblanks import Classifier
 
 CPU = torch.device("cpu")
@@ -77,6 +77,9 @@ class Weighed(Lying):
 def test_a_lie_by_parameters_that_require_gradients_is_found(images):
     """torch.matmul takes another kernel for these, also under no_grad."""
     net = Weighed()
+    with torch.no_grad():
+        if not net.told():
+            pytest.skip("this machine rounds both products alike")
     freeze(net)
     with pytest.raises(Contradicted, match="with parameters that require gradients"):
         expect_same_answers(Classifier(net), images, only_classes=False)
