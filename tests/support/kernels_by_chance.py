@@ -45,7 +45,15 @@ def _tensor(draw):
     double = torch.cat([dense, dense], dim)[(slice(None),) * dim + (slice(None, None, 2),)]
     turned = dense.transpose(0, dim).contiguous().transpose(0, dim)
     spread = dense.narrow(dim, 0, min(1, dense.shape[dim])).expand_as(dense)
-    return draw.choice((double, turned, spread))
+    return draw.choice((double, turned, spread, _windows(dense)))
+
+
+def _windows(dense):
+    """A tensor of the same shape whose numbers share memory, as windows of a row do."""
+    need = sum(side - 1 for side in dense.shape) + 1
+    if 0 in dense.shape:
+        return dense
+    return dense.flatten()[:need].clone().as_strided(dense.shape, [1] * dense.ndim)
 
 
 def _dense(draw):
