@@ -8,6 +8,7 @@ users than for an audit.
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor
@@ -16,11 +17,13 @@ from audits.errors import Contradicted
 from audits.execution import pixel_forms, served_batches, served_classes
 from audits.execution.asking import Asking, steadily
 from audits.execution.memory_places import COMMON, ORDERS, given_from, places
+from audits.execution.other_rounding import other_roundings
 from audits.execution.served_batches import Inside, Others
 from audits.execution.server_settings import rough_settings, settings
-from audits.models.adapter import NETWORK_ERRORS
+from audits.models.adapter import NETWORK_ERRORS, own_runtimes
 from fillblanks import Classifier
 from fillblanks.memory import is_short
+from fillblanks.precision import REDUCED
 
 IMAGES = 16
 """The images that are asked, at most."""
@@ -31,6 +34,8 @@ _DIGITS = (3, 4, 5, 6)  # behind the point
 _ROUGH = 1 / 2  # the share of images whose class half precision may change
 _MOVED = 1 / 4  # the share of images whose class half a level may change
 _BANDED = 1 / 2  # that share if rounding draws bands; sure answers are held to the other one
+_ROUNDED, _ROUNDED_IF_QUICK = 2, 6  # times that all is rounded otherwise, in each way
+_RENAMED = 1 / 4  # the share of images whose class that may change
 _WAYS = 2  # places and settings that are drawn for larger batches
 _CHANCE = random.SystemRandom()  # nobody can foresee it
 
@@ -99,6 +104,7 @@ def _ask_all(
     if not asking.only_classes:  # trees and neighbours may hold two classes for nearly equal
         served_classes.expect_told_apart(asking.usual)
     _ask_on_settings(asking)
+    _ask_rounded(asking)
     served_batches.ask_in_company(asking, others)
     served_batches.ask_in_company_inside(asking, _ways(asking))
 
@@ -111,6 +117,25 @@ def _ask_on_settings(asking: Asking) -> None:
     for form, inside in rough_settings(asking.classifier.net, asking.inputs.device):
         with inside:
             asking.ask_tolerantly(asking.inputs[: len(several)], form, several, _ROUGH)
+
+
+def _ask_rounded(asking: Asking) -> None:
+    """Answers that hang on rounding would be others on machines that nobody can try here.
+
+    A network that a runtime of its own answers is asked in torch, if it can be.
+    """
+    some = range(asking.few_of_settings)
+    with ExitStack() as inside:
+        runtimes = own_runtimes(asking.classifier.net)
+        if not all(inside.enter_context(one.in_torch()) for one in runtimes):
+            return
+        usual = asking.answers(asking.inputs[: len(some)]) if runtimes else asking.usual
+        each = _ROUNDED_IF_QUICK if asking.is_quick else _ROUNDED
+        for form, rounded in other_roundings(each):
+            with rounded:
+                found = asking.answers(asking.inputs[: len(some)])
+            asking.expect_same(found, form, some, usual, rounding=REDUCED)
+            asking.expect_same(found, form, some, usual, _RENAMED)
 
 
 def _ways(asking: Asking) -> Iterator[tuple[str, Inside]]:

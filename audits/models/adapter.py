@@ -44,6 +44,9 @@ class OwnRuntime(Protocol):
     def afresh(self) -> AbstractContextManager[None]:
         """Opens the model again, as a server does; inside the context that one answers."""
 
+    def in_torch(self) -> AbstractContextManager[bool]:
+        """Inside, torch answers in place of the runtime; False if it cannot."""
+
 
 def own_threads(net: nn.Module) -> list[OwnThreads]:
     """The networks inside `net` that say by their class that they are OwnThreads.

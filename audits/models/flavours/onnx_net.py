@@ -65,6 +65,7 @@ class OnnxNet(nn.Module):
         self.compared = self.otherwise = 0  # images, and those that torch answers otherwise
         self.promised = False  # gradients, since one was given
         self.graph: nn.Module | None = None
+        self._answers_in_torch = False
         try:
             self.graph = converted(model, self.output.name)
             for inputs in self._random():
@@ -93,6 +94,15 @@ class OnnxNet(nn.Module):
         return self.on_threads(self.stated_threads or torch.get_num_threads())
 
     @contextmanager
+    def in_torch(self) -> Iterator[bool]:
+        """A context in which the converted graph answers; False if there is none."""
+        self._answers_in_torch = self.graph is not None
+        try:
+            yield self._answers_in_torch
+        finally:
+            self._answers_in_torch = False
+
+    @contextmanager
     def _with_session(self, session: onnxruntime.InferenceSession) -> Iterator[None]:
         usual, self.session = self.session, session
         try:
@@ -107,8 +117,9 @@ class OnnxNet(nn.Module):
         if rows is not None and len(images) != rows:
             raise ValueError(f"Expected {rows} image(s), the fixed batch, got {len(images)}.")
         tracing = torch.compiler.is_compiling()
-        if self.graph is not None and (images.requires_grad or tracing):
-            self.promised = self.promised or not tracing
+        asked = images.requires_grad or tracing or self._answers_in_torch
+        if self.graph is not None and asked:
+            self.promised = self.promised or (images.requires_grad and not tracing)
             answer: Tensor = self.graph(images)
             return answer
         expected = self._run(images)
