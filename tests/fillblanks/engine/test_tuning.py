@@ -168,7 +168,7 @@ def only_full() -> bool:
     return not torch.is_autocast_enabled("cpu")
 
 
-@pytest.mark.parametrize(("size", "kept"), [(0.0, True), (30.0, False)], ids=["sane", "cancelling"])
+@pytest.mark.parametrize(("size", "kept"), [(0.0, True), (10.0, False)], ids=["sane", "cancelling"])
 @pytest.mark.parametrize("precision", REDUCED)
 def test_reduced_precision_is_taken_where_it_is_fast_and_changes_no_answer(
     seeded, images, precision, size, kept
