@@ -1,5 +1,7 @@
 """An ONNX graph that looks at the form of its input, or at onnxruntime's threads, is refused."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from audits.errors import Contradicted, ModelRefused  # noqa: E402
+from audits.execution import asking, served_batches  # noqa: E402
 from audits.execution.served_forms import expect_same_answers  # noqa: E402
 from audits.execution.server_settings import settings  # noqa: E402
 from audits.models.flavours.onnx import Onnx  # noqa: E402
@@ -121,6 +124,13 @@ def trees():
     model = _model(nodes, "sum", [], ones=ones).SerializeToString()
     (usual,) = onnxruntime.InferenceSession(model).run(None, {"x": np.ones((1, 1, 8, 8), "f4")})
     return nodes, {"ones": ones, "usual": usual}
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch):
+    """Each form and batch is asked, however busy the machine is."""
+    monkeypatch.setattr(asking, "_QUICK", math.inf)
+    monkeypatch.setattr(served_batches, "_SECONDS", dict.fromkeys((64, 256, 1024), 60.0))
 
 
 @pytest.fixture
