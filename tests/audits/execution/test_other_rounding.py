@@ -12,7 +12,7 @@ from audits.execution.asking import Asking
 from audits.execution.other_rounding import other_roundings
 from audits.models.adapter import AdaptedNet
 from audits.models.flavours.onnx_net import OnnxNet
-from audits.models.form import Adaptation, InputSide
+from audits.models.form import Adaptation, Form, InputSide
 from fillblanks import Classifier
 
 
@@ -226,3 +226,16 @@ def test_the_graph_of_an_onnx_file_is_rounded_in_torch(lies, images, tmp_path):
         return _ask(net, images)
     with pytest.raises(Contradicted, match=_CHANCE):
         _ask(net, images)
+
+
+@pytest.mark.parametrize("columns", ["K", "one probability"])
+def test_probabilities_near_1_are_not_refused(columns, images):
+    """Rounding leaves nothing of 1 - p there, or makes any large logit of it."""
+
+    class Sure(nn.Module):
+        def forward(self, x):
+            p = (40 * (x.flatten(1)[:, :1] - 0.5)).sigmoid()
+            return p if columns != "K" else torch.cat([1 - p, p], 1)
+
+    form = Form(shape="(N, K)", scale="probabilities", columns=columns)
+    _ask(AdaptedNet(Sure(), Adaptation(outputs=form), classes=2), images)
