@@ -108,10 +108,10 @@ def test_logits_that_vanish_where_the_model_is_served_are_refused(make, dtype, i
     with pytest.raises(ModelRefused) as refused:
         _opened(make(), images, name)
     reason = str(refused.value)
-    # By the processor, an image alone is rounded otherwise than in a batch, which is seen first.
-    earlier = "the same logits for an image alone and in a batch" in reason
-    told = f"the same classes from the model in {name}, as it is served, and in float32" in reason
-    assert told or earlier
+    told = [f"the same classes from the model in {name}, as it is served, and in float32"]
+    if dtype == torch.bfloat16:  # some processors round it otherwise for an image alone
+        told.append("the same logits for an image alone and in a batch")
+    assert any(line in reason for line in told)
     assert "\n" not in reason
 
 
