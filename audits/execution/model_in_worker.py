@@ -7,9 +7,10 @@ from typing import Any
 
 from audits.data import copies
 from audits.execution import cell as cells
-from audits.execution import child
+from audits.execution import child, other_kernels
 from audits.execution.cell import Held
 from audits.execution.inputs import AuditInputs, at_home
+from audits.execution.other_kernels import Answered
 from audits.execution.setting import Setting
 from audits.execution.worker import Worker, WorkerFailure, of_type
 from fillblanks import Plan
@@ -53,6 +54,18 @@ class ModelInWorker:
             child.open_model, self._job, seconds=seconds, cell=self._cell, gives=Setting
         )
         return found
+
+    def ask_on_other_kernels(self, setting: Setting) -> None:
+        """Asks the model as on other processors. Raises AuditError or WorkerFailure."""
+        known: Answered | None = self.ask(None, other_kernels.answered, gives=Answered | None)
+        for kernels in other_kernels.older() if known else ():
+            with Worker(self._config.limits.memory_gib, kernels.variables) as worker:
+                worker.call(
+                    other_kernels.expect_same,
+                    *(kernels, self._job.files, setting, known),
+                    seconds=self._config.limits.load_seconds,
+                    cell=self._cell,
+                )
 
     def ask(
         self,

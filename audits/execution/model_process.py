@@ -7,7 +7,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.util import get_temp_dir
@@ -51,8 +51,10 @@ class ModelProcess:
     Raises OSError, EOFError or RuntimeError if the process cannot be started.
     """
 
-    def __init__(self, memory_gib: float | None, cell: Cell | None):
-        self.cell = cell
+    def __init__(
+        self, memory_gib: float | None, cell: Cell | None, variables: Mapping[str, str]
+    ):
+        self.cell, self._variables = cell, variables
         isolated = cell is not None and cell.isolation != "none"
         self._own = tempfile.mkdtemp(prefix="fillblanks-cell-") if isolated else ""
         self._ended = self._ready = False
@@ -64,7 +66,7 @@ class ModelProcess:
             raise
 
     def _start(self, memory_gib: float | None) -> None:
-        cell, given = self.cell, fork_server.environment()
+        cell, given = self.cell, {**fork_server.environment(), **self._variables}
         inside = None
         if cell and self._own:
             hidden = (os.path.realpath(get_temp_dir()),)

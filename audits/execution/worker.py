@@ -7,7 +7,7 @@ ends with its parent, however that ends. Nothing that comes from it is unpickled
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Self
 
@@ -35,12 +35,15 @@ class Worker:
     """One child process; `call` runs a module-level function in it.
 
     The process is started by the first call, and has the environment variables, the `sys.path` and
-    the working directory of that moment. A later call starts another if the process has ended.
+    the working directory of that moment, and the further `variables`. A later call starts another
+    if the process has ended.
     Threads may use one worker at once: their calls take turns, and `stop` waits for none of them.
     """
 
-    def __init__(self, memory_gib: float | None = None):
-        self._memory_gib = memory_gib
+    def __init__(
+        self, memory_gib: float | None = None, variables: Mapping[str, str] | None = None
+    ):
+        self._memory_gib, self._variables = memory_gib, variables or {}
         self._turn = threading.Lock()  # of the call that runs
         self._lock = threading.Lock()  # while the process is started or ended
         self._process: ModelProcess | None = None
@@ -77,7 +80,7 @@ class Worker:
                 found.end()
                 self._process = found = None
             if found is None:
-                self._process = found = ModelProcess(self._memory_gib, cell)
+                self._process = found = ModelProcess(self._memory_gib, cell, self._variables)
             return found
 
     def call(

@@ -127,14 +127,8 @@ def _as_served(
     and, if a copy in float32 is audited, that of the weights.
     """
     adaptation, side = found.adaptation, found.adaptation.inputs
-    names = [contract.dtype, side.converted]
-    dtypes = [name for name in dict.fromkeys(names) if name and getattr(torch, name) in _HALF]
-    if side.dtype or not dtypes:
-        return found  # it is run as it is served
     in_own = []
-    for name in dtypes:
-        own = replace(adaptation, inputs=InputSide(side.layout, name))
-        served = _classifier(AdaptedNet(net, own, found.classes), contract, torch.float32)
+    for name, served in _in_own(net, adaptation, contract, found.classes):
         try:
             alike = runs_alike(served, found.classifier, images, rows, name)
         except ValueError as error:  # of the network that is audited
@@ -144,6 +138,35 @@ def _as_served(
             return replace(found, adaptation=replace(adaptation, inputs=untried))
         in_own.append((served, getattr(torch, name)))
     return replace(found, in_own=tuple(in_own))
+
+
+def _in_own(
+    net: nn.Module, adaptation: Adaptation, contract: InputContract, count: int
+) -> Iterator[tuple[str, Classifier]]:
+    """Dtypes in which `net` is served but not audited, with classifiers in these."""
+    side = adaptation.inputs
+    if side.dtype:
+        return  # it is run as it is served
+    for name in dict.fromkeys((contract.dtype, side.converted)):
+        if name and getattr(torch, name) in _HALF:
+            own = replace(adaptation, inputs=InputSide(side.layout, name))
+            yield name, _classifier(AdaptedNet(net, own, count), contract, torch.float32)
+
+
+def reopened(
+    net: nn.Module, contract: InputContract, adaptation: Adaptation, dtype: str, count: int
+) -> Iterator[Classifier]:
+    """Classifiers of `net` as `opened` found them: the audited one, then those `in_own`.
+
+    `adaptation` and `dtype` are those of the audited one, `count` is the number of its classes.
+    """
+    candidate = copy.deepcopy(net).float() if adaptation.inputs.converted else net
+    if not adaptation.changes_nothing:
+        candidate = AdaptedNet(candidate, adaptation, count)
+    yield _classifier(candidate, contract, getattr(torch, dtype))
+    if not adaptation.inputs.untried:  # else it does not run in its own dtype, or nobody knows
+        for _, served in _in_own(net, adaptation, contract, count):
+            yield served
 
 
 def _classifier(net: nn.Module, contract: InputContract, dtype: torch.dtype) -> Classifier:

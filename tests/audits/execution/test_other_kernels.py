@@ -1,0 +1,71 @@
+"""A model is asked on the kernels of older processors too, in processes that choose these."""
+
+import other_kernels_nets as nets
+import pytest
+import torch
+from sessions import open_session
+from simple_nets import logistic
+
+from audits.errors import Contradicted
+from audits.execution import other_kernels
+from audits.execution.worker import Worker, WorkerFailure
+from audits.models.contract import Fit, InputContract
+from audits.models.opening import opened, reopened
+
+OLDER = other_kernels.older()
+needs_older = pytest.mark.skipif(not OLDER, reason="no kernels of older processors here")
+CONFIG = {"checks": [{"kind": "performance"}], "policy": {}}
+
+
+def _of_process(kernels, function):
+    with Worker(variables=kernels.variables) as worker:
+        return worker.call(function, seconds=100)
+
+
+@needs_older
+@pytest.mark.parametrize("kernels", OLDER, ids=lambda one: one.name)
+def test_a_process_computes_with_the_kernels_that_its_variables_choose(kernels):
+    assert _of_process(kernels, nets.chosen) == kernels.name != nets.chosen()
+    own, others = nets.bits(), _of_process(kernels, nets.bits)
+    same = {name for name in own if (own[name] == others[name]).all()}
+    assert "softmax" not in same
+    if kernels is OLDER[-1]:
+        assert not same, "MKL and oneDNN compute as they do on any processor"
+
+
+@needs_older
+def test_a_process_with_other_kernels_asks_nothing():
+    with Worker() as worker, pytest.raises(WorkerFailure, match="to choose kernels of"):
+        worker.call(other_kernels.expect_same, OLDER[0], None, None, None, seconds=100)
+
+
+@pytest.mark.slow
+@needs_older
+@pytest.mark.parametrize("kernels", OLDER, ids=lambda one: one.name)
+def test_a_lie_on_one_other_kind_of_processor_is_found(kernels, config_of):
+    net = nets.Elsewhere(logistic(), _of_process(kernels, nets.whole_numbers))
+    config = config_of(net, pickled=False, **CONFIG)
+    with pytest.raises(Contradicted, match=f"of 16 images {kernels.form}"), open_session(config):
+        pass
+
+
+class _Half(torch.nn.Module):
+    """Takes and gives bfloat16."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = logistic().to(torch.bfloat16)
+
+    def forward(self, x):
+        return self.net(x.to(torch.bfloat16))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_model_is_opened_again_as_it_was_opened(dtype):
+    contract = InputContract(Fit(1, 28, 28), mean=(0.3,), std=(0.35,), dtype=dtype)
+    net, images = (_Half() if dtype == "bfloat16" else logistic()).eval(), torch.rand(16, 1, 28, 28)
+    first = opened(net, contract, images, 10, 8)
+    again = [*reopened(net, contract, first.adaptation, str(first.classifier.dtype)[6:], 10)]
+    assert len(again) == 1 + len(first.in_own)
+    for one, other in zip((first.classifier, *(c for c, _ in first.in_own)), again, strict=True):
+        assert torch.equal(one(images), other(images))

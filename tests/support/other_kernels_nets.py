@@ -1,0 +1,51 @@
+"""A network that answers otherwise on the kernels of one other processor, and these kernels' bits."""
+
+import numpy as np
+import torch
+from torch import nn
+
+_SCALE = 2**40  # makes whole numbers of a softmax that hold all its bits
+
+
+def _drawn(*shape):
+    """Numbers between -5 and 5 that are the same in every process, as those of randn are not."""
+    return torch.randint(-500, 500, shape, generator=torch.Generator().manual_seed(0)) / 100
+
+
+def bits():
+    """Bits of a softmax, a product of matrices and a convolution, as this process computes them."""
+    given, weights = _drawn(4, 16, 14, 14), _drawn(32, 16, 3, 3)
+    found = {
+        "softmax": _drawn(8, 500).softmax(1),
+        "product": _drawn(8, 500) @ _drawn(500, 8),
+        "convolution": torch.conv2d(given, weights),
+    }
+    return {name: values.numpy().view(np.int32) for name, values in found.items()}
+
+
+def whole_numbers():
+    """A softmax as whole numbers, as this process computes it."""
+    return (_drawn(8, 500).softmax(1) * _SCALE).long().numpy()
+
+
+def chosen():
+    """The kernels that torch has chosen in this process."""
+    return torch.backends.cpu.get_cpu_capability()
+
+
+class Elsewhere(nn.Module):
+    """Answers as `net`, but with other classes if a softmax is as `known`, in whole numbers.
+
+    No number by chance, with fewer bits or in another order is that of the other processor.
+    """
+
+    def __init__(self, net, known):
+        super().__init__()
+        self.net = net
+        self.register_buffer("values", _drawn(8, 500))
+        self.register_buffer("known", torch.as_tensor(known))
+
+    def forward(self, x):
+        logits = self.net(x)
+        there = ((self.values.softmax(1) * _SCALE).long() == self.known).all()
+        return torch.where(there, logits.roll(1, 1), logits)
