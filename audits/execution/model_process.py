@@ -51,9 +51,7 @@ class ModelProcess:
     Raises OSError, EOFError or RuntimeError if the process cannot be started.
     """
 
-    def __init__(
-        self, memory_gib: float | None, cell: Cell | None, variables: Mapping[str, str]
-    ):
+    def __init__(self, memory_gib: float | None, cell: Cell | None, variables: Mapping[str, str]):
         self.cell, self._variables = cell, variables
         isolated = cell is not None and cell.isolation != "none"
         self._own = tempfile.mkdtemp(prefix="fillblanks-cell-") if isolated else ""

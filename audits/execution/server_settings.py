@@ -18,6 +18,7 @@ from audits.models.frozen import as_loaded
 _THREADS, _MORE_THREADS = (1, 2, 3, 4, 8, 16), (6, 12, 24, 32)
 _OTHERS, _DRAWN = range(5, 65), 2  # numbers of threads of which some are drawn
 _CHANCE = random.SystemRandom()
+_A_THREADS_PART = 1 << 15  # numbers, of which torch gives no thread less
 _PREPARING = 1.0  # seconds after which no further threads of a network's own are prepared
 
 
@@ -27,8 +28,8 @@ Settings = Iterator[tuple[str, AbstractContextManager[None]]]
 def settings(net: nn.Module, *, many: bool) -> Settings:
     """Settings in words, each with a context in which it holds. `many`: more numbers of threads.
 
-    Numbers of threads for which the process has no room are left out. A network that a runtime of
-    its own answers knows none of torch's settings, of which its gradients alone would depend.
+    A number of threads for which the process has no room stays as it is. A network that a runtime
+    of its own answers knows none of torch's settings, of which its gradients alone would depend.
     """
     for one in own_threads(net):
         yield from _of_own_threads(one, many)
@@ -38,7 +39,7 @@ def settings(net: nn.Module, *, many: bool) -> Settings:
     yield "with gradients", _with_gradients(net)
     yield "in inference mode", torch.inference_mode()
     now = torch.get_num_threads()
-    for count in _with_room(_numbers(many)):
+    for count in _numbers(many):
         if count != now:
             yield f"with {count} threads", _threads(count)
     if torch.backends.mkldnn.is_available():
@@ -105,8 +106,15 @@ def _set(setting: Callable[[Any], Any], value: Any, before: Any) -> Iterator[Non
         setting(before)
 
 
-def _threads(count: int) -> AbstractContextManager[None]:
-    return _set(torch.set_num_threads, count, torch.get_num_threads())
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Starts all threads at once: later the network may have taken the room for them."""
+    if not _have_room(count):
+        yield
+        return
+    with _set(torch.set_num_threads, count, torch.get_num_threads()):
+        torch.zeros(count * _A_THREADS_PART).add_(1)
+        yield
 
 
 @contextmanager
@@ -129,12 +137,6 @@ def _filled_memory() -> Iterator[None]:
             yield
         finally:
             torch.use_deterministic_algorithms(enabled, warn_only=warned)
-
-
-def _with_room(counts: list[int]) -> list[int]:
-    """Those numbers of threads for which the process has room, in their order."""
-    most = next((one for one in sorted(counts, reverse=True) if _have_room(one)), 0)
-    return [one for one in counts if one <= most]
 
 
 def _have_room(count: int) -> bool:

@@ -40,9 +40,7 @@ class Worker:
     Threads may use one worker at once: their calls take turns, and `stop` waits for none of them.
     """
 
-    def __init__(
-        self, memory_gib: float | None = None, variables: Mapping[str, str] | None = None
-    ):
+    def __init__(self, memory_gib: float | None = None, variables: Mapping[str, str] | None = None):
         self._memory_gib, self._variables = memory_gib, variables or {}
         self._turn = threading.Lock()  # of the call that runs
         self._lock = threading.Lock()  # while the process is started or ended

@@ -1,4 +1,4 @@
-"""A network that answers otherwise on the kernels of one other processor, and these kernels' bits."""
+"""A network that answers otherwise on one other kind of processor, and the bits of its kernels."""
 
 import numpy as np
 import torch

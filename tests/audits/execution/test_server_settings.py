@@ -1,5 +1,7 @@
 """Settings of servers are those of the program that answers there."""
 
+import os
+import sys
 from contextlib import nullcontext
 
 import pytest
@@ -8,7 +10,7 @@ from lying_nets import Lying, expect_refusal
 from torch import nn
 
 from audits.errors import Contradicted
-from audits.execution import asking
+from audits.execution import asking, server_settings
 from audits.execution.served_forms import expect_same_answers
 from audits.execution.server_settings import rough_settings, settings
 from audits.models.frozen import as_loaded, freeze
@@ -105,3 +107,23 @@ def test_parameters_require_gradients_as_they_were_loaded():
 )
 def test_a_lie_by_the_mode_of_gradients_is_found(lies, form, images):
     assert form in expect_refusal(lies, images)
+
+
+def _own_threads():
+    return len(os.listdir("/proc/self/task"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc lists threads on Linux alone")
+def test_all_threads_are_started_before_the_network_takes_memory():
+    before = torch.get_num_threads()
+    with server_settings._threads(before + 20):
+        assert torch.get_num_threads() == before + 20
+        assert _own_threads() >= before + 20
+    assert torch.get_num_threads() == before
+
+
+def test_without_room_for_threads_their_number_stays(monkeypatch):
+    monkeypatch.setattr(server_settings, "_have_room", lambda count: False)
+    before = torch.get_num_threads()
+    with server_settings._threads(before + 20):
+        assert torch.get_num_threads() == before
