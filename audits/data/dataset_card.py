@@ -6,7 +6,7 @@ of a column, and the files of a split, which the library then reads instead of t
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -80,7 +80,7 @@ def card_of(datasets: Any, folder: Path) -> Card | None:
         json.loads(older)  # fails here if it is too deep
     if older is None and not told.keys() & {"configs", "dataset_info"}:
         return None
-    _expect_inside(next(iter(told.get("configs") or ()), {}))  # whose files the library looks for
+    _expect_looked_for_inside(told.get("configs") or ())
     for entry in folder.rglob("*"):  # the library looks into archives to tell what they hold
         expect_ordinary(entry)
     from datasets.load import LocalDatasetModuleFactory
@@ -142,6 +142,22 @@ def _text(file: Path) -> str | None:
     if len(found) > _LONGEST:
         raise AuditError(f"Expected a {file.name} of at most {_LONGEST >> 20} MiB at {file}.")
     return found.decode("utf-8-sig")
+
+
+def _expect_looked_for_inside(configs: Sequence[Mapping[str, Any]]) -> None:
+    """Raises AuditError if the library would look elsewhere than in the card's folder.
+
+    It looks for the files of the first configuration, and into the folder of each. Of several
+    configurations of one name it keeps the last one, in the place of the first.
+    """
+    names = [config.get("config_name", "default") for config in configs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise AuditError(
+            f"Expected configurations of different names in {_README}, got {quoted(twice[0])} "
+            "twice. Correct configs there."
+        )
+    for number, config in enumerate(configs):
+        _expect_inside(config if number == 0 else {"data_dir": config.get("data_dir")})
 
 
 def _expect_inside(config: Mapping[str, Any]) -> None:

@@ -69,7 +69,8 @@ class _Call:
         results = [one.alias_info for one in schema.returns]
         self.gives_views = any(one is not None and not one.is_write for one in results)
         chooses = self.name in _EXACT or self.name.endswith("_copy")
-        self.is_exact = chooses and kwargs.get("alpha", 1) == 1  # of add, which multiplies by it
+        named = dict(zip((one.name for one in schema.arguments), args, strict=False)) | kwargs
+        self.is_exact = chooses and named.get("alpha", 1) == 1  # of add, which multiplies by it
 
     def with_inputs(self, changed: Callable[[Any], Any]) -> list[Any]:
         """The arguments, those changed into which nothing is written."""
@@ -130,7 +131,9 @@ class _ByChance(_Otherwise):
             return value
         step = self._most * torch.finfo(value.dtype).eps
         found = torch.addcmul(value, value, torch.empty_like(value).uniform_(-step, step))
-        return torch.where(found.isfinite(), found, value)
+        # Processors give NaN with either sign.
+        turned = torch.where(torch.rand_like(value) < 1 / 2, -value, value)
+        return torch.where(found.isfinite(), found, torch.where(value.isnan(), turned, value))
 
 
 class _ToFewerBits(_Otherwise):

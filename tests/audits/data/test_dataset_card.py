@@ -29,6 +29,10 @@ def _files(**paths):
     return {"configs": [{"config_name": "default", "data_files": splits}]}
 
 
+def _at(files):
+    return {"config_name": "default", "data_files": files}
+
+
 def _card(folder, values, text="A data set.\n"):
     (folder / "README.md").write_text(f"---\n{yaml.safe_dump(values)}---\n{text}")
 
@@ -184,6 +188,15 @@ BAD = {
     "elsewhere": (_files(test="../other/*"), r"below the folder of the card, .* got '\.\./other"),
     "at a URL": (_files(test="hf://datasets/a/b/*"), "below the folder of the card, .* got 'hf://"),
     "absolute": (_files(test=["x", "/etc/*"]), "below the folder of the card, .* got '/etc"),
+    "twice, then at a URL": (
+        {"configs": [_files(test="test.parquet")["configs"][0], _at("hf://datasets/a/b/*")]},
+        "of different names in README.md, got 'default' twice",
+    ),
+    "twice without a name": ({"configs": [{"data_files": "*"}] * 2}, "got 'default' twice"),
+    "a second folder elsewhere": (
+        {"configs": [_at("test.parquet"), {"config_name": "b", "data_dir": "/usr/share"}]},
+        "below the folder of the card, .* got '/usr/share'",
+    ),
     "fewer rows": (
         {"configs": [{"config_name": "a", "data_files": "*.parquet", "columns": ["image"]}]},
         "names files and features alone, got columns",

@@ -3,6 +3,7 @@
 import other_kernels_nets as nets
 import pytest
 import torch
+from exact_calls import exact_answers
 from sessions import open_session
 from simple_nets import logistic
 
@@ -17,9 +18,9 @@ needs_older = pytest.mark.skipif(not OLDER, reason="no kernels of older processo
 CONFIG = {"checks": [{"kind": "performance"}], "policy": {}}
 
 
-def _of_process(kernels, function):
-    with Worker(variables=kernels.variables) as worker:
-        return worker.call(function, seconds=100)
+def _of_process(kernels, function, *args):
+    with Worker(variables=kernels and kernels.variables) as worker:
+        return worker.call(function, *args, seconds=100)
 
 
 @needs_older
@@ -31,6 +32,15 @@ def test_a_process_computes_with_the_kernels_that_its_variables_choose(kernels):
     assert "softmax" not in same
     if kernels is OLDER[-1]:
         assert not same, "MKL and oneDNN compute as they do on any processor"
+
+
+@pytest.mark.slow
+@needs_older
+@pytest.mark.parametrize("kernels", OLDER, ids=lambda one: one.name)
+def test_exact_operators_are_exact_with_the_kernels_of_any_processor(kernels):
+    own, others = (_of_process(one, exact_answers, 40) for one in (None, kernels))
+    assert {call for call in own if own[call] != others[call]} == set()
+    assert len({call.split(".")[1] for call in own}) > 90, "most of them were called"
 
 
 @needs_older
