@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from audits.execution import served_forms
 from audits.execution.asking import Asking, steadily
 from audits.execution.child import Opened
 from audits.execution.setting import Setting
@@ -34,6 +35,15 @@ class Kernels:
     variables: Mapping[str, str]
 
 
+_AVX512 = Kernels(
+    "AVX512",
+    "with the kernels of processors without AMX",
+    {
+        "ATEN_CPU_CAPABILITY": "avx512",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX512",
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
+    },
+)
 _AVX2 = Kernels(
     "AVX2",
     "with the kernels of processors without AVX-512",
@@ -52,7 +62,7 @@ _PLAIN = Kernels(
         "ONEDNN_MAX_CPU_ISA": "SSE41",
     },
 )
-_OLDER = {"AVX512": (_AVX2, _PLAIN), "AVX2": (_PLAIN,)}
+_OLDER = {"AVX512": (_AVX512, _AVX2, _PLAIN), "AVX2": (_PLAIN,)}
 
 
 @dataclass(frozen=True)
@@ -98,3 +108,4 @@ def expect_same(kernels: Kernels, files: ModelFiles, setting: Setting, known: An
             some = range(asking.few_of_settings)
             found = asking.answers(asking.inputs[: len(some)])
             asking.expect_same(found, kernels.form, some, logits)
+            served_forms.ask_on_threads(asking, logits, f" and {kernels.form}")

@@ -69,8 +69,13 @@ class _Call:
         results = [one.alias_info for one in schema.returns]
         self.gives_views = any(one is not None and not one.is_write for one in results)
         chooses = self.name in _EXACT or self.name.endswith("_copy")
-        named = dict(zip((one.name for one in schema.arguments), args, strict=False)) | kwargs
-        self.is_exact = chooses and named.get("alpha", 1) == 1  # of add, which multiplies by it
+        names = [one.name for one in schema.arguments]
+        named = {**dict(zip(names, args, strict=False)), **kwargs}
+        odd = named.get("alpha", 1) != 1  # of add, which multiplies by it
+        # Complex numbers are multiplied in several ways, and steps that are no whole numbers added.
+        odd |= any(isinstance(one, Tensor) and one.is_complex() for one in args)
+        odd |= self.name == "arange" and any(isinstance(one, float) and one % 1 for one in args)
+        self.is_exact = chooses and not odd
 
     def with_inputs(self, changed: Callable[[Any], Any]) -> list[Any]:
         """The arguments, those changed into which nothing is written."""
@@ -129,6 +134,8 @@ class _ByChance(_Otherwise):
     def rounded(self, value: Any) -> Any:
         if not _is_rounded(value):
             return value
+        if value.is_complex():
+            return torch.view_as_complex(self.rounded(torch.view_as_real(value)))
         step = self._most * torch.finfo(value.dtype).eps
         found = torch.addcmul(value, value, torch.empty_like(value).uniform_(-step, step))
         # Processors give NaN with either sign.
@@ -155,6 +162,8 @@ class _ToFewerBits(_Otherwise):
     def rounded(self, value: Any) -> Any:
         if not _is_rounded(value):
             return value
+        if value.is_complex():
+            return torch.view_as_complex(self.rounded(torch.view_as_real(value)))
         whole, more = _BITS[value.dtype]
         bits = self._cut + more
         found = ((value.view(whole) + (1 << (bits - 1))) & -(1 << bits)).view(value.dtype)
@@ -178,7 +187,9 @@ class _InOtherOrders(_Otherwise):
 
 
 def _is_rounded(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.dtype in _BITS and value.numel() > 0
+    if not isinstance(value, Tensor) or not value.numel():
+        return False
+    return value.dtype in _BITS or value.dtype in (torch.complex64, torch.complex128)
 
 
 def _terms(call: _Call) -> Iterator[Sequence[tuple[int, int]]]:

@@ -19,7 +19,7 @@ from audits.execution.asking import Asking, steadily
 from audits.execution.memory_places import COMMON, ORDERS, given_from, places
 from audits.execution.other_rounding import other_roundings
 from audits.execution.served_batches import Inside, Others
-from audits.execution.server_settings import rough_settings, settings
+from audits.execution.server_settings import numbers_of_threads, rough_settings, settings
 from audits.models.adapter import NETWORK_ERRORS, AdaptedNet, own_runtimes
 from fillblanks import Classifier
 from fillblanks.memory import is_short
@@ -36,6 +36,7 @@ _MOVED = 1 / 4  # the share of images whose class half a level may change
 _BANDED = 1 / 2  # that share if rounding draws bands; sure answers are held to the other one
 _ROUNDED, _ROUNDED_IF_QUICK = 2, 6  # times that all is rounded otherwise, in each way
 _RENAMED = 1 / 4  # the share of images whose class that may change
+_ON_THREADS = 2  # images on each number of threads
 _WAYS = 2  # places and settings that are drawn for larger batches
 _CHANCE = random.SystemRandom()  # nobody can foresee it
 
@@ -104,6 +105,7 @@ def _ask_all(
     if not asking.only_classes:  # trees and neighbours may hold two classes for nearly equal
         served_classes.expect_told_apart(asking.usual)
     _ask_on_settings(asking)
+    ask_on_threads(asking)
     _ask_rounded(asking)
     served_batches.ask_in_company(asking, others)
     served_batches.ask_in_company_inside(asking, _ways(asking))
@@ -117,6 +119,15 @@ def _ask_on_settings(asking: Asking) -> None:
     for form, inside in rough_settings(asking.classifier.net, asking.inputs.device):
         with inside:
             asking.ask_tolerantly(asking.inputs[: len(several)], form, several, _ROUGH)
+
+
+def ask_on_threads(asking: Asking, usual: Tensor | None = None, where: str = "") -> None:
+    """Asks two images on each common number of threads; `where` follows it in the refusal."""
+    some = range(min(_ON_THREADS, len(asking.images)))
+    for form, inside in numbers_of_threads(asking.classifier.net):
+        with inside:
+            found = asking.answers(asking.inputs[: len(some)])
+        asking.expect_same(found, f"{form}{where}", some, usual)
 
 
 def _ask_rounded(asking: Asking) -> None:

@@ -4,7 +4,7 @@ import random
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from audits.models.frozen import as_loaded
 
 _THREADS, _MORE_THREADS = (1, 2, 3, 4, 8, 16), (6, 12, 24, 32)
 _OTHERS, _DRAWN = range(5, 65), 2  # numbers of threads of which some are drawn
+_COMMON = [*range(1, 17), *range(18, 65, 2), 72, 80, 96, 112, 128]  # of servers
 _CHANCE = random.SystemRandom()
 _A_THREADS_PART = 1 << 15  # numbers, of which torch gives no thread less
 _PREPARING = 1.0  # seconds after which no further threads of a network's own are prepared
@@ -78,11 +79,33 @@ def _numbers(many: bool) -> list[int]:
     return [*_THREADS, *_CHANCE.sample(_OTHERS, _DRAWN), *_MORE_THREADS * many]
 
 
+def numbers_of_threads(net: nn.Module) -> Settings:
+    """Common numbers of threads of servers, in words, each with a context in which it holds.
+
+    Those of torch begin with the largest for which there is room: no thread is started afterwards,
+    when the room may be taken. Of a network's own threads some numbers by chance are prepared.
+    """
+    for one in own_threads(net):
+        yield from _prepared(one, _CHANCE.sample(_COMMON, len(_COMMON)))
+    if own_runtimes(net):
+        return
+    now, started = torch.get_num_threads(), False
+    for count in reversed(_COMMON):
+        if started or _have_room(count):
+            setting = _set(torch.set_num_threads, count, now) if started else _threads(count)
+            started = True
+            yield f"with {count} threads", setting
+
+
 def _of_own_threads(net: OwnThreads, many: bool) -> Settings:
     """Numbers of its own threads, that of its files first; each takes memory for the weights."""
     stated = [net.stated_threads] if net.stated_threads else []
+    yield from _prepared(net, dict.fromkeys((*stated, *_numbers(many))))
+
+
+def _prepared(net: OwnThreads, counts: Iterable[int]) -> Settings:
     spent = 0.0
-    for count in dict.fromkeys((*stated, *_numbers(many))):
+    for count in counts:
         if spent > _PREPARING:
             return
         if not _have_room(count):

@@ -28,6 +28,21 @@ def whole_numbers():
     return (_drawn(8, 500).softmax(1) * _SCALE).long().numpy()
 
 
+def _sums(values):
+    """Sums of so many numbers that threads share them."""
+    return torch.stack([(values[:, None] * values.roll(n)).sum() for n in range(8)])
+
+
+def whole_sums(threads):
+    """Sums as whole numbers, as this process computes them with so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return (_sums(_drawn(2600)) * _SCALE).long().numpy()
+    finally:
+        torch.set_num_threads(before)
+
+
 def chosen():
     """The kernels that torch has chosen in this process."""
     return torch.backends.cpu.get_cpu_capability()
@@ -36,16 +51,21 @@ def chosen():
 class Elsewhere(nn.Module):
     """Answers as `net`, but with other classes if a softmax is as `known`, in whole numbers.
 
-    No number by chance, with fewer bits or in another order is that of the other processor.
+    With `ends` sums must be as these too. No number by chance, with fewer bits or in another order
+    is that of the other processor.
     """
 
-    def __init__(self, net, known):
+    def __init__(self, net, known, ends=None):
         super().__init__()
-        self.net = net
+        self.net, self.knows_ends = net, ends is not None
         self.register_buffer("values", _drawn(8, 500))
         self.register_buffer("known", torch.as_tensor(known))
+        self.register_buffer("terms", _drawn(2600))
+        self.register_buffer("ends", torch.as_tensor(known if ends is None else ends))
 
     def forward(self, x):
         logits = self.net(x)
         there = ((self.values.softmax(1) * _SCALE).long() == self.known).all()
+        if self.knows_ends:
+            there = there & ((_sums(self.terms) * _SCALE).long() == self.ends).all()
         return torch.where(there, logits.roll(1, 1), logits)

@@ -164,6 +164,29 @@ def test_weights_and_whole_numbers_stay(images):
             assert torch.equal(counted, torch.arange(9).cumsum(0).view(3, 3).roll(1))
 
 
+class _Complex(_Rounded):
+    """Products of complex numbers, which processors compute in several ways."""
+
+    def product(self):
+        one, other = (part.view(8, 350, 2) for part in (self.one, self.other.T.contiguous()))
+        return torch.view_as_real(torch.view_as_complex(one) * torch.view_as_complex(other))
+
+
+class _Steps(_Rounded):
+    """Numbers at equal distances, which processors compute in several ways."""
+
+    def product(self):
+        return torch.arange(0, 30, 0.7) + torch.linspace(0, 1, 43)
+
+
+@pytest.mark.parametrize("kind", [_Complex, _Steps])
+def test_complex_numbers_and_steps_are_rounded_too(kind, images):
+    with pytest.raises(Contradicted, match=_CHANCE):
+        _ask(kind(lambda product, known: not torch.equal(product, known)), images)
+    counted = _inside(_CHANCE, lambda: torch.arange(0.0, 9.0))
+    assert all(torch.equal(one, torch.arange(0.0, 9.0)) for one in counted), "of whole steps"
+
+
 def test_networks_of_torchscript_are_rounded_too(images):
     class Script(nn.Module):
         def __init__(self):
