@@ -105,7 +105,7 @@ def _ask_all(
     if not asking.only_classes:  # trees and neighbours may hold two classes for nearly equal
         served_classes.expect_told_apart(asking.usual)
     _ask_on_settings(asking)
-    ask_on_threads(asking)
+    _ask_on_threads(asking)
     _ask_rounded(asking)
     served_batches.ask_in_company(asking, others)
     served_batches.ask_in_company_inside(asking, _ways(asking))
@@ -121,13 +121,12 @@ def _ask_on_settings(asking: Asking) -> None:
             asking.ask_tolerantly(asking.inputs[: len(several)], form, several, _ROUGH)
 
 
-def ask_on_threads(asking: Asking, usual: Tensor | None = None, where: str = "") -> None:
-    """Asks two images on each common number of threads; `where` follows it in the refusal."""
+def _ask_on_threads(asking: Asking) -> None:
     some = range(min(_ON_THREADS, len(asking.images)))
-    for form, inside in numbers_of_threads(asking.classifier.net):
+    for form, inside in numbers_of_threads(asking.classifier.net, many=True):
         with inside:
             found = asking.answers(asking.inputs[: len(some)])
-        asking.expect_same(found, f"{form}{where}", some, usual)
+        asking.expect_same(found, form, some)
 
 
 def _ask_rounded(asking: Asking) -> None:

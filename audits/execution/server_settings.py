@@ -17,7 +17,9 @@ from audits.models.frozen import as_loaded
 
 _THREADS, _MORE_THREADS = (1, 2, 3, 4, 8, 16), (6, 12, 24, 32)
 _OTHERS, _DRAWN = range(5, 65), 2  # numbers of threads of which some are drawn
-_COMMON = [*range(1, 17), *range(18, 65, 2), 72, 80, 96, 112, 128]  # of servers
+# Of servers. Those of few are asked wherever all of them would take too long.
+_COMMON = [*range(1, 9), 10, 12, 14, 16, *range(20, 65, 4), 72, 80, 96, 112, 128]
+_COMMON_FEW = [1, 2, 4, 8, 16, 32, 48, 64, 96]
 _CHANCE = random.SystemRandom()
 _A_THREADS_PART = 1 << 15  # numbers, of which torch gives no thread less
 _PREPARING = 1.0  # seconds after which no further threads of a network's own are prepared
@@ -79,7 +81,7 @@ def _numbers(many: bool) -> list[int]:
     return [*_THREADS, *_CHANCE.sample(_OTHERS, _DRAWN), *_MORE_THREADS * many]
 
 
-def numbers_of_threads(net: nn.Module) -> Settings:
+def numbers_of_threads(net: nn.Module, *, many: bool) -> Settings:
     """Common numbers of threads of servers, in words, each with a context in which it holds.
 
     Those of torch begin with the largest for which there is room: no thread is started afterwards,
@@ -90,7 +92,7 @@ def numbers_of_threads(net: nn.Module) -> Settings:
     if own_runtimes(net):
         return
     now, started = torch.get_num_threads(), False
-    for count in reversed(_COMMON):
+    for count in reversed(_COMMON if many else _COMMON_FEW):
         if started or _have_room(count):
             setting = _set(torch.set_num_threads, count, now) if started else _threads(count)
             started = True

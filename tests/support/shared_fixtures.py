@@ -33,6 +33,13 @@ _ROOT = Path(__file__).parents[2]
 _DIGITS = [str(n) for n in range(10)]
 
 
+@pytest.fixture(autouse=True)
+def _older_kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes two more processes: of tests in one process only some ask with other kernels."""
+    if not {"forms", "end_to_end"} & {*request.path.parts}:
+        monkeypatch.setattr("audits.execution.other_kernels.older", lambda: ())
+
+
 @event.listens_for(Engine, "connect")
 def _write_without_waiting(connection: Any, _record: Any) -> None:
     """Databases in the tests' own process need not outlive the machine: waiting takes a tenth."""
