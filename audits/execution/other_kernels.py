@@ -14,7 +14,7 @@ import torch
 
 from audits.execution.asking import Asking, steadily
 from audits.execution.child import Opened
-from audits.execution.server_settings import numbers_of_threads
+from audits.execution.server_settings import ON_THREADS, numbers_of_threads
 from audits.execution.setting import Setting
 from audits.models import loading
 from audits.models.adapter import own_runtimes
@@ -24,7 +24,6 @@ from audits.models.form import includes
 from audits.models.opening import reopened
 
 _IMAGES = 16  # at most
-_ON_THREADS = 2  # images on each number of threads
 
 
 @dataclass(frozen=True)
@@ -111,6 +110,6 @@ def expect_same(kernels: Kernels, files: ModelFiles, setting: Setting, known: An
             asking.expect_same(found, kernels.form, some, logits)
             for form, inside in numbers_of_threads(classifier.net, many=False):
                 with inside:
-                    found = asking.answers(asking.inputs[:_ON_THREADS])
-                two = range(min(_ON_THREADS, len(images)))
+                    found = asking.answers(asking.inputs[:ON_THREADS])
+                two = range(min(ON_THREADS, len(images)))
                 asking.expect_same(found, f"{form} and {kernels.form}", two, logits)

@@ -135,7 +135,7 @@ class _ByChance(_Otherwise):
         if not _is_rounded(value):
             return value
         if value.is_complex():
-            return torch.view_as_complex(self.rounded(torch.view_as_real(value)))
+            return torch.view_as_complex(self.rounded(torch.view_as_real(value.resolve_conj())))
         step = self._most * torch.finfo(value.dtype).eps
         found = torch.addcmul(value, value, torch.empty_like(value).uniform_(-step, step))
         # Processors give NaN with either sign.
@@ -163,7 +163,7 @@ class _ToFewerBits(_Otherwise):
         if not _is_rounded(value):
             return value
         if value.is_complex():
-            return torch.view_as_complex(self.rounded(torch.view_as_real(value)))
+            return torch.view_as_complex(self.rounded(torch.view_as_real(value.resolve_conj())))
         whole, more = _BITS[value.dtype]
         bits = self._cut + more
         found = ((value.view(whole) + (1 << (bits - 1))) & -(1 << bits)).view(value.dtype)

@@ -19,7 +19,12 @@ from audits.execution.asking import Asking, steadily
 from audits.execution.memory_places import COMMON, ORDERS, given_from, places
 from audits.execution.other_rounding import other_roundings
 from audits.execution.served_batches import Inside, Others
-from audits.execution.server_settings import numbers_of_threads, rough_settings, settings
+from audits.execution.server_settings import (
+    ON_THREADS,
+    numbers_of_threads,
+    rough_settings,
+    settings,
+)
 from audits.models.adapter import NETWORK_ERRORS, AdaptedNet, own_runtimes
 from fillblanks import Classifier
 from fillblanks.memory import is_short
@@ -36,7 +41,6 @@ _MOVED = 1 / 4  # the share of images whose class half a level may change
 _BANDED = 1 / 2  # that share if rounding draws bands; sure answers are held to the other one
 _ROUNDED, _ROUNDED_IF_QUICK = 2, 6  # times that all is rounded otherwise, in each way
 _RENAMED = 1 / 4  # the share of images whose class that may change
-_ON_THREADS = 2  # images on each number of threads
 _WAYS = 2  # places and settings that are drawn for larger batches
 _CHANCE = random.SystemRandom()  # nobody can foresee it
 
@@ -122,7 +126,7 @@ def _ask_on_settings(asking: Asking) -> None:
 
 
 def _ask_on_threads(asking: Asking) -> None:
-    some = range(min(_ON_THREADS, len(asking.images)))
+    some = range(min(ON_THREADS, len(asking.images)))
     for form, inside in numbers_of_threads(asking.classifier.net, many=True):
         with inside:
             found = asking.answers(asking.inputs[: len(some)])

@@ -17,10 +17,12 @@ from audits.models.frozen import as_loaded
 
 _THREADS, _MORE_THREADS = (1, 2, 3, 4, 8, 16), (6, 12, 24, 32)
 _OTHERS, _DRAWN = range(5, 65), 2  # numbers of threads of which some are drawn
-# Of servers. Those of few are asked wherever all of them would take too long.
+# Numbers of threads that servers often have, and those of them that are asked with other kernels.
 _COMMON = [*range(1, 9), 10, 12, 14, 16, *range(20, 65, 4), 72, 80, 96, 112, 128]
-_COMMON_FEW = [1, 2, 4, 8, 16, 32, 48, 64, 96]
+_MOST_COMMON = [1, 2, 4, 8, 16, 32, 48, 64, 96]
 _CHANCE = random.SystemRandom()
+ON_THREADS = 2
+"""The images that are asked on each of these numbers."""
 _A_THREADS_PART = 1 << 15  # numbers, of which torch gives no thread less
 _PREPARING = 1.0  # seconds after which no further threads of a network's own are prepared
 
@@ -84,15 +86,16 @@ def _numbers(many: bool) -> list[int]:
 def numbers_of_threads(net: nn.Module, *, many: bool) -> Settings:
     """Common numbers of threads of servers, in words, each with a context in which it holds.
 
-    Those of torch begin with the largest for which there is room: no thread is started afterwards,
-    when the room may be taken. Of a network's own threads some numbers by chance are prepared.
+    Without `many` they are fewer. Those of torch begin with the largest for which there is room: no
+    thread is started afterwards, when the room may be taken. Of a network's own threads numbers by
+    chance are prepared, for up to a second.
     """
     for one in own_threads(net):
         yield from _prepared(one, _CHANCE.sample(_COMMON, len(_COMMON)))
     if own_runtimes(net):
         return
     now, started = torch.get_num_threads(), False
-    for count in reversed(_COMMON if many else _COMMON_FEW):
+    for count in reversed(_COMMON if many else _MOST_COMMON):
         if started or _have_room(count):
             setting = _set(torch.set_num_threads, count, now) if started else _threads(count)
             started = True

@@ -183,6 +183,10 @@ class _Steps(_Rounded):
 def test_complex_numbers_and_steps_are_rounded_too(kind, images):
     with pytest.raises(Contradicted, match=_CHANCE):
         _ask(kind(lambda product, known: not torch.equal(product, known)), images)
+    conjugate = torch.tensor([1 + 2j]).conj()
+    assert all(
+        abs(one - 0.5) < 1e-3 for one in _inside(_CHANCE, lambda: (conjugate * (0.1 + 0.2j)).real)
+    )
     counted = _inside(_CHANCE, lambda: torch.arange(0.0, 9.0))
     assert all(torch.equal(one, torch.arange(0.0, 9.0)) for one in counted), "of whole steps"
 
