@@ -21,7 +21,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map
 
 _MOST_BITS = 6  # the last bits of a number that are changed by chance, at most
 _CUT = (6, 11)  # bits of float32 that are cut off, from and to
@@ -80,7 +79,7 @@ class _Call:
     def with_inputs(self, changed: Callable[[Any], Any]) -> list[Any]:
         """The arguments, those changed into which nothing is written."""
         return [
-            one if itself else tree_map(changed, one)
+            one if itself else _each(changed, one)
             for one, itself in zip(self.args, self.written, strict=False)
         ]
 
@@ -109,7 +108,7 @@ class _Otherwise(TorchDispatchMode):
         if call.is_exact:
             return found
         if not any(call.written):
-            return tree_map(self.rounded, found)
+            return _each(self.rounded, found)
         for one, itself in zip(args, call.written, strict=False):
             if itself and isinstance(one, Tensor):
                 one.copy_(self.rounded(one))
@@ -121,7 +120,16 @@ class _Otherwise(TorchDispatchMode):
 
     def rounded(self, value: Any) -> Any:
         """The result in place of `value`, which may be no tensor."""
-        return value
+        if not isinstance(value, Tensor) or not value.numel():
+            return value
+        if value.is_complex():
+            parts = torch.view_as_real(value.resolve_conj())
+            return torch.view_as_complex(self.rounded(parts))
+        return self.rounded_real(value) if value.dtype in _BITS else value
+
+    def rounded_real(self, values: Tensor) -> Tensor:
+        """The results in place of real `values`, float32 or float64."""
+        return values
 
 
 class _ByChance(_Otherwise):
@@ -131,16 +139,12 @@ class _ByChance(_Otherwise):
         super().__init__()
         self._most = 2.0 ** _CHANCE.randint(0, _MOST_BITS)
 
-    def rounded(self, value: Any) -> Any:
-        if not _is_rounded(value):
-            return value
-        if value.is_complex():
-            return torch.view_as_complex(self.rounded(torch.view_as_real(value.resolve_conj())))
-        step = self._most * torch.finfo(value.dtype).eps
-        found = torch.addcmul(value, value, torch.empty_like(value).uniform_(-step, step))
+    def rounded_real(self, values: Tensor) -> Tensor:
+        step = self._most * torch.finfo(values.dtype).eps
+        found = torch.addcmul(values, values, torch.empty_like(values).uniform_(-step, step))
         # Processors give NaN with either sign.
-        turned = torch.where(torch.rand_like(value) < 1 / 2, -value, value)
-        return torch.where(found.isfinite(), found, torch.where(value.isnan(), turned, value))
+        turned = torch.where(torch.rand_like(values) < 1 / 2, -values, values)
+        return torch.where(found.isfinite(), found, torch.where(values.isnan(), turned, values))
 
 
 class _ToFewerBits(_Otherwise):
@@ -159,15 +163,11 @@ class _ToFewerBits(_Otherwise):
         before = call.is_exact or call.of_kind(self.seed) % _ROUNDED_BEFORE == 0
         return call.with_inputs(self.rounded) if before else call.args
 
-    def rounded(self, value: Any) -> Any:
-        if not _is_rounded(value):
-            return value
-        if value.is_complex():
-            return torch.view_as_complex(self.rounded(torch.view_as_real(value.resolve_conj())))
-        whole, more = _BITS[value.dtype]
+    def rounded_real(self, values: Tensor) -> Tensor:
+        whole, more = _BITS[values.dtype]
         bits = self._cut + more
-        found = ((value.view(whole) + (1 << (bits - 1))) & -(1 << bits)).view(value.dtype)
-        return torch.where(found.isfinite(), found, value)
+        found = ((values.view(whole) + (1 << (bits - 1))) & -(1 << bits)).view(values.dtype)
+        return torch.where(found.isfinite(), found, values)
 
 
 class _InOtherOrders(_Otherwise):
@@ -186,10 +186,9 @@ class _InOtherOrders(_Otherwise):
         return given
 
 
-def _is_rounded(value: Any) -> bool:
-    if not isinstance(value, Tensor) or not value.numel():
-        return False
-    return value.dtype in _BITS or value.dtype in (torch.complex64, torch.complex128)
+def _each(changed: Callable[[Any], Any], value: Any) -> Any:
+    """The value changed; if an operator takes or gives several, each of them."""
+    return [changed(one) for one in value] if isinstance(value, list | tuple) else changed(value)
 
 
 def _terms(call: _Call) -> Iterator[Sequence[tuple[int, int]]]:

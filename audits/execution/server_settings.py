@@ -1,5 +1,6 @@
 """Settings of servers: other numbers of threads, other kernels."""
 
+import _thread
 import random
 import threading
 import time
@@ -168,18 +169,26 @@ def _filled_memory() -> Iterator[None]:
 
 
 def _have_room(count: int) -> bool:
-    """Whether so many threads can be started: OpenMP ends the process if one cannot."""
-    done = threading.Event()
-    started: list[threading.Thread] = []
+    """Whether so many threads can be started: OpenMP ends the process if one cannot.
+
+    `threading.Thread` would wait for the beginning of each.
+    """
+    go_on, ended, started = threading.Event(), threading.Semaphore(0), 0
+
+    def wait() -> None:
+        try:
+            go_on.wait()
+        finally:
+            ended.release()
+
     try:
         for _ in range(count):
-            thread = threading.Thread(target=done.wait)
-            thread.start()
-            started.append(thread)
+            _thread.start_new_thread(wait, ())
+            started += 1
     except (RuntimeError, MemoryError):
         return False
     finally:
-        done.set()
-        for thread in started:
-            thread.join()
+        go_on.set()
+        for _ in range(started):
+            ended.acquire()
     return True

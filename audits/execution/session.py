@@ -77,11 +77,11 @@ class Session:
                     f"{here.device} with torch {here.torch}. Give all machines the same."
                 )
             given = None if self._start is None else self._start.plan
-            if self._start is None:
+            if given is None:
                 self._model.ask_on_other_kernels(here)
             self.plans = Plans(self.store, self._keys.plan, given)
             self.plans.choose(self._find_plan)
-            if self._start is None and tuning.is_long(self.config, self.images):
+            if given is None and tuning.is_long(self.config, self.images):
                 log.log(NOTICE, "%s: %s", self.model, self.cost())
             self._open = opening.pop_all()
         return self
