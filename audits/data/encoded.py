@@ -24,7 +24,7 @@ from audits.errors import AuditError
 # The errors of Pillow and its plug-ins for a file that is damaged or of a kind they do not read.
 UNREADABLE = (
     *(OSError, EOFError, ValueError, SyntaxError, RuntimeError, TypeError, LookupError),
-    *(OverflowError, struct.error, zlib.error, Image.DecompressionBombError),
+    *(OverflowError, AssertionError, struct.error, zlib.error, Image.DecompressionBombError),
 )
 HEIF = (".heic", ".heif", ".hif")
 # Pillow goes by the content of a file, not by its name. Of its formats EPS starts Ghostscript, and
@@ -134,7 +134,7 @@ def why(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
         return "not there"
     text = " ".join(str(error).split()).rstrip(".")
-    return "truncated" if "truncated" in text.lower() else text or type(error).__name__
+    return "truncated" if "truncated" in text.lower() else text or f"damaged: {type(error).__name__}"
 
 
 @cache

@@ -18,11 +18,13 @@ from audits.yaml_size import excess
 
 MLMODEL = "MLmodel"
 BROKEN = (
+    AssertionError,
     AttributeError,
     LookupError,
     OSError,
     OverflowError,
     RecursionError,
+    SyntaxError,  # NumPy evaluates parts of the name of a dtype
     TypeError,
     ValueError,
     yaml.YAMLError,

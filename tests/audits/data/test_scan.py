@@ -45,6 +45,14 @@ def _flipped(content, at):
 PNG, JPEG = _bytes("PNG"), _bytes("JPEG", quality=95)
 WITH_THUMBNAIL = JPEG[:2] + b"\xff\xe1\x10\x02" + JPEG[:4000].ljust(4094, b"\0") + b"\xff\xd9"
 
+
+
+def _without(name, content):
+    """A PNG without the chunk of that name."""
+    at = content.index(name) - 4
+    return content[:at] + content[at + 12 + int.from_bytes(content[at : at + 4]) :]
+
+
 BROKEN = {
     "empty": ("x.png", b"", "not an image of a kind that is taken"),
     "text": ("x.jpg", b"hello", "not an image of a kind that is taken"),
@@ -53,6 +61,11 @@ BROKEN = {
     "jpeg cut short": ("x.jpg", JPEG[: len(JPEG) // 2], "truncated"),
     "jpeg without its last bytes": ("x.jpg", JPEG[:-300], "truncated"),
     "jpeg cut short behind a thumbnail": ("x.jpg", (WITH_THUMBNAIL + JPEG[2:])[:-300], "truncated"),
+    "palette that is not there": (
+        "x.png",
+        _without(b"PLTE", _bytes("PNG", PICTURE.convert("P"))),
+        "damaged: AssertionError",
+    ),
     "webp cut short": ("x.webp", _bytes("WEBP")[:-500], ""),
     "bmp cut short": ("x.bmp", _bytes("BMP")[:-500], "truncated"),
     "tiff cut short": ("x.tiff", _bytes("TIFF", compression="tiff_lzw")[:900], ""),

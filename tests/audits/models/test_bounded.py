@@ -21,6 +21,12 @@ def _told(folder):
     return line
 
 
+_SIGNATURE = (
+    "flavors: {{}}\nsignature: {{inputs: '[{{\"type\": \"tensor\", \"tensor-spec\": "
+    '{{"dtype": "{}", "shape": [-1, 1]}}}}]\'}}'
+)
+
+
 def _laughs(levels):
     """Lists of nine aliases of the list before, which hold 9 ** levels values."""
     lines = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, levels)]
@@ -46,6 +52,8 @@ def _laughs(levels):
         ("a: " + ":".join(["1"] * 60_000), "numbers of at most 100 digits"),
         ("a: " + ":".join(["1"] * 60_000) + ".5", "numbers of at most 100 digits"),
         ("a: " + "9" * 6_000, "numbers of at most 100 digits"),
+        (_SIGNATURE.format("1 1f4"), "can be read, got SyntaxError"),
+        (_SIGNATURE.format("f4, 99999999999f8"), "can be read, got ValueError"),
     ],
 )
 def test_an_mlmodel_that_is_larger_than_any_real_one_is_refused(text, told, tmp_path):
