@@ -211,6 +211,11 @@ class AuditConfig(Strict):
                 f"expected versions beside the check {asking[0]}, which compares the model with "
                 "them, got none: name them, as in versions: [models:/digits/1, models:/digits/2]"
             )
+        if self.versions and not asking:
+            raise ValueError(
+                "expected versions only beside a check that compares the model with them, got "
+                "none of these: add `kind: agreement` to checks, or leave versions out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -134,7 +134,9 @@ def why(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
         return "not there"
     text = " ".join(str(error).split()).rstrip(".")
-    return "truncated" if "truncated" in text.lower() else text or f"damaged: {type(error).__name__}"
+    return (
+        "truncated" if "truncated" in text.lower() else text or f"damaged: {type(error).__name__}"
+    )
 
 
 @cache

@@ -1,7 +1,6 @@
 """Evidence as JSON for MLflow, and as a part in the store, so that a check concludes only once."""
 
 import hashlib
-import io
 import json
 import math
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from pydantic import TypeAdapter
 
 from audits.evidence.evidence import Evidence, Picture, Seen
 from audits.evidence.metric import Metric
+from audits.evidence.plain_parquet import read_plain
 
 SCHEMA_VERSION = 4
 """The schema of evidence.json. A new version needs a step in `migrations`."""
@@ -144,4 +144,4 @@ def _parquet(table: pd.DataFrame) -> np.ndarray:
 
 
 def _table(array: np.ndarray) -> pd.DataFrame:
-    return pd.read_parquet(io.BytesIO(array.tobytes()))
+    return read_plain(array.tobytes())

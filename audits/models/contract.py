@@ -149,10 +149,11 @@ def merged(said: Sequence[Said]) -> InputContract:
     """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for one in said:
+    ranks: dict[str, int] = {}
+    for rank, one in enumerate(said):
         for name, value in one.values.items():
             if value is not None and name not in values:
-                values[name], sources[name] = value, one.by
+                values[name], sources[name], ranks[name] = value, one.by, rank
     if "classes" in values:
         values["classes"] = tuple(
             one_line(seen(name)) or str(i) for i, name in enumerate(values["classes"])
@@ -161,6 +162,7 @@ def merged(said: Sequence[Said]) -> InputContract:
     _expect_units(values, sources)
     _settle_range(values, sources)
     _settle_channels(values, sources)
+    _expect_side_in_use(values, sources, ranks)
     _expect_crop_that_fits(values, sources)
     _expect_room(values, sources)
     fit = Fit(**{name: values.pop(name) for name in _FIT if name in values})
@@ -243,6 +245,23 @@ def _settle_channels(values: dict[str, Any], sources: dict[str, str]) -> None:
         raise ModelRefused(
             f"Expected 1 channel for layout {layout} ({sources['layout']}), got "
             f"{values['channels']} from {sources['channels']}. Set preprocessing.channels: 1."
+        )
+
+
+def _expect_side_in_use(
+    values: Mapping[str, Any], sources: Mapping[str, str], ranks: Mapping[str, int]
+) -> None:
+    """Raises ModelRefused if `resize_to` is named for a rule that has no use for it.
+
+    A source that comes first may name another rule than a later one, and leave its side unused.
+    """
+    rule = values.get("resize")
+    unused = "resize_to" in values and rule not in ("crop", "squash")
+    if unused and ranks["resize_to"] <= ranks.get("resize", len(ranks)):
+        got = f"{rule} from {sources['resize']}" if rule else "no rule"
+        raise ModelRefused(
+            f"Expected resize: crop or squash beside resize_to ({values['resize_to']} from "
+            f"{sources['resize_to']}), got {got}. Set preprocessing.resize, or leave resize_to out."
         )
 
 

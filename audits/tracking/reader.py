@@ -29,6 +29,7 @@ from audits.errors import AuditError, shortened
 from audits.evidence.codec import from_json
 from audits.evidence.declaration import faults_in
 from audits.evidence.evidence import Evidence
+from audits.evidence.plain_parquet import read_plain
 from audits.models import registry
 from audits.models.artifact_files import copy_file
 from audits.models.registry import Resolved
@@ -278,7 +279,7 @@ def _table(parquet: bytes) -> pd.DataFrame:
             expect_bounded(Path(file.name))  # a text that repeats takes no room in the file
         except AuditError as error:
             raise ValueError(str(error)) from error
-    table = pd.read_parquet(io.BytesIO(parquet))
+    table = read_plain(parquet)
     if not table.columns.is_unique:
         raise ValueError("expected columns that differ in predictions.parquet")
     return table

@@ -78,7 +78,7 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             expect_bounded(path)
-            return parquet.read_table(path).to_pandas()
+            return parquet.read_table(path).to_pandas(ignore_metadata=True)
         # Not unpacked, whatever the name says: a few bytes may hold gigabytes.
         table = pd.read_csv(path, dtype=str, keep_default_na=False, compression=None)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:

@@ -183,6 +183,7 @@ def _condition(**values):
         ),
         ({"preprocessing": {"size": [1, 2, 3]}}, r"preprocessing\.size: .* at most 2 items"),
         ({"preprocessing": {"resize_to": 10**9}}, r"preprocessing\.resize_to: .* equal to 8192"),
+        ({"versions": ["models:/a/1"]}, "versions only beside a check that compares the model"),
         ({"preprocessing": {"classes": []}}, r"preprocessing\.classes: .* at least 1 item"),
         (
             {"preprocessing": {"class_map": {"0": 10**30}}},

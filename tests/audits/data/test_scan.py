@@ -46,7 +46,6 @@ PNG, JPEG = _bytes("PNG"), _bytes("JPEG", quality=95)
 WITH_THUMBNAIL = JPEG[:2] + b"\xff\xe1\x10\x02" + JPEG[:4000].ljust(4094, b"\0") + b"\xff\xd9"
 
 
-
 def _without(name, content):
     """A PNG without the chunk of that name."""
     at = content.index(name) - 4

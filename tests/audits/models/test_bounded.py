@@ -22,7 +22,7 @@ def _told(folder):
 
 
 _SIGNATURE = (
-    "flavors: {{}}\nsignature: {{inputs: '[{{\"type\": \"tensor\", \"tensor-spec\": "
+    'flavors: {{}}\nsignature: {{inputs: \'[{{"type": "tensor", "tensor-spec": '
     '{{"dtype": "{}", "shape": [-1, 1]}}}}]\'}}'
 )
 

@@ -204,6 +204,27 @@ def test_a_crop_that_does_not_fill_the_size_is_refused(copy):
         inspect(folder, Preprocessing(size=(16, 16)))
 
 
+@pytest.mark.parametrize(
+    ("metadata", "named", "got"),
+    [
+        ({}, {"resize_to": 9}, "got no rule"),
+        ({}, {"resize": "pad", "resize_to": 9}, "got pad from the config"),
+        ({"resize_to": 9}, {}, "got no rule"),
+        ({"resize": "stretch"}, {"resize_to": 9}, "got stretch from the model's metadata"),
+    ],
+)
+def test_a_side_that_no_rule_uses_is_refused(metadata, named, got, copy):
+    folder = _rewrite(copy, metadata={**METADATA, "preprocessing": metadata})
+    with pytest.raises(ModelRefused, match=f"Expected resize: crop or squash .* {got}"):
+        inspect(folder, Preprocessing.model_validate(named))
+
+
+def test_a_config_may_name_another_rule_than_that_of_the_models_side(copy):
+    metadata = {**METADATA, "preprocessing": {"resize": "crop", "resize_to": 10}}
+    contract = inspect(_rewrite(copy, metadata=metadata), Preprocessing(resize="pad")).contract
+    assert contract.fit.resize == "pad"
+
+
 def test_names_of_classes_are_one_line_without_control_characters(copy):
     folder = _rewrite(copy, metadata={"classes": ["a\nb: c", "\x1b[31mred\x07"]})
     assert inspect(folder, PLAIN).classes == ("a b: c", "[31mred")
