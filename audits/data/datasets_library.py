@@ -19,6 +19,7 @@ from audits.data.imageset import MOST_CLASSES
 from audits.data.parquet_size import expect_bounded
 from audits.data.places import expect_ordinary
 from audits.data.scan import named
+from audits.data.table_columns import expect_different_names
 from audits.errors import AuditError, quoted
 
 _ONLY = "train"  # the library wants a name of a split for the files that it reads
@@ -93,6 +94,9 @@ def of_image_files(folder: Path, files: Listed, wanted: Wanted) -> Columns:
     with _library(place) as datasets, _folder() as cache:
         from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 
+        for table in files.metadata:
+            if table.suffix == ".csv":
+                expect_different_names(table)
         found = _stream(datasets, ImageFolder, paths, cache)
         features = found.features
         if not files.metadata and wanted.image in features and wanted.label not in features:

@@ -88,7 +88,7 @@ class Encoded:
             raise self.unreadable(error) from error
 
     def pixels(self, bits: int | None = None) -> Pixels:
-        """The decoded image. Grey of 16 bits is divided by the white of `bits`, if given."""
+        """The decoded image. Grey of 16 bits is divided by its own white, or that of `bits`."""
         try:
             with self.opened() as image:
                 return _decoded(image, bits)
@@ -167,7 +167,17 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
 
 
-def expect_known_pixels(image: Image.Image) -> None:
+def stated_bits(image: ImageFile.ImageFile) -> int | None:
+    """The bits of white in deep grey, if a file of this kind says so; None if it may have fewer.
+
+    12 bits that are packed stay as they are. Pillow scales PGM and JPEG 2000 to 16 bits.
+    """
+    if any("I;12" in (tile[3] or ()) for tile in image.tile):
+        return 12
+    return 16 if image.format in ("PPM", "JPEG2000") else None
+
+
+def expect_known_pixels(image: ImageFile.ImageFile) -> None:
     """Raises ValueError unless everybody turns pixels of this kind into the same grey or RGB."""
     deep, tags = is_deep(image), getattr(image, "tag_v2", {})
     if image.mode in ("I", "F") and not deep:  # nobody says which value is white
@@ -178,18 +188,23 @@ def expect_known_pixels(image: Image.Image) -> None:
         raise ValueError("pixels below 0: convert it to unsigned numbers")
     if deep and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow inverts 8 bits alone
         raise ValueError("16 bits a channel whose white is 0: convert it to one whose black is 0")
-    if deep and "transparency" in image.info:  # which Pillow does not show
-        raise ValueError("16 bits a channel with a transparent value: give it an alpha channel")
+    # Pillow compares the value with pixels of 8 bits.
+    raw = str(image.tile[0][3]) if image.tile else ""
+    scaled_to_8 = image.format == "PNG" and image.mode in ("L", "RGB") and ";" in raw
+    if "transparency" in image.info and (deep or scaled_to_8):
+        raise ValueError(
+            "a transparent value, with other than 8 bits a channel: give it an alpha channel"
+        )
 
 
 def _decoded(image: ImageFile.ImageFile, bits: int | None) -> Pixels:
     expect_known_pixels(image)
-    packed = any("I;12" in (tile[3] or ()) for tile in image.tile)
+    stated = stated_bits(image)
     image.load()
     turn = orientation_of(image)
     if is_deep(image):
         array = np.asarray(image).astype(np.uint16)
-        return Pixels(scaled(array, 12 if packed else bits), turn)
+        return Pixels(scaled(array, stated or bits), turn)
     if image.has_transparency_data:
         grey = image.mode in ("1", "L")
         return Pixels(np.asarray(image.convert("LA" if grey else "RGBA")), turn, alpha=True)

@@ -18,6 +18,7 @@ from audits.data.encoded import (
     expect_known_pixels,
     is_deep,
     orientation_of,
+    stated_bits,
     why,
 )
 from audits.errors import AuditError
@@ -82,7 +83,7 @@ class _Look(NamedTuple):
     turned: bool = False
     alpha: bool = False
     deep: bool = False  # grey of 9 to 16 bits
-    packed: bool = False  # 12 bits, stored as 12
+    stated: bool = False  # the file says which value of its deep grey is white
     narrowed: bool = False  # 16 bits a colour channel, of which Pillow reads 8
     cmyk: bool = False
     frames: bool = False
@@ -99,7 +100,7 @@ def scan(images: Sequence[Encoded], bits: int | None, progress: Progress | None 
         looks.append(_look(image))
         progress(len(looks), len(images))
     readable = [i for i, look in enumerate(looks) if not look.fault]
-    wide = [images[i] for i in readable if looks[i].deep and not looks[i].packed]
+    wide = [images[i] for i in readable if looks[i].deep and not looks[i].stated]
     alpha = [images[i] for i in readable if looks[i].alpha]
     alpha = [alpha[i] for i in _spread(len(alpha), _ALPHAS_LOOKED_AT)]
     lost = tuple(i for i, look in enumerate(looks) if look.fault)
@@ -186,7 +187,7 @@ def _looked(image: Encoded) -> _Look:
                 turned=tagged and orientation_of(found) != 1,
                 alpha=found.has_transparency_data and not is_deep(found),
                 deep=is_deep(found),
-                packed="I;12" in raw,
+                stated=stated_bits(found) is not None,
                 narrowed=not is_deep(found) and ";16" in raw,
                 cmyk=found.mode == "CMYK",
                 frames=kind != "MPO" and bool(getattr(found, "is_animated", False)),

@@ -5,6 +5,7 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -65,6 +66,22 @@ class TableColumns:
                 else f"Its columns: {few(self.names)}."
             )
             raise AuditError(f"Expected a column {quoted(name)} in {place}, found none. {told}")
+
+
+def expect_different_names(csv: Path) -> None:
+    """Raises AuditError if two columns of a table have one name, of which pandas would rename one.
+
+    Raises what pandas raises for a file that is no CSV in UTF-8.
+    """
+    header = pd.read_csv(
+        csv, header=None, nrows=1, dtype=str, keep_default_na=False, compression=None
+    )
+    names = header.iloc[0].tolist()
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise AuditError(
+            f"Expected columns with different names in {csv}, got {quoted(twice[0])} twice. "
+            "Rename one."
+        )
 
 
 def digest(columns: Sequence[tuple[str | None, ...]]) -> str:

@@ -143,6 +143,14 @@ CASES = {
     "csv of nothing": (_table(b""), "Expected a UTF-8 table"),
     "csv of other bytes": (_table(b"path,label\n\xff,1\n"), "Expected a UTF-8 table"),
     "csv without paths": (_table(b"file,label\na,1\n"), "Expected a column 'path'"),
+    "csv with two columns of one name": (
+        _table(b"path,label,label\na,1,2\n"),
+        r"columns with different names in .*, got 'label' twice",
+    ),
+    "csv with a space in its header": (
+        _table(b"path, label\na,1\n"),
+        "Expected a column 'label' in .*, found: 'path', ' label'",
+    ),
     "csv without labels": (_table(b"path,name\na,1\n"), "Expected a column 'label'"),
     "csv of images that are not there": (_table(b"path,label\na.png,1\n"), "a.png is not there"),
     "csv of a header": (_table(b"path,label\n"), "Expected"),

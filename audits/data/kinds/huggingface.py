@@ -111,13 +111,25 @@ def _of_files(
         images, labels = ([column[i] for i in rows] for column in (found.images, found.labels))
         tables = [file for file in found.files if file.name in METADATA]
         own = (*files.images, *tables)
-        return Columns(images, labels, found.names, found.all_names, own), []
+        notes = _without_row(files, images, folder)
+        return Columns(images, labels, found.names, found.all_names, own), notes
     _expect_one_split(files, folder)
-    notes = []
+    found = library.of_image_files(folder, files, wanted)
+    notes = _without_row(files, found.images, folder) if files.metadata else []
     if files.others:
         left = named([str(file.relative_to(folder)) for file in files.others])
         notes.append(f"{len(files.others)} files of other kinds are left out: {left}.")
-    return library.of_image_files(folder, files, wanted), notes
+    return found, notes
+
+
+def _without_row(files: library.Listed, images: Sequence[Any], folder: Path) -> list[str]:
+    """A note about the image files that no row of the table names, if there are some."""
+    in_rows = {Path(image["path"]) for image in images if image is not None and image["path"]}
+    left = [str(file.relative_to(folder)) for file in files.images if file not in in_rows]
+    if not left:
+        return []
+    total = len(files.images)
+    return [f"{len(left)} of {total} image files are in no row and left out: {named(left)}."]
 
 
 def _has(folder: Path, names: Sequence[str]) -> bool:

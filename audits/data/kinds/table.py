@@ -13,7 +13,7 @@ from audits.data.parquet_size import expect_bounded
 from audits.data.places import file_at, files_at
 from audits.data.rows_of_tables import beside
 from audits.data.scan import named
-from audits.data.table_columns import TableColumns
+from audits.data.table_columns import TableColumns, expect_different_names
 from audits.errors import AuditError
 from audits.strict import PlaceName
 
@@ -28,7 +28,7 @@ class _Table(OfFiles):
         table = _read(path)
         for column in (self.path_column, self.label_column):
             if column not in table:
-                found = named([str(name) for name in table.columns])
+                found = named([repr(str(name)) for name in table.columns])
                 raise AuditError(f"Expected a column {column!r} in {path}, found: {found}.")
             values = table[column]
             if empty := int((values.isna() | (values.astype(str) == "")).sum()):
@@ -80,6 +80,7 @@ def _read(path: Path) -> pd.DataFrame:
             expect_bounded(path)
             return parquet.read_table(path).to_pandas(ignore_metadata=True)
         # Not unpacked, whatever the name says: a few bytes may hold gigabytes.
+        expect_different_names(path)
         table = pd.read_csv(path, dtype=str, keep_default_na=False, compression=None)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise AuditError(f"Expected a UTF-8 table with a header at {path}: {error}") from error

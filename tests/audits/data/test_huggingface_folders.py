@@ -76,6 +76,33 @@ def test_a_table_above_the_splits_has_the_labels_of_each(tmp_path):
     ]
 
 
+def test_images_that_are_in_no_row_are_told(tmp_path):
+    write_images(tmp_path)
+    (tmp_path / "metadata.csv").write_text("file_name,label\n3.png,a\n0.png,b\n")
+    images = load(HuggingFace(path=str(tmp_path)))
+    assert len(images) == 2
+    assert images.scan.notes == (
+        "3 of 5 image files are in no row and left out: 1.png, 2.png, 4.png.",
+    )
+    assert images.scan.notes[0] in images.notes()
+
+
+def test_images_of_a_split_that_are_in_no_row_are_told(tmp_path):
+    write_images(tmp_path / "test")
+    (tmp_path / "metadata.csv").write_text("file_name,label\ntest/3.png,a\ntest/0.png,b\n")
+    images = load(HuggingFace(path=str(tmp_path), split="test"))
+    assert images.scan.notes == (
+        "3 of 5 image files are in no row and left out: 1.png, 2.png, 4.png.",
+    )
+
+
+def test_a_table_with_two_columns_of_one_name_is_refused(tmp_path):
+    write_images(tmp_path)
+    (tmp_path / "metadata.csv").write_text("file_name,label,label\n3.png,a,b\n0.png,b,a\n")
+    with pytest.raises(AuditError, match=r"different names in .*metadata\.csv, got 'label' twice"):
+        load(HuggingFace(path=str(tmp_path)))
+
+
 def test_a_split_that_a_table_does_not_know_is_refused(tmp_path):
     write_metadata(tmp_path / "photos", "csv")
     with pytest.raises(AuditError, match=r"the split 'test' in .*photos, found: no split\."):

@@ -13,6 +13,7 @@ from audits.data.built import of_arrays
 from audits.data.encoded import Encoded
 from audits.data.fit import Fit
 from audits.data.pixels import to_tensor
+from audits.data.scan import scan
 
 RGB = (200, 100, 50)
 UNIT = [200 / 255, 100 / 255, 50 / 255]
@@ -83,6 +84,11 @@ RIGHT = {
     "1 in TIFF": (_plain("1", 1, "TIFF"), Fit(), [1]),
     "1 in PBM, where 1 is black": (lambda: b"P1 1 1\n1\n", Fit(), [0]),
     "L": (_plain("L", 51, "PNG"), Fit(), [0.2]),
+    "1 with a transparent value": (
+        _png(0, 1, b"\x80", (b"tRNS", struct.pack(">H", 1))),
+        Fit(alpha=(0.0, 0.0, 0.0)),
+        [0],
+    ),
     "L of 2 bits": (_png(0, 2, b"\x80"), Fit(), [2 / 3]),
     "L of 4 bits": (_png(0, 4, b"\x70"), Fit(), [7 / 15]),
     "L in TIFF of 4 bits": (_tiff(4, 1, b"\x70"), Fit(), [7 / 15]),
@@ -148,7 +154,15 @@ REFUSED = {
     "16 bits whose white is 0": (_tiff(16, 0, _HALF16), "whose white is 0"),
     "16 bits with a transparent value": (
         _png(0, 16, struct.pack(">H", 30_000), (b"tRNS", struct.pack(">H", 30_000))),
-        "with a transparent value",
+        "a transparent value",
+    ),
+    "4 bits with a transparent value": (
+        _png(0, 4, b"\x70", (b"tRNS", struct.pack(">H", 7))),
+        "a transparent value",
+    ),
+    "16 bits a colour with a transparent one": (
+        _png(2, 16, struct.pack(">3H", 1, 2, 3), (b"tRNS", struct.pack(">3H", 1, 2, 3))),
+        "a transparent value",
     ),
     "float16 in TIFF": (_tiff(16, 1, np.float16(0.5).tobytes(), form=3), "cannot|of a kind"),
     "float64 in TIFF": (_tiff(64, 1, np.float64(0.5).tobytes(), form=3), "cannot|of a kind"),
@@ -165,6 +179,20 @@ def test_a_kind_of_pixels_has_its_right_value(name):
         assert len(set(found)) == 1  # grey in three channels
         found = found[: len(wanted)]
     assert found == pytest.approx(wanted, abs=1.01 / 255)
+
+
+def test_a_depth_that_the_file_states_is_not_asked_for_nor_overruled():
+    pgm = Encoded("x.pgm", data=b"P5 1 1 4095\n" + struct.pack(">H", 250))
+    tiff = Encoded("x.tiff", data=_tiff(12, 1, b"\x0f\xa0")())
+    in_16 = Encoded("x.png", data=_png(0, 16, struct.pack(">H", 250))())
+    for image in (pgm, tiff):
+        assert not scan([image], None).questions
+        for bits in (None, 12, 16):
+            found = to_tensor(image.pixels(bits), Fit(), "x").item()
+            assert found == pytest.approx(250 / 4_095, abs=1e-5)
+    (question,) = scan([in_16, pgm, tiff], None).questions
+    assert "The 1 images of 16 bits" in question
+    assert to_tensor(in_16.pixels(12), Fit(), "x").item() == pytest.approx(250 / 4_095)
 
 
 @pytest.mark.parametrize("name", REFUSED)

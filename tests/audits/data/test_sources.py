@@ -207,7 +207,7 @@ BAD = {
     "table of no rows": (lambda p: Csv(path=_file(p, b"path,label\n")), "Expected images in"),
     "wrong columns": (
         lambda p: Csv(path=_file(p, b"file,label\na.png,cat\n")),
-        "Expected a column 'path' in .*, found: file, label",
+        "Expected a column 'path' in .*, found: 'file', 'label'",
     ),
     "image not there": (
         lambda p: Csv(path=_file(p, b"path,label\na.png,cat\n")),
