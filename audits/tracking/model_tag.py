@@ -2,20 +2,23 @@
 
 import logging
 import re
+from typing import get_args
 
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from audits.errors import quoted, shortened
+from audits.errors import quoted
 from audits.models import registry
 from audits.models.registry import Resolved
 from audits.tracking.tags import VERDICT_TAG, VERSIONS_TAG
+from audits.verdict.words import Word
 
 log = logging.getLogger(__name__)
 
-_WORD = 20  # characters of a verdict, which anybody may have written
+_WORDS = (*get_args(Word), "running")
 _TOLD = 6  # versions in the tag
-_OWN = re.compile(r"v\d+ \w")  # as a value begins that an audit wrote
+_ONE = rf"v\d+ ({'|'.join(_WORDS)})"
+_OWN = re.compile(rf"{_ONE}(, {_ONE})*(, and older ones)?")  # values that an audit wrote
 _LOOKED_AT = 100  # newest versions
 
 
@@ -35,15 +38,15 @@ def tell_versions(model: Resolved) -> None:
             order_by=["version_number DESC"],
         )
         told = [
-            f"v{version.version} {shortened(version.tags[VERDICT_TAG], _WORD)}"
+            f"v{version.version} {version.tags[VERDICT_TAG]}"
             for version in newest
-            if version.name == model.name and VERDICT_TAG in version.tags
+            if version.name == model.name and version.tags.get(VERDICT_TAG) in _WORDS
         ]
         if told:
             more = ", and older ones" if len(told) > _TOLD or newest.token else ""
             value = ", ".join(told[:_TOLD]) + more
             before = client.get_registered_model(model.name).tags.get(VERSIONS_TAG, value)
-            if not _OWN.match(before):
+            if not _OWN.fullmatch(before):
                 log.warning(
                     "The tag %s of %s was left as it is: %s is no list of verdicts.",
                     VERSIONS_TAG,

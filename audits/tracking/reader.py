@@ -170,9 +170,9 @@ def old_tag(tags: Mapping[str, str]) -> dict[str, str]:
         value = json.loads(tags.get(OLD_TAG, "{}"))
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(value, dict) or not isinstance(value.get("verdict"), str):
-        return {}
-    return {name: text for name, text in value.items() if isinstance(text, str)}
+    found = value if isinstance(value, dict) else {}
+    texts = {name: text for name, text in found.items() if isinstance(text, str)}
+    return texts if "verdict" in texts and RUN_ID.fullmatch(texts.get("run_id", "")) else {}
 
 
 def read(run: Run) -> PastAudit:

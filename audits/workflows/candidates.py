@@ -107,8 +107,9 @@ def _sorted(
 def _relied_on(model: Resolved, tags: Mapping[str, str], experiment_id: str | None) -> bool:
     """Whether an audit has passed, by the version's tags or by runs of the experiment.
 
-    Who has changed a version that people rely on may have made it look foreign.
+    Who has changed a version that people rely on may have made it look foreign. A verdict without
+    a run is a tag of somebody else's.
     """
-    if tags.get(VERDICT_TAG) == "passed":
+    if tags.get(VERDICT_TAG) == "passed" and reader.run_of(tags) is not None:
         return True
     return experiment_id is not None and finder.has_passed(model, experiment_id)

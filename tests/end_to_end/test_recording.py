@@ -84,12 +84,16 @@ def test_a_tag_that_somebody_wrote_does_not_stop_an_audit(tag, config):
 
 
 @pytest.mark.slow
-def test_a_tag_of_the_model_that_somebody_wrote_stays(config, caplog):
+def test_tags_of_model_and_version_that_somebody_wrote_stay(config, caplog):
     client = mlflow.MlflowClient()
-    client.set_registered_model_tag("m", "audit", "signed off")
-    run_audit(parse_config(config))
-    assert client.get_registered_model("m").tags["audit"] == "signed off"
-    assert "The tag audit of m was left as it is: 'signed off' is no list" in caplog.text
+    cleared = '{"verdict": "cleared", "by": "legal"}'
+    client.set_model_version_tag("m", "1", "audit", cleared)
+    for signed in ("signed off", "v1 approved by legal"):
+        client.set_registered_model_tag("m", "audit", signed)
+        run_audit(parse_config(config))
+        assert client.get_registered_model("m").tags["audit"] == signed
+        assert f"The tag audit of m was left as it is: '{signed}' is no list" in caplog.text
+        assert _version().tags["audit"] == cleared
     client.delete_registered_model_tag("m", "audit")
     for value in ("v1 undecided", "v1 passed"):
         client.set_registered_model_tag("m", "audit", value)

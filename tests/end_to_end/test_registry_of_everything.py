@@ -160,6 +160,9 @@ def test_a_version_that_passed_is_looked_at_though_it_looks_foreign_now(
     """Else whoever changes its files and its MLmodel keeps the verdict for ever."""
     of.register("m", of.write(tmp_path / "m", **of.FOREIGN[name][1]))
     client = MlflowClient()
+    client.set_model_version_tag("m", "1", "audit.verdict", "passed")  # of somebody else's
+    assert asked("--without-prefect")[0] == 0
+    client.set_model_version_tag("m", "1", "audit.run", "a" * 32)
     client.set_model_version_tag("m", "1", "audit.verdict", "undecided")
     assert asked("--without-prefect")[0] == 0
     client.set_model_version_tag("m", "1", "audit.verdict", "passed")

@@ -167,6 +167,5 @@ def test_tags_are_short_and_say_verdict_date_and_run(audited):
     client.set_model_version_tag("m", "1", "audit.verdict", "x" * 4000)
     run_audit(result.config.with_policy(Policy()))
     told = client.get_registered_model("m").tags["audit"]
-    assert told.startswith("v2 undecided, v1 x")
-    assert len(told) < 60
+    assert told == "v2 undecided"  # the other word is somebody else's
     client.delete_model_version_tag("m", "1", "audit.verdict")
