@@ -23,6 +23,7 @@ Part = dict[str, np.ndarray]
 _BESIDE = ("drawing", "filled", "class")  # what a later audit shows beside its own pictures
 _SEEN = 5  # fields of Seen that evidence.json has; pictures of `_BESIDE` have no others
 _METRIC = TypeAdapter(Metric)
+_FIGURES = ("check", "status", "reason", "metrics")
 _PLAIN = ("check", "status", "reason", "detail", "sentence", "legend", "questions", "passes")
 
 
@@ -63,6 +64,18 @@ def is_picture(pixels: np.ndarray, shown: dict[str, Any]) -> bool:
 def metrics_to_json(metrics: dict[str, Metric]) -> dict[str, Any]:
     """Plain values of all metrics; a number that is not finite becomes null."""
     return {name: _finite_or_null(asdict(metric)) for name, metric in metrics.items()}
+
+
+def figures_to_json(evidence: Evidence) -> dict[str, Any]:
+    """Plain values of the outcome and the metrics alone."""
+    return {name: value for name, value in to_json(evidence).items() if name in _FIGURES}
+
+
+def figures_from_json(values: dict[str, Any]) -> Evidence:
+    """The evidence that `figures_to_json` wrote. Raises as `from_json` does."""
+    metrics = {name: _metric(metric) for name, metric in values["metrics"].items()}
+    own = {name: values[name] for name in _FIGURES}
+    return Evidence(**{**own, "metrics": metrics, "sentence": ""})
 
 
 def from_json(values: dict[str, Any], images: pd.DataFrame | None) -> Evidence:

@@ -42,6 +42,6 @@ def _with_index(frame: pd.DataFrame, index: Any) -> pd.DataFrame:
             frame = frame.set_index(name)
             return frame.rename_axis(None) if name.startswith(_UNNAMED) else frame
         case [{"name": (str() | None) as name, "start": int(), "stop": int(), "step": int()}]:
-            rows = (index[0][bound] for bound in ("start", "stop", "step"))
-            return frame.set_axis(pd.RangeIndex(*rows, name=name), axis=0)
+            start, stop, step = (index[0][bound] for bound in ("start", "stop", "step"))
+            return frame.set_axis(pd.RangeIndex(start, stop, step, name=name), axis=0)
     raise ValueError(f"expected one index of the rows, got {index!r:.80}")

@@ -48,6 +48,12 @@ class AuditedData(_Read):
     drawn: bool = False  # whether they are a secret sample
 
 
+class AuditedBaseline(_Read):
+    """The figures of the baseline."""
+
+    checks: tuple[dict[str, Any], ...]  # as `audits.evidence.codec.figures_to_json` writes them
+
+
 class DataSettings(_Read):
     """`data` of the config."""
 
@@ -112,6 +118,7 @@ class Content(_Read):
     digest: str | None  # None for a model that could not be opened
     figures: str | None
     model: AuditedModel
+    baseline: AuditedBaseline
     data: AuditedData
     config: Settings
     questions: tuple[str, ...]  # about facts of the model's input that nobody had named

@@ -6,7 +6,7 @@ import json
 import pandas as pd
 
 from audits.config.reading import dump_config
-from audits.evidence.codec import SCHEMA_VERSION, to_json
+from audits.evidence.codec import SCHEMA_VERSION, figures_to_json, to_json
 from audits.evidence.evidence import Evidence
 from audits.report import contact_sheet
 from audits.report.cards import class_table, sliders
@@ -84,7 +84,7 @@ def _evidence_json(result: AuditResult, files: dict[str, bytes]) -> bytes:
         "baseline": {
             "uri": result.config.baseline,
             "figures": baseline.inputs_digest if baseline else None,
-            "checks": [_figures_json(one) for one in baseline.evidence] if baseline else [],
+            "checks": [figures_to_json(one) for one in baseline.evidence] if baseline else [],
         },
         "data": {
             "name": result.data_name,
@@ -113,11 +113,6 @@ def _evidence_json(result: AuditResult, files: dict[str, bytes]) -> bytes:
         },
     }
     return json.dumps(content, indent=1, allow_nan=False).encode()
-
-
-def _figures_json(evidence: Evidence) -> dict[str, object]:
-    names = ("check", "status", "reason", "metrics")
-    return {name: value for name, value in to_json(evidence).items() if name in names}
 
 
 def _per_image(evidence: tuple[Evidence, ...]) -> pd.DataFrame | None:

@@ -26,7 +26,7 @@ from audits.config.isolation import Isolation
 from audits.data.artifact_stores import store_at
 from audits.data.parquet_size import expect_bounded
 from audits.errors import AuditError, shortened
-from audits.evidence.codec import from_json
+from audits.evidence.codec import figures_from_json, from_json
 from audits.evidence.declaration import faults_in
 from audits.evidence.evidence import Evidence
 from audits.evidence.plain_parquet import read_plain
@@ -61,6 +61,7 @@ class PastAudit:
     experiment_id: str
     content: Content  # of evidence.json
     evidence: tuple[Evidence, ...]  # without pictures
+    baseline: tuple[Evidence, ...] = ()  # figures of the baseline alone
 
     @property
     def page(self) -> str:
@@ -206,10 +207,12 @@ def _parsed(run: Run, raw: bytes) -> PastAudit:
     evidence = tuple(
         from_json(values, _images(table, values["check"])) for values in content.checks
     )
+    baseline = tuple(figures_from_json(values) for values in content.baseline.checks)
     if is_older:  # an older schema has no descriptions of metrics
-        evidence = _described(evidence, content)
+        evidence, baseline = _described(evidence, content), _described(baseline, content)
     _expect_sensible(evidence)
-    return PastAudit(run_id, run.info.experiment_id, content, evidence)
+    _expect_sensible(baseline)
+    return PastAudit(run_id, run.info.experiment_id, content, evidence, baseline)
 
 
 def _expect_sensible(evidence: Sequence[Evidence]) -> None:

@@ -23,7 +23,7 @@ class Verdict:
     word: Word
     reason: str
     judgements: tuple[Judgement, ...] = ()
-    not_covered: str = ""  # of a `passed`: that what the model has learnt was not judged, and why
+    not_covered: str = ""  # of a `passed`: sentences that say what it does not cover, and why
     deciding: tuple[Judgement, ...] = ()  # those behind the word; empty if something else decided
 
     @property
@@ -53,6 +53,7 @@ def decide(
     skipped: Sequence[str] = (),
     checks: Sequence[Check] | None = None,
     doubts: Sequence[str] = (),
+    baseline: Sequence[Evidence] = (),
 ) -> Verdict:
     """`failed` if a condition failed; `passed` only if there are conditions and all passed.
 
@@ -70,7 +71,8 @@ def decide(
     `skipped` are sentences about images that were left out; they stand behind every reason.
 
     `checks` are those of the config. If no condition that decides is on a metric of what the model
-    has learnt, a `passed` says so; None asks nothing.
+    has learnt, a `passed` says so; None asks nothing. So it does if a condition compares with a
+    baseline that itself fails; `baseline` is the evidence about it.
 
     Each condition passes on its own 95 % interval. A policy fails if any condition fails, and some
     of many conditions fails by chance more often than a single one (seven at their bounds: 16 % of
@@ -78,9 +80,11 @@ def decide(
     not waived rejects it at 2.5 %; else it is not judged.
     """
     verdict = _decided(policy, evidence, today, questions, doubts)
-    if checks is not None and verdict.word == "passed":
+    if verdict.word == "passed":
         judged = [j.condition for j in verdict.judgements if j.decides]
-        if gap := not_covered(judged, evidence, checks):
+        gaps = [not_covered(judged, evidence, checks)] if checks is not None else []
+        gap = " ".join(one for one in (*gaps, _beside(baseline, policy, today)) if one)
+        if gap:
             verdict = replace(verdict, reason=f"{gap} {verdict.reason}", not_covered=gap)
     if not skipped:
         return verdict
@@ -129,6 +133,19 @@ def _decided(
         held = held.replace("conditions hold", "conditions that decide hold")
     held += str(closest)
     return Verdict("passed", held + also, judgements, deciding=tuple(passed))
+
+
+def _beside(baseline: Sequence[Evidence], policy: Policy, today: date) -> str:
+    """A sentence if conditions compare with a baseline that itself fails; else empty."""
+    if policy.alone == policy:
+        return ""
+    alone = _decided(policy.alone, baseline, today, (), ())
+    if alone.word != "failed":
+        return ""
+    return (
+        f"The baseline itself fails ({_sentence(alone.deciding)}), so that to be no worse says "
+        "little."
+    )
 
 
 def _silence(silent: Sequence[Judgement]) -> str:

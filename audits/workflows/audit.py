@@ -89,7 +89,7 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
             baseline=None,
             digest=audit_digest(config, evaluation.digest, baseline.digest if baseline else None),
             notes=notes,
-            verdict=_verdict(config, evaluation),
+            verdict=_verdict(config, evaluation, baseline),
             run_id=recorder.run_id,
             page=recorder.page,
             seconds=time.monotonic() - started,
@@ -102,9 +102,12 @@ def _run_audit(config: AuditConfig, executor: Executor) -> AuditResult:
     return result
 
 
-def _verdict(config: AuditConfig, evaluation: Evaluation) -> Verdict:
+def _verdict(
+    config: AuditConfig, evaluation: Evaluation, baseline: Evaluation | None = None
+) -> Verdict:
     given = config.policy, evaluation.evidence, today(), evaluation.questions, evaluation.skipped
-    verdict = decide(*given, config.checks, evaluation.doubts)
+    beside = baseline.evidence if baseline is not None else ()
+    verdict = decide(*given, config.checks, evaluation.doubts, beside)
     if evaluation.refusal:
         verdict = Verdict("undecided", evaluation.refusal, verdict.judgements)
     return with_isolation(verdict, config.isolation)

@@ -89,8 +89,8 @@ class Lookout:
         if found.content.digest != digest:
             return Due(None, "model, data, checks, baseline or policy are not those of its audit")
         policy, checks = self._config.policy, self._config.checks
-        asked, doubts = found.questions, found.doubts
-        verdict = decide(policy, found.evidence, today(), asked, checks=checks, doubts=doubts)
+        given = policy, found.evidence, today(), found.questions
+        verdict = decide(*given, checks=checks, doubts=found.doubts, baseline=found.baseline)
         if verdict.word != found.word:
             return Due(None, f"its verdict would not be {found.word} today")
         unisolated = ", without isolation from the model" if found.isolation == "none" else ""

@@ -123,7 +123,8 @@ def gate(
     registered is refused. The standing audit of the version is used
     if a new audit would come out the same, unless `fresh`. The alias `promote` is moved last and
     only to a version that passed; if the move fails, the decision is `undecided`. So is it if no
-    condition judged what the model has learnt, unless `accept_partial`.
+    condition judged what the model has learnt, or if the baseline itself fails, unless
+    `accept_partial`.
 
     Every URI is resolved once, so that an alias means one version from beginning to end. The files
     of a version are copied once to be measured, and once more before it is promoted. Raises
@@ -158,7 +159,7 @@ def _decision(
     found = None if fresh else due(asked).audit
     if found is not None:
         given = asked.policy, found.evidence, today(), found.questions, found.skipped
-        verdict = decide(*given, asked.checks, found.doubts)
+        verdict = decide(*given, asked.checks, found.doubts, found.baseline)
         verdict = with_isolation(verdict, found.isolation)
         run, evidence, reused = (found.run_id, found.page), tuple(found.evidence), True
     else:
@@ -170,11 +171,11 @@ def _decision(
 
 
 def _expect_covered(verdict: Verdict, accept_partial: bool) -> None:
-    """Raises AuditError if the verdict does not cover what the model has learnt."""
+    """Raises AuditError if the verdict covers only a part."""
     if verdict.not_covered and not accept_partial:
         raise AuditError(
-            f"the version has passed in part. {verdict.not_covered} Add a check or a condition, "
-            "or give --accept-partial to promote it all the same."
+            f"the version has passed in part. {verdict.not_covered} Change checks, policy or "
+            "baseline, or give --accept-partial to promote it all the same."
         )
 
 

@@ -93,6 +93,7 @@ def test_only_conditions_that_are_all_shown_ever_pass(conditions, evidence):
 
 
 GOOD = (0.95, 0.92, 0.97, 400)
+BAD = (0.3, 0.25, 0.35, 400)
 MIN = Policy(conditions=(Condition(metric="fill/accuracy", min=0.9),))
 
 
@@ -293,3 +294,25 @@ def test_several_conditions_that_hold_are_counted(evidence_of):
     verdict = decide(Policy(conditions=both), [evidence_of(accuracy=GOOD)], TODAY)
     assert verdict.word == "passed"
     assert verdict.reason.startswith("All 2 conditions hold; closest is fill/accuracy")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "baseline", "gap"),
+    [
+        ([{"max_drop": 0.05}, {"min": 0.5}], BAD, True),
+        ([{"max_drop": 0.05}, {"min": 0.5}], GOOD, False),
+        ([{"max_drop": 0.05}, {"min": 0.5}], (0.45, 0.35, 0.55, 400), False),  # may be good enough
+        ([{"max_drop": 0.05}], BAD, False),  # no condition judges it
+        ([{"min": 0.5}], BAD, False),  # no condition compares with it
+    ],
+)
+def test_to_be_no_worse_than_a_baseline_that_fails_is_a_part_alone(
+    conditions, baseline, gap, evidence_of
+):
+    policy = Policy(conditions=tuple(Condition(metric="fill/accuracy", **c) for c in conditions))
+    evidence = evidence_of(accuracy=GOOD, accuracy_drop=(-0.3, -0.4, -0.2, 400))
+    verdict = decide(policy, [evidence], TODAY, baseline=[evidence_of(accuracy=baseline)])
+    assert verdict.word == "passed"
+    assert bool(verdict.not_covered) == gap
+    assert verdict.told == ("passed, in part" if gap else "passed")
+    assert verdict.reason.startswith("The baseline itself fails (fill/accuracy >= 0.5: ") == gap

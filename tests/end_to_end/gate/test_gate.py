@@ -1,6 +1,7 @@
 """The gate reuses only audits that it has verified, and applies the policy that counts."""
 
 import json
+import math
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlparse
@@ -288,6 +289,29 @@ def test_the_default_policy_needs_a_baseline_and_compares_with_it(config):
     decision = ask(config(WORSE, policy={}))
     assert decision.verdict.word == "failed"
     assert "performance/accuracy_drop <= 0.02" in decision.line
+
+
+@pytest.mark.slow
+def test_beside_a_baseline_that_fails_itself_a_version_passes_in_part(config):
+    (performance,) = audit(config(SIMILAR, baseline=None, policy={})).evidence
+    least = math.floor(performance.metrics["accuracy"].estimate.low * 100) / 100
+    policy = {
+        "conditions": [
+            {"metric": "performance/accuracy", "max_drop": 0.05},
+            {"metric": "performance/accuracy", "min": least},
+            {"metric": "progressive_fill/accuracy", "min_lift": 0},
+        ]
+    }
+    given = config(SIMILAR, baseline=WORSE, checks=FILLS, policy=policy)
+    told = f"The baseline itself fails (performance/accuracy >= {least:g}: failed with"
+    for reused in (False, True):
+        decision = ask(given, promote="weak")
+        assert decision.reused == reused
+        assert decision.verdict.word == "undecided"
+        assert f"not promoted: the version has passed in part. {told}" in decision.line
+    assert ask(given).line.startswith(f"passed, in part: {told}")
+    assert ask(given, promote="weak", accept_partial=True).promotion
+    assert ask({**given, "baseline": GOOD}, promote="weak").verdict.told == "passed"
 
 
 @pytest.mark.soak
