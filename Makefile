@@ -28,9 +28,11 @@ test-slow: .venv/installed
 	$(PYTEST) -m "slow and not soak"
 
 # Twenty kills, an outage of a minute, and 2,000 random changes of archives, where the tests have
-# none, five seconds, and 100; and the tests that are run before a release alone.
+# none, five seconds, and 100; all forms of models with the kernels of older processors; and the
+# tests that are run before a release alone.
 soak: .venv/installed
 	$(PYTEST) -m soak
+	FILLBLANKS_KERNELS=1 $(PYTEST) tests/forms
 	FILLBLANKS_EXAMPLES=soak FILLBLANKS_FUZZ=2000 $(BIN)/python -m pytest tests/hostile/test_fuzz.py tests/hostile/test_records.py
 	FILLBLANKS_KILLS=20 FILLBLANKS_AWAY=60 $(BIN)/python -m pytest \
 		tests/end_to_end/test_kills.py tests/end_to_end/test_outage.py

@@ -34,9 +34,12 @@ _DIGITS = [str(n) for n in range(10)]
 
 
 @pytest.fixture(autouse=True)
-def _older_kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each takes two more processes: of tests in one process only some ask with other kernels."""
-    if not {"forms", "end_to_end"} & {*request.path.parts}:
+def _older_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other kernels take two more processes for each model: tests of commands alone ask with them.
+
+    `make soak` asks all forms of models so.
+    """
+    if "FILLBLANKS_KERNELS" not in os.environ:
         monkeypatch.setattr("audits.execution.other_kernels.older", lambda: ())
 
 
