@@ -15,6 +15,7 @@ from audits.checks.random_fill import RandomFill
 from audits.checks.shifts import Shifts
 from audits.checks.swap import Swap
 from audits.config.audit import AuditConfig
+from audits.config.policy import Policy
 from audits.config.reading import parse_config
 from audits.data import sources
 from audits.errors import AuditError, few, one_line, quoted
@@ -25,6 +26,7 @@ from audits.execution.session import Session
 from audits.execution.worker import Worker, WorkerFailure
 from audits.models import registry
 from audits.models.contract import NOBODY, InputContract
+from audits.verdict.coverage import about_learning
 from audits.verdict.suggest import default_policy
 from audits.workflows.data_guess import guessed
 
@@ -245,6 +247,20 @@ def _policy(checks: tuple[Check, ...]) -> Iterator[str]:
     for condition in policy.conditions:
         line = _flow(condition.model_dump(mode="json", exclude_none=True))
         yield f"    # - {line}" if condition.max_drop is not None else f"    - {line}"
+    yield from _without_baseline(policy, checks)
+
+
+def _without_baseline(policy: Policy, checks: tuple[Check, ...]) -> Iterator[str]:
+    """Comments with conditions on what the model has learnt, if none is without a baseline."""
+    alone = {condition.metric for condition in policy.alone.conditions}
+    every = [condition.metric for condition in policy.conditions]
+    learnt = {f"{check.name}/{name}" for check in checks for name in about_learning(check)}
+    if alone & learnt or not learnt.intersection(every):
+        return
+    yield "    # Without a baseline these judge what the model has learnt; else it passes in part:"
+    for metric in every:
+        if metric in learnt:
+            yield f"    # - {_flow({'metric': metric, 'min_lift': 0})}"
 
 
 def _block(values: dict[str, Any]) -> list[str]:

@@ -10,10 +10,13 @@ import yaml
 from PIL import Image
 
 from audits import parse_config, read_config, run_audit
+from audits.config.policy import Condition
+from audits.config.reading import parse_checks
 from audits.data.sources import Digits, load
 from audits.errors import AuditError
 from audits.models import registry
-from audits.workflows.scaffold import _flow, enough_passes, scaffold, sized
+from audits.verdict.coverage import not_covered
+from audits.workflows.scaffold import _flow, _policy, enough_passes, scaffold, sized
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +106,19 @@ def test_no_word_of_the_model_becomes_a_line_of_the_config(
     assert yaml.safe_load(text).keys() <= {"model", "data", "checks", "policy", "preprocessing"}
     (tmp_path / "audit.yaml").write_text(text)
     assert read_config(tmp_path / "audit.yaml").trust_pickle_sha256 == ()
+
+
+def test_conditions_that_need_no_baseline_are_offered(evidence_of):
+    named = [{"kind": kind} for kind in ("performance", "random_fill", "progressive_fill")]
+    checks = tuple(parse_checks(named).values())
+    text = "\n".join(_policy(checks)).replace("# - {metric: ", "- {metric: ")
+    conditions = yaml.safe_load(text)["policy"]["conditions"]
+    offered = [Condition(**one) for one in conditions if "min_lift" in one]
+    assert "random_fill/prototype_accuracy" in {one.metric for one in offered}
+    for condition in offered:
+        found = [evidence_of(check.name) for check in checks]
+        assert not not_covered([condition], found, checks)
+    assert "min_lift" not in "\n".join(_policy(tuple(parse_checks(named[:1]).values())))
 
 
 def test_a_model_that_cannot_be_opened_has_a_config_that_says_why(
