@@ -257,7 +257,7 @@ def _expect_side_in_use(
     """
     rule = values.get("resize")
     unused = "resize_to" in values and rule not in ("crop", "squash")
-    if unused and ranks["resize_to"] <= ranks.get("resize", len(ranks)):
+    if unused and ranks["resize_to"] <= ranks.get("resize", math.inf):
         got = f"{rule} from {sources['resize']}" if rule else "no rule"
         raise ModelRefused(
             f"Expected resize: crop or squash beside resize_to ({values['resize_to']} from "
