@@ -22,7 +22,7 @@ from audits.models.status import deprecated_by, expect_ready
 _URI = re.compile(
     r"models:/(?:(?P<model_id>m-[0-9a-f]{32})"
     # As MLflow reads it: an @ of a name is no alias if a version follows, else the last @ is.
-    r"|(?P<name>[^/]+)(?:/(?:(?P<version>[0-9]+)|(?P<latest>latest))|@(?P<alias>[^/@]+)))"
+    r"|(?P<name>[^/]+)(?:/(?:(?P<version>[0-9]{1,9})|(?P<latest>latest))|@(?P<alias>[^/@]+)))"
 )
 _PAGE = 1000  # results in one answer; more are refused
 _MOST_PAGES = 1000

@@ -137,6 +137,7 @@ def test_a_logged_model_that_is_not_all_there_is_refused_in_one_line(end, cure, 
         "models:/@a",
         "models:/digits@a/b",
         "models:/digits/1\n",
+        "models:/digits/99999999999999999999",  # no database has such a number
         "models:/m-0123",
         "runs:/0123/model",
         "",
