@@ -18,7 +18,7 @@ from fillblanks.engine.tuning import LEAST_OVERLAP
 SIDE, CLASSES = 12, 4
 OPTIONS = {"draws": 64, "patch_size": 3}
 SMALL = {"chunk": 32, "block": 64}
-PAUSE_SECONDS = 0.01
+PAUSE_SECONDS = 0.03
 
 
 class Paused(nn.Module):
