@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,11 +77,10 @@ def expect_different_names(csv: Path) -> None:
     header = pd.read_csv(
         csv, header=None, nrows=1, dtype=str, keep_default_na=False, compression=None
     )
-    names = header.iloc[0].tolist()
-    if twice := [name for name in names if names.count(name) > 1]:
+    ((name, times),) = Counter(header.iloc[0]).most_common(1)
+    if times > 1:
         raise AuditError(
-            f"Expected columns with different names in {csv}, got {quoted(twice[0])} twice. "
-            "Rename one."
+            f"Expected columns with different names in {csv}, got {quoted(name)} twice. Rename one."
         )
 
 

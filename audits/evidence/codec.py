@@ -74,8 +74,8 @@ def figures_to_json(evidence: Evidence) -> dict[str, Any]:
 def figures_from_json(values: dict[str, Any]) -> Evidence:
     """The evidence that `figures_to_json` wrote. Raises as `from_json` does."""
     metrics = {name: _metric(metric) for name, metric in values["metrics"].items()}
-    own = {name: values[name] for name in _FIGURES}
-    return Evidence(**{**own, "metrics": metrics, "sentence": ""})
+    own = {name: values[name] for name in _FIGURES} | {"metrics": metrics}
+    return Evidence(sentence="", **own)
 
 
 def from_json(values: dict[str, Any], images: pd.DataFrame | None) -> Evidence:

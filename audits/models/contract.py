@@ -149,11 +149,10 @@ def merged(said: Sequence[Said]) -> InputContract:
     """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    ranks: dict[str, int] = {}
-    for rank, one in enumerate(said):
+    for one in said:
         for name, value in one.values.items():
             if value is not None and name not in values:
-                values[name], sources[name], ranks[name] = value, one.by, rank
+                values[name], sources[name] = value, one.by
     if "classes" in values:
         values["classes"] = tuple(
             one_line(seen(name)) or str(i) for i, name in enumerate(values["classes"])
@@ -162,7 +161,7 @@ def merged(said: Sequence[Said]) -> InputContract:
     _expect_units(values, sources)
     _settle_range(values, sources)
     _settle_channels(values, sources)
-    _expect_side_in_use(values, sources, ranks)
+    _expect_side_in_use(said, values, sources)
     _expect_crop_that_fits(values, sources)
     _expect_room(values, sources)
     fit = Fit(**{name: values.pop(name) for name in _FIT if name in values})
@@ -249,15 +248,16 @@ def _settle_channels(values: dict[str, Any], sources: dict[str, str]) -> None:
 
 
 def _expect_side_in_use(
-    values: Mapping[str, Any], sources: Mapping[str, str], ranks: Mapping[str, int]
+    said: Sequence[Said], values: Mapping[str, Any], sources: Mapping[str, str]
 ) -> None:
     """Raises ModelRefused if `resize_to` is named for a rule that has no use for it.
 
     A source that comes first may name another rule than a later one, and leave its side unused.
     """
     rule = values.get("resize")
-    unused = "resize_to" in values and rule not in ("crop", "squash")
-    if unused and ranks["resize_to"] <= ranks.get("resize", math.inf):
+    named = ({n for n, value in one.values.items() if value is not None} for one in said)
+    first = next((one for one in named if one & {"resize", "resize_to"}), set())
+    if rule not in ("crop", "squash") and "resize_to" in first:
         got = f"{rule} from {sources['resize']}" if rule else "no rule"
         raise ModelRefused(
             f"Expected resize: crop or squash beside resize_to ({values['resize_to']} from "

@@ -82,8 +82,8 @@ def decide(
     verdict = _decided(policy, evidence, today, questions, doubts)
     if verdict.word == "passed":
         judged = [j.condition for j in verdict.judgements if j.decides]
-        gaps = [not_covered(judged, evidence, checks)] if checks is not None else []
-        gap = " ".join(one for one in (*gaps, _beside(baseline, policy, today)) if one)
+        learnt = not_covered(judged, evidence, checks) if checks is not None else ""
+        gap = " ".join(filter(None, (learnt, _beside(baseline, policy, today))))
         if gap:
             verdict = replace(verdict, reason=f"{gap} {verdict.reason}", not_covered=gap)
     if not skipped:

@@ -86,7 +86,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise AuditError(f"Expected a UTF-8 table with a header at {path}: {error}") from error
     except AuditError:
         raise
-    except Exception as error:  # pandas reads what the file says of it, which may be anything
+    except Exception as error:  # of what Arrow and pandas make of the types in a file
         raise AuditError(
             f"Expected a table in Parquet at {path}, got {type(error).__name__}: {error}"
         ) from error

@@ -45,6 +45,14 @@ def _png(kind, depth, raw, *chunks):
     return lambda: content + chunk(b"IDAT", zlib.compress(b"\0" + raw)) + chunk(b"IEND", b"")
 
 
+def _jpeg_2000(value):
+    """Grey of 12 bits, which Pillow does not write: 16 bits in a file whose header then says 12."""
+    stored = np.full((8, 8), value + (1 << 15) - (1 << 11), np.uint16)  # numbers around the middle
+    content = bytearray(_file(Image.fromarray(stored), "JPEG2000", no_jp2=True))
+    content[content.index(b"\xff\x51") + 40] = 12 - 1  # Ssiz of ISO/IEC 15444-1, A.5.1
+    return bytes(content)
+
+
 def _tiff(bits, photometric, raw, samples=1, form=1, extra=None):
     """One pixel as TIFF 6.0 stores it; `form` is the sample format."""
     entries = {256: [1], 257: [1], 258: [bits] * samples, 259: [1], 262: [photometric], 273: [0]}
@@ -184,13 +192,14 @@ def test_a_kind_of_pixels_has_its_right_value(name):
 def test_a_depth_that_the_file_states_is_not_asked_for_nor_overruled():
     pgm = Encoded("x.pgm", data=b"P5 1 1 4095\n" + struct.pack(">H", 250))
     tiff = Encoded("x.tiff", data=_tiff(12, 1, b"\x0f\xa0")())
+    jpeg = Encoded("x.j2k", data=_jpeg_2000(250))
     in_16 = Encoded("x.png", data=_png(0, 16, struct.pack(">H", 250))())
-    for image in (pgm, tiff):
+    for image in (pgm, tiff, jpeg):
         assert not scan([image], None).questions
         for bits in (None, 12, 16):
-            found = to_tensor(image.pixels(bits), Fit(), "x").item()
-            assert found == pytest.approx(250 / 4_095, abs=1e-5)
-    (question,) = scan([in_16, pgm, tiff], None).questions
+            found = to_tensor(image.pixels(bits), Fit(), "x")[0, 0, 0].item()
+            assert found == pytest.approx(250 / 4_095, abs=2e-5)
+    (question,) = scan([in_16, pgm, tiff, jpeg], None).questions
     assert "The 1 images of 16 bits" in question
     assert to_tensor(in_16.pixels(12), Fit(), "x").item() == pytest.approx(250 / 4_095)
 
